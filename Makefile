@@ -1,0 +1,57 @@
+# Quarterturn. `make run` and `make test` do all set-up themselves.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+MODULES := frontend/node_modules/.installed
+CODE := api cli core model supervisor worker tests
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint check faults train evaluate clean
+
+help:  ## show this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  settings for make run: DEMO=0 (no demo slide), QUARTERTURN_PORT (8000), QUARTERTURN_DATA (./data),"
+	@echo "  QUARTERTURN_ADMIN_KEY (an API key of your own, at least 32 characters)"
+
+run: $(STAMP) $(MODULES)  ## set up, start the service, analyse the demo slide, print the viewer's address
+	@$(BIN)/python -m supervisor $(if $(filter 0,$(DEMO)),--no-demo)
+
+test: $(STAMP) $(MODULES)  ## set up, start real servers, run every check and test
+	@sh tests/servers.sh
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/python -m pytest -q --durations=15 $(ARGS)
+
+lint: $(STAMP) $(MODULES)  ## style, types, import contract
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	cd frontend && npx --no-install tsc -p .
+
+train: $(STAMP)  ## train on PCam: make train DIR=folder-with-h5-files
+	$(BIN)/python -m model.train $(DIR)
+
+evaluate: $(STAMP)  ## measure the shipped weights: make evaluate DIR=folder-with-h5-files
+	$(BIN)/python -m model.evaluate $(DIR) --split valid
+	$(BIN)/python -m model.evaluate $(DIR) --split test
+
+clean:  ## remove what set-up made (never the data)
+	rm -rf $(VENV) frontend/node_modules
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Quarterturn needs Python 3.11 or newer: set PYTHON=python3.11, say."; exit 1; }
+	@echo "Installing Python packages into $(VENV) (about a minute)…"
+	@$(PYTHON) -m venv $(VENV) || { echo "No virtual environment could be made: install your system's python3-venv."; exit 1; }
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+$(MODULES): frontend/package-lock.json
+	@command -v npm >/dev/null || { echo "Quarterturn's viewer needs Node.js 20 or newer: install it (nodejs.org), then run make again."; exit 1; }
+	@node -e 'process.exit(+(parseInt(process.versions.node) < 20))' || { echo "Quarterturn needs Node.js 20 or newer; this is $$(node --version)."; exit 1; }
+	@cd frontend && npm ci --silent --no-audit --no-fund
+	@touch $@

@@ -1,0 +1,61 @@
+"""The API: `uvicorn api.app:app`, better `python -m api`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from api import errors, pages
+from api.middleware import SameOriginWrites, SecurityHeaders
+from api.routes import analyses, service, session, slides, uploads
+from api.schemas import NOTICE
+from api.tile_app import Readers, TileApp
+
+PREFIX = "/api/v1"
+TILES = {
+    "/slides/{slide_id}/tiles/{level}/{col}_{row}.jpeg": "A tile of the slide's own grid, as the file has it.",
+    "/slides/{slide_id}_files/{dz_level}/{col}_{row}.jpeg": "A Deep Zoom tile.",
+}
+
+
+def create_api(readers: Readers) -> FastAPI:
+    """The framework's part."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        readers.close()
+
+    api = FastAPI(
+        title="Quarterturn", version="1", description=NOTICE, lifespan=lifespan, docs_url=None, redoc_url=None
+    )
+    errors.install(api)
+    for part in (session, uploads, slides, analyses):
+        api.include_router(part.router, prefix=PREFIX)
+    api.include_router(service.api_router, prefix=PREFIX)
+    api.include_router(service.router)
+    pages.install(api)
+    _describe_tiles(api)
+    return api
+
+
+def _describe_tiles(api: FastAPI) -> None:
+    """Tiles are served below the framework; its documentation learns of them by hand."""
+    described = api.openapi()
+    for path, sentence in TILES.items():
+        names = [part.split("}")[0] for part in path.split("{")[1:]]
+        parameters = [{"name": n, "in": "path", "required": True, "schema": {"type": "string"}} for n in names]
+        answers = {"200": {"description": "JPEG", "content": {"image/jpeg": {}}}, "304": {"description": "unchanged"}}
+        described["paths"][PREFIX + path] = {
+            "get": {"tags": ["slides"], "summary": sentence, "parameters": parameters, "responses": answers}
+        }
+
+
+def create_app() -> ASGIApp:
+    """All of it: tiles first, since they are many."""
+    readers = Readers()
+    return SecurityHeaders(TileApp(SameOriginWrites(create_api(readers)), readers))
+
+
+app = create_app()

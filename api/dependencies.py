@@ -1,0 +1,71 @@
+"""What routes ask for: a transaction, and who is there."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+from sqlalchemy.orm import Session
+
+from core import access, broker
+from core.access import Visitor
+from core.database import reading, writing
+from core.errors import Unauthenticated
+from core.settings import get_settings
+
+CELERY = broker.make_celery()
+
+
+def cookie_name() -> str:
+    """`__Host-` binds a cookie to this very host; browsers take it over TLS only."""
+    return "__Host-quarterturn" if get_settings().base_url().startswith("https://") else "quarterturn"
+
+
+def secret_of(authorization: str | None, cookie: str | None) -> tuple[str, access.Kind]:
+    """The secret that a request carries. Raises Unauthenticated without one."""
+    if authorization is not None:
+        scheme, _, value = authorization.partition(" ")
+        if scheme.lower() == "bearer" and value:
+            return value.strip(), "key"
+    if cookie:
+        return cookie, "session"
+    raise Unauthenticated(
+        "not-signed-in", "no API key and no session came with the request", "send Authorization: Bearer"
+    )
+
+
+def _write() -> Iterator[Session]:
+    with writing() as session:
+        yield session
+
+
+def _read() -> Iterator[Session]:
+    with reading() as session:
+        yield session
+
+
+# scope="function": the commit happens before the answer leaves, not after.
+Write = Annotated[Session, Depends(_write, scope="function")]
+Read = Annotated[Session, Depends(_read, scope="function")]
+
+
+def _visitor(request: Request, authorization: Annotated[str | None, Header()] = None) -> Visitor:
+    secret, kind = secret_of(authorization, request.cookies.get(cookie_name()))
+    with reading() as session:
+        return access.recognise(session, secret, kind)
+
+
+Who = Annotated[Visitor, Depends(_visitor)]
+
+
+def _analyst(visitor: Who) -> Visitor:
+    visitor.require("analyst")
+    return visitor
+
+
+Analyst = Annotated[Visitor, Depends(_analyst)]
+IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
+
+
+def ring(times: int = 1) -> None:
+    """After the commit: wake the workers (the reconciler does, should this be lost)."""
+    broker.ring(CELERY, times)

@@ -1,0 +1,66 @@
+"""Pure ASGI layers: security headers on every answer, and the refusal of cross-site writes that ride on a cookie."""
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import problem
+from core.settings import get_settings
+
+POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+HEADERS = [
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
+]
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+
+
+class SecurityHeaders:
+    """Adds the house's headers to every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *HEADERS]
+            await send(message)
+
+        await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+class SameOriginWrites:
+    """A write that names no key must come from our own pages: its Origin, when it has one, is ours.
+
+    With the cookie's SameSite=Strict these are two locks on one door. Programs with a key are no browsers and pass.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS and _is_foreign(scope["headers"]):
+            detail = "a page of another site may not change anything here"
+            answer = problem(403, "cross-site-write", detail, "use the service's own pages or an API key")
+            await answer(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
+def _is_foreign(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    found = {name: value.decode("latin-1") for name, value in headers}
+    if b"authorization" in found:
+        return False
+    if found.get(b"sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return True
+    origin = found.get(b"origin")
+    ours = {found.get(b"host", ""), urlsplit(get_settings().base_url()).netloc}
+    return origin is not None and urlsplit(origin).netloc not in ours

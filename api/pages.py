@@ -1,0 +1,48 @@
+"""The viewer's files: our modules, and the two libraries as npm installed them."""
+
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import FileResponse
+from starlette.staticfiles import StaticFiles
+
+FRONTEND = Path(__file__).resolve().parent.parent / "frontend"
+MODULES = FRONTEND / "node_modules"
+LIBRARIES = {
+    "openseadragon": MODULES / "openseadragon" / "build" / "openseadragon",
+    "tus": MODULES / "tus-js-client" / "dist",
+    "swagger": MODULES / "swagger-ui-dist",
+}
+router = APIRouter(include_in_schema=False)
+FRESH = {"Cache-Control": "no-cache"}
+
+
+def _page(name: str) -> FileResponse:
+    return FileResponse(FRONTEND / "pages" / name, media_type="text/html", headers=FRESH)
+
+
+@router.get("/")
+def slides() -> FileResponse:
+    return _page("slides.html")
+
+
+@router.get("/slides/{slide_id}")
+def viewer(slide_id: str) -> FileResponse:
+    return _page("viewer.html")
+
+
+@router.get("/docs")
+def docs() -> FileResponse:
+    return _page("docs.html")
+
+
+@router.get("/favicon.ico")
+def icon() -> FileResponse:
+    return FileResponse(FRONTEND / "static" / "icon.svg", media_type="image/svg+xml")
+
+
+def install(app: FastAPI) -> None:
+    app.include_router(router)
+    app.mount("/static", StaticFiles(directory=FRONTEND / "static"))
+    for name, directory in LIBRARIES.items():
+        app.mount(f"/libraries/{name}", StaticFiles(directory=directory, check_dir=False))

@@ -1,0 +1,197 @@
+"""Analyses: request, follow, cancel, retry, and what came of them."""
+
+import asyncio
+import csv
+import io
+import json
+from collections.abc import AsyncIterator
+from typing import Any, Literal
+
+import numpy as np
+from anyio import to_thread
+from fastapi import APIRouter, BackgroundTasks, Response
+from PIL import Image
+from sqlalchemy.orm import Session
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from api.dependencies import Analyst, IdempotencyKey, Read, Who, Write, ring
+from api.schemas import NOTICE, AnalysisOut, AnalysisRequest, ProfileOut, ProfileRequest
+from core import analyses, catalog, geojson, heatmap, idempotency
+from core.database import reading
+from core.errors import NotFound
+from core.records import Analysis, Slide, Work
+from core.slide import SlideInfo
+
+router = APIRouter(tags=["analyses"])
+EVENT_SECONDS = 0.5
+RINGS = 4
+
+
+def _out(session: Session, analysis: Analysis) -> AnalysisOut:
+    return AnalysisOut.of(analysis, analyses.progress(session, analysis))
+
+
+@router.post("/slides/{slide_id}/analyses", status_code=201)
+def create(
+    session: Write,
+    visitor: Analyst,
+    slide_id: str,
+    wanted: AnalysisRequest,
+    later: BackgroundTasks,
+    key: IdempotencyKey = None,
+) -> AnalysisOut:
+    """Analyse a slide. Answers at once; follow it by GET or by its events."""
+    slide = catalog.find(session, visitor, slide_id)
+    settings = wanted.model_dump(exclude={"model"})
+
+    def produce() -> dict[str, Any]:
+        analysis = analyses.create(session, slide, wanted.model, settings)
+        later.add_task(ring, RINGS)
+        return _out(session, analysis).model_dump()
+
+    return AnalysisOut(**idempotency.once(session, visitor, key, [slide_id, wanted.model_dump()], produce))
+
+
+@router.get("/slides/{slide_id}/analyses")
+def of_slide(session: Read, visitor: Who, slide_id: str) -> list[AnalysisOut]:
+    """All analyses of a slide, newest first."""
+    slide = catalog.find(session, visitor, slide_id)
+    return [_out(session, analysis) for analysis in analyses.of_slide(session, slide)]
+
+
+@router.get("/analyses/{analysis_id}")
+def look(session: Read, visitor: Who, analysis_id: str) -> AnalysisOut:
+    return _out(session, analyses.find(session, visitor, analysis_id))
+
+
+@router.post("/analyses/{analysis_id}/cancel")
+def cancel(session: Write, visitor: Analyst, analysis_id: str) -> AnalysisOut:
+    """Cancelled when this answers; workers stop within two seconds and write nothing more."""
+    analyses.find(session, visitor, analysis_id)
+    return _out(session, analyses.cancel(session, analysis_id))
+
+
+@router.post("/analyses/{analysis_id}/retry")
+def retry(session: Write, visitor: Analyst, analysis_id: str, later: BackgroundTasks) -> AnalysisOut:
+    """Start a failed or cancelled analysis again; what was done stays done."""
+    analyses.find(session, visitor, analysis_id)
+    analysis = analyses.retry(session, analysis_id)
+    later.add_task(ring, RINGS)
+    return _out(session, analysis)
+
+
+@router.get("/analyses/{analysis_id}/events", response_class=EventSourceResponse)
+def events(visitor: Who, analysis_id: str) -> EventSourceResponse:
+    """Server-sent events: `analysis` with the analysis as JSON at every change, the last when it has ended."""
+    with reading() as session:
+        analyses.find(session, visitor, analysis_id)
+
+    def state() -> AnalysisOut:
+        with reading() as session:
+            return _out(session, analyses.find(session, visitor, analysis_id))
+
+    async def changes() -> AsyncIterator[ServerSentEvent]:
+        last = ""
+        while True:
+            analysis = await to_thread.run_sync(state)
+            shown = json.dumps(analysis.model_dump(exclude={"progress": {"seconds_left"}}))
+            if shown != last:
+                yield ServerSentEvent(analysis.model_dump_json(), event="analysis")
+            if analysis.state not in analyses.ACTIVE:
+                return
+            last = shown
+            await asyncio.sleep(EVENT_SECONDS)
+
+    return EventSourceResponse(changes())
+
+
+def _results(session: Session, visitor: Who, analysis_id: str) -> tuple[Analysis, SlideInfo, dict[str, Any]]:
+    analysis = analyses.find(session, visitor, analysis_id)
+    results = analyses.require_results(analysis)
+    return analysis, catalog.info_of(session.get_one(Slide, analysis.slide_id)), results
+
+
+@router.get("/analyses/{analysis_id}/heatmap", response_class=Response)
+def heat_map(
+    session: Read,
+    visitor: Who,
+    analysis_id: str,
+    dtype: Literal["float32", "uint8"] = "float32",
+    quantity: Literal["score", "logit"] = "score",
+) -> Response:
+    """The grid as NumPy .npy. float32 is the record, NaN where nothing was analysed; uint8 is for showing, 255 there.
+
+    Quarterturn-Affine holds a, b, c, d, e, f: the centre of cell (row, col) is at level-0 pixel
+    x = a·col + b·row + c, y = d·col + e·row + f.
+    """
+    analysis, info, _ = _results(session, visitor, analysis_id)
+    logits = analyses.logits(session, analysis, info)
+    values = logits if quantity == "logit" and dtype == "float32" else heatmap.to_scores(logits)
+    array = heatmap.to_uint8(values) if dtype == "uint8" else values
+    affine = ", ".join(repr(value) for value in info.frame().affine_to_l0())
+    headers = {"Quarterturn-Affine": affine, "Cache-Control": "private, max-age=3600"}
+    return Response(heatmap.to_npy(array), media_type="application/x-npy", headers=headers)
+
+
+@router.get("/analyses/{analysis_id}/heatmap.png", response_class=Response)
+def picture(session: Read, visitor: Who, analysis_id: str) -> Response:
+    """One grey pixel a cell (0 to 254 for scores 0 to 1), transparent where nothing was analysed."""
+    analysis, info, _ = _results(session, visitor, analysis_id)
+    grey = heatmap.to_uint8(heatmap.to_scores(analyses.logits(session, analysis, info)))
+    alpha = np.where(grey == heatmap.NOT_ANALYSED, 0, 255).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(np.stack([grey, alpha], -1), "LA").save(buffer, "PNG")
+    return Response(buffer.getvalue(), media_type="image/png")
+
+
+@router.get("/analyses/{analysis_id}/regions")
+def regions(session: Read, visitor: Who, analysis_id: str) -> dict[str, Any]:
+    """Ranked regions in level-0 pixels: highest cell first, then area."""
+    _, _, results = _results(session, visitor, analysis_id)
+    known = {"threshold": results["threshold"], "summary": results["summary"], "preliminary": True, "notice": NOTICE}
+    return {**known, "regions": results["regions"]}
+
+
+@router.get("/analyses/{analysis_id}/regions.geojson")
+def regions_geojson(
+    session: Read, visitor: Who, analysis_id: str, origin: Literal["level0", "bounds"] = "level0"
+) -> Response:
+    """GeoJSON polygons. `origin=bounds` counts from the scanned area's corner, as QuPath does."""
+    _, info, results = _results(session, visitor, analysis_id)
+    shift = (info.bounds_x, info.bounds_y) if origin == "bounds" else (0, 0)
+    content = json.dumps(geojson.feature_collection(results["regions"], shift))
+    return Response(content, media_type="application/geo+json")
+
+
+@router.get("/analyses/{analysis_id}/regions.csv")
+def regions_csv(session: Read, visitor: Who, analysis_id: str) -> Response:
+    """One line a region; lengths in level-0 pixels, areas in µm²."""
+    _, _, results = _results(session, visitor, analysis_id)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    numbers = ("rank", "cells", "max_score", "mean_score", "area_um2", "area_corrected_um2")
+    writer.writerow([*numbers, "peak_x_l0", "peak_y_l0", "left_l0", "top_l0", "right_l0", "bottom_l0", "preliminary"])
+    for region in results["regions"]:
+        writer.writerow([*(region[name] for name in numbers), *region["peak_l0"], *region["bbox_l0"], "yes"])
+    disposition = f'attachment; filename="regions-{analysis_id}.csv"'
+    return Response(buffer.getvalue(), media_type="text/csv", headers={"Content-Disposition": disposition})
+
+
+@router.post("/analyses/{analysis_id}/profiles", status_code=202)
+def profile(
+    session: Write, visitor: Analyst, analysis_id: str, wanted: ProfileRequest, later: BackgroundTasks
+) -> ProfileOut:
+    """Score against angle at a cell: asked for here, fetched from profiles/{id}; asking again costs nothing."""
+    analysis = analyses.find(session, visitor, analysis_id)
+    row = analyses.add_profile(session, analysis, wanted.row, wanted.col)
+    later.add_task(ring)
+    return ProfileOut.of(row)
+
+
+@router.get("/analyses/{analysis_id}/profiles/{profile_id}")
+def profile_state(session: Read, visitor: Who, analysis_id: str, profile_id: str) -> ProfileOut:
+    analysis = analyses.find(session, visitor, analysis_id)
+    row = session.get(Work, profile_id)
+    if row is None or row.analysis_id != analysis.id or row.kind != "profile":
+        raise NotFound("no-such-profile", "there is no such profile here", "POST to profiles first")
+    return ProfileOut.of(row)

@@ -1,0 +1,70 @@
+"""The service itself: models, health, readiness."""
+
+import shutil
+from typing import Any
+
+from fastapi import APIRouter, Response
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
+
+from api.dependencies import CELERY, Read, Who
+from api.schemas import NOTICE, iso
+from core import analyses
+from core.database import clock, is_answering, reading
+from core.records import Worker
+from core.settings import get_settings
+
+router = APIRouter(tags=["service"])
+api_router = APIRouter(tags=["service"])
+
+
+@api_router.get("/models")
+def models(session: Read, _: Who) -> dict[str, Any]:
+    """What the live workers can run; empty when none is up."""
+    known = [
+        {**worker.card, "provenance": worker.provenance, "seen_at": iso(worker.seen_at)}
+        for worker in analyses.models(session)
+    ]
+    return {"models": known, "notice": NOTICE}
+
+
+@router.get("/healthz")
+def health() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz")
+def readiness(response: Response) -> dict[str, Any]:
+    """Whether work can be taken: database, broker and disk. Workers are told, and do not make it unready."""
+    checks = {"database": _database(), "broker": _broker(), "disk": _disk()}
+    ready = all(checks.values())
+    response.status_code = 200 if ready else 503
+    return {"ready": ready, "checks": checks, "workers": _workers() if checks["database"] else None}
+
+
+def _database() -> bool:
+    try:
+        return is_answering()
+    except DBAPIError:
+        return False
+
+
+def _broker() -> bool:
+    try:
+        with CELERY.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=2)
+        return True
+    except (OSError, *CELERY.connection_for_write().connection_errors):
+        return False
+
+
+def _disk() -> bool:
+    settings = get_settings()
+    return shutil.disk_usage(settings.data).free >= settings.min_free_bytes
+
+
+def _workers() -> int:
+    with reading() as session:
+        heard = clock(session) - get_settings().worker_silent_seconds
+        return session.scalar(select(func.count()).select_from(Worker).where(Worker.seen_at > heard)) or 0

@@ -1,0 +1,56 @@
+"""Browser sessions: a one-time link's token, or an API key, is traded for a cookie."""
+
+from fastapi import APIRouter, Request, Response
+
+from api.dependencies import Who, Write, cookie_name
+from api.schemas import Me, SignIn
+from core import access
+from core.errors import Invalid
+from core.settings import get_settings
+
+router = APIRouter(prefix="/session", tags=["session"])
+
+
+def _me(visitor: access.Visitor) -> Me:
+    return Me(name=visitor.name, role=visitor.role, workspace=visitor.workspace_id)
+
+
+@router.post("", status_code=201)
+def sign_in(session: Write, wanted: SignIn, response: Response) -> Me:
+    """Sign in with the token of a one-time link, or with a key."""
+    seconds = get_settings().session_hours * 3600
+    if wanted.token:
+        visitor, secret = access.open_session(session, wanted.token)
+    elif wanted.key:
+        visitor = access.recognise(session, wanted.key, "key")
+        secret = access.issue(session, visitor.principal_id, "session", seconds)
+    else:
+        raise Invalid("nothing-to-sign-in-with", "neither token nor key was sent", "send one of them")
+    name = cookie_name()
+    response.set_cookie(
+        name,
+        secret,
+        max_age=int(seconds),
+        httponly=True,
+        samesite="strict",
+        secure=name.startswith("__Host-"),
+        path="/",
+    )
+    return _me(visitor)
+
+
+@router.get("")
+def who(visitor: Who) -> Me:
+    """Who is signed in."""
+    return _me(visitor)
+
+
+@router.delete("", status_code=204)
+def sign_out(session: Write, request: Request) -> Response:
+    """End this browser's session."""
+    secret = request.cookies.get(cookie_name())
+    if secret:
+        access.revoke(session, secret)
+    response = Response(status_code=204)
+    response.delete_cookie(cookie_name(), path="/")
+    return response

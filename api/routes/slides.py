@@ -1,0 +1,102 @@
+"""Slides: list, look, answer, delete, thumbnail, and the description of their tiles."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, BackgroundTasks, Query, Response
+from fastapi.responses import FileResponse
+
+from api.dependencies import Analyst, IdempotencyKey, Read, Who, Write, ring
+from api.schemas import SlideChange, SlideOut, SlidePage
+from core import catalog, idempotency, storage
+from core.errors import Conflict, NotFound
+
+router = APIRouter(prefix="/slides", tags=["slides"])
+
+
+@router.get("")
+def listed(
+    session: Read,
+    visitor: Who,
+    query: Annotated[str, Query(max_length=200)] = "",
+    cursor: Annotated[str, Query(max_length=32)] = "",
+    limit: Annotated[int, Query(ge=1, le=500)] = catalog.PAGE,
+) -> SlidePage:
+    """Slides of the workspace, newest first; `query` is a part of the file name."""
+    found = catalog.listed(session, visitor, query, cursor, limit + 1)
+    more = found[limit - 1].id if len(found) > limit else None
+    return SlidePage(slides=[SlideOut.of(slide) for slide in found[:limit]], next_cursor=more)
+
+
+@router.get("/{slide_id}")
+def look(session: Read, visitor: Who, slide_id: str) -> SlideOut:
+    return SlideOut.of(catalog.find(session, visitor, slide_id))
+
+
+@router.patch("/{slide_id}")
+def change(
+    session: Write,
+    visitor: Analyst,
+    slide_id: str,
+    change: SlideChange,
+    later: BackgroundTasks,
+    key: IdempotencyKey = None,
+) -> SlideOut:
+    """Answer `needs_input` with mpp, or set identifiers."""
+    slide = catalog.find(session, visitor, slide_id)
+    identifiers = None if change.identifiers is None else catalog.clean_identifiers(change.identifiers)
+
+    def produce() -> dict[str, Any]:
+        if catalog.answer(session, slide, change.mpp, identifiers) is not None:
+            later.add_task(ring)
+        return SlideOut.of(slide).model_dump()
+
+    return SlideOut(**idempotency.once(session, visitor, key, [slide_id, change.model_dump()], produce))
+
+
+@router.delete("/{slide_id}", status_code=204)
+def delete(session: Write, visitor: Analyst, slide_id: str, later: BackgroundTasks) -> Response:
+    """Remove a slide, its analyses and its files."""
+    slide = catalog.find(session, visitor, slide_id)
+    catalog.delete(session, slide)
+    later.add_task(storage.remove, slide.id)
+    return Response(status_code=204, background=later)
+
+
+@router.get("/{slide_id}/thumbnail", response_class=FileResponse)
+def thumbnail(session: Read, visitor: Who, slide_id: str) -> FileResponse:
+    """JPEG, at most 400 px a side."""
+    path = storage.folder(catalog.find(session, visitor, slide_id).id) / "thumbnail.jpeg"
+    if not path.exists():
+        raise NotFound("no-thumbnail", "this slide has no thumbnail", "wait for its inspection")
+    return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
+
+
+@router.get("/{slide_id}/tiles")
+def tiles(session: Read, visitor: Who, slide_id: str) -> dict[str, Any]:
+    """The slide's levels, finest first, each with its own tile size; tiles lie at tiles/{level}/{col}_{row}.jpeg."""
+    slide = catalog.find(session, visitor, slide_id)
+    info = catalog.info_of(slide)
+    return {
+        "width": info.width,
+        "height": info.height,
+        "mpp_x": info.mpp_x,
+        "mpp_y": info.mpp_y,
+        "levels": [level.__dict__ for level in info.levels],
+        "tile_url": f"/api/v1/slides/{slide.id}/tiles/{{level}}/{{col}}_{{row}}.jpeg",
+        "version": (slide.sha256 or "")[:16],
+    }
+
+
+@router.get("/{slide_id}.dzi")
+def deep_zoom(session: Read, visitor: Who, slide_id: str) -> Response:
+    """The Deep Zoom descriptor, for any viewer that knows the format."""
+    slide = catalog.find(session, visitor, slide_id)
+    info = catalog.info_of(slide)
+    if slide.state not in ("ready", "needs_input"):
+        raise Conflict("slide-not-ready", f"the slide is {slide.state}", "wait for its inspection")
+    content = (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<Image xmlns="http://schemas.microsoft.com/deepzoom/2008" Format="jpeg" Overlap="1" TileSize="254">'
+        f'<Size Width="{info.width}" Height="{info.height}"/></Image>'
+    )
+    return Response(content, media_type="application/xml")

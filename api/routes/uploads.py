@@ -1,0 +1,215 @@
+"""tus 1.0.0: core, creation, termination, checksum, expiration. https://tus.io/protocols/resumable-upload
+
+The protocol stands here, the bytes in core.uploads. One PATCH writes an upload at a time: a HEAD, DELETE or second
+PATCH ends the first one (whose client may be long gone) before it answers.
+"""
+
+import asyncio
+import errno
+import json
+from email.utils import formatdate
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Header, Request, Response
+from starlette.requests import ClientDisconnect
+
+from api.dependencies import Analyst, Who, ring
+from api.schemas import iso
+from core import catalog, storage, uploads
+from core.database import reading, writing
+from core.errors import Invalid, NoSpace
+from core.records import Slide, Upload
+from core.settings import get_settings
+
+router = APIRouter(prefix="/uploads", tags=["uploads (tus)"])
+VERSION = {"Tus-Resumable": "1.0.0", "Cache-Control": "no-store"}
+OFFSET_TYPE = "application/offset+octet-stream"
+HANDOVER_SECONDS = 10.0
+_running: dict[str, asyncio.Task[Any]] = {}
+
+
+class UnsupportedVersion(Invalid):
+    """Answered with 412 and the versions that are known."""
+
+
+def _whole_number(name: str, value: str | None) -> int:
+    if value is None or not value.isascii() or not value.isdigit() or len(value) > 18:
+        raise Invalid("bad-header", f"{name} must be a whole number", f"send {name} as tus 1.0.0 says")
+    return int(value)
+
+
+def _require_tus(version: str | None) -> None:
+    if version != "1.0.0":
+        raise UnsupportedVersion("tus-version", "Tus-Resumable must be 1.0.0", "use a tus 1.0.0 client")
+
+
+def _headers(upload: Upload) -> dict[str, str]:
+    found = {**VERSION, "Upload-Offset": str(upload.offset), "Upload-Length": str(upload.length)}
+    if upload.state == "open":
+        found["Upload-Expires"] = formatdate(upload.expires_at, usegmt=True)
+    return found
+
+
+@router.options("", status_code=204)
+@router.options("/{upload_id}", status_code=204)
+def capabilities() -> Response:
+    """What this server can do."""
+    extensions = "creation,termination,checksum,expiration"
+    known = {
+        "Tus-Version": "1.0.0",
+        "Tus-Extension": extensions,
+        "Tus-Max-Size": str(get_settings().upload_max_bytes),
+        "Tus-Checksum-Algorithm": ",".join(uploads.CHECKSUMS),
+    }
+    return Response(status_code=204, headers={**VERSION, **known})
+
+
+@router.post("", status_code=201)
+def create(
+    visitor: Analyst,
+    request: Request,
+    tus_resumable: Annotated[str | None, Header()] = None,
+    upload_length: Annotated[str | None, Header()] = None,
+    upload_metadata: Annotated[str, Header()] = "",
+) -> Response:
+    """A new upload; metadata keys filename, sha256 and identifiers (JSON). Answers its address in Location."""
+    _require_tus(tus_resumable)
+    length = _whole_number("Upload-Length", upload_length)
+    identifiers = _identifiers(uploads.parse_metadata(upload_metadata).identifiers)
+    with writing() as session:
+        upload = uploads.create(session, visitor, length, upload_metadata, identifiers)
+    location = f"{request.url.path.rstrip('/')}/{upload.id}"
+    return Response(status_code=201, headers={**_headers(upload), "Location": location})
+
+
+def _identifiers(content: str | None) -> dict[str, str]:
+    if not content:
+        return {}
+    try:
+        found = json.loads(content)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise Invalid("bad-metadata", "identifiers is no JSON object", 'send {"accession": "…"}')
+    return catalog.clean_identifiers(found)
+
+
+@router.head("/{upload_id}", status_code=200)
+async def offset(visitor: Who, upload_id: str, tus_resumable: Annotated[str | None, Header()] = None) -> Response:
+    """How many bytes are safe. Ends a PATCH that still holds the upload: its client asks because it was cut off."""
+    _require_tus(tus_resumable)
+    await _hand_over(upload_id)
+    upload, slide = await to_thread.run_sync(_look, visitor, upload_id)
+    return Response(headers={**_headers(upload), **_location(upload, slide)})
+
+
+def _look(visitor: Who, upload_id: str) -> tuple[Upload, Slide]:
+    with reading() as session:
+        upload = uploads.find(session, visitor, upload_id)
+        return upload, session.get_one(Slide, upload.slide_id)
+
+
+def _location(upload: Upload, slide: Slide) -> dict[str, str]:
+    return {"Location-Slide": f"/api/v1/slides/{slide.id}"} if upload.state == "finished" else {}
+
+
+async def _hand_over(upload_id: str) -> None:
+    """End the PATCH that holds this upload, if any, and wait until its bytes are safe."""
+    running = _running.get(upload_id)
+    if running is not None and running is not asyncio.current_task():
+        running.cancel()
+        await asyncio.wait([running], timeout=HANDOVER_SECONDS)
+
+
+@router.patch("/{upload_id}", status_code=204)
+async def append(
+    visitor: Analyst,
+    upload_id: str,
+    request: Request,
+    tus_resumable: Annotated[str | None, Header()] = None,
+    upload_offset: Annotated[str | None, Header()] = None,
+    upload_checksum: Annotated[str | None, Header()] = None,
+    content_type: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Bytes from Upload-Offset on. The last one hands the slide to inspection and answers Location-Slide."""
+    _require_tus(tus_resumable)
+    start = _whole_number("Upload-Offset", upload_offset)
+    if content_type != OFFSET_TYPE:
+        raise Invalid("bad-content-type", f"PATCH takes {OFFSET_TYPE}", f"send Content-Type: {OFFSET_TYPE}")
+    await _hand_over(upload_id)
+    # A task of its own, which a HEAD can end without ending the request that it serves.
+    task = asyncio.ensure_future(_receive(visitor, upload_id, request, start, upload_checksum))
+    _running[upload_id] = task
+    try:
+        await asyncio.wait([task])
+    finally:
+        if _running.get(upload_id) is task:
+            del _running[upload_id]
+    if task.cancelled():
+        raise Invalid("handed-over", "another request took this upload over", "ask with HEAD and go on there")
+    task.result()
+    return Response(status_code=204, headers=await to_thread.run_sync(_finish, visitor, upload_id))
+
+
+async def _receive(visitor: Who, upload_id: str, request: Request, start: int, checksum: str | None) -> None:
+    writer = await to_thread.run_sync(_open, visitor, upload_id, start, checksum)
+    whole = False
+    try:
+        async for chunk in request.stream():
+            if chunk:
+                await to_thread.run_sync(writer.write, chunk)
+        whole = True
+    except ClientDisconnect:
+        pass
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise NoSpace("no-space", "the disk is full; what was safe stays safe", "free space, then go on") from None
+    finally:
+        # Shielded: a hand-over must not cut the commit of what has come.
+        await asyncio.shield(to_thread.run_sync(writer.close, whole))
+
+
+def _open(visitor: Who, upload_id: str, start: int, checksum: str | None) -> uploads.Writer:
+    with reading() as session:
+        upload = uploads.find(session, visitor, upload_id)
+        return uploads.Writer(upload, session.get_one(Slide, upload.slide_id), start, checksum)
+
+
+def _finish(visitor: Who, upload_id: str) -> dict[str, str]:
+    with writing() as session:
+        work = uploads.finish(session, upload_id)
+        upload = uploads.find(session, visitor, upload_id)
+        headers = {**_headers(upload), **_location(upload, session.get_one(Slide, upload.slide_id))}
+    if work is not None:
+        ring()
+    return headers
+
+
+@router.delete("/{upload_id}", status_code=204)
+async def terminate(
+    visitor: Analyst, upload_id: str, tus_resumable: Annotated[str | None, Header()] = None
+) -> Response:
+    """Give an unfinished upload up; its bytes are removed."""
+    _require_tus(tus_resumable)
+    await _hand_over(upload_id)
+    await to_thread.run_sync(_terminate, visitor, upload_id)
+    return Response(status_code=204, headers=VERSION)
+
+
+def _terminate(visitor: Who, upload_id: str) -> None:
+    with writing() as session:
+        upload = uploads.find(session, visitor, upload_id)
+        uploads.terminate(session, upload)
+    storage.remove(upload.slide_id)
+
+
+@router.get("/{upload_id}")
+def state(visitor: Who, upload_id: str) -> dict[str, Any]:
+    """Where an upload stands, and its slide."""
+    with reading() as session:
+        upload = uploads.find(session, visitor, upload_id)
+        known = {"id": upload.id, "state": upload.state, "offset": upload.offset, "length": upload.length}
+        finished = upload.state == "finished"
+        return {**known, "slide_id": upload.slide_id if finished else None, "expires_at": iso(upload.expires_at)}

@@ -1,0 +1,164 @@
+"""What the API takes and gives."""
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from core.records import Analysis, Slide, Work
+
+NOTICE = "For research use only. Not a medical device. Results are preliminary."
+
+
+def iso(seconds: float | None) -> str | None:
+    """UTC, ISO 8601."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+class Reason(BaseModel):
+    code: str
+    detail: str
+    action: str = ""
+
+
+class SlideOut(BaseModel):
+    id: str
+    state: str
+    reason: Reason | None
+    filename: str
+    size_bytes: int
+    sha256: str | None
+    vendor: str | None
+    width: int | None
+    height: int | None
+    mpp_x: float | None
+    mpp_y: float | None
+    mpp_source: str | None
+    bounds_x: int
+    bounds_y: int
+    properties: dict[str, str]
+    identifiers: dict[str, Any]
+    created_at: str | None
+    updated_at: str | None
+
+    @classmethod
+    def of(cls, slide: Slide) -> "SlideOut":
+        info = slide.info or {}
+        fields = {name: info.get(name) for name in ("vendor", "width", "height", "mpp_x", "mpp_y", "mpp_source")}
+        return cls(
+            id=slide.id,
+            state=slide.state,
+            reason=Reason(**slide.reason) if slide.reason else None,
+            filename=slide.filename,
+            size_bytes=slide.size_bytes,
+            sha256=slide.sha256,
+            bounds_x=info.get("bounds_x", 0),
+            bounds_y=info.get("bounds_y", 0),
+            properties=info.get("properties", {}),
+            identifiers=slide.identifiers,
+            created_at=iso(slide.created_at),
+            updated_at=iso(slide.updated_at),
+            **fields,
+        )
+
+
+class SlidePage(BaseModel):
+    slides: list[SlideOut]
+    next_cursor: str | None = Field(description="pass as `cursor` for the next page; null on the last")
+
+
+class SlideChange(BaseModel):
+    """mpp answers `needs_input`; identifiers may come at any time."""
+
+    model_config = {"extra": "forbid"}
+    mpp: float | None = Field(None, gt=0.01, lt=100, description="micrometres per pixel at level 0")
+    identifiers: dict[str, Any] | None = None
+
+
+class AnalysisRequest(BaseModel):
+    model_config = {"extra": "forbid"}
+    model: str | None = Field(None, max_length=100, description="a name from GET /models; default: the shipped network")
+    threshold: float | None = Field(None, gt=0, lt=1, description="score of a region's cells; default: the card's")
+    tissue: Literal["auto", "all"] = "auto"
+    rotation_check: bool = True
+
+
+class Progress(BaseModel):
+    done: int
+    total: int
+    seconds_left: float | None
+
+
+class AnalysisOut(BaseModel):
+    id: str
+    slide_id: str
+    state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    reason: Reason | None
+    withheld: Reason | None = Field(description="why the results must not be shown")
+    model: str
+    settings: dict[str, Any]
+    provenance: dict[str, Any] | None
+    progress: Progress
+    results: dict[str, Any] | None = Field(
+        description="grid, coverage, summary, self-test; regions have their own call"
+    )
+    preliminary: Literal[True] = True
+    notice: str = NOTICE
+    created_at: str | None
+    started_at: str | None
+    ended_at: str | None
+
+    @classmethod
+    def of(cls, analysis: Analysis, progress: dict[str, Any]) -> "AnalysisOut":
+        shown = None
+        if analysis.results is not None and analysis.withheld is None:
+            shown = {key: value for key, value in analysis.results.items() if key != "regions"}
+            shown["region_count"] = len(analysis.results["regions"])
+        elif analysis.results is not None:
+            shown = {key: analysis.results[key] for key in ("coverage", "rotation_check", "scope_notes")}
+        return cls(
+            id=analysis.id,
+            slide_id=analysis.slide_id,
+            state=analysis.state,
+            reason=Reason(**analysis.reason) if analysis.reason else None,
+            withheld=Reason(**analysis.withheld) if analysis.withheld else None,
+            model=analysis.model,
+            settings=analysis.settings,
+            provenance=analysis.provenance,
+            progress=Progress(**progress),
+            results=shown,
+            created_at=iso(analysis.created_at),
+            started_at=iso(analysis.started_at),
+            ended_at=iso(analysis.ended_at),
+        )
+
+
+class ProfileRequest(BaseModel):
+    model_config = {"extra": "forbid"}
+    row: int = Field(ge=0)
+    col: int = Field(ge=0)
+
+
+class ProfileOut(BaseModel):
+    id: str
+    state: str
+    result: dict[str, Any] | None
+    reason: Reason | None
+
+    @classmethod
+    def of(cls, row: Work) -> "ProfileOut":
+        reason = Reason(**row.reason) if row.reason and row.state == "failed" else None
+        return cls(id=row.id, state=row.state, result=row.result, reason=reason)
+
+
+class SignIn(BaseModel):
+    model_config = {"extra": "forbid"}
+    token: str | None = Field(None, max_length=200, description="of a one-time sign-in link")
+    key: str | None = Field(None, max_length=200, description="an API key")
+
+
+class Me(BaseModel):
+    name: str
+    role: str
+    workspace: str
+    notice: str = NOTICE

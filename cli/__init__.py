@@ -1,0 +1,1 @@
+"""Terminal clients. They talk HTTP only."""

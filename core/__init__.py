@@ -1,0 +1,1 @@
+"""The domain: slides, analyses, work and their storage. Knows no HTTP, and never loads torch."""

@@ -1,0 +1,123 @@
+"""Who is there: principals, and the secrets that prove them. A secret is 256 random bits; only its hash is kept.
+
+API keys look like qt_…; a one-time link's token opens one browser session and is then used up.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
+
+from core.database import changed, clock, now
+from core.errors import Forbidden, Unauthenticated
+from core.records import DEFAULT_WORKSPACE, Credential, Principal, Workspace
+from core.settings import get_settings
+
+Kind = Literal["key", "session", "link"]
+ROLES = ("viewer", "analyst", "admin")
+SHORTEST_OWN_KEY = 32
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """An authenticated principal, as requests carry it."""
+
+    principal_id: str
+    workspace_id: str
+    role: str
+    name: str
+
+    def require(self, role: str) -> None:
+        """Raises Forbidden below the role."""
+        if ROLES.index(self.role) < ROLES.index(role):
+            raise Forbidden("role-needed", f"this needs the role {role}; yours is {self.role}", "ask an administrator")
+
+
+def fingerprint_of(secret: str) -> str:
+    """The hash that stands for a secret. Its 256 bits need no salt and no slow function."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def ensure_administrator(session: Session) -> Principal:
+    """The default workspace's administrator, made on first use."""
+    if session.get(Workspace, DEFAULT_WORKSPACE) is None:
+        session.add(Workspace(id=DEFAULT_WORKSPACE, name="Default"))
+        session.flush()
+    found = session.scalars(select(Principal).where(Principal.name == "administrator")).first()
+    if found is None:
+        found = Principal(workspace_id=DEFAULT_WORKSPACE, name="administrator", role="admin")
+        session.add(found)
+        session.flush()
+    return found
+
+
+def adopt_key(session: Session, secret: str) -> None:
+    """Make the operator's own key the administrator's.
+
+    Raises:
+        ValueError: it is shorter than 32 characters.
+    """
+    if len(secret) < SHORTEST_OWN_KEY:
+        raise ValueError(f"QUARTERTURN_ADMIN_KEY is shorter than {SHORTEST_OWN_KEY} characters: choose a longer one")
+    hashed = fingerprint_of(secret)
+    if session.get(Credential, hashed) is None:
+        principal = ensure_administrator(session)
+        created = clock(session)
+        session.add(Credential(hash=hashed, kind="key", principal_id=principal.id, created_at=created))
+
+
+def issue(session: Session, principal_id: str, kind: Kind, seconds: float | None) -> str:
+    """A new secret; this is the only time that it is seen."""
+    secret = ("qt_" if kind == "key" else "") + secrets.token_urlsafe(32)
+    created = clock(session)
+    expires = None if seconds is None else created + seconds
+    hashed = fingerprint_of(secret)
+    session.add(Credential(hash=hashed, kind=kind, principal_id=principal_id, created_at=created, expires_at=expires))
+    return secret
+
+
+def recognise(session: Session, secret: str, kind: Kind) -> Visitor:
+    """Whom a secret proves.
+
+    Raises:
+        Unauthenticated: nobody; unknown, expired and revoked secrets answer alike.
+    """
+    query = (
+        select(Principal)
+        .join(Credential, Credential.principal_id == Principal.id)
+        .where(Credential.hash == fingerprint_of(secret), Credential.kind == kind, ~Credential.revoked)
+        .where(or_(Credential.expires_at.is_(None), Credential.expires_at > now()))
+    )
+    found = session.scalars(query).first()
+    if found is None:
+        raise Unauthenticated("not-signed-in", "the key or session is unknown, expired or revoked", "sign in again")
+    return Visitor(found.id, found.workspace_id, found.role, found.name)
+
+
+def revoke(session: Session, secret: str) -> bool:
+    """Revoke a secret at once; True for the one caller who did it."""
+    query = update(Credential).where(Credential.hash == fingerprint_of(secret), ~Credential.revoked)
+    return bool(changed(session, query.values(revoked=True)))
+
+
+def open_session(session: Session, link: str) -> tuple[Visitor, str]:
+    """Trade a one-time link's token for a browser session's secret.
+
+    Raises:
+        Unauthenticated: the token is unknown, used or expired.
+    """
+    visitor = recognise(session, link, "link")
+    if not revoke(session, link):
+        raise Unauthenticated("link-used", "this sign-in link was used already", "restart for a new one")
+    return visitor, issue(session, visitor.principal_id, "session", get_settings().session_hours * 3600)
+
+
+def sign_in_link(session: Session) -> str:
+    """A one-time link for the administrator; its token stands in the fragment, which no server sees."""
+    settings = get_settings()
+    principal = ensure_administrator(session)
+    token = issue(session, principal.id, "link", settings.link_minutes * 60)
+    return f"{settings.base_url()}/#token={token}"

@@ -1,0 +1,64 @@
+"""The doorbell: a Celery message that says only "there may be work". The rows are the truth (core.work).
+
+The API and the reconciler ring; a lost ring costs time, never work. Redis in production, kombu's filesystem transport
+in the embedded mode (which loses messages when its consumer is killed: the reconciler rings again).
+"""
+
+import logging
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from core.settings import Settings, get_settings
+
+RING = "worker.ring"
+QUEUE = "quarterturn"
+log = logging.getLogger(__name__)
+
+
+def transport_options(settings: Settings) -> dict[str, Any]:
+    if settings.broker() != "filesystem://":
+        return {"visibility_timeout": 60, "socket_connect_timeout": 2, "socket_timeout": 5}
+    folders = {name: settings.data.resolve() / "broker" / name for name in ("messages", "control")}
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    return {
+        "data_folder_in": str(folders["messages"]),
+        "data_folder_out": str(folders["messages"]),
+        "control_folder": str(folders["control"]),
+        "polling_interval": 0.1,
+    }
+
+
+def make_celery(settings: Settings | None = None) -> Celery:
+    """The Celery application, for ringing and for answering."""
+    settings = settings or get_settings()
+    app = Celery("quarterturn", broker=settings.broker())
+    app.conf.update(
+        broker_transport_options=transport_options(settings),
+        broker_connection_retry_on_startup=True,
+        broker_connection_timeout=2,
+        task_ignore_result=True,
+        task_default_queue=QUEUE,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        worker_pool_start_method="spawn",
+        worker_soft_shutdown_timeout=10.0,
+        worker_hijack_root_logger=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        task_publish_retry=False,
+    )
+    return app
+
+
+def ring(app: Celery, times: int = 1) -> bool:
+    """Ring the doorbell; False when the broker is away (the reconciler rings again)."""
+    try:
+        for _ in range(times):
+            app.send_task(RING, queue=QUEUE, retry=False)
+    except (OperationalError, OSError) as error:
+        log.warning("the broker is away (%s); work waits in its rows", type(error).__name__)
+        return False
+    return True

@@ -1,0 +1,129 @@
+"""Slides: their record from upload to deletion."""
+
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core import storage, work
+from core.access import Visitor
+from core.database import clock
+from core.errors import Conflict, Invalid, NotFound
+from core.records import Analysis, Slide, Work
+from core.slide import SlideInfo
+
+PAGE = 100
+
+
+def find(session: Session, visitor: Visitor, slide_id: str) -> Slide:
+    """A slide of the visitor's workspace.
+
+    Raises:
+        NotFound: no such slide there; another workspace's is none.
+    """
+    slide = session.get(Slide, slide_id)
+    if slide is None or slide.workspace_id != visitor.workspace_id or slide.state == "deleted":
+        raise NotFound("no-such-slide", "there is no such slide here")
+    return slide
+
+
+def listed(session: Session, visitor: Visitor, query: str = "", cursor: str = "", limit: int = PAGE) -> list[Slide]:
+    """Slides of the workspace, newest first, after `cursor` (a slide id)."""
+    found = select(Slide).where(
+        Slide.workspace_id == visitor.workspace_id, Slide.state.notin_(("deleted", "uploading"))
+    )
+    if query:
+        escaped = query.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        found = found.where(Slide.filename.ilike(f"%{escaped}%", escape="\\"))
+    if cursor:
+        last = find(session, visitor, cursor)
+        older = (Slide.created_at < last.created_at) | ((Slide.created_at == last.created_at) & (Slide.id < last.id))
+        found = found.where(older)
+    return list(session.scalars(found.order_by(Slide.created_at.desc(), Slide.id.desc()).limit(limit)))
+
+
+def info_of(slide: Slide) -> SlideInfo:
+    """The inspection's answer.
+
+    Raises:
+        Conflict: the slide was not inspected, or not accepted.
+    """
+    if slide.info is None or slide.state not in ("ready", "needs_input"):
+        raise Conflict("slide-not-ready", f"the slide is {slide.state}, not ready", "wait, or see its reason")
+    return SlideInfo.from_dict(slide.info)
+
+
+def uploaded(session: Session, slide: Slide, size_bytes: int) -> Work:
+    """All bytes are here: inspect them."""
+    slide.state, slide.size_bytes, slide.updated_at = "inspecting", size_bytes, clock(session)
+    return work.add(session, "inspect", slide.workspace_id, slide.id)
+
+
+def inspected(session: Session, slide: Slide, info: SlideInfo, sha256: str, tissue: bytes | None) -> None:
+    """What the inspection found; without mpp the slide asks for it."""
+    slide.info, slide.sha256, slide.tissue = info.to_dict(), sha256, tissue
+    slide.updated_at = clock(session)
+    if info.mpp_x is None:
+        slide.state = "needs_input"
+        slide.reason = {
+            "code": "mpp-missing",
+            "detail": "the file does not say how many micrometres a pixel has",
+            "action": "give mpp, for example 0.25 for 40× or 0.5 for 20×",
+        }
+    else:
+        slide.state, slide.reason = "ready", None
+
+
+def rejected(session: Session, slide: Slide, reason: dict[str, Any]) -> None:
+    """The file is no usable slide: its record stays and says why, its bytes go."""
+    slide.state, slide.reason, slide.updated_at = "rejected", reason, clock(session)
+
+
+def answer(session: Session, slide: Slide, mpp: float | None, identifiers: dict[str, Any] | None) -> Work | None:
+    """What the user says of a slide: mpp where the file has none, identifiers at any time.
+
+    Raises:
+        Conflict: the file says its mpp, or the slide is not inspected.
+    """
+    slide.updated_at = clock(session)
+    if identifiers is not None:
+        slide.identifiers = {**slide.identifiers, **identifiers}
+    if mpp is None:
+        return None
+    info = info_of(slide)
+    if info.mpp_source == "file":
+        raise Conflict("mpp-known", f"the file says {info.mpp_x} µm per pixel itself", "leave mpp out")
+    slide.info = replace(info, mpp_x=mpp, mpp_y=mpp, mpp_source="user").to_dict()
+    slide.state, slide.reason = "inspecting", None
+    return work.add(session, "inspect", slide.workspace_id, slide.id, payload={"mpp": mpp})
+
+
+def delete(session: Session, slide: Slide) -> None:
+    """The slide, its analyses' work and its files are gone; late writes find other tokens."""
+    ended = clock(session)
+    for analysis in session.scalars(select(Analysis).where(Analysis.slide_id == slide.id).with_for_update()):
+        if analysis.state in ("queued", "running"):
+            analysis.state, analysis.ended_at = "cancelled", ended
+    work.cancel_all(session, Work.slide_id == slide.id)
+    slide.state, slide.updated_at, slide.tissue, slide.info = "deleted", ended, None, None
+
+
+def forget_files(slide_id: str) -> None:
+    """After the commit that said so."""
+    storage.remove(slide_id)
+
+
+def clean_identifiers(content: dict[str, Any]) -> dict[str, str]:
+    """Short strings by known names only.
+
+    Raises:
+        Invalid: another name, or a value that is no short string.
+    """
+    known = {"accession", "issuer", "specimen", "block", "container", "barcode", "organ", "stain"}
+    for name, value in content.items():
+        if name not in known or not isinstance(value, str) or len(value) > 200 or not value.isprintable():
+            raise Invalid(
+                "bad-identifier", f"{name!r} is no identifier, or its value no short text", f"use {sorted(known)}"
+            )
+    return dict(content)

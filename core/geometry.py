@@ -1,0 +1,87 @@
+"""The network frame: the slide on a lattice of 0.972 µm pixels, centred on the slide.
+
+With s = 0.972 / mpp (level-0 pixels per network pixel) and N a multiple of 16 not smaller than W / s, network pixel j
+covers, along x, the level-0 interval
+
+    [W/2 + (j − N/2)·s,  W/2 + (j + 1 − N/2)·s]
+
+and what lies outside the slide is white. Because the lattice is centred and N is even, a turned or mirrored slide has
+the turned or mirrored frame, so that resampling commutes with all eight views. A halo of 48 px on every side gives
+every edge a cell: with it the frame has N + 96 pixels, and N/16 + 1 cells a side, with centres at j = 0, 16, …, N.
+"""
+
+import math
+from dataclasses import dataclass
+
+from core.errors import Invalid
+
+NETWORK_MPP = 0.972
+STRIDE_PX = 16
+HALO_PX = 48
+REGION_PX = 512
+SNAP = 1e-3  # TIFF's rationals give 0.97200001: within 0.1 % the lattices are taken to meet
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of the network frame: `length_l0_px` level-0 pixels of `mpp` µm."""
+
+    length_l0_px: int
+    mpp: float
+
+    @property
+    def scale(self) -> float:
+        """Level-0 pixels per network pixel; a whole number when within 0.1 % of one (1: not resampled)."""
+        ratio = NETWORK_MPP / self.mpp
+        whole = round(ratio)
+        return float(whole) if abs(ratio - whole) <= SNAP * ratio else ratio
+
+    @property
+    def size_net_px(self) -> int:
+        """N: a multiple of 16, without the halo."""
+        exact = self.length_l0_px / self.scale
+        return STRIDE_PX * max(1, math.ceil(exact / STRIDE_PX - 1e-6))
+
+    @property
+    def cells(self) -> int:
+        return self.size_net_px // STRIDE_PX + 1
+
+    def to_l0(self, x_net: float) -> float:
+        """Where the lattice line x_net (0 at the frame's edge, without the halo) lies in level 0."""
+        return self.length_l0_px / 2 + (x_net - self.size_net_px / 2) * self.scale
+
+    def to_net(self, x_l0: float) -> float:
+        return (x_l0 - self.length_l0_px / 2) / self.scale + self.size_net_px / 2
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The network frame of a slide.
+
+    Raises (on `of`):
+        Invalid: a slide coarser than the network, which would have to be invented between its pixels.
+    """
+
+    x: Axis
+    y: Axis
+
+    @classmethod
+    def of(cls, width_l0_px: int, height_l0_px: int, mpp_x: float, mpp_y: float) -> "Frame":
+        coarsest = max(mpp_x, mpp_y)
+        if coarsest > NETWORK_MPP * (1 + SNAP):
+            raise Invalid(
+                "slide-too-coarse",
+                f"the slide has {coarsest:.3f} µm per pixel; the network needs {NETWORK_MPP} or finer and "
+                "detail that was not scanned cannot be made up",
+                "rescan at 10× or higher",
+            )
+        return cls(Axis(width_l0_px, mpp_x), Axis(height_l0_px, mpp_y))
+
+    def affine_to_l0(self) -> tuple[float, float, float, float, float, float]:
+        """(a, b, c, d, e, f): the centre of cell (row, col) is x_l0 = a·col + b·row + c, y_l0 = d·col + e·row + f."""
+        return (STRIDE_PX * self.x.scale, 0.0, self.x.to_l0(0), 0.0, STRIDE_PX * self.y.scale, self.y.to_l0(0))
+
+    def cell_area_um2(self) -> float:
+        """The share of the slide that one cell stands for: 16×16 network pixels."""
+        pixel = self.x.scale * self.x.mpp * self.y.scale * self.y.mpp
+        return STRIDE_PX * STRIDE_PX * pixel

@@ -1,0 +1,43 @@
+"""Idempotency-Key: the first answer to a key is kept and given again; the same key for another request is refused."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from core.access import Visitor
+from core.database import clock
+from core.errors import Conflict, Invalid
+from core.records import Idempotency
+
+LONGEST_KEY = 255
+
+
+def once(
+    session: Session, visitor: Visitor, key: str | None, request: Any, produce: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """`produce()`'s answer, or the one it gave the first time, in the caller's transaction.
+
+    Args:
+        request: what was asked, JSON-ready; another one under the same key is refused.
+
+    Raises:
+        Conflict: the key was used for another request. Invalid: the key is too long.
+    """
+    if key is None:
+        return produce()
+    if not 0 < len(key) <= LONGEST_KEY:
+        raise Invalid("bad-idempotency-key", f"an Idempotency-Key has 1 to {LONGEST_KEY} characters", "use a UUID")
+    asked = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+    known = session.get(Idempotency, (visitor.principal_id, key))
+    if known is None:
+        answer = produce()
+        fields = {"principal_id": visitor.principal_id, "key": key, "request_hash": asked}
+        session.add(Idempotency(**fields, answer=answer, created_at=clock(session)))
+        session.flush()
+        return answer
+    if known.request_hash != asked:
+        raise Conflict("idempotency-key-reused", "this Idempotency-Key was used for another request", "use a new key")
+    return dict(known.answer)

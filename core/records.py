@@ -1,0 +1,162 @@
+"""The tables. Every row belongs to a workspace; times are seconds since 1970 by the database's clock."""
+
+import uuid
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+DEFAULT_WORKSPACE = "default"
+
+
+def new_id() -> str:
+    return uuid.uuid4().hex
+
+
+class Record(DeclarativeBase):
+    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON}  # noqa: RUF012 - SQLAlchemy reads it so
+
+
+class Workspace(Record):
+    __tablename__ = "workspaces"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+
+
+class Principal(Record):
+    """A person or a program; `role` is viewer, analyst or admin."""
+
+    __tablename__ = "principals"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), index=True)
+    name: Mapped[str] = mapped_column(String(200))
+    role: Mapped[str] = mapped_column(String(16))
+
+
+class Credential(Record):
+    """What proves a principal: an API key, a browser session or a one-time link. Only the hash of it is kept."""
+
+    __tablename__ = "credentials"
+    hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))  # key, session, link
+    principal_id: Mapped[str] = mapped_column(ForeignKey("principals.id"), index=True)
+    created_at: Mapped[float] = mapped_column(Float)
+    expires_at: Mapped[float | None] = mapped_column(Float)
+    revoked: Mapped[bool] = mapped_column(Boolean, default=False)
+
+
+class Slide(Record):
+    """States: uploading, inspecting, needs_input, ready, rejected, deleted."""
+
+    __tablename__ = "slides"
+    __table_args__ = (Index("slides_by_age", "workspace_id", "created_at"),)
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
+    state: Mapped[str] = mapped_column(String(16), default="uploading")
+    reason: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    filename: Mapped[str] = mapped_column(String(255))
+    file: Mapped[str] = mapped_column(String(300))  # relative to the data folder
+    size_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    declared_sha256: Mapped[str | None] = mapped_column(String(64))
+    identifiers: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    info: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    tissue: Mapped[bytes | None] = mapped_column(LargeBinary)
+    created_at: Mapped[float] = mapped_column(Float)
+    updated_at: Mapped[float] = mapped_column(Float)
+
+
+class Upload(Record):
+    """A tus upload. `offset` counts bytes that are durably on disk and, where a checksum came, verified."""
+
+    __tablename__ = "uploads"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), index=True)
+    slide_id: Mapped[str] = mapped_column(ForeignKey("slides.id"), index=True)
+    state: Mapped[str] = mapped_column(String(16), default="open")  # open, finished, terminated, expired
+    offset: Mapped[int] = mapped_column(BigInteger, default=0)
+    length: Mapped[int] = mapped_column(BigInteger)
+    upload_metadata: Mapped[str] = mapped_column(String(4096), default="")
+    expires_at: Mapped[float] = mapped_column(Float, index=True)
+
+
+class Analysis(Record):
+    """queued → running → succeeded, failed or cancelled; a succeeded one may be withheld."""
+
+    __tablename__ = "analyses"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
+    slide_id: Mapped[str] = mapped_column(ForeignKey("slides.id"), index=True)
+    state: Mapped[str] = mapped_column(String(16), default="queued", index=True)
+    reason: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    withheld: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    model: Mapped[str] = mapped_column(String(100))
+    settings: Mapped[dict[str, Any]] = mapped_column(JSON)
+    fingerprint: Mapped[str | None] = mapped_column(String(64))
+    provenance: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    results: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    created_at: Mapped[float] = mapped_column(Float)
+    started_at: Mapped[float | None] = mapped_column(Float)
+    ended_at: Mapped[float | None] = mapped_column(Float)
+
+
+class Work(Record):
+    """One piece of work under a lease: inspect, band, check, finish or profile. The law is in core.work."""
+
+    __tablename__ = "work"
+    __table_args__ = (
+        Index("work_to_claim", "state", "lane", "created_at"),
+        UniqueConstraint("analysis_id", "kind", "ordinal"),
+    )
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
+    kind: Mapped[str] = mapped_column(String(16))
+    lane: Mapped[int] = mapped_column(Integer)
+    ordinal: Mapped[int] = mapped_column(Integer, default=0)
+    slide_id: Mapped[str] = mapped_column(ForeignKey("slides.id"), index=True)
+    analysis_id: Mapped[str | None] = mapped_column(ForeignKey("analyses.id"), index=True)
+    state: Mapped[str] = mapped_column(String(16), default="open")  # open, claimed, done, failed, cancelled
+    token: Mapped[int] = mapped_column(Integer, default=0)
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    lease_until: Mapped[float | None] = mapped_column(Float)
+    worker: Mapped[str | None] = mapped_column(String(100))
+    payload: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    values: Mapped[bytes | None] = mapped_column(LargeBinary)
+    reason: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    created_at: Mapped[float] = mapped_column(Float)
+    done_at: Mapped[float | None] = mapped_column(Float)
+
+
+class Worker(Record):
+    """What a worker process says of itself: its fingerprint, the cards of what it can run, when it was last heard."""
+
+    __tablename__ = "workers"
+    id: Mapped[str] = mapped_column(String(100), primary_key=True)
+    model: Mapped[str] = mapped_column(String(100))
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    provenance: Mapped[dict[str, Any]] = mapped_column(JSON)
+    card: Mapped[dict[str, Any]] = mapped_column(JSON)
+    seen_at: Mapped[float] = mapped_column(Float)
+
+
+class Idempotency(Record):
+    """The first answer to a request that carried an Idempotency-Key."""
+
+    __tablename__ = "idempotency"
+    principal_id: Mapped[str] = mapped_column(ForeignKey("principals.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    request_hash: Mapped[str] = mapped_column(String(64))
+    answer: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[float] = mapped_column(Float)

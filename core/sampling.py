@@ -1,0 +1,60 @@
+"""Network pixels from a slide's levels: which level, which part of it, averaged onto the network frame."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.geometry import STRIDE_PX, Axis, Frame
+from core.resample import Taps, area_average, taps
+from core.slide import Level
+
+Read = Callable[[int, int, int, int, int], NDArray[np.uint8]]  # level, x, y, width, height → (height, width, 3)
+BLOCKS_AT_ONCE = 128
+
+
+def axis_downsample(length_l0: int, length_level: int) -> float:
+    """Level-0 pixels per level pixel along one axis: whole where the level's length is the rounded quotient."""
+    ratio = length_l0 / length_level
+    whole = round(ratio)
+    return float(whole) if whole and length_level in (length_l0 // whole, -(-length_l0 // whole)) else ratio
+
+
+def best_level(levels: Sequence[Level], pixel_l0: float) -> int:
+    """The coarsest level that is not coarser than `pixel_l0` level-0 pixels per pixel."""
+    fine_enough = [
+        i for i, level in enumerate(levels) if max(level.downsample_x, level.downsample_y) <= pixel_l0 * 1.001
+    ]
+    return max(fine_enough, key=lambda i: levels[i].downsample_x, default=0)
+
+
+def _axis_taps(axis: Axis, start_net: int, pixel_net: int, count: int, downsample: float) -> Taps:
+    return taps(axis.to_l0(start_net) / downsample, pixel_net * axis.scale / downsample, count)
+
+
+def sample(
+    read: Read,
+    levels: Sequence[Level],
+    frame: Frame,
+    origin: tuple[int, int],
+    shape: tuple[int, int],
+    pixel_net: int = 1,
+) -> NDArray[np.uint8]:
+    """uint8 (rows, cols, 3): `shape` pixels of `pixel_net` network pixels each, from network pixel `origin` (y, x)."""
+    number = best_level(levels, pixel_net * min(frame.x.scale, frame.y.scale))
+    level = levels[number]
+    rows = _axis_taps(frame.y, origin[0], pixel_net, shape[0], level.downsample_y)
+    cols = _axis_taps(frame.x, origin[1], pixel_net, shape[1], level.downsample_x)
+    return area_average(read(number, cols.first, rows.first, cols.count, rows.count), rows, cols)
+
+
+def sample_blocks(read: Read, levels: Sequence[Level], frame: Frame) -> NDArray[np.uint8]:
+    """The whole slide as means of blocks of 16×16 network pixels, read piece by piece."""
+    rows, cols = frame.y.size_net_px // STRIDE_PX, frame.x.size_net_px // STRIDE_PX
+    out = np.empty((rows, cols, 3), np.uint8)
+    for row in range(0, rows, BLOCKS_AT_ONCE):
+        for col in range(0, cols, BLOCKS_AT_ONCE):
+            shape = (min(BLOCKS_AT_ONCE, rows - row), min(BLOCKS_AT_ONCE, cols - col))
+            origin = (row * STRIDE_PX, col * STRIDE_PX)
+            out[row : row + shape[0], col : col + shape[1]] = sample(read, levels, frame, origin, shape, STRIDE_PX)
+    return out

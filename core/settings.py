@@ -1,0 +1,75 @@
+"""All settings, from QUARTERTURN_* environment variables (and *_FILE for secrets)."""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+GIB = 1 << 30
+
+
+class Settings(BaseSettings):
+    """Defaults are the embedded mode's: SQLite, kombu's filesystem transport, loopback."""
+
+    model_config = SettingsConfigDict(env_prefix="QUARTERTURN_", extra="ignore")
+
+    data: Path = Field(Path("data"), description="folder of everything that is kept")
+    database_url: str = Field("", description="empty: SQLite in the data folder")
+    database_password_file: Path | None = None
+    broker_url: str = Field("", description="empty: kombu's filesystem transport in the data folder")
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=1, le=65535)
+    public_url: str = Field("", description="https://… when a proxy ends TLS; empty: http://host:port")
+    admin_key: str = Field("", description="an API key of the operator's own; used when set")
+    admin_key_file: Path | None = None
+
+    lease_seconds: float = Field(45.0, gt=0, description="a worker that is silent this long has lost its work")
+    reconcile_seconds: float = Field(5.0, gt=0, description="how often doorbells are rung for open and expired work")
+    max_attempts: int = Field(5, ge=1, description="claims of one piece of work before it fails")
+    repin_seconds: float = Field(
+        60.0, gt=0, description="without a worker of an analysis's fingerprint this long, restart"
+    )
+    worker_silent_seconds: float = Field(20.0, gt=0, description="a worker not heard of this long is away")
+    regions_per_band: int = Field(6, ge=1, description="about five seconds of work on two cores")
+
+    upload_max_bytes: int = Field(64 * GIB, gt=0)
+    upload_expires_hours: float = Field(24.0, gt=0)
+    min_free_bytes: int = Field(GIB, ge=0, description="free space that an upload must leave")
+    session_hours: float = Field(12.0, gt=0)
+    link_minutes: float = Field(10.0, gt=0, description="how long a one-time sign-in link lives")
+    reader_seconds: float = Field(60.0, gt=0, description="wall clock of one answer of a slide reader")
+    inspect_seconds: float = Field(600.0, gt=0, description="wall clock of the inspection of one slide")
+    reader_memory_bytes: int = Field(4 * GIB, gt=0)
+    model: str = "p4m-densenet"
+    weights_dir: Path | None = Field(None, description="folder of other weights than the shipped ones")
+    threads: int = Field(0, ge=0, description="CPU threads of a worker's network; 0: all cores")
+
+    def database(self) -> str:
+        """The SQLAlchemy URL; the password comes from its file when one is named."""
+        if not self.database_url:
+            return f"sqlite:///{(self.data / 'quarterturn.db').resolve()}"
+        if self.database_password_file is None:
+            return self.database_url
+        password = self.database_password_file.read_text().strip()
+        return self.database_url.replace("://", "://", 1).replace("@", f":{password}@", 1)
+
+    def broker(self) -> str:
+        return self.broker_url or "filesystem://"
+
+    def admin_secret(self) -> str:
+        """The operator's own admin key, or nothing."""
+        return self.admin_key_file.read_text().strip() if self.admin_key_file else self.admin_key
+
+    def base_url(self) -> str:
+        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+
+    def network_threads(self) -> int:
+        return self.threads or len(os.sched_getaffinity(0))
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """The process's settings, read once."""
+    return Settings()

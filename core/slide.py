@@ -1,0 +1,158 @@
+"""What is known of a slide's pixels, and the client of the reader child that alone opens slide files.
+
+libopenslide parses hostile bytes; it runs in a child process with resource limits and a wall clock, so that a file
+that crashes or stalls it costs one child. The child answers one request at a time over its pipes:
+
+    request:  one line of JSON                      {"op": "region", "level": 0, …}
+    answer:   4 bytes (big-endian) length of JSON, the JSON {"ok": …, "bytes": n, …}, n bytes of payload
+"""
+
+import contextlib
+import json
+import os
+import select
+import struct
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import SlideRejected
+from core.geometry import Frame
+
+
+@dataclass(frozen=True)
+class Level:
+    """`downsample_*`: level-0 pixels per pixel of this level; tile sizes are the file's own where `native`.
+
+    `made`: not in the file; rendered for the viewer, never read for the network.
+    """
+
+    width: int
+    height: int
+    downsample_x: float
+    downsample_y: float
+    tile_width: int = 256
+    tile_height: int = 256
+    native: bool = False
+    made: bool = False
+
+
+@dataclass(frozen=True)
+class SlideInfo:
+    """The inspection's answer, kept with the slide's record."""
+
+    vendor: str
+    width: int
+    height: int
+    levels: list[Level]
+    mpp_x: float | None
+    mpp_y: float | None
+    mpp_source: str | None
+    bounds_x: int = 0
+    bounds_y: int = 0
+    properties: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def file_levels(self) -> list[Level]:
+        return [level for level in self.levels if not level.made]
+
+    def frame(self) -> Frame:
+        """Raises Invalid for a slide that is coarser than the network, ValueError without mpp."""
+        if self.mpp_x is None or self.mpp_y is None:
+            raise ValueError("a slide without mpp has no network frame")
+        return Frame.of(self.width, self.height, self.mpp_x, self.mpp_y)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> "SlideInfo":
+        return cls(**{**content, "levels": [Level(**level) for level in content["levels"]]})
+
+
+class Reader:
+    """One reader child with one slide open. Safe to share between threads: calls take turns."""
+
+    def __init__(self, path: Path, seconds: float, memory_bytes: int) -> None:
+        self._seconds, self._lock = seconds, threading.Lock()
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "core.reader_child", str(path), str(memory_bytes)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=Path(__file__).resolve().parent.parent,
+            env=environment,
+            start_new_session=True,
+        )
+
+    @property
+    def alive(self) -> bool:
+        return self._child.poll() is None
+
+    def call(self, op: str, seconds: float | None = None, **arguments: Any) -> tuple[dict[str, Any], bytes]:
+        """One request and its answer.
+
+        Raises:
+            SlideRejected: the child says why, crashed (`reader-crashed`) or stalled (`reader-timeout`).
+        """
+        with self._lock:
+            deadline = time.monotonic() + (seconds or self._seconds)
+            request = json.dumps({"op": op, **arguments}).encode() + b"\n"
+            try:
+                assert self._child.stdin is not None
+                self._child.stdin.write(request)
+                self._child.stdin.flush()
+                (length,) = struct.unpack(">I", self._receive(4, deadline))
+                answer = json.loads(self._receive(length, deadline))
+                payload = self._receive(answer["bytes"], deadline)
+            except (OSError, EOFError, ValueError) as error:
+                self.close()
+                raise SlideRejected(
+                    "reader-crashed", "the slide reader crashed on this file", "check the file"
+                ) from error
+        if not answer["ok"]:
+            raise SlideRejected(answer["code"], answer["detail"], answer.get("action", ""))
+        return answer, payload
+
+    def _receive(self, count: int, deadline: float) -> bytes:
+        assert self._child.stdout is not None
+        parts, fd = [], self._child.stdout.fileno()
+        while count:
+            if not select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                self.close()
+                raise SlideRejected("reader-timeout", "the slide reader took too long on this file", "check the file")
+            part = os.read(fd, min(count, 1 << 20))
+            if not part:
+                raise EOFError
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
+
+    def region(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
+        """uint8 (height, width, 3) at a level's own pixels; outside the slide, and where nothing was scanned, white."""
+        _, payload = self.call("region", level=level, x=x, y=y, width=width, height=height)
+        return np.frombuffer(payload, np.uint8).reshape(height, width, 3)
+
+    def close(self) -> None:
+        """End the child; nothing of it is needed any more."""
+        with contextlib.suppress(OSError):
+            self._child.kill()
+        for stream in (self._child.stdin, self._child.stdout):
+            with contextlib.suppress(OSError):
+                if stream is not None:
+                    stream.close()
+        self._child.wait()
+
+    def __enter__(self) -> "Reader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

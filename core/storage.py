@@ -1,0 +1,60 @@
+"""Slide files and what is derived from them: slides/ID/{slide.EXT, tiles.npz, thumbnail.jpeg} in the data folder."""
+
+import hashlib
+import os
+import re
+import shutil
+from pathlib import Path
+
+from core.errors import NoSpace
+from core.settings import get_settings
+
+KNOWN_SUFFIX = re.compile(r"\.(svs|tiff?|ndpi|vms|vmu|scn|mrxs|svslide|bif|dcm|zvi|czi)$", re.IGNORECASE)
+
+
+def slide_file(slide_id: str, filename: str) -> str:
+    """Where a slide's bytes go, relative to the data folder; of the sender's name only a known suffix is used."""
+    found = KNOWN_SUFFIX.search(filename)
+    return f"slides/{slide_id}/slide{found.group(0).lower() if found else ''}"
+
+
+def absolute(relative: str) -> Path:
+    return get_settings().data.resolve() / relative
+
+
+def folder(slide_id: str) -> Path:
+    return absolute(f"slides/{slide_id}")
+
+
+def write(path: Path, content: bytes) -> None:
+    """Whole or not at all, durable when it returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(path.name + ".part")
+    with fresh.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(fresh, path)
+
+
+def remove(slide_id: str) -> None:
+    """All files of a slide; those that are gone already are no error."""
+    shutil.rmtree(folder(slide_id), ignore_errors=True)
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_space(wanted_bytes: int) -> None:
+    """Raises NoSpace when the disk cannot take so many bytes and keep the free space it must."""
+    settings = get_settings()
+    settings.data.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(settings.data).free
+    if free - wanted_bytes < settings.min_free_bytes:
+        raise NoSpace(
+            "no-space",
+            f"{wanted_bytes} bytes do not fit: {free} are free and {settings.min_free_bytes} must stay so",
+            "free space on the server's disk, then send again",
+        )

@@ -1,0 +1,68 @@
+"""Figures of a binary detector, with intervals that respect that patches of one slide are alike."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def auc(labels: Array, scores: Array) -> float:
+    """Area under the ROC curve: the share of (positive, negative) pairs in the right order, ties counting half."""
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]  # mean rank of each tie, from 1
+    positive = labels.astype(bool)
+    n_pos, n_neg = int(positive.sum()), int((~positive).sum())
+    if n_pos == 0 or n_neg == 0:
+        return float("nan")
+    return float((ranks[positive].sum() - n_pos * (n_pos + 1) / 2) / (n_pos * n_neg))
+
+
+def summary(labels: Array, logits: Array) -> dict[str, float]:
+    """AUC, accuracy at logit 0, negative log likelihood (nats) and Brier score."""
+    y = labels.astype(np.float64)
+    p = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    return {
+        "auc": auc(labels, logits),
+        "accuracy": float(((logits > 0) == (y > 0)).mean()),
+        "nll": float(np.logaddexp(0, np.where(y > 0, -logits, logits)).mean()),
+        "brier": float(((p - y) ** 2).mean()),
+    }
+
+
+def bootstrap_auc(
+    labels: Array, scores: Array, groups: Array | None, rounds: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % percentile interval of the AUC; whole slide groups are resampled where `groups` is given, else patches."""
+    rng = np.random.default_rng(seed)
+    keys = np.arange(len(labels)) if groups is None else groups
+    order = np.argsort(keys, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(np.unique(keys, return_inverse=True)[1][order])) + 1)
+    values = []
+    for _ in range(rounds):
+        picked = np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
+        values.append(auc(labels[picked], scores[picked]))
+    low, high = np.nanpercentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def within_group_auc(labels: Array, scores: Array, groups: Array) -> dict[str, float]:
+    """AUC inside each slide group that has both labels."""
+    found = {str(g): auc(labels[groups == g], scores[groups == g]) for g in np.unique(groups)}
+    return {g: value for g, value in found.items() if not np.isnan(value)}
+
+
+def fit_temperature(labels: Array, logits: Array) -> float:
+    """The T > 0 that minimises the NLL of logits / T (Guo et al. 2017), by golden-section search on log T."""
+    y = labels.astype(bool)
+
+    def nll(log_t: float) -> float:
+        scaled = logits.astype(np.float64) / np.exp(log_t)
+        return float(np.logaddexp(0, np.where(y, -scaled, scaled)).mean())
+
+    low, high, ratio = np.log(0.1), np.log(10.0), (np.sqrt(5) - 1) / 2
+    while high - low > 1e-6:
+        left, right = high - ratio * (high - low), low + ratio * (high - low)
+        low, high = (low, right) if nll(left) < nll(right) else (left, high)
+    return float(np.exp((low + high) / 2))

@@ -1,0 +1,45 @@
+"""The test-time rotation check: run a region under other elements of the network's own group and turn the maps back.
+
+An exactly equivariant network leaves nothing but rounding. The residual is compared in logits, since scores saturate.
+It is a software self-test (weights, kernels, region sizes, resampling); random weights pass it too, so passing says
+nothing about a score being right.
+"""
+
+import numpy as np
+from torch import nn
+
+from model.dense import Pixels, infer
+from model.group import Group, transform
+
+TOLERANCE = 1e-3  # logits, float32: some hundred times the rounding seen, far below a fault's
+
+
+def residual(network: nn.Module, group: Group, region: Pixels, elements: list[int]) -> float:
+    """The largest |T_g⁻¹ Φ(T_g x) − Φ(x)| over cells and elements, in logits.
+
+    Args:
+        network: takes (N, 3, H, W) float in 0..255.
+        group: the network's own group.
+        region: (H, W, 3) uint8; H and W multiples of 16.
+        elements: indices into the group; the identity adds nothing.
+
+    Returns:
+        A number ≥ 0; not finite when any logit is not.
+    """
+    reference = infer(network, region[None])[0]
+    worst = 0.0
+    for g in elements:
+        turned = infer(network, transform(region, group.elements[g])[None])[0]
+        back = transform(turned, group.elements[int(group.inverse[g])])
+        worst = float(np.fmax(worst, np.abs(back - reference).max(initial=0.0)))
+        if not np.isfinite(back).all():
+            return float("inf")
+    return worst
+
+
+def sample_elements(group: Group, seed: int) -> list[int]:
+    """Two elements other than the identity (fewer when the group is smaller), a mirror among them when there is one."""
+    rng = np.random.default_rng(seed)
+    rotations = [g for g in range(1, len(group)) if not group.elements[g].mirror]
+    mirrors = [g for g in range(1, len(group)) if group.elements[g].mirror]
+    return [int(rng.choice(kind)) for kind in (rotations, mirrors) if kind]

@@ -1,0 +1,134 @@
+"""python -m supervisor: everything on this machine, until Ctrl-C."""
+
+import argparse
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from core import access
+from core.database import writing
+from core.migrations import migrate
+from core.settings import Settings, get_settings
+from supervisor.checks import CannotStart, check_all
+from supervisor.processes import ROOT, Watched, stop_all
+
+READY_SECONDS = 60.0
+
+
+class Stopped(Exception):
+    """Ctrl-C, SIGTERM or SIGHUP."""
+
+
+def _stop(*_: object) -> None:
+    raise Stopped
+
+
+def prepare(settings: Settings) -> str:
+    """Migrate, make the administrator, adopt the operator's key; returns a key for the demo client."""
+    migrate()
+    with writing() as session:
+        principal = access.ensure_administrator(session)
+        own = settings.admin_secret()
+        if own:
+            access.adopt_key(session, own)
+            return own
+        return access.issue(session, principal.id, "key", 24 * 3600)
+
+
+def children(settings: Settings) -> list[Watched]:
+    logs = settings.data / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "QUARTERTURN_DATA": str(settings.data.resolve())}
+    api = Watched("API", ["api"], logs / "api.log", environment)
+    return [api, Watched("worker", ["worker"], logs / "worker.log", environment)]
+
+
+def tend(watched: list[Watched]) -> None:
+    for one in watched:
+        news = one.tend()
+        if news:
+            print(news, flush=True)
+
+
+def wait_until_ready(url: str, watched: list[Watched]) -> None:
+    """Raises CannotStart when the API does not answer in time."""
+    end = time.monotonic() + READY_SECONDS
+    while time.monotonic() < end:
+        tend(watched)
+        try:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=2):  # noqa: S310 - our own address
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise CannotStart(f"The API did not answer within {READY_SECONDS:.0f} s; its log: {watched[0].log}")
+
+
+def run_demo(url: str, key: str, data: Path, watched: list[Watched]) -> None:
+    """The demo is a client like any other: a process that talks HTTP only."""
+    environment = {**os.environ, "QUARTERTURN_URL": url, "QUARTERTURN_KEY": key}
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "cli.demo", str(data / "demo")], cwd=ROOT, env=environment, start_new_session=True
+    )
+    try:
+        while demo.poll() is None:
+            tend(watched)
+            time.sleep(0.3)
+    finally:
+        if demo.poll() is None:
+            os.killpg(demo.pid, signal.SIGKILL)
+            demo.wait()
+    if demo.returncode:
+        print("The demo did not finish; the service is up all the same.", flush=True)
+
+
+def serve(settings: Settings, demo: bool) -> None:
+    key = prepare(settings)
+    watched, url, began = children(settings), settings.base_url(), time.monotonic()
+    try:
+        tend(watched)
+        wait_until_ready(url, watched)
+        print(
+            f"The API is ready after {time.monotonic() - began:.1f} s at {url} (documentation: {url}/docs)", flush=True
+        )
+        if demo:
+            run_demo(url, key, settings.data, watched)
+        with writing() as session:
+            link = access.sign_in_link(session)
+        print(f"\n  Open the viewer:  {link}", flush=True)
+        print(f"  (works once, within {settings.link_minutes:.0f} minutes; Ctrl-C stops everything)\n", flush=True)
+        while True:
+            tend(watched)
+            time.sleep(0.5)
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        stop_all(watched)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m supervisor", description="Run Quarterturn on this machine.")
+    parser.add_argument("--no-demo", action="store_true", help="start without the demo slide")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
+    try:
+        settings = get_settings()
+        lock = check_all(settings)
+        serve(settings, not options.no_demo)
+        lock.close()
+    except CannotStart as error:
+        print(error, file=sys.stderr)
+        return 1
+    except Stopped:
+        print("\nStopped.", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

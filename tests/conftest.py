@@ -1,0 +1,22 @@
+"""Shared fixtures. Data that lies beside a checkout is found through QUARTERTURN_TEST_DATA, and nowhere else."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real slides and patches; tests that need it skip where there is none."""
+    named = os.environ.get("QUARTERTURN_TEST_DATA")
+    if not named or not Path(named).is_dir():
+        pytest.skip("QUARTERTURN_TEST_DATA names no folder: no real slides and patches here")
+    return Path(named).resolve()

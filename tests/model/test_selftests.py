@@ -1,0 +1,124 @@
+"""Golden outputs, the rotation check, profiles, and the refusal of weights that are not what their card says."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from model import golden, rotation_check
+from model.densenet import DenseNet, DenseNetConfig
+from model.frozen import freeze
+from model.group import get_group
+from model.profile import angle_profile, turned_patches
+from model.weights import SHIPPED, WeightsRefused, load_network, paths, read_card, write
+
+P4M = get_group("p4m")
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return DenseNet(DenseNetConfig(n0=16, growth=12)).eval()
+
+
+def saved(network, directory, **known):
+    return write(network, "tiny", directory, golden=golden.outputs(freeze(network)), **known)
+
+
+def region(seed=0, side=176):
+    return np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
+
+
+def test_weights_come_back_as_they_went(network, tmp_path):
+    card = saved(network, tmp_path, temperature=1.5)
+    again, card_again = load_network("tiny", tmp_path)
+    assert card_again == card
+    for key, value in network.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[key], value, rtol=0, atol=0)
+
+
+def test_altered_weights_are_refused(network, tmp_path):
+    saved(network, tmp_path)
+    path = paths("tiny", tmp_path)[0]
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(WeightsRefused, match="sha256"):
+        load_network("tiny", tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"format": 99}, {"surprise": 1}])
+def test_unknown_cards_are_refused(network, tmp_path, change):
+    saved(network, tmp_path)
+    path = paths("tiny", tmp_path)[1]
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(WeightsRefused):
+        read_card("tiny", tmp_path)
+
+
+def test_missing_weights_are_refused(tmp_path):
+    with pytest.raises(WeightsRefused, match="cannot be read"):
+        load_network("none", tmp_path)
+
+
+def test_golden_outputs_tell_swapped_channels_and_wrong_weights(network, tmp_path):
+    card = saved(network, tmp_path)
+    assert golden.check(freeze(network), card) <= golden.TOLERANCE
+    with torch.no_grad():
+        swapped = freeze(network)
+        swapped.lifting.weight.copy_(swapped.lifting.weight.flip(1))
+    with pytest.raises(WeightsRefused, match="swapped colour channels"):
+        golden.check(swapped, card)
+    with pytest.raises(WeightsRefused, match="no golden outputs"):
+        golden.check(freeze(network), dataclasses.replace(card, golden=[]))
+
+
+def test_the_rotation_check_passes_an_exact_network_even_with_random_weights(network):
+    frozen = freeze(network)
+    assert rotation_check.residual(frozen, P4M, region(), list(range(8))) < rotation_check.TOLERANCE / 10
+
+
+def test_the_rotation_check_catches_one_plane_left_unturned(network):
+    frozen = freeze(network)
+    with torch.no_grad():
+        frozen.blocks[0].conv.weight[1] = frozen.blocks[0].conv.weight[0]
+    assert rotation_check.residual(frozen, P4M, region(), list(range(8))) > rotation_check.TOLERANCE
+
+
+def test_the_rotation_check_catches_logits_that_are_no_numbers(network):
+    frozen = freeze(network)
+    with torch.no_grad():
+        frozen.classifier.weight[:] = float("nan")
+    assert not rotation_check.residual(frozen, P4M, region(), [1]) <= rotation_check.TOLERANCE
+
+
+def test_the_sample_stays_in_the_networks_own_group():
+    for name in ("z2", "p4", "p4m"):
+        group = get_group(name)
+        for seed in range(20):
+            sample = rotation_check.sample_elements(group, seed)
+            assert all(0 < g < len(group) for g in sample)
+            assert any(group.elements[g].mirror for g in sample) == (name == "p4m")
+
+
+def test_quarter_turns_of_a_profile_are_exact(network):
+    window = region(side=160)
+    patches = turned_patches(window, np.array([0, 90, 180, 270]))
+    centre = window[32:128, 32:128]
+    for turns, patch in enumerate(patches):
+        np.testing.assert_array_equal(patch, np.rot90(centre, turns))
+    angles, logits = angle_profile(freeze(network), window, 45)
+    assert angles == [0, 45, 90, 135, 180, 225, 270, 315]
+    assert np.ptp(logits[::2]) < 1e-4
+    with pytest.raises(ValueError, match="160"):
+        angle_profile(freeze(network), window[:96, :96])
+
+
+def test_the_shipped_weights_answer_their_golden_pictures():
+    network, card = load_network()
+    assert golden.check(freeze(network), card) <= golden.TOLERANCE
+    assert sum(p.numel() for p in network.parameters()) == 118_379
+    assert paths("p4m-densenet")[0].parent == SHIPPED
+    assert card.metrics["valid"]["auc"] > 0.886, "above the boosted-tree floor"

@@ -1,0 +1,32 @@
+"""python -m worker: self-test the network, then serve. Exit 3: the network was refused, with the reason."""
+
+import argparse
+import logging
+import sys
+
+from model.weights import WeightsRefused
+from worker.app import app
+from worker.network import served
+
+REFUSED = 3
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m worker", description="Work for Quarterturn.")
+    parser.add_argument(
+        "--processes", type=int, default=1, help="pool processes, each with its own network (default 1)"
+    )
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        served()
+    except WeightsRefused as error:
+        print(f"The worker refuses to serve: {error}.", file=sys.stderr)
+        return REFUSED
+    arguments = ["worker", "--pool=prefork", f"--concurrency={options.processes}", "--loglevel=WARNING"]
+    app.worker_main([*arguments, "--without-gossip", "--without-mingle"])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""What a finished analysis says: heat map statistics, regions, coverage, self-test, and whether to withhold it all."""
+
+from typing import Any
+
+import numpy as np
+
+from core import cards
+from core.geometry import NETWORK_MPP
+from core.heatmap import Values, to_scores
+from core.regions import find_regions
+from core.slide import SlideInfo
+from core.tissue import Mask
+
+MOST_UNREADABLE = 0.02
+CONSTANT_LOGITS = 1e-6
+
+
+def gather(
+    logits: Values, mask: Mask, info: SlideInfo, settings: dict[str, Any], checks: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The results of an analysis, JSON-ready."""
+    frame, scores = info.frame(), to_scores(logits)
+    analysed, wanted = int(np.isfinite(logits).sum()), int(mask.sum())
+    cell_mm2 = frame.cell_area_um2() / 1e6
+    regions = find_regions(scores, settings["threshold"], frame)
+    share = analysed / wanted if wanted else 0.0
+    return {
+        "preliminary": True,
+        "threshold": settings["threshold"],
+        "grid": {
+            "rows": logits.shape[0],
+            "cols": logits.shape[1],
+            "affine_l0": list(frame.affine_to_l0()),
+            "network_mpp": NETWORK_MPP,
+        },
+        "coverage": {
+            "analysed_cells": analysed,
+            "wanted_cells": wanted,
+            "share": share,
+            "analysed_mm2": analysed * cell_mm2,
+            "tissue_mm2": wanted * cell_mm2,
+        },
+        "max_score": float(np.nanmax(scores)) if analysed else None,
+        "regions": [region.to_dict() for region in regions],
+        "summary": summary(len(regions), share),
+        "rotation_check": rotation_summary(checks),
+    }
+
+
+def summary(count: int, share: float) -> str:
+    """One sentence that claims no more than was looked at."""
+    looked = f"in the {share:.0%} of tissue analysed"
+    if count == 0:
+        return f"No region above the threshold {looked}."
+    regions = "1 region" if count == 1 else f"{count} regions"
+    return f"{regions} above the threshold {looked}. Preliminary: to be read by a pathologist."
+
+
+def rotation_summary(checks: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The worst residual of the sampled regions; None when no check was asked for."""
+    if not checks:
+        return None
+    residual = float(np.max([check["residual"] for check in checks]))
+    tolerance = checks[0]["tolerance"]
+    return {
+        "residual_logits": residual if np.isfinite(residual) else None,
+        "tolerance_logits": tolerance,
+        "passed": bool(residual <= tolerance),
+        "regions": len(checks),
+        "elements": sorted({element for check in checks for element in check["elements"]}),
+        "meaning": "a software self-test: it says nothing about a score being right",
+    }
+
+
+def withhold(logits: Values, mask: Mask, results: dict[str, Any]) -> dict[str, Any] | None:
+    """Why the results must not be shown, or None."""
+    check, values = results["rotation_check"], logits[np.isfinite(logits)]
+    if not mask.any():
+        return _reason(
+            "no-tissue", "no tissue was found on the slide", "look at the slide, or analyse with tissue: all"
+        )
+    if check is not None and not check["passed"]:
+        return _reason(
+            "rotation-check", "the rotation self-test failed: turned regions got other answers", "tell support"
+        )
+    if values.size > 1 and np.ptp(values) < CONSTANT_LOGITS:
+        return _reason("constant-output", "every cell got the same score", "look at the slide: it may be blank")
+    return None
+
+
+def too_little_read(results: dict[str, Any], unreadable: int) -> dict[str, Any] | None:
+    """Why the analysis fails when more than 2 % of its cells could not be read."""
+    wanted = results["coverage"]["wanted_cells"]
+    if unreadable <= MOST_UNREADABLE * wanted:
+        return None
+    return _reason("unreadable", f"{unreadable} of {wanted} tissue cells could not be read", "copy the slide again")
+
+
+def _reason(code: str, detail: str, action: str) -> dict[str, Any]:
+    return {"code": code, "detail": detail, "action": action}
+
+
+def scope(card_scope: dict[str, Any], info: SlideInfo, identifiers: dict[str, Any]) -> list[dict[str, str]]:
+    return cards.scope_notes(card_scope, info, identifiers)

@@ -1,0 +1,186 @@
+"""One function a kind of work: read what is needed, compute, commit with the row's token in one transaction."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core import analyses, catalog, grid, heatmap, storage, work
+from core.database import reading, writing
+from core.errors import SlideRejected
+from core.geometry import STRIDE_PX
+from core.records import Analysis, Slide, Work
+from core.sampling import sample
+from core.settings import get_settings
+from core.slide import Reader, SlideInfo
+from model import rotation_check
+from model.profile import WINDOW_PX, angle_profile
+from worker import findings
+from worker.bands import band_values
+from worker.lease import Lease
+from worker.network import Served
+from worker.region_loader import Pixels, RegionLoader, region_pixels
+
+THUMBNAIL_PX = 400
+_readers: dict[str, Reader] = {}
+
+
+def reader_of(slide: Slide) -> Reader:
+    """A live reader of the slide; the process keeps the last one open."""
+    kept = _readers.get(slide.id)
+    if kept is not None and kept.alive:
+        return kept
+    close_readers()
+    settings = get_settings()
+    path = storage.absolute(slide.file)
+    _readers[slide.id] = Reader(path, settings.reader_seconds, settings.reader_memory_bytes)
+    return _readers[slide.id]
+
+
+def close_readers() -> None:
+    for reader in _readers.values():
+        reader.close()
+    _readers.clear()
+
+
+def load(held: work.Claim) -> tuple[Slide, Analysis | None]:
+    with reading() as session:
+        slide = session.get_one(Slide, held.slide_id)
+        return slide, session.get(Analysis, held.analysis_id) if held.analysis_id else None
+
+
+def inspect(held: work.Claim, lease: Lease, _: Served) -> None:
+    """Open the slide in a child and write down what it is, or why it is none."""
+    slide, _analysis = load(held)
+    path = storage.absolute(slide.file)
+    try:
+        sha256 = storage.sha256(path)
+        if slide.declared_sha256 not in (None, sha256):
+            detail = f"the file's sha256 is {sha256}, not {slide.declared_sha256} as declared"
+            raise SlideRejected("checksum-mismatch", detail, "send the file again")
+        lease.advance()
+        info, tissue = _look(slide, path, held.payload.get("mpp"), lease)
+    except SlideRejected as error:
+        _reject(held, {"code": error.code, "detail": error.detail, "action": error.action})
+        return
+    with writing() as session:
+        work.complete(session, held)
+        catalog.inspected(session, session.get_one(Slide, slide.id), info, sha256, tissue)
+
+
+def _look(slide: Slide, path: Path, mpp: float | None, lease: Lease) -> tuple[SlideInfo, bytes | None]:
+    settings = get_settings()
+    with Reader(path, settings.inspect_seconds, settings.reader_memory_bytes) as reader:
+        answer, index = reader.call("inspect")
+        known = answer["info"]
+        if mpp is not None:
+            known = {**known, "mpp_x": mpp, "mpp_y": mpp, "mpp_source": "user"}
+        info = SlideInfo.from_dict(known)
+        lease.advance()
+        folder = storage.folder(slide.id)
+        storage.write(folder / "tiles.npz", index)
+        storage.write(folder / "thumbnail.jpeg", reader.call("thumbnail", most_px=THUMBNAIL_PX)[1])
+        lease.advance()
+        if info.mpp_x is None or not _fine_enough(info):
+            return info, None
+        return info, reader.call("tissue", mpp_x=info.mpp_x, mpp_y=info.mpp_y)[1]
+
+
+def _fine_enough(info: SlideInfo) -> bool:
+    """Coarser slides can be looked at; only their analysis is refused."""
+    return max(info.mpp_x or 0, info.mpp_y or 0) <= 0.972 * 1.001
+
+
+def _reject(held: work.Claim, reason: dict[str, Any]) -> None:
+    with writing() as session:
+        work.complete(session, held, {"rejected": reason})
+        catalog.rejected(session, session.get_one(Slide, held.slide_id), reason)
+    close_readers()
+    storage.remove(held.slide_id)
+
+
+def band(held: work.Claim, lease: Lease, served: Served) -> None:
+    """Score a band's cells."""
+    slide, analysis = load(held)
+    assert analysis is not None
+    info, place = catalog.info_of(slide), grid.Band(**held.payload)
+    mask = analyses.cell_mask(slide, analysis.settings["tissue"])
+    regions = [region for region in place.regions() if grid.has_tissue(mask, region)]
+    loader = RegionLoader(lambda: reader_of(slide), info, info.frame(), regions)
+    done = band_values(served.network, served.card.temperature, place, mask, loader, lease.advance)
+    with writing() as session:
+        analyses.complete_part(session, held, {"unreadable": done.unreadable}, heatmap.pack(done.values))
+
+
+def check(held: work.Claim, lease: Lease, served: Served) -> None:
+    """The rotation check on one sampled region, under elements of the network's own group."""
+    slide, analysis = load(held)
+    assert analysis is not None
+    info, payload = catalog.info_of(slide), dict(held.payload)
+    seed = payload.pop("seed")
+    elements = rotation_check.sample_elements(served.network.group, seed)
+    try:
+        pixels: Pixels | None = region_pixels(reader_of(slide), info, info.frame(), grid.Region(**payload))
+    except SlideRejected:
+        pixels = None  # the band that holds these cells reports them
+    lease.advance()
+    residual = (
+        0.0 if pixels is None else rotation_check.residual(served.network, served.network.group, pixels, elements)
+    )
+    names = [str(served.network.group.elements[g]) for g in elements] if pixels is not None else []
+    found = {"residual": residual, "tolerance": rotation_check.TOLERANCE, "elements": names}
+    with writing() as session:
+        analyses.complete_part(session, held, json.loads(json.dumps(found).replace("Infinity", "1e30")))
+
+
+def finish(held: work.Claim, _: Lease, served: Served) -> None:
+    """Put the parts together and say what was found."""
+    slide, analysis = load(held)
+    assert analysis is not None
+    info = catalog.info_of(slide)
+    with reading() as session:
+        logits = analyses.logits(session, analysis, info)
+        rows = analyses.band_rows(session, analysis.id)
+        checks = (
+            session.query(Work).filter_by(analysis_id=analysis.id, kind="check", state="done").order_by(Work.ordinal)
+        )
+        checked = [dict(row.result or {}) for row in checks]
+    mask = analyses.cell_mask(slide, analysis.settings["tissue"])
+    results = findings.gather(logits, mask, info, analysis.settings, checked)
+    results["scope_notes"] = findings.scope(served.card.scope, info, slide.identifiers)
+    unreadable = sum((row.result or {}).get("unreadable", 0) for row in rows)
+    results["coverage"]["unreadable_cells"] = unreadable
+    broken = findings.too_little_read(results, unreadable)
+    with writing() as session:
+        if broken is None:
+            analyses.succeed(session, held, results, findings.withhold(logits, mask, results))
+        else:
+            locked = analyses.lock(session, analysis.id)
+            work.complete(session, held)
+            analyses.fail(session, locked, broken)
+
+
+def profile(held: work.Claim, lease: Lease, served: Served) -> None:
+    """Score against angle at one cell."""
+    slide, _analysis = load(held)
+    info, row, col = catalog.info_of(slide), held.payload["row"], held.payload["col"]
+    half = WINDOW_PX // 2
+    origin = (STRIDE_PX * row - half, STRIDE_PX * col - half)
+    window = sample(reader_of(slide).region, info.file_levels, info.frame(), origin, (WINDOW_PX, WINDOW_PX))
+    lease.advance()
+    angles, logits = angle_profile(served.network, window)
+    scores = heatmap.to_scores(logits / np.float32(served.card.temperature))
+    result = {"angles_deg": angles, "scores": [float(s) for s in scores], "row": row, "col": col}
+    with writing() as session:
+        work.complete(session, held, {**result, "spread": float(np.ptp(scores))})
+
+
+HANDLERS: dict[str, Callable[[work.Claim, Lease, Served], None]] = {
+    "inspect": inspect,
+    "band": band,
+    "check": check,
+    "finish": finish,
+    "profile": profile,
+}

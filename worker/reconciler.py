@@ -1,0 +1,84 @@
+"""A thread in every worker's parent that makes what is true also happen. Idempotent; any number may run.
+
+It is the outbox (rings for work whose ring was lost), the reaper (rows claimed too often fail with their reason), the
+finisher (an analysis whose last part was done by a process that died before creating the finish) and the sweeper.
+"""
+
+import logging
+import threading
+from typing import Any
+
+from celery.signals import worker_ready
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from core import analyses, broker, catalog, storage, uploads, work
+from core.database import writing
+from core.records import Slide, Work
+from core.settings import get_settings
+from worker.app import app
+
+log = logging.getLogger(__name__)
+MOST_RINGS = 4
+
+
+def reconcile() -> None:
+    """One round."""
+    _fail_exhausted()
+    _create_missing_finishes()
+    _restart_stranded()
+    uploads.expire()
+    waiting = work.claimable_count(MOST_RINGS)
+    if waiting:
+        broker.ring(app, waiting)
+
+
+def _fail_exhausted() -> None:
+    with writing() as session:
+        failed = work.exhausted(session)
+        for row in failed:
+            _report(session, row)
+    for row in failed:
+        if row.kind == "inspect":
+            storage.remove(row.slide_id)
+
+
+def _report(session: Session, row: Work) -> None:
+    last = (row.reason or {}).get("detail", "the worker was killed each time")
+    reason = {
+        "code": f"{row.kind}-failed",
+        "detail": f"{row.kind} was tried {row.attempts} times and failed: {last}",
+        "action": "look at the worker's log, then retry",
+    }
+    if row.kind == "inspect":
+        catalog.rejected(session, session.get_one(Slide, row.slide_id), reason)
+    elif row.kind != "profile" and row.analysis_id is not None:
+        analyses.fail(session, analyses.lock(session, row.analysis_id), reason)
+
+
+def _create_missing_finishes() -> None:
+    with writing() as session:
+        for analysis_id in analyses.unfinished(session):
+            analyses.add_finish(session, analyses.lock(session, analysis_id))
+
+
+def _restart_stranded() -> None:
+    with writing() as session:
+        for analysis_id in analyses.stranded(session):
+            log.warning("analysis %s starts anew: no worker of its fingerprint is left", analysis_id)
+            analyses.restart(session, analyses.lock(session, analysis_id))
+
+
+def run(pause: threading.Event) -> None:
+    while True:
+        try:
+            reconcile()
+        except (DBAPIError, OSError) as error:
+            log.warning("reconciling waits: %s", type(error).__name__)
+        pause.wait(get_settings().reconcile_seconds)
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator] # celery ships no types
+def start(**_: Any) -> None:
+    """The worker's parent is up: reconcile from now on."""
+    threading.Thread(target=run, args=(threading.Event(),), name="reconciler", daemon=True).start()

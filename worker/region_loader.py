@@ -1,0 +1,73 @@
+"""Reads a band's regions ahead of the network, through a bounded queue."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import SlideRejected
+from core.geometry import HALO_PX, STRIDE_PX, Frame
+from core.grid import Region
+from core.sampling import sample
+from core.slide import Reader, SlideInfo
+
+Pixels = NDArray[np.uint8]
+AHEAD = 2
+
+
+def region_pixels(reader: Reader, info: SlideInfo, frame: Frame, region: Region) -> Pixels:
+    """uint8 (H, W, 3): all network pixels that the region's cells look at."""
+    rows = STRIDE_PX * (region.row_end - region.row - 1) + 2 * HALO_PX
+    cols = STRIDE_PX * (region.col_end - region.col - 1) + 2 * HALO_PX
+    return sample(reader.region, info.file_levels, frame, region.origin_net_px, (rows, cols))
+
+
+class RegionLoader:
+    """Iterates (region, pixels), or (region, None) where the file cannot be read.
+
+    `open_reader` gives a live reader: a crashed one is replaced before the next region.
+    """
+
+    def __init__(
+        self, open_reader: Callable[[], Reader], info: SlideInfo, frame: Frame, regions: Iterable[Region]
+    ) -> None:
+        self._open_reader, self._info, self._frame, self._regions = open_reader, info, frame, list(regions)
+        self._ready: queue.Queue[tuple[Region, Pixels | None] | BaseException] = queue.Queue(AHEAD)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="region-loader", daemon=True)
+
+    def _run(self) -> None:
+        for region in self._regions:
+            if self._stop.is_set() or not self._put(self._load(region)):
+                return
+
+    def _load(self, region: Region) -> tuple[Region, Pixels | None] | BaseException:
+        try:
+            return region, region_pixels(self._open_reader(), self._info, self._frame, region)
+        except SlideRejected:
+            return region, None
+        except (OSError, ValueError, MemoryError) as error:
+            return error
+
+    def _put(self, item: tuple[Region, Pixels | None] | BaseException) -> bool:
+        while not self._stop.is_set():
+            try:
+                self._ready.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def __iter__(self) -> Iterator[tuple[Region, Pixels | None]]:
+        self._thread.start()
+        try:
+            for _ in self._regions:
+                item = self._ready.get()
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            self._stop.set()
+            self._thread.join()

@@ -1,0 +1,63 @@
+"""The doorbell's answer: claim one row, do it, ring again while any is open. One of the two process edges."""
+
+import logging
+from typing import Any
+
+from celery.signals import worker_process_init, worker_process_shutdown
+from sqlalchemy.exc import DBAPIError
+
+from core import analyses, broker, work
+from core.database import writing
+from core.settings import get_settings
+from worker.app import app
+from worker.handlers import HANDLERS, close_readers
+from worker.heartbeat import Heartbeat
+from worker.lease import Lease
+from worker.network import Served, served
+
+log = logging.getLogger(__name__)
+
+
+@app.task(name=broker.RING)  # type: ignore[untyped-decorator] # celery ships no types
+def ring() -> None:
+    """Claim and do one row."""
+    network = served()
+    held = work.claim(network.worker, network.card.name, network.fingerprint)
+    if held is None:
+        return
+    perform(held, network)
+    if work.claimable_count(1):
+        broker.ring(app)
+
+
+def perform(held: work.Claim, network: Served) -> None:
+    """Do a claimed row; whatever goes wrong opens it again with the reason, until its attempts are used up."""
+    settings = get_settings()
+    patience = settings.inspect_seconds if held.kind == "inspect" else max(settings.lease_seconds, 60.0)
+    try:
+        if held.analysis_id is not None:
+            with writing() as session:
+                analyses.started(held.analysis_id, network.provenance, session)
+        with Lease(held, patience) as lease:
+            HANDLERS[held.kind](held, lease, network)
+    except work.LeaseLost:
+        log.info("%s %s is no longer ours; nothing was written", held.kind, held.id)
+    except DBAPIError as error:
+        log.warning("%s %s stopped: the database is away (%s)", held.kind, held.id, type(error).__name__)
+    except Exception as error:
+        log.exception("%s %s failed", held.kind, held.id)
+        close_readers()
+        work.give_back(held, {"code": "worker-error", "detail": f"{type(error).__name__}: {error}"})
+
+
+@worker_process_init.connect  # type: ignore[untyped-decorator] # celery ships no types
+def load(**_: Any) -> None:
+    """A pool process begins: load the network, say so, and keep saying so."""
+    Heartbeat(served()).start()
+
+
+@worker_process_shutdown.connect  # type: ignore[untyped-decorator] # celery ships no types
+def leave(**_: Any) -> None:
+    """A pool process ends in good order: give back what it holds."""
+    close_readers()
+    work.release_all(served().worker)
