@@ -89,9 +89,9 @@ def dihedral(images: Tensor, rng: torch.Generator) -> Tensor:
     return torch.stack(turned)
 
 
-def augment(images: Tensor, rng: torch.Generator, turn: bool = False) -> Tensor:
-    """All of it. (N, 3, H, W) float in 0..255 → the same."""
+def augment(images: Tensor, rng: torch.Generator, turn: bool = False, strength: float = 1.0) -> Tensor:
+    """All of it, with `strength` 0 to 1. (N, 3, H, W) float in 0..255 → the same."""
     images = dihedral(images, rng) if turn else images
-    images = blur(move(images, rng), rng)
-    images = light_jitter(stain_jitter(images, rng), rng)
-    return jpeg(images, rng)
+    images = blur(move(images, rng, 0.1 * strength), rng, 0.3 * strength)
+    images = stain_jitter(images, rng, 0.2 * strength, 0.03 * strength)
+    return jpeg(light_jitter(images, rng, 0.2 * strength, 0.03 * strength), rng, 0.3 * strength)

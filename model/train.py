@@ -29,6 +29,7 @@ from model.densenet import DenseNet, DenseNetConfig
 from model.layers import GroupBatchNorm2d
 from model.metrics import bootstrap_auc, summary
 from model.pcam import Split, read_split
+from model.weights import state_of
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -45,6 +46,7 @@ class Recipe:
     ema: float = 0.995
     seed: int = 0
     dihedral: bool = False
+    strength: float = 1.0
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
@@ -63,7 +65,7 @@ def batch_at(split: Split, recipe: Recipe, step: int) -> tuple[Tensor, Tensor]:
     chosen = order[place * recipe.batch : (place + 1) * recipe.batch].numpy()
     images = torch.from_numpy(split.patches[chosen]).permute(0, 3, 1, 2).float()
     rng = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
-    return augment(images, rng, turn=recipe.dihedral), torch.from_numpy(split.labels[chosen]).float()
+    return augment(images, rng, recipe.dihedral, recipe.strength), torch.from_numpy(split.labels[chosen]).float()
 
 
 class Run:
@@ -104,6 +106,12 @@ class Run:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
+
+    def begin_from(self, checkpoint: Path) -> None:
+        """Start at another run's averaged weights. Raises WeightsRefused for a file that is no checkpoint."""
+        found = state_of(checkpoint).state_dict()
+        self.network.load_state_dict(found)
+        self.average.load_state_dict(found)
 
     def advance(self, forward: Forward, images: Tensor, labels: Tensor, bf16: bool) -> float:
         """One optimizer step; returns the loss."""
@@ -217,6 +225,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         if field != "dihedral":
             parser.add_argument(f"--{field.replace('_', '-')}", type=type(value), default=value)
     parser.add_argument("--dihedral", action="store_true", help="augment with the eight views (no-op for p4m)")
+    parser.add_argument("--init", type=Path, help="a checkpoint whose averaged weights to begin from")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
     parser.add_argument("--no-bf16", action="store_true")
@@ -234,6 +243,8 @@ def main(arguments: list[str] | None = None) -> None:
     split, valid = read_split(options.directory, "train"), read_split(options.directory, "valid")
     steps = max(1, round(recipe.epochs * max(1, len(split) // recipe.batch)))
     run = Run(DenseNetConfig(options.group, options.n0, options.growth), recipe, steps, torch.device(options.device))
+    if options.init:
+        run.begin_from(options.init)
     checkpoint = options.out / "checkpoint.pt"
     if checkpoint.exists():
         run.restore(torch.load(checkpoint, map_location=run.device, weights_only=True))

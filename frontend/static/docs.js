@@ -1,0 +1,2 @@
+// The API's documentation, from its own description.
+SwaggerUIBundle({ url: "/openapi.json", dom_id: "#docs" });

@@ -1,0 +1,60 @@
+// The heat map: fetched once, coloured here. Changing colours, threshold or opacity asks the service for nothing.
+import { table } from "./colormaps.js";
+import { parse } from "./npy.js";
+
+const NOT_ANALYSED = 255;
+
+export class HeatMap {
+  /**
+   * @param {{ rows: number, cols: number, values: Uint8Array | Float32Array }} grid uint8: 0..254 for scores 0..1
+   * @param {number[]} affine a, b, c, d, e, f: centre of (row, col) at x = a·col + b·row + c, y = d·col + e·row + f
+   */
+  constructor(grid, affine) {
+    this.grid = grid;
+    this.affine = affine;
+    this.canvas = document.createElement("canvas");
+    this.canvas.className = "heat";
+    this.canvas.width = grid.cols;
+    this.canvas.height = grid.rows;
+  }
+
+  /** @param {string} analysis @returns {Promise<HeatMap>} */
+  static async load(analysis) {
+    const answer = await fetch(`/api/v1/analyses/${analysis}/heatmap?dtype=uint8`);
+    if (!answer.ok) throw new Error(`the heat map could not be loaded (${answer.status})`);
+    const affine = (answer.headers.get("Quarterturn-Affine") ?? "").split(",").map(Number);
+    return new HeatMap(parse(await answer.arrayBuffer()), affine);
+  }
+
+  /** @param {string} colours @param {number} threshold scores under it are left clear */
+  draw(colours, threshold) {
+    const context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
+    const picture = context.createImageData(this.grid.cols, this.grid.rows);
+    const lut = table(colours);
+    const lowest = Math.round(threshold * 254);
+    const { values } = this.grid;
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i];
+      if (value === NOT_ANALYSED || value < lowest) continue;
+      picture.data.set(lut.subarray(3 * value, 3 * value + 3), 4 * i);
+      picture.data[4 * i + 3] = 255;
+    }
+    context.putImageData(picture, 0, 0);
+  }
+
+  /** The rectangle of all cells' squares, in level-0 pixels. */
+  rectangle() {
+    const [a, , c, , e, f] = this.affine;
+    return { x: c - a / 2, y: f - e / 2, width: a * this.grid.cols, height: e * this.grid.rows };
+  }
+
+  /** @param {number} x @param {number} y level-0 pixels @returns {{ row: number, col: number, score: number | null } | null} */
+  at(x, y) {
+    const [a, , c, , e, f] = this.affine;
+    const col = Math.round((x - c) / a);
+    const row = Math.round((y - f) / e);
+    if (row < 0 || col < 0 || row >= this.grid.rows || col >= this.grid.cols) return null;
+    const value = this.grid.values[row * this.grid.cols + col];
+    return { row, col, score: value === NOT_ANALYSED ? null : value / 254 };
+  }
+}

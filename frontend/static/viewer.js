@@ -1,0 +1,241 @@
+// One slide: deep zoom, its analysis, and the heat map over it.
+import { Refusal, element, get, post, say } from "./api.js";
+import { names, table } from "./colormaps.js";
+import { HeatMap } from "./heatmap.js";
+import { measure } from "./profile.js";
+import { Regions } from "./regions.js";
+import { drawScale } from "./scalebar.js";
+import { tileSource } from "./tilesource.js";
+
+const slideId = location.pathname.split("/").pop() ?? "";
+const controls = {
+  opacity: /** @type {HTMLInputElement} */ (element("opacity")),
+  threshold: /** @type {HTMLInputElement} */ (element("threshold")),
+  colours: /** @type {HTMLSelectElement} */ (element("colours")),
+};
+/** @type {HeatMap | null} */
+let heat = null;
+/** @type {any} */
+let analysis = null;
+/** @type {EventSource | null} */
+let events = null;
+/** @type {{ row: number, col: number, score: number | null } | null} */
+let pointed = null;
+
+/** @param {unknown} error */
+function tell(error) {
+  if (error instanceof Refusal && error.status === 401) location.href = "/";
+  say(element("error"), `${/** @type {Error} */ (error).message}.`);
+}
+
+/** @param {any} tiles */
+function open(tiles) {
+  const viewer = OpenSeadragon({
+    element: element("slide"),
+    prefixUrl: "/libraries/openseadragon/images/",
+    tileSources: /** @type {any} */ (tileSource(tiles)),
+    drawer: "canvas",
+    showNavigator: true,
+    showNavigationControl: false,
+    maxZoomPixelRatio: 4,
+    visibilityRatio: 0.4,
+    gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
+    crossOriginPolicy: false,
+  });
+  viewer.addHandler("canvas-key", (event) => {
+    const key = /** @type {KeyboardEvent} */ (event.originalEvent).key;
+    if (/^[a-zA-Z]$/.test(key)) event.preventDefaultAction = true; // ours, see below
+  });
+  const scale = () => {
+    const image = viewer.world.getItemAt(0);
+    if (image && tiles.mpp_x) drawScale(element("scale"), tiles.mpp_x / image.viewportToImageZoom(viewer.viewport.getZoom(true)));
+  };
+  viewer.addHandler("update-viewport", scale);
+  viewer.addHandler("open-failed", () => tell(new Error("the slide's tiles cannot be shown")));
+  element("slide").addEventListener("pointermove", (event) => point(viewer, event));
+  element("slide").addEventListener("pointerleave", () => (element("pointer").hidden = true));
+  window.quarterturn = { viewer };
+  return viewer;
+}
+
+/** @param {import("openseadragon").Viewer} viewer @param {PointerEvent} event */
+function point(viewer, event) {
+  const image = viewer.world.getItemAt(0);
+  if (!image) return;
+  const box = element("slide").getBoundingClientRect();
+  const place = image.viewerElementToImageCoordinates(new OpenSeadragon.Point(event.clientX - box.left, event.clientY - box.top));
+  pointed = heat?.at(place.x, place.y) ?? null;
+  const score = !heat ? "" : !pointed || pointed.score === null ? " · not analysed" : ` · score ${pointed.score.toFixed(3)}`;
+  say(element("pointer"), `${Math.round(place.x)}, ${Math.round(place.y)} px${score}`);
+}
+
+function paint() {
+  element("opacity-value").textContent = `${Math.round(Number(controls.opacity.value) * 100)} %`;
+  element("threshold-value").textContent = Number(controls.threshold.value).toFixed(2);
+  drawLegend();
+  if (!heat) return;
+  heat.canvas.style.opacity = controls.opacity.value;
+  heat.draw(controls.colours.value, Number(controls.threshold.value));
+}
+
+function drawLegend() {
+  const canvas = /** @type {HTMLCanvasElement} */ (element("legend"));
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  const picture = context.createImageData(256, 1);
+  const lut = table(controls.colours.value);
+  for (let i = 0; i < 256; i++) {
+    const value = Math.min(254, i);
+    const clear = value / 254 < Number(controls.threshold.value);
+    picture.data.set([lut[3 * value], lut[3 * value + 1], lut[3 * value + 2], clear ? 40 : 255], 4 * i);
+  }
+  context.putImageData(picture, 0, 0);
+}
+
+/** @param {import("openseadragon").Viewer} viewer @param {Regions} regions */
+async function showResults(viewer, regions) {
+  const image = viewer.world.getItemAt(0);
+  if (heat) viewer.removeOverlay(heat.canvas);
+  heat = await HeatMap.load(analysis.id);
+  const { x, y, width, height } = heat.rectangle();
+  viewer.addOverlay({ element: heat.canvas, location: image.imageToViewportRectangle(x, y, width, height) });
+  controls.threshold.value = String(analysis.results.threshold);
+  paint();
+  regions.show(await get(`/analyses/${analysis.id}/regions`));
+  const base = `/api/v1/analyses/${analysis.id}`;
+  for (const [id, path] of Object.entries({
+    geojson: "regions.geojson", "geojson-bounds": "regions.geojson?origin=bounds", csv: "regions.csv", npy: "heatmap",
+  })) {
+    const link = /** @type {HTMLAnchorElement} */ (element(id));
+    link.href = `${base}/${path}`;
+    link.download = id === "npy" ? "heatmap.npy" : id.startsWith("geojson") ? "regions.geojson" : "regions.csv";
+  }
+  for (const id of ["layer", "found", "angles"]) element(id).hidden = false;
+}
+
+/** What was done, in sentences that claim no more than was measured. */
+function showFacts() {
+  const { coverage, rotation_check: check } = analysis.results;
+  element("facts").hidden = false;
+  element("coverage").textContent =
+    `${coverage.analysed_mm2.toFixed(2)} mm² analysed of ${coverage.tissue_mm2.toFixed(2)} mm² ` +
+    `${analysis.settings.tissue === "auto" ? "tissue" : "slide"}` +
+    (coverage.unreadable_cells ? `; ${coverage.unreadable_cells} cells could not be read.` : ".");
+  element("selftest").textContent = check
+    ? `Software self-test ${check.passed ? "passed" : "failed"}: ${check.regions} sampled regions turned and mirrored, ` +
+      `largest difference ${check.residual_logits?.toExponential(1) ?? "not a number"} logits (tolerance ${check.tolerance_logits}). ` +
+      "It tests the software; it does not say that a score is right."
+    : "The rotation self-test was not asked for.";
+  const made = analysis.provenance;
+  if (made) element("provenance").textContent = `${made.model}, weights ${made.weights_sha256.slice(0, 12)}, ${made.backend} ${made.precision}.`;
+}
+
+function showBanner() {
+  const notes = analysis?.results?.scope_notes ?? [];
+  const banner = element("banner");
+  banner.replaceChildren(...notes.map((/** @type {any} */ note) => Object.assign(document.createElement("p"), { textContent: note.sentence })));
+  banner.hidden = !notes.length;
+}
+
+/** @param {number | null} seconds */
+function left(seconds) {
+  if (seconds === null) return "";
+  return seconds < 90 ? `, about ${Math.max(1, Math.round(seconds))} s left` : `, about ${Math.round(seconds / 60)} min left`;
+}
+
+function showState() {
+  const state = analysis?.state ?? "none";
+  const active = state === "queued" || state === "running";
+  const bar = /** @type {HTMLProgressElement} */ (element("progress"));
+  const { done, total, seconds_left } = analysis?.progress ?? { done: 0, total: 1, seconds_left: null };
+  bar.hidden = !active;
+  bar.max = Math.max(1, total);
+  bar.value = done;
+  element("cancel").hidden = !active;
+  element("analyse").hidden = active;
+  element("tissue-choice").hidden = active;
+  element("analyse").textContent = analysis ? "Analyse again" : "Analyse";
+  element("retry").hidden = !["failed", "cancelled"].includes(state);
+  const reason = analysis?.reason ?? analysis?.withheld;
+  const because = reason ? ` ${[reason.detail, reason.action].filter(Boolean).join("; ")}.` : "";
+  element("state").textContent = {
+    none: "Not analysed yet.",
+    queued: "Waiting for a worker.",
+    running: `Running: ${done} of ${total} parts${left(seconds_left)}.`,
+    succeeded: analysis?.withheld ? `Results withheld:${because}` : "Done. Preliminary.",
+    failed: `Failed:${because}`,
+    cancelled: "Cancelled.",
+  }[/** @type {string} */ (state)] ?? state;
+  showBanner();
+}
+
+/** @param {import("openseadragon").Viewer} viewer @param {Regions} regions */
+function follow(viewer, regions) {
+  events?.close();
+  showState();
+  const settle = async () => {
+    showState();
+    if (analysis.state !== "succeeded") return;
+    showFacts();
+    if (!analysis.withheld) await showResults(viewer, regions);
+  };
+  if (!["queued", "running"].includes(analysis.state)) return settle();
+  events = new EventSource(`/api/v1/analyses/${analysis.id}/events`);
+  events.addEventListener("analysis", async (event) => {
+    analysis = JSON.parse(event.data);
+    showState();
+    if (["queued", "running"].includes(analysis.state)) return;
+    events?.close();
+    await settle().catch(tell);
+  });
+  return undefined;
+}
+
+/** @param {import("openseadragon").Viewer} viewer @param {Regions} regions */
+function listen(viewer, regions) {
+  const act = (/** @type {() => Promise<any>} */ action) => async () => {
+    say(element("error"), "");
+    try {
+      analysis = await action();
+      await follow(viewer, regions);
+    } catch (error) {
+      tell(error);
+    }
+  };
+  const tissue = () => (/** @type {HTMLInputElement} */ (element("all")).checked ? "all" : "auto");
+  element("analyse").addEventListener("click", act(() => post(`/slides/${slideId}/analyses`, { tissue: tissue() })));
+  element("cancel").addEventListener("click", act(() => post(`/analyses/${analysis.id}/cancel`)));
+  element("retry").addEventListener("click", act(() => post(`/analyses/${analysis.id}/retry`)));
+  for (const control of Object.values(controls)) control.addEventListener("input", paint);
+  element("help").addEventListener("click", () => /** @type {HTMLDialogElement} */ (element("keys")).showModal());
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target instanceof HTMLInputElement) return;
+    const action = {
+      h: () => heat && (heat.canvas.hidden = !heat.canvas.hidden),
+      n: () => regions.step(1),
+      b: () => regions.step(-1),
+      p: () => analysis && pointed && pointed.score !== null && measure(analysis.id, pointed).catch(tell),
+      "?": () => element("help").click(),
+    }[event.key.toLowerCase()];
+    action?.();
+  });
+}
+
+async function main() {
+  const [slide, tiles, analyses] = await Promise.all([
+    get(`/slides/${slideId}`), get(`/slides/${slideId}/tiles`), get(`/slides/${slideId}/analyses`),
+  ]);
+  document.title = `${slide.filename} · Quarterturn`;
+  element("name").textContent = slide.filename;
+  controls.colours.replaceChildren(...names.map((name) => new Option(name)));
+  const viewer = open(tiles);
+  const regions = new Regions(viewer);
+  listen(viewer, regions);
+  paint();
+  viewer.addOnceHandler("open", () => {
+    analysis = analyses.find((/** @type {any} */ one) => one.state !== "cancelled") ?? analyses[0] ?? null;
+    showState();
+    if (analysis) Promise.resolve(follow(viewer, regions)).catch(tell);
+  });
+}
+
+main().catch(tell);
