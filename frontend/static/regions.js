@@ -46,7 +46,7 @@ export class Regions {
     this.viewer.removeOverlay(this.outline);
     this.viewer.addOverlay({ element: this.outline, location: box });
     const roomy = box.clone();
-    const margin = Math.max(box.width, box.height, 0.02);
+    const margin = Math.max(0.15 * Math.max(box.width, box.height), 0.03);
     Object.assign(roomy, { x: box.x - margin, y: box.y - margin, width: box.width + 2 * margin, height: box.height + 2 * margin });
     this.viewer.viewport.fitBounds(roomy);
     [...this.list.querySelectorAll("button")].forEach((button, i) => {
