@@ -1,0 +1,165 @@
+"""Real servers for tests: PostgreSQL and Redis in temporary folders, and Quarterturn's own processes on either engine."""
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2 as httpx
+
+from cli.client import Client
+
+ROOT = Path(__file__).resolve().parent.parent
+KEY = "a-key-for-tests-0123456789-0123456789"
+FAST = {
+    "QUARTERTURN_LEASE_SECONDS": "3",
+    "QUARTERTURN_RECONCILE_SECONDS": "0.5",
+    "QUARTERTURN_WORKER_SILENT_SECONDS": "6",
+    "QUARTERTURN_REPIN_SECONDS": "8",
+    "QUARTERTURN_MIN_FREE_BYTES": "1000000",
+    "QUARTERTURN_REGIONS_PER_BAND": "2",
+}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(condition, seconds=60.0, every=0.1):
+    """Wait for a condition; returns its value."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError, httpx.HTTPError):
+            found = condition()
+            if found:
+                return found
+        time.sleep(every)
+    raise AssertionError(f"not within {seconds} s")
+
+
+class Postgres:
+    """A PostgreSQL of our own, on a Unix-user that it accepts."""
+
+    def __init__(self, folder: Path) -> None:
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+        self.bin = found[-1].parent if found else Path(shutil.which("initdb") or "").parent
+        self.folder, self.port = folder, free_port()
+        self.user = self._other_user()
+        folder.mkdir(parents=True)
+        if self.user:
+            shutil.chown(folder, self.user)
+            for parent in folder.parents:
+                if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
+                    parent.chmod(parent.stat().st_mode | 0o011)
+        self.run("initdb", "-D", str(folder / "data"), "-U", "quarterturn", "--auth=trust", "-E", "UTF8", "--no-sync")
+        self.start()
+
+    @staticmethod
+    def _other_user() -> str | None:
+        """PostgreSQL refuses root."""
+        if os.geteuid() != 0:
+            return None
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam("postgres").pw_name
+        return "nobody"
+
+    def run(self, program: str, *arguments: str) -> None:
+        command = [str(self.bin / program), *arguments]
+        if self.user:
+            command = ["setpriv", f"--reuid={self.user}", "--regid=" + str(pwd.getpwnam(self.user).pw_gid), "--clear-groups", *command]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
+
+    def start(self) -> None:
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+        self.run("pg_ctl", "-D", str(self.folder / "data"), "-l", str(self.folder / "log"), "-w", "-o", options, "start")
+
+    def stop(self, mode: str = "fast") -> None:
+        self.run("pg_ctl", "-D", str(self.folder / "data"), "-m", mode, "-w", "stop")
+
+    @property
+    def url(self) -> str:
+        return f"postgresql+psycopg://quarterturn@127.0.0.1:{self.port}/postgres"
+
+
+class Redis:
+    """A Redis of our own with the production settings: appendonly, noeviction."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        self.port = free_port()
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder)]
+        safe = ["--appendonly", "yes", "--maxmemory-policy", "noeviction", "--save", ""]
+        self.process = subprocess.Popen([*command, *safe], stdout=subprocess.DEVNULL)
+        until(lambda: socket.create_connection(("127.0.0.1", self.port), 1).close() is None)
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+
+@dataclass
+class Service:
+    """An API and workers, as processes, on one engine."""
+
+    data: Path
+    environment: dict[str, str]
+    port: int = field(default_factory=free_port)
+    processes: dict[str, subprocess.Popen] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.data.mkdir(parents=True, exist_ok=True)
+        own = {"QUARTERTURN_DATA": str(self.data), "QUARTERTURN_PORT": str(self.port), "QUARTERTURN_ADMIN_KEY": KEY}
+        self.environment = {**os.environ, **FAST, **own, **self.environment}
+        subprocess.run([sys.executable, "-m", "core.migrations"], check=True, cwd=ROOT, env=self.environment)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self) -> Client:
+        return Client(self.url, KEY)
+
+    def start(self, name: str, *module: str, **more: str) -> subprocess.Popen:
+        with (self.data / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", *module], stdout=log, stderr=log, cwd=ROOT,
+                env={**self.environment, **more}, start_new_session=True,
+            )  # fmt: skip
+        return self.processes[name]
+
+    def start_api(self) -> None:
+        self.start("api", "api")
+        until(lambda: httpx.get(f"{self.url}/healthz").status_code == 200, 30)
+
+    def start_worker(self, name: str = "worker", **more: str) -> None:
+        self.start(name, "worker", **more)
+
+    def wait_for_worker(self) -> None:
+        self.client().wait_for_worker(90)
+
+    def kill(self, name: str) -> None:
+        """kill -9 the whole group: parent, pool and reader children."""
+        process = self.processes.pop(name)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def stop(self) -> None:
+        for name in list(self.processes):
+            self.kill(name)
+
+    def logs(self) -> str:
+        return "\n".join(path.read_text()[-3000:] for path in self.data.glob("*.log"))
