@@ -75,12 +75,20 @@ class Postgres:
     def run(self, program: str, *arguments: str) -> None:
         command = [str(self.bin / program), *arguments]
         if self.user:
-            command = ["setpriv", f"--reuid={self.user}", "--regid=" + str(pwd.getpwnam(self.user).pw_gid), "--clear-groups", *command]
+            command = [
+                "setpriv",
+                f"--reuid={self.user}",
+                "--regid=" + str(pwd.getpwnam(self.user).pw_gid),
+                "--clear-groups",
+                *command,
+            ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
 
     def start(self) -> None:
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-        self.run("pg_ctl", "-D", str(self.folder / "data"), "-l", str(self.folder / "log"), "-w", "-o", options, "start")
+        self.run(
+            "pg_ctl", "-D", str(self.folder / "data"), "-l", str(self.folder / "log"), "-w", "-o", options, "start"
+        )
 
     def stop(self, mode: str = "fast") -> None:
         self.run("pg_ctl", "-D", str(self.folder / "data"), "-m", mode, "-w", "stop")

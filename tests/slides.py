@@ -66,6 +66,15 @@ def write_scn(path, pixels, mpp, offset_px, canvas_px):
         cw=canvas_px[0] * nm, ch=canvas_px[1] * nm,
     )  # fmt: skip
     tifffile.imwrite(
-        path, pixels, tile=(256, 256), compression="zlib", photometric="rgb", description=text, metadata=None, bigtiff=True
+        path,
+        pixels,
+        tile=(256, 256),
+        compression="zlib",
+        photometric="rgb",
+        description=text,
+        metadata=None,
+        bigtiff=True,
+        resolution=(1e4 / mpp, 1e4 / mpp),
+        resolutionunit="CENTIMETER",
     )
     return path

@@ -27,6 +27,21 @@ def listed(
     return SlidePage(slides=[SlideOut.of(slide) for slide in found[:limit]], next_cursor=more)
 
 
+@router.get("/{slide_id}.dzi")
+def deep_zoom(session: Read, visitor: Who, slide_id: str) -> Response:
+    """The Deep Zoom descriptor, for any viewer that knows the format."""
+    slide = catalog.find(session, visitor, slide_id)
+    info = catalog.info_of(slide)
+    if slide.state not in ("ready", "needs_input"):
+        raise Conflict("slide-not-ready", f"the slide is {slide.state}", "wait for its inspection")
+    content = (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<Image xmlns="http://schemas.microsoft.com/deepzoom/2008" Format="jpeg" Overlap="1" TileSize="254">'
+        f'<Size Width="{info.width}" Height="{info.height}"/></Image>'
+    )
+    return Response(content, media_type="application/xml")
+
+
 @router.get("/{slide_id}")
 def look(session: Read, visitor: Who, slide_id: str) -> SlideOut:
     return SlideOut.of(catalog.find(session, visitor, slide_id))
@@ -85,18 +100,3 @@ def tiles(session: Read, visitor: Who, slide_id: str) -> dict[str, Any]:
         "tile_url": f"/api/v1/slides/{slide.id}/tiles/{{level}}/{{col}}_{{row}}.jpeg",
         "version": (slide.sha256 or "")[:16],
     }
-
-
-@router.get("/{slide_id}.dzi")
-def deep_zoom(session: Read, visitor: Who, slide_id: str) -> Response:
-    """The Deep Zoom descriptor, for any viewer that knows the format."""
-    slide = catalog.find(session, visitor, slide_id)
-    info = catalog.info_of(slide)
-    if slide.state not in ("ready", "needs_input"):
-        raise Conflict("slide-not-ready", f"the slide is {slide.state}", "wait for its inspection")
-    content = (
-        '<?xml version="1.0" encoding="UTF-8"?>'
-        '<Image xmlns="http://schemas.microsoft.com/deepzoom/2008" Format="jpeg" Overlap="1" TileSize="254">'
-        f'<Size Width="{info.width}" Height="{info.height}"/></Image>'
-    )
-    return Response(content, media_type="application/xml")

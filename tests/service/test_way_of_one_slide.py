@@ -1,0 +1,296 @@
+"""From upload to heat map through the running service, on both engines."""
+
+import base64
+import io
+import json
+
+import httpx2 as httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from cli.client import TUS, ServiceError
+from model.group import get_group, transform
+from slides import tissue, write_pyramid, write_scn
+
+pytestmark = pytest.mark.services
+TERMINAL = ("ready", "needs_input", "rejected")
+
+
+def heat_map(client, analysis, quantity="score", dtype="float32"):
+    answer = client.call(
+        "GET", f"/api/v1/analyses/{analysis['id']}/heatmap", params={"quantity": quantity, "dtype": dtype}
+    )
+    affine = [float(value) for value in answer.headers["Quarterturn-Affine"].split(",")]
+    return np.load(io.BytesIO(answer.content)), affine
+
+
+def analysed(client, path, **wanted):
+    slide = client.wait_for_slide(client.upload(path, {"organ": "lymph node"}))
+    assert slide["state"] == "ready", slide
+    analysis = client.analyse(slide["id"], **wanted)
+    assert analysis["state"] == "succeeded", analysis
+    assert analysis["withheld"] is None, analysis
+    return slide, analysis
+
+
+@pytest.mark.parametrize("mpp", [0.25, 0.499])
+def test_the_eight_views_get_the_same_heat_map(client, tmp_path, mpp):
+    group, pixels = get_group("p4m"), tissue(911, 1237, [(300, 420, 250)])
+    maps = []
+    for element in group.elements:
+        path = write_pyramid(tmp_path / "view.tiff", np.ascontiguousarray(transform(pixels, element)), mpp)
+        _, analysis = analysed(client, path, rotation_check=False)
+        maps.append(heat_map(client, analysis, "logit")[0])
+    assert np.isfinite(maps[0]).any()
+    assert np.isnan(maps[0]).any(), "glass is not analysed"
+    for g, turned in enumerate(maps):
+        back = transform(turned, group.elements[group.inverse[g]])
+        np.testing.assert_array_equal(np.isnan(back), np.isnan(maps[0]))
+        np.testing.assert_allclose(back, maps[0], rtol=0, atol=1e-4)
+
+
+def test_what_an_analysis_says(client, tmp_path):
+    path = write_pyramid(tmp_path / "slide.tiff", tissue(900, 1200, [(300, 400, 250)]), 0.25, (2, 4))
+    slide, analysis = analysed(client, path, threshold=0.01)
+    scores, affine = heat_map(client, analysis)
+    results = analysis["results"]
+    assert scores.dtype == np.float32
+    assert scores.shape == (results["grid"]["rows"], results["grid"]["cols"])
+    assert affine == results["grid"]["affine_l0"]
+    assert results["rotation_check"]["passed"]
+    assert "self-test" in results["rotation_check"]["meaning"]
+    assert results["coverage"]["share"] == 1.0
+    assert analysis["preliminary"] is True
+    assert analysis["provenance"]["weights_sha256"]
+    small, _ = heat_map(client, analysis, dtype="uint8")
+    np.testing.assert_array_equal(small == 255, np.isnan(scores))
+    np.testing.assert_allclose(small[small < 255] / 254, scores[small < 255], atol=0.5 / 254 + 1e-6)
+    listed = client.call("GET", f"/api/v1/analyses/{analysis['id']}/regions").json()["regions"]
+    over = np.nan_to_num(scores, nan=-1) >= 0.01
+    assert sum(region["cells"] for region in listed) <= over.sum()
+    csv = client.call("GET", f"/api/v1/analyses/{analysis['id']}/regions.csv").text.strip().splitlines()
+    assert len(csv) == len(listed) + 1
+    assert slide["mpp_source"] == "file"
+
+
+def test_geojson_origins_on_a_slide_with_bounds(client, tmp_path):
+    path = write_scn(tmp_path / "slide.scn", tissue(911, 1237, [(300, 420, 250)]), 0.5, (304, 208), (1800, 1300))
+    slide, analysis = analysed(client, path, threshold=0.001)
+    assert (slide["bounds_x"], slide["bounds_y"]) == (304, 208)
+    base = f"/api/v1/analyses/{analysis['id']}/regions.geojson"
+    level0, bounds = (client.call("GET", base, params={"origin": o}).json() for o in ("level0", "bounds"))
+    assert level0["features"], "regions at so low a threshold"
+    for one, other in zip(level0["features"], bounds["features"], strict=True):
+        ours, theirs = (np.array(f["geometry"]["coordinates"][0]) for f in (one, other))
+        np.testing.assert_allclose(ours - theirs, np.broadcast_to([304, 208], ours.shape))
+
+
+def test_a_slide_without_mpp_asks(client, tmp_path):
+    slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "slide.tiff", tissue(600, 700), None), {}))
+    assert slide["state"] == "needs_input"
+    assert slide["reason"]["code"] == "mpp-missing"
+    with pytest.raises(ServiceError, match="micrometres"):
+        client.analyse(slide["id"])
+    client.call("PATCH", f"/api/v1/slides/{slide['id']}", json={"mpp": 0.5})
+    slide = client.wait_for_slide(slide["id"])
+    assert (slide["state"], slide["mpp_x"], slide["mpp_source"]) == ("ready", 0.5, "user")
+
+
+def test_a_slide_coarser_than_the_network_is_refused_with_the_reason(client, tmp_path):
+    slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "slide.tiff", tissue(600, 700), 2.0), {}))
+    assert slide["state"] == "ready", "it can be looked at"
+    with pytest.raises(ServiceError, match=r"2\.000 µm per pixel"):
+        client.analyse(slide["id"])
+
+
+def test_bare_glass_is_withheld_not_called_clean(client, tmp_path):
+    blank = np.full((600, 700, 3), 245, np.uint8)
+    slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "slide.tiff", blank, 0.5), {}))
+    analysis = client.analyse(slide["id"])
+    assert analysis["withheld"]["code"] == "no-tissue"
+    answer = client.http.get(f"/api/v1/analyses/{analysis['id']}/heatmap")
+    assert answer.status_code == 409
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_an_answer_is_given_once_per_idempotency_key(client, tmp_path):
+    slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "slide.tiff", tissue(400, 500), 0.5), {}))
+    ask = lambda body: client.http.post(  # noqa: E731 - the same call thrice
+        f"/api/v1/slides/{slide['id']}/analyses", json=body, headers={"Idempotency-Key": f"k-{slide['id']}"}
+    )
+    first, second, other = ask({}), ask({}), ask({"tissue": "all"})
+    assert first.json()["id"] == second.json()["id"]
+    assert other.status_code == 409
+    cancelled = client.call("POST", f"/api/v1/analyses/{first.json()['id']}/cancel").json()
+    assert cancelled["state"] in ("cancelled", "succeeded")
+
+
+def test_cancel_ends_as_cancelled_and_retry_finishes(client, tmp_path):
+    slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "slide.tiff", tissue(3000, 3000), 0.5), {}))
+    analysis = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={"tissue": "all"}).json()
+    cancelled = client.call("POST", f"/api/v1/analyses/{analysis['id']}/cancel").json()
+    assert cancelled["state"] == "cancelled"
+    client.call("POST", f"/api/v1/analyses/{analysis['id']}/retry")
+    ended = client._poll(f"/api/v1/analyses/{analysis['id']}", lambda a: a["state"] not in ("queued", "running"), 240)
+    assert ended["state"] == "succeeded"
+
+
+def test_a_profile_is_flat_at_quarter_turns(client, tmp_path):
+    path = write_pyramid(tmp_path / "slide.tiff", tissue(600, 700, [(200, 250, 150)]), 0.5)
+    _, analysis = analysed(client, path)
+    scores, _ = heat_map(client, analysis)
+    row, col = (int(place[len(place) // 2]) for place in np.nonzero(np.isfinite(scores)))
+    asked = client.call("POST", f"/api/v1/analyses/{analysis['id']}/profiles", json={"row": row, "col": col}).json()
+    found = client._poll(
+        f"/api/v1/analyses/{analysis['id']}/profiles/{asked['id']}", lambda p: p["state"] == "done", 60
+    )
+    angles, profile = np.array(found["result"]["angles_deg"]), np.array(found["result"]["scores"])
+    assert len(angles) == 24
+    np.testing.assert_allclose(profile[angles % 90 == 0], scores[row, col], atol=1e-5)
+    assert (
+        client.http.post(f"/api/v1/analyses/{analysis['id']}/profiles", json={"row": 0, "col": 9999}).status_code == 422
+    )
+
+
+def test_events_tell_every_change_until_the_end(client, tmp_path):
+    slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "slide.tiff", tissue(400, 500), 0.5), {}))
+    analysis = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={}).json()
+    with client.http.stream("GET", f"/api/v1/analyses/{analysis['id']}/events") as stream:
+        told = [json.loads(line[5:]) for line in stream.iter_lines() if line.startswith("data:")]
+    assert told[-1]["state"] == "succeeded"
+    assert [event["progress"]["done"] for event in told] == sorted(event["progress"]["done"] for event in told)
+
+
+def test_real_slides_upload_view_and_analyse(client, test_data):
+    for name in ("CMU-1-Small-Region.svs", "cytomine_wsi.dcm"):
+        slide, analysis = analysed(client, test_data / "slides" / name)
+        assert (slide["width"], slide["height"]) == (2220, 2967)
+        tiles = client.call("GET", f"/api/v1/slides/{slide['id']}/tiles").json()
+        for level in range(len(tiles["levels"])):
+            content = client.call("GET", f"/api/v1/slides/{slide['id']}/tiles/{level}/0_0.jpeg").content
+            assert Image.open(io.BytesIO(content)).format == "JPEG"
+        assert client.call("GET", f"/api/v1/slides/{slide['id']}.dzi").text.count("2967") == 1
+        assert client.call("GET", f"/api/v1/slides/{slide['id']}_files/9/0_0.jpeg").content[:2] == b"\xff\xd8"
+        assert analysis["results"]["scope_notes"], "aperio and dicom are not among the card's scanners"
+
+
+def test_native_tiles_have_the_colours_that_openslide_sees(client, test_data):
+    import openslide
+
+    path = test_data / "slides" / "CMU-1-Small-Region.svs"
+    slide = client.wait_for_slide(client.upload(path, {}))
+    answer = client.call("GET", f"/api/v1/slides/{slide['id']}/tiles/0/3_5.jpeg")
+    ours = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB"), int)
+    with openslide.OpenSlide(path) as reference:
+        theirs = np.asarray(reference.read_region((720, 1200), 0, (240, 240)).convert("RGB"), int)
+    assert np.abs(ours - theirs).max() <= 2, "the same bytes, decoded by another build of libjpeg at most"
+    again = client.http.get(str(answer.url), headers={"If-None-Match": answer.headers["etag"]})
+    assert again.status_code == 304
+    assert "immutable" in answer.headers["cache-control"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("text.svs", b"this is no slide\n" * 100, "not-a-slide"),
+        ("eight.svs", b"II*\0\x08\0\0\0", "not-a-slide"),
+        ("picture.png", None, "not-a-slide"),
+        ("cut.svs", "truncated", None),
+        ("claim.tiff", "claim", "empty-claim"),
+        ("bomb.tiff", "bomb", None),
+    ],
+)
+def test_files_that_are_no_slides_are_rejected_and_leave_nothing(client, service, tmp_path, name, content, code):
+    before = service.processes["api"].pid
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else make_bad(name, tmp_path))
+    slide_id = client.upload(path, {})
+    slide = client._poll(f"/api/v1/slides/{slide_id}", lambda s: s["state"] in TERMINAL, 90)
+    assert slide["state"] == "rejected"
+    assert slide["reason"]["detail"]
+    assert code is None or slide["reason"]["code"] == code
+    assert not (service.data / "slides" / slide_id).exists()
+    assert service.processes["api"].pid == before
+    assert service.processes["api"].poll() is None
+
+
+def make_bad(name, folder):
+    """Broken files, made from good ones."""
+    import tifffile
+
+    good = folder / "good.tiff"
+    if name == "picture.png":
+        Image.new("RGB", (50, 50)).save(folder / "x.png")
+        return (folder / "x.png").read_bytes()
+    write_pyramid(good, tissue(700, 800), 0.5)
+    content = bytearray(good.read_bytes())
+    if name == "cut.svs":
+        return bytes(content[: len(content) // 3])
+    lies = {"TileLength": 0x7FFFFF00}
+    if name == "claim.tiff":
+        lies = dict.fromkeys(("ImageWidth", "ImageLength", "TileWidth", "TileLength"), 200_000)
+    with tifffile.TiffFile(good) as tiff:
+        for field, value in lies.items():
+            tag = tiff.pages[0].tags[field]
+            content[tag.offset + 2 : tag.offset + 4] = (4).to_bytes(2, "little")  # LONG
+            content[tag.valueoffset : tag.valueoffset + 4] = value.to_bytes(4, "little")
+    return bytes(content)
+
+
+def test_an_upload_with_the_wrong_sha256_is_rejected(client, service, tmp_path):
+    content = write_pyramid(tmp_path / "slide.tiff", tissue(400, 500), 0.5).read_bytes()
+    wrong = "sha256 " + base64.b64encode(b"0" * 64).decode()
+    headers = {**TUS, "Upload-Length": str(len(content)), "Upload-Metadata": wrong}
+    created = client.call("POST", "/api/v1/uploads", headers=headers)
+    patch = {**TUS, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+    client.call("PATCH", created.headers["Location"], headers=patch, content=content)
+    slide_id = created.headers["Location"].rsplit("/", 1)[-1]
+    slide = client._poll(f"/api/v1/slides/{slide_id}", lambda s: s["state"] in TERMINAL, 60)
+    assert slide["reason"]["code"] == "checksum-mismatch"
+    assert not (service.data / "slides" / slide_id).exists()
+
+
+def test_nobody_comes_in_without_a_key(service):
+    for path in ("/api/v1/slides", "/api/v1/models", f"/api/v1/slides/{'0' * 32}/tiles/0/0_0.jpeg"):
+        answer = httpx.get(service.url + path)
+        assert answer.status_code == 401
+        assert answer.headers["content-type"] == "application/problem+json"
+    assert httpx.get(service.url + "/readyz").json()["ready"] is True
+    assert "/api/v1/uploads" in httpx.get(service.url + "/openapi.json").json()["paths"]
+
+
+def test_a_mosaic_of_labelled_patches_scores_as_the_patches_do(client, service, test_data, tmp_path):
+    """AUC of the cells at the patch centres, through the service, equals direct evaluation within 0.002."""
+    import csv
+    import zipfile
+
+    from model.dense import infer
+    from model.frozen import freeze
+    from model.metrics import auc
+    from model.weights import load_network
+
+    with (test_data / "data" / "pcam_test.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    chosen = rows[:: len(rows) // 144][:144]
+    with zipfile.ZipFile(test_data / "data" / "pcam_test.zip") as archive:
+        members = {name.rsplit("/", 1)[-1].split(".")[0]: name for name in archive.namelist()}
+        patches = np.stack(
+            [np.asarray(Image.open(io.BytesIO(archive.read(members[row["id"]]))).convert("RGB")) for row in chosen]
+        )
+    labels = np.array([int(row["label"]) for row in chosen])
+    mosaic = patches.reshape(12, 12, 96, 96, 3).transpose(0, 2, 1, 3, 4).reshape(1152, 1152, 3)
+    maps = []
+    group = get_group("p4m")
+    views = group.elements if service.environment.get("QUARTERTURN_BROKER_URL") is None else group.elements[:1]
+    for element in views:
+        path = write_pyramid(tmp_path / "mosaic.tiff", np.ascontiguousarray(transform(mosaic, element)), 0.972)
+        _, analysis = analysed(client, path, tissue="all", rotation_check=False)
+        maps.append(heat_map(client, analysis, "logit")[0])
+    for g, turned in enumerate(maps):
+        np.testing.assert_allclose(transform(turned, group.elements[group.inverse[g]]), maps[0], rtol=0, atol=1e-4)
+    cells = maps[0][3::6, 3::6].reshape(-1)
+    network, card = load_network()
+    direct = infer(freeze(network), patches)[:, 0, 0] / card.temperature
+    np.testing.assert_allclose(cells, direct, atol=1e-3)
+    assert abs(auc(labels, cells) - auc(labels, direct)) <= 0.002
