@@ -1,4 +1,4 @@
-"""Real servers for tests: PostgreSQL and Redis in temporary folders, and Quarterturn's own processes on either engine."""
+"""Real servers for tests: PostgreSQL and Redis in temporary folders, and Quarterturn itself on either engine."""
 
 import contextlib
 import os

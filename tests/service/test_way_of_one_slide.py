@@ -8,10 +8,10 @@ import httpx2 as httpx
 import numpy as np
 import pytest
 from PIL import Image
+from slides import tissue, write_pyramid, write_scn
 
 from cli.client import TUS, ServiceError
 from model.group import get_group, transform
-from slides import tissue, write_pyramid, write_scn
 
 pytestmark = pytest.mark.services
 TERMINAL = ("ready", "needs_input", "rejected")

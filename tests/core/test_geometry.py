@@ -1,0 +1,136 @@
+"""The network frame and its resampling, against their laws."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.errors import Invalid
+from core.geometry import NETWORK_MPP, Axis, Frame
+from core.grid import bands, grid_shape
+from core.regions import find_regions, outline
+from core.resample import area_average, taps
+from core.sampling import axis_downsample, sample
+from core.slide import Level
+from core.tissue import all_cells, block_mask, cell_mask
+
+lengths = st.integers(1, 5000)
+mpps = st.floats(0.1, NETWORK_MPP)
+
+
+@given(lengths, mpps)
+def test_the_frame_is_centred_even_and_covers_the_slide(length, mpp):
+    axis = Axis(length, mpp)
+    n = axis.size_net_px
+    assert n % 16 == 0
+    assert axis.to_l0(0) <= 1e-3 * axis.scale
+    assert axis.to_l0(n) >= length - 1e-3 * axis.scale
+    assert axis.to_l0(0) + axis.to_l0(n) == pytest.approx(length)
+    assert (n - 16) * axis.scale < length + 1e-3 * axis.scale or n == 16
+    assert axis.to_net(axis.to_l0(5.0)) == pytest.approx(5.0)
+
+
+def test_tiffs_rationals_do_not_resample():
+    assert Axis(1152, 0.97200001).scale == 1.0
+    assert Axis(1152, 0.97200001).size_net_px == 1152
+    assert Axis(4000, 0.2430001).scale == 4.0
+
+
+def test_coarser_than_the_network_is_refused():
+    with pytest.raises(Invalid, match="made up"):
+        Frame.of(100, 100, 1.0, 1.0)
+
+
+@given(st.floats(-50, 50), st.floats(1, 6), st.integers(1, 40))
+def test_taps_cover_each_pixel_once(start, step, count):
+    found = taps(start, step, count)
+    np.testing.assert_allclose(found.weight.sum(1), 1, atol=1e-9)
+    assert found.index.min() >= 0
+    assert found.index.max() < found.count
+    assert (found.weight >= 0).all()
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(20, 60), st.integers(20, 60), st.sampled_from([0.25, 0.499, 0.5, 0.486, 0.972]), st.integers(0, 7))
+def test_resampling_commutes_with_the_eight_views(height, width, mpp, view):
+    pixels = np.random.default_rng(height * width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+    def turned(array):
+        return np.rot90(array[:, ::-1] if view >= 4 else array, view % 4)
+
+    np.testing.assert_array_equal(framed(turned(pixels), mpp), turned(framed(pixels, mpp)))
+
+
+def framed(pixels, mpp):
+    """The whole network frame of a picture."""
+    height, width = pixels.shape[:2]
+    frame = Frame.of(width, height, mpp, mpp)
+
+    def read(_level, x, y, w, h):
+        out = np.full((h, w, 3), 255, np.uint8)
+        top, left, bottom, right = max(0, y), max(0, x), min(height, y + h), min(width, x + w)
+        out[top - y : bottom - y, left - x : right - x] = pixels[top:bottom, left:right]
+        return out
+
+    shape = (frame.y.size_net_px, frame.x.size_net_px)
+    return sample(read, [Level(width, height, 1.0, 1.0)], frame, (0, 0), shape)
+
+
+def test_whole_ratios_are_plain_means():
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
+    ours = area_average(pixels, taps(0, 2, 4), taps(0, 2, 6))
+    np.testing.assert_array_equal(ours, np.floor(pixels.reshape(4, 2, 6, 2, 3).mean((1, 3)) + 0.5))
+
+
+@pytest.mark.parametrize(("full", "level", "expected"), [(40001, 10000, 4.0), (40003, 10001, 4.0), (100, 30, 100 / 30)])
+def test_downsamples_are_whole_where_scanners_rounded(full, level, expected):
+    assert axis_downsample(full, level) == expected
+
+
+@given(st.integers(1, 120), st.integers(1, 200), st.integers(1, 7), st.integers(0, 3))
+def test_bands_hold_every_tissue_cell_once(rows, cols, per_band, seed):
+    mask = np.random.default_rng(seed).random((rows, cols)) > 0.97
+    seen = np.zeros((rows, cols), int)
+    for band in bands(mask, per_band):
+        seen[band.row : band.row_end, band.col : band.col_end] += 1
+    assert seen.max(initial=0) <= 1
+    assert (seen[mask] == 1).all()
+
+
+def test_masks_turn_with_the_slide():
+    blocks = np.random.default_rng(1).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    for turns in range(4):
+        turned = cell_mask(block_mask(np.rot90(blocks, turns)))
+        np.testing.assert_array_equal(turned, np.rot90(cell_mask(block_mask(blocks)), turns))
+    assert not block_mask(np.full((5, 5, 3), 245, np.uint8)).any(), "bare glass is no tissue"
+    assert all_cells(block_mask(blocks)).shape == (10, 13)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**31))
+def test_outlines_enclose_exactly_their_cells(seed):
+    rng = np.random.default_rng(seed)
+    cells = np.argwhere(rng.random((7, 8)) > 0.4)
+    if not len(cells):
+        return
+    rings = outline(cells[:, 0], cells[:, 1])
+    areas = [sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairwise(r)) / 2 for r in rings]
+    assert abs(sum(areas)) == len(cells), "outer rings less their holes"
+    assert all(ring[0] == ring[-1] for ring in rings)
+
+
+@pytest.mark.parametrize("mpp", [0.25, 0.499, 0.972])
+def test_regions_lie_where_their_cells_do(mpp):
+    frame = Frame.of(1237, 911, mpp, mpp)
+    scores = np.full(grid_shape(frame), 0.1, np.float32)
+    scores[4:7, 5:8] = 0.9
+    scores[0, 0] = 0.95  # one cell alone is no region
+    scores[10, 2:4] = np.nan
+    (region,) = find_regions(scores, 0.5, frame)
+    a, _, c, _, e, f = frame.affine_to_l0()
+    assert region.bbox_l0 == pytest.approx((4.5 * a + c, 3.5 * e + f, 7.5 * a + c, 6.5 * e + f))
+    assert region.area_um2 == pytest.approx(9 * (16 * 0.972) ** 2, rel=2e-3)
+    assert region.area_corrected_um2 == pytest.approx(region.area_um2 * 4 / 9)
+    assert region.rank == 1

@@ -1,0 +1,130 @@
+"""The law of the database row as a state machine: claims, zombies, cancels, on a real SQLite database."""
+
+import time
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from core import database, work
+from core.migrations import migrate
+from core.records import DEFAULT_WORKSPACE, Slide, Work, Workspace
+from core.settings import get_settings
+
+LEASE = 0.05
+
+
+@pytest.fixture(autouse=True)
+def own_database(tmp_path, monkeypatch):
+    monkeypatch.setenv("QUARTERTURN_DATA", str(tmp_path))
+    monkeypatch.setenv("QUARTERTURN_LEASE_SECONDS", str(LEASE))
+    monkeypatch.setenv("QUARTERTURN_MAX_ATTEMPTS", "1000")
+    get_settings.cache_clear()
+    database.get_engine.cache_clear()
+    migrate()
+    with database.writing() as session:
+        session.add(Workspace(id=DEFAULT_WORKSPACE, name="Default"))
+        session.flush()
+        session.add(Slide(id="s", workspace_id=DEFAULT_WORKSPACE, filename="x", file="x", created_at=0, updated_at=0))
+    yield
+    database.get_engine().dispose()
+    get_settings.cache_clear()
+    database.get_engine.cache_clear()
+
+
+class Rows(RuleBasedStateMachine):
+    """Workers claim, finish, die and come back; each row is done at most once, by its last holder."""
+
+    @initialize()
+    def begin(self):
+        self.claims, self.done, self.cancelled = [], {}, set()
+        with database.writing() as session:
+            session.query(Work).delete()
+
+    @rule()
+    def add(self):
+        with database.writing() as session:
+            work.add(session, "profile", DEFAULT_WORKSPACE, "s")
+
+    @rule()
+    def claim(self):
+        held = work.claim("w", "m", "f")
+        if held is not None:
+            assert held.id not in self.done
+            assert held.id not in self.cancelled
+            self.claims.append(held)
+
+    @rule(pause=st.booleans())
+    def wait(self, pause):
+        if pause:
+            time.sleep(LEASE * 1.5)
+
+    @rule(data=st.data())
+    def complete(self, data):
+        if not self.claims:
+            return
+        held = data.draw(st.sampled_from(self.claims))
+        newest = max((c for c in self.claims if c.id == held.id), key=lambda c: c.token)
+        try:
+            with database.writing() as session:
+                work.complete(session, held, {"token": held.token})
+        except work.LeaseLost:
+            return
+        assert held == newest, "a worker that another replaced wrote"
+        assert held.id not in self.done
+        self.done[held.id] = held.token
+
+    @rule(data=st.data())
+    def give_back(self, data):
+        if self.claims:
+            work.give_back(data.draw(st.sampled_from(self.claims)), {"code": "x", "detail": "x"})
+
+    @rule(data=st.data())
+    def cancel(self, data):
+        if not self.claims:
+            return
+        chosen = data.draw(st.sampled_from(self.claims)).id
+        with database.writing() as session:
+            work.cancel_all(session, Work.id == chosen)
+        if chosen not in self.done:
+            self.cancelled.add(chosen)
+
+    @invariant()
+    def rows_say_the_same(self):
+        with database.reading() as session:
+            rows = {row.id: row for row in session.query(Work)}
+        for work_id, token in getattr(self, "done", {}).items():
+            assert rows[work_id].state == "done"
+            assert rows[work_id].result == {"token": token}
+        for work_id in getattr(self, "cancelled", set()):
+            assert rows[work_id].state == "cancelled"
+
+
+def test_rows():
+    Rows.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+    Rows.TestCase().runTest()
+
+
+def test_a_row_claimed_too_often_fails_with_its_count(monkeypatch):
+    monkeypatch.setenv("QUARTERTURN_MAX_ATTEMPTS", "2")
+    get_settings.cache_clear()
+    with database.writing() as session:
+        work.add(session, "profile", DEFAULT_WORKSPACE, "s")
+    for _ in range(2):
+        assert work.claim("w", "m", "f") is not None
+        time.sleep(LEASE * 1.5)
+    assert work.claim("w", "m", "f") is None
+    with database.writing() as session:
+        (row,) = work.exhausted(session)
+        assert (row.state, row.attempts) == ("failed", 2)
+
+
+def test_a_lease_that_is_renewed_is_kept():
+    with database.writing() as session:
+        work.add(session, "profile", DEFAULT_WORKSPACE, "s")
+    held = work.claim("w", "m", "f")
+    for _ in range(4):
+        time.sleep(LEASE / 2)
+        assert work.renew(held)
+    assert work.claim("other", "m", "f") is None

@@ -1,0 +1,38 @@
+"""What can be proved of the images without an engine: the compose file's schema, and that what is copied exists."""
+
+import re
+import subprocess
+import sys
+
+import yaml
+from alembic import command
+
+from core.migrations import configuration, migrate
+
+
+def test_compose_is_valid_and_safe(repository):
+    path = repository / "docker-compose.yml"
+    check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(path)]
+    subprocess.run(check, check=True, capture_output=True)
+    services = yaml.safe_load(path.read_text())["services"]
+    assert {"postgres", "redis", "migrate", "api", "worker"} <= set(services)
+    assert all(not service.get("privileged") for service in services.values())
+    assert all(port.startswith("127.0.0.1:") for service in services.values() for port in service.get("ports", []))
+    assert "noeviction" in services["redis"]["command"]
+    for name, service in services.items():
+        assert name == "migrate" or "healthcheck" in service
+
+
+def test_every_copied_source_exists(repository):
+    for line in (repository / "Dockerfile").read_text().splitlines():
+        found = re.match(r"COPY (?!--from)(.+) \S+$", line)
+        for source in found[1].split() if found else []:
+            assert (repository / source).exists(), source
+    targets = set(re.findall(r"^FROM \S+ AS (\S+)$", (repository / "Dockerfile").read_text(), re.MULTILINE))
+    assert {"api", "worker", "worker-cuda"} <= targets
+
+
+def test_the_migrations_make_what_the_records_say(tmp_path):
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    migrate(url)
+    command.check(configuration(url))

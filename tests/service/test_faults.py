@@ -1,0 +1,116 @@
+"""kill -9 and stopped processes, for real: nothing acknowledged is lost, and the answer is the same to the bit."""
+
+import base64
+import hashlib
+import io
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import time
+
+import numpy as np
+import pytest
+from servers import KEY, Service, until
+from service_engines import ENGINES, settings_of
+from slides import tissue, write_pyramid
+
+from cli.client import TUS
+
+pytestmark = pytest.mark.services
+PATCH = {**TUS, "Content-Type": "application/offset+octet-stream"}
+
+
+@pytest.fixture(params=ENGINES)
+def own(request, tmp_path_factory):
+    """A service for one test alone, without a worker yet."""
+    folder = tmp_path_factory.mktemp(f"own-{request.param}")
+    request.addfinalizer(lambda: shutil.rmtree(folder, ignore_errors=True))
+    running = Service(folder / "data", settings_of(request.param, folder, request.addfinalizer))
+    request.addfinalizer(running.stop)
+    running.start_api()
+    return running
+
+
+def logits(client, analysis_id):
+    answer = client.call("GET", f"/api/v1/analyses/{analysis_id}/heatmap", params={"quantity": "logit"})
+    return np.load(io.BytesIO(answer.content))
+
+
+def test_a_worker_killed_mid_slide_changes_nothing(own, tmp_path):
+    """One worker is killed with all its children, another is stopped and woken: both leave the same bits."""
+    client = own.client()
+    own.start_worker("first")
+    own.wait_for_worker()
+    path = write_pyramid(tmp_path / "slide.tiff", tissue(1900, 2300, [(500, 700, 600)]), 0.5)
+    slide = client.wait_for_slide(client.upload(path, {}))
+    calm = client.analyse(slide["id"])
+    assert calm["state"] == "succeeded"
+    asked = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={}).json()
+    where = f"/api/v1/analyses/{asked['id']}"
+    until(lambda: client.call("GET", where).json()["progress"]["done"] >= 1, 60)
+    own.kill("first")
+    own.start_worker("second")
+    ended = client._poll(where, lambda a: a["state"] not in ("queued", "running"), 120)
+    assert ended["state"] == "succeeded"
+    np.testing.assert_array_equal(logits(client, asked["id"]), logits(client, calm["id"]))
+
+
+def test_an_upload_goes_on_where_the_server_was_killed(own, tmp_path):
+    client, content = own.client(), os.urandom(9 << 20)
+    name = base64.b64encode(b"slide.svs").decode()
+    headers = {**TUS, "Upload-Length": str(len(content)), "Upload-Metadata": f"filename {name}"}
+    location = client.call("POST", "/api/v1/uploads", headers=headers).headers["Location"]
+    half = 5 << 20
+    client.call("PATCH", location, headers={**PATCH, "Upload-Offset": "0"}, content=content[:half])
+    own.kill("api")
+    own.start_api()
+    offset = int(client.call("HEAD", location, headers=TUS).headers["Upload-Offset"])
+    assert offset == half, "acknowledged bytes are there"
+    answer = client.call("PATCH", location, headers={**PATCH, "Upload-Offset": str(offset)}, content=content[offset:])
+    slide_id = answer.headers["Location-Slide"].rsplit("/", 1)[-1]
+    (file,) = (own.data / "slides" / slide_id).iterdir()
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == hashlib.sha256(content).hexdigest()
+
+
+def test_a_head_ends_a_patch_whose_client_hangs(own):
+    client = own.client()
+    headers = {**TUS, "Upload-Length": "1000"}
+    location = client.call("POST", "/api/v1/uploads", headers=headers).headers["Location"]
+    with socket.create_connection(("127.0.0.1", own.port)) as hanging:
+        lines = [f"PATCH {location} HTTP/1.1", f"Host: 127.0.0.1:{own.port}", f"Authorization: Bearer {KEY}"]
+        lines += [
+            f"{name}: {value}" for name, value in {**PATCH, "Upload-Offset": "0", "Content-Length": "1000"}.items()
+        ]
+        hanging.sendall("\r\n".join([*lines, "", ""]).encode() + b"x" * 400)
+        time.sleep(0.5)
+        began = time.monotonic()
+        assert client.call("HEAD", location, headers=TUS).headers["Upload-Offset"] == "400"
+        assert time.monotonic() - began < 8
+    client.call("PATCH", location, headers={**PATCH, "Upload-Offset": "400"}, content=b"y" * 600)
+
+
+def test_a_worker_that_was_stopped_past_its_lease_writes_nothing(own, tmp_path):
+    client = own.client()
+    own.start_worker("zombie")
+    own.wait_for_worker()
+    path = write_pyramid(tmp_path / "slide.tiff", tissue(1900, 2300), 0.5)
+    slide = client.wait_for_slide(client.upload(path, {}))
+    asked = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={}).json()
+    where = f"/api/v1/analyses/{asked['id']}"
+    until(lambda: client.call("GET", where).json()["state"] == "running", 60)
+    os.killpg(own.processes["zombie"].pid, signal.SIGSTOP)
+    own.start_worker("other")
+    ended = client._poll(where, lambda a: a["state"] not in ("queued", "running"), 120)
+    assert ended["state"] == "succeeded"
+    before = logits(client, asked["id"])
+    os.killpg(own.processes["zombie"].pid, signal.SIGCONT)
+    time.sleep(3)
+    np.testing.assert_array_equal(logits(client, asked["id"]), before)
+    if "QUARTERTURN_DATABASE_URL" not in own.environment:
+        with sqlite3.connect(own.data / "quarterturn.db") as database:
+            count = database.execute(
+                "SELECT count(*), count(DISTINCT kind || ordinal) FROM work WHERE analysis_id = ?", (asked["id"],)
+            )
+            assert len(set(count.fetchone())) == 1

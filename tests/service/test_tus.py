@@ -1,0 +1,74 @@
+"""tus 1.0.0 at its edges: every wrong request is a clear 4xx and moves nothing."""
+
+import base64
+import hashlib
+
+import pytest
+
+from cli.client import TUS
+
+pytestmark = pytest.mark.services
+PATCH = {**TUS, "Content-Type": "application/offset+octet-stream"}
+
+
+@pytest.fixture
+def location(client):
+    """An upload of ten bytes."""
+    return client.call("POST", "/api/v1/uploads", headers={**TUS, "Upload-Length": "10"}).headers["Location"]
+
+
+def offset_of(client, location):
+    return int(client.call("HEAD", location, headers=TUS).headers["Upload-Offset"])
+
+
+@pytest.mark.parametrize("length", ["-5", "0", "x", "", "1.5", str(2**62), "٣"])
+def test_wrong_lengths(client, length):
+    answer = client.http.post("/api/v1/uploads", headers={**TUS, "Upload-Length": length.encode()})
+    assert answer.status_code in (413, 422)
+    assert answer.json()["type"].startswith("urn:quarterturn:problem:")
+    assert answer.json()["detail"]
+
+
+@pytest.mark.parametrize("offset", ["1", "-1", "x", "11", str(2**62)])
+def test_wrong_offsets(client, location, offset):
+    answer = client.http.patch(location, headers={**PATCH, "Upload-Offset": offset}, content=b"12345")
+    assert answer.status_code in (409, 422)
+    assert offset_of(client, location) == 0
+
+
+def test_more_than_was_declared(client, location):
+    answer = client.http.patch(location, headers={**PATCH, "Upload-Offset": "0"}, content=b"x" * 11)
+    assert answer.status_code == 413
+    assert offset_of(client, location) <= 10
+
+
+@pytest.mark.parametrize("metadata", ["filename !!!", "sha256 YWJj", "identifiers W10=", "filename /w=="])
+def test_wrong_metadata(client, metadata):
+    headers = {**TUS, "Upload-Length": "5", "Upload-Metadata": metadata}
+    assert client.http.post("/api/v1/uploads", headers=headers).status_code == 422
+
+
+def test_checksums(client, location):
+    def send(algorithm, digest):
+        checksum = f"{algorithm} {base64.b64encode(digest).decode()}"
+        headers = {**PATCH, "Upload-Offset": "0", "Upload-Checksum": checksum}
+        return client.http.patch(location, headers=headers, content=b"12345").status_code
+
+    assert send("crc9", b"1") == 422
+    assert send("sha1", hashlib.sha1(b"54321").digest()) == 460
+    assert offset_of(client, location) == 0
+    assert send("sha1", hashlib.sha1(b"12345").digest()) == 204
+    assert offset_of(client, location) == 5
+
+
+def test_capabilities_and_version(client, location):
+    answer = client.http.options("/api/v1/uploads")
+    assert answer.headers["Tus-Extension"] == "creation,termination,checksum,expiration"
+    assert client.http.head(location).status_code in (412, 422)
+    assert client.http.patch(location, headers={**TUS, "Upload-Offset": "0"}, content=b"1").status_code in (415, 422)
+
+
+def test_termination(client, location):
+    client.call("DELETE", location, headers=TUS)
+    assert client.http.head(location, headers=TUS).status_code == 410
+    assert client.http.head("/api/v1/uploads/" + "0" * 32, headers=TUS).status_code == 404
