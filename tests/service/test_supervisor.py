@@ -1,0 +1,115 @@
+"""`make run`: up, watched, restarted, stopped; and each reason not to start is one sentence."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+from servers import FAST, KEY, ROOT, free_port, until
+
+pytestmark = pytest.mark.services
+
+
+def environment(data, port, **more):
+    own = {"QUARTERTURN_DATA": str(data), "QUARTERTURN_PORT": str(port), "QUARTERTURN_ADMIN_KEY": KEY}
+    return {**os.environ, **FAST, **own, **more}
+
+
+def start(data, port, log):
+    command = [sys.executable, "-m", "supervisor", "--no-demo"]
+    with log.open("wb") as file:
+        return subprocess.Popen(command, cwd=ROOT, env=environment(data, port), stdout=file, stderr=file)
+
+
+def refused(data, port, **more):
+    command = [sys.executable, "-m", "supervisor", "--no-demo"]
+    ended = subprocess.run(
+        command, cwd=ROOT, env=environment(data, port, **more), capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
+    return ended.stderr
+
+
+def children_of(pid):
+    found = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout.split()
+    parents = dict(zip(map(int, found[::2]), map(int, found[1::2]), strict=True))
+    mine = {pid}
+    for _ in range(6):
+        mine |= {child for child, parent in parents.items() if parent in mine}
+    return mine - {pid}
+
+
+def test_up_restart_stop_and_again(tmp_path):
+    data, port, log = tmp_path / "data", free_port(), tmp_path / "log"
+    health = lambda: httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200  # noqa: E731
+    running = start(data, port, log)
+    until(lambda: "#token=" in log.read_text(), 60)
+    assert "Another Quarterturn" in refused(data, free_port())
+    api = next(pid for pid in children_of(running.pid) if b"\0api\0" in cmdline(pid))
+    os.kill(api, signal.SIGKILL)
+    until(lambda: "The API ended (signal 9)" in log.read_text(), 20)
+    until(health, 30)
+    token = re.search(r"#token=(\S+)", log.read_text())[1]
+    session = f"http://127.0.0.1:{port}/api/v1/session"
+    first = httpx.post(session, json={"token": token})
+    assert first.status_code == 201
+    assert "HttpOnly" in first.headers["set-cookie"]
+    assert "samesite=strict" in first.headers["set-cookie"].lower()
+    assert httpx.post(session, json={"token": token}).status_code == 401, "a link works once"
+    cookie = first.headers["set-cookie"].split(";")[0]
+    foreign = {"Cookie": cookie, "Origin": "https://evil.example"}
+    assert httpx.delete(session, headers=foreign).status_code == 403
+    assert httpx.get(session, headers={"Cookie": cookie}).json()["role"] == "admin"
+    children = children_of(running.pid)
+    assert children
+    running.send_signal(signal.SIGINT)
+    assert running.wait(30) == 0
+    assert all(not is_alive(pid) for pid in children), "Ctrl-C stops every process"
+    again = start(data, port, log)
+    until(lambda: "The API is ready" in log.read_text(), 60)
+    assert httpx.get(session, headers={"Cookie": cookie}).status_code == 200, "data is kept"
+    again.send_signal(signal.SIGTERM)
+    assert again.wait(30) == 0
+
+
+def cmdline(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def is_alive(pid):
+    return bool(cmdline(pid))
+
+
+def test_reasons_not_to_start(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert f"Port {port} on 127.0.0.1 is taken" in refused(tmp_path / "a", port)
+    (tmp_path / "file").write_text("")
+    assert "cannot be used" in refused(tmp_path / "file", free_port())
+    assert "32 characters" in refused(tmp_path / "b", free_port(), QUARTERTURN_ADMIN_KEY="short")
+    assert "this machine only" in refused(tmp_path / "c", free_port(), QUARTERTURN_HOST="0.0.0.0")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount the small disk that this fills")
+def test_a_full_disk_is_one_sentence(tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(small)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("this system lets nobody mount a tmpfs")
+    try:
+        assert "MiB are free" in refused(small / "data", free_port())
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
