@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,17 +50,13 @@ def until(condition, seconds=60.0, every=0.1):
 class Postgres:
     """A PostgreSQL of our own, on a Unix-user that it accepts."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
         self.bin = found[-1].parent if found else Path(shutil.which("initdb") or "").parent
-        self.folder, self.port = folder, free_port()
+        self.folder, self.port = Path(tempfile.mkdtemp(prefix="quarterturn-postgres-")), free_port()
         self.user = self._other_user()
-        folder.mkdir(parents=True)
         if self.user:
-            shutil.chown(folder, self.user)
-            for parent in folder.parents:
-                if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
-                    parent.chmod(parent.stat().st_mode | 0o011)
+            shutil.chown(self.folder, self.user)
         self.run("initdb", "-D", str(folder / "data"), "-U", "quarterturn", "--auth=trust", "-E", "UTF8", "--no-sync")
         self.start()
 
@@ -92,6 +89,11 @@ class Postgres:
 
     def stop(self, mode: str = "fast") -> None:
         self.run("pg_ctl", "-D", str(self.folder / "data"), "-m", mode, "-w", "stop")
+
+    def remove(self) -> None:
+        """Stop, and leave nothing."""
+        self.stop("immediate")
+        shutil.rmtree(self.folder)
 
     @property
     def url(self) -> str:
