@@ -57,7 +57,9 @@ class Postgres:
         self.user = self._other_user()
         if self.user:
             shutil.chown(self.folder, self.user)
-        self.run("initdb", "-D", str(folder / "data"), "-U", "quarterturn", "--auth=trust", "-E", "UTF8", "--no-sync")
+        self.run(
+            "initdb", "-D", str(self.folder / "data"), "-U", "quarterturn", "--auth=trust", "-E", "UTF8", "--no-sync"
+        )
         self.start()
 
     @staticmethod
