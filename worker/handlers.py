@@ -9,7 +9,7 @@ import numpy as np
 
 from core import analyses, catalog, grid, heatmap, storage, work
 from core.database import reading, writing
-from core.errors import SlideRejected
+from core.errors import Invalid, SlideRejected
 from core.geometry import STRIDE_PX
 from core.records import Analysis, Slide, Work
 from core.sampling import sample
@@ -90,7 +90,11 @@ def _look(slide: Slide, path: Path, mpp: float | None, lease: Lease) -> tuple[Sl
 
 def _fine_enough(info: SlideInfo) -> bool:
     """Coarser slides can be looked at; only their analysis is refused."""
-    return max(info.mpp_x or 0, info.mpp_y or 0) <= 0.972 * 1.001
+    try:
+        info.frame()
+    except Invalid:
+        return False
+    return True
 
 
 def _reject(held: work.Claim, reason: dict[str, Any]) -> None:

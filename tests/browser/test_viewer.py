@@ -60,6 +60,8 @@ def test_from_drop_to_region(page, service, tmp_path):
     page.wait_for_selector("#layer:not([hidden])", state="visible")
     expect(page.locator("#selftest")).to_contain_text("does not say that a score is right")
     expect(page.locator("#banner")).to_contain_text("organ is not stated")
+    page.wait_for_function(SETTLED)
+    page.wait_for_load_state("networkidle")
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     for control, value in (("threshold", "0.01"), ("opacity", "1"), ("threshold", "0"), ("opacity", "0.5")):
