@@ -29,7 +29,7 @@ from model.densenet import DenseNet, DenseNetConfig
 from model.layers import GroupBatchNorm2d
 from model.metrics import bootstrap_auc, summary
 from model.pcam import Split, read_split
-from model.weights import state_of
+from model.weights import load_network, state_of
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -108,8 +108,14 @@ class Run:
         self.step = state["step"]
 
     def begin_from(self, checkpoint: Path) -> None:
-        """Start at another run's averaged weights. Raises WeightsRefused for a file that is no checkpoint."""
-        found = state_of(checkpoint).state_dict()
+        """Start at another run's averaged weights, or at shipped ones (NAME.safetensors beside its card).
+
+        Raises:
+            WeightsRefused: the file is neither.
+        """
+        shipped = checkpoint.suffix == ".safetensors"
+        network = load_network(checkpoint.stem, checkpoint.parent)[0] if shipped else state_of(checkpoint)
+        found = network.state_dict()
         self.network.load_state_dict(found)
         self.average.load_state_dict(found)
 
@@ -225,7 +231,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         if field != "dihedral":
             parser.add_argument(f"--{field.replace('_', '-')}", type=type(value), default=value)
     parser.add_argument("--dihedral", action="store_true", help="augment with the eight views (no-op for p4m)")
-    parser.add_argument("--init", type=Path, help="a checkpoint whose averaged weights to begin from")
+    parser.add_argument("--init", type=Path, help="a checkpoint or NAME.safetensors to begin from")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
     parser.add_argument("--no-bf16", action="store_true")

@@ -1,0 +1,87 @@
+"""Training on a tiny data set: goes on after a kill as if nothing had happened, and what it makes can be measured."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from model import evaluate
+from model.metrics import auc, bootstrap_auc, fit_temperature
+from model.train import main
+from model.weights import state_of
+
+SMALL = ["--n0", "8", "--growth", "4", "--batch", "4", "--no-compile", "--no-bf16", "--threads", "1", "--every", "1"]
+
+
+@pytest.fixture
+def data(tmp_path):
+    """PCam's layout, with labels that the colour gives away."""
+    rng, folder = np.random.default_rng(0), tmp_path / "data"
+    folder.mkdir()
+    for split, count in (("train", 16), ("valid", 12), ("test", 12)):
+        labels = np.arange(count) % 2
+        patches = rng.integers(120, 200, (count, 96, 96, 3), dtype=np.uint8)
+        patches[labels == 1, 32:64, 32:64] //= 2
+        stem = folder / f"camelyonpatch_level_2_split_{split}"
+        with h5py.File(f"{stem}_x.h5", "w") as file:
+            file["x"] = patches
+        with h5py.File(f"{stem}_y.h5", "w") as file:
+            file["y"] = labels.astype(np.uint8).reshape(-1, 1, 1, 1)
+        rows = [f"{i},{label},g{i // 4},s" for i, label in enumerate(labels)]
+        (folder / f"{stem.name}_meta.csv").write_text("\n".join(["id,label,slide_group,source", *rows]) + "\n")
+    return folder
+
+
+def test_a_killed_run_goes_on_and_ends_the_same(data, tmp_path, capsys):
+    through, killed = tmp_path / "through", tmp_path / "killed"
+    main([str(data), "--out", str(through), "--epochs", "2", *SMALL])
+    command = [sys.executable, "-m", "model.train", str(data), "--out", str(killed), "--epochs", "2", *SMALL]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while not (killed / "checkpoint.pt").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    main([str(data), "--out", str(killed), "--epochs", "2", *SMALL])
+    for key, value in state_of(through / "checkpoint.pt").state_dict().items():
+        torch.testing.assert_close(state_of(killed / "checkpoint.pt").state_dict()[key], value, rtol=0, atol=1e-6)
+    assert json.loads((through / "metrics.json").read_text())["history"][-1]["valid"]["auc"] >= 0
+    with pytest.raises(ValueError, match="another architecture or recipe"):
+        main([str(data), "--out", str(killed), "--epochs", "2", "--seed", "5", *SMALL])
+
+
+def test_what_was_trained_can_be_shipped_and_measured(data, tmp_path, capsys):
+    out, into, answer = tmp_path / "run", tmp_path / "shipped", tmp_path / "answer.json"
+    main([str(data), "--out", str(out), "--epochs", "1", *SMALL])
+    shipping = ["--weights", str(out / "checkpoint.pt"), "--ship", "tiny", "--into", str(into)]
+    evaluate.main([str(data), "--split", "test", "--json", str(answer), *shipping])
+    found = json.loads(answer.read_text())
+    assert 0 <= found["auc_interval"][0] <= found["auc"] <= found["auc_interval"][1] <= 1
+    assert found["interval_by"] == "slide group"
+    assert found["slide_groups"] == 3
+    main(
+        [str(data), "--out", str(tmp_path / "more"), "--epochs", "1", "--init", str(into / "tiny.safetensors"), *SMALL]
+    )
+
+
+def test_auc_is_the_share_of_pairs_in_order():
+    rng = np.random.default_rng(0)
+    labels, scores = rng.integers(0, 2, 60), rng.integers(0, 6, 60)
+    pairs = [(p > n) + (p == n) / 2 for p in scores[labels == 1] for n in scores[labels == 0]]
+    assert auc(labels, scores) == pytest.approx(np.mean(pairs))
+    low, high = bootstrap_auc(labels, scores, np.arange(60) // 6, rounds=200)
+    assert low < auc(labels, scores) < high
+
+
+def test_the_temperature_undoes_a_scaling():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, 20_000)
+    labels = (rng.random(20_000) < 1 / (1 + np.exp(-logits))).astype(int)
+    assert fit_temperature(labels, 3 * logits) == pytest.approx(3, rel=0.06)
