@@ -152,6 +152,7 @@ function showState() {
   bar.value = done;
   element("cancel").hidden = !active;
   element("analyse").hidden = active;
+  /** @type {HTMLButtonElement} */ (element("analyse")).disabled = false; // until here nobody listens
   element("tissue-choice").hidden = active;
   element("analyse").textContent = analysis ? "Analyse again" : "Analyse";
   element("retry").hidden = !["failed", "cancelled"].includes(state);
