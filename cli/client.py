@@ -56,7 +56,7 @@ class Client:
 
     def wait_for_slide(self, slide_id: str, seconds: float = 300) -> dict[str, Any]:
         """The slide once it is inspected. Raises ServiceError when it is rejected."""
-        slide = self._poll(
+        slide = self.poll(
             f"/api/v1/slides/{slide_id}", lambda s: s["state"] not in ("uploading", "inspecting"), seconds
         )
         if slide["state"] == "rejected":
@@ -77,13 +77,13 @@ class Client:
             progress(state)
             return state["state"] not in ("queued", "running")
 
-        return self._poll(f"/api/v1/analyses/{analysis['id']}", ended, seconds)
+        return self.poll(f"/api/v1/analyses/{analysis['id']}", ended, seconds)
 
     def wait_for_worker(self, seconds: float = 120) -> None:
         """Until a worker offers a model. Raises ServiceError when none comes."""
-        self._poll("/api/v1/models", lambda found: bool(found["models"]), seconds)
+        self.poll("/api/v1/models", lambda found: bool(found["models"]), seconds)
 
-    def _poll(self, path: str, done: Callable[[dict[str, Any]], bool], seconds: float) -> dict[str, Any]:
+    def poll(self, path: str, done: Callable[[dict[str, Any]], bool], seconds: float) -> dict[str, Any]:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             found: dict[str, Any] = self.call("GET", path).json()

@@ -19,7 +19,6 @@ from core.slide import SlideInfo
 
 ACTIVE = ("queued", "running")
 CHECKS = 3  # sampled regions of the rotation check
-MOST_UNREADABLE = 0.02
 
 
 def find(session: Session, visitor: Visitor, analysis_id: str) -> Analysis:
@@ -37,11 +36,15 @@ def of_slide(session: Session, slide: Slide) -> list[Analysis]:
     return list(session.scalars(found.order_by(Analysis.created_at.desc(), Analysis.id)))
 
 
+def live_workers(session: Session) -> list[Worker]:
+    """Worker processes that were heard of lately, the last heard last."""
+    heard = clock(session) - get_settings().worker_silent_seconds
+    return list(session.scalars(select(Worker).where(Worker.seen_at > heard).order_by(Worker.seen_at)))
+
+
 def models(session: Session) -> list[Worker]:
     """One live worker for each model that can run now."""
-    heard = clock(session) - get_settings().worker_silent_seconds
-    alive = session.scalars(select(Worker).where(Worker.seen_at > heard).order_by(Worker.seen_at))
-    return list({worker.model: worker for worker in alive}.values())
+    return list({worker.model: worker for worker in live_workers(session)}.values())
 
 
 def card_of(session: Session, model: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import storage, work
+from core import work
 from core.access import Visitor
 from core.database import clock
 from core.errors import Conflict, Invalid, NotFound
@@ -107,11 +107,6 @@ def delete(session: Session, slide: Slide) -> None:
             analysis.state, analysis.ended_at = "cancelled", ended
     work.cancel_all(session, Work.slide_id == slide.id)
     slide.state, slide.updated_at, slide.tissue, slide.info = "deleted", ended, None, None
-
-
-def forget_files(slide_id: str) -> None:
-    """After the commit that said so."""
-    storage.remove(slide_id)
 
 
 def clean_identifiers(content: dict[str, Any]) -> dict[str, str]:

@@ -249,12 +249,12 @@ def main(arguments: list[str] | None = None) -> None:
     split, valid = read_split(options.directory, "train"), read_split(options.directory, "valid")
     steps = max(1, round(recipe.epochs * max(1, len(split) // recipe.batch)))
     run = Run(DenseNetConfig(options.group, options.n0, options.growth), recipe, steps, torch.device(options.device))
-    if options.init:
-        run.begin_from(options.init)
     checkpoint = options.out / "checkpoint.pt"
     if checkpoint.exists():
         run.restore(torch.load(checkpoint, map_location=run.device, weights_only=True))
         print(f"going on from step {run.step} of {steps}", file=sys.stderr)
+    elif options.init:
+        run.begin_from(options.init)
     result = train(run, (split, valid), options.out, not options.no_bf16, not options.no_compile, options.every)
     print(json.dumps(result, indent=1))
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from core import cards
 from core.geometry import NETWORK_MPP
 from core.heatmap import Values, to_scores
 from core.regions import find_regions
@@ -98,7 +97,3 @@ def too_little_read(results: dict[str, Any], unreadable: int) -> dict[str, Any] 
 
 def _reason(code: str, detail: str, action: str) -> dict[str, Any]:
     return {"code": code, "detail": detail, "action": action}
-
-
-def scope(card_scope: dict[str, Any], info: SlideInfo, identifiers: dict[str, Any]) -> list[dict[str, str]]:
-    return cards.scope_notes(card_scope, info, identifiers)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from core import analyses, catalog, grid, heatmap, storage, work
+from core import analyses, cards, catalog, grid, heatmap, storage, work
 from core.database import reading, writing
 from core.errors import Invalid, SlideRejected
 from core.geometry import STRIDE_PX
@@ -153,7 +153,7 @@ def finish(held: work.Claim, _: Lease, served: Served) -> None:
         checked = [dict(row.result or {}) for row in checks]
     mask = analyses.cell_mask(slide, analysis.settings["tissue"])
     results = findings.gather(logits, mask, info, analysis.settings, checked)
-    results["scope_notes"] = findings.scope(served.card.scope, info, slide.identifiers)
+    results["scope_notes"] = cards.scope_notes(served.card.scope, info, slide.identifiers)
     unreadable = sum((row.result or {}).get("unreadable", 0) for row in rows)
     results["coverage"]["unreadable_cells"] = unreadable
     broken = findings.too_little_read(results, unreadable)

@@ -3,20 +3,17 @@
 import socket
 import sys
 
-from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
-from core.database import clock, reading
-from core.records import Worker
-from core.settings import get_settings
+from core import analyses
+from core.database import reading
 
 
 def main() -> int:
     try:
         with reading() as session:
-            heard = clock(session) - get_settings().worker_silent_seconds
-            mine = select(Worker.id).where(Worker.id.startswith(socket.gethostname()[:60]), Worker.seen_at > heard)
-            return 0 if session.scalars(mine).first() else 1
+            alive = analyses.live_workers(session)
+        return 0 if any(worker.id.startswith(f"{socket.gethostname()[:60]}:") for worker in alive) else 1
     except DBAPIError:
         return 1
 

@@ -4,14 +4,12 @@ import shutil
 from typing import Any
 
 from fastapi import APIRouter, Response
-from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from api.dependencies import CELERY, Read, Who
 from api.schemas import NOTICE, iso
 from core import analyses
-from core.database import clock, is_answering, reading
-from core.records import Worker
+from core.database import is_answering, reading
 from core.settings import get_settings
 
 router = APIRouter(tags=["service"])
@@ -66,5 +64,4 @@ def _disk() -> bool:
 
 def _workers() -> int:
     with reading() as session:
-        heard = clock(session) - get_settings().worker_silent_seconds
-        return session.scalar(select(func.count()).select_from(Worker).where(Worker.seen_at > heard)) or 0
+        return len(analyses.live_workers(session))

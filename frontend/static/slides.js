@@ -34,7 +34,7 @@ async function refresh() {
   clearTimeout(timer);
   let busy = false;
   try {
-    const query = element("search") instanceof HTMLInputElement ? /** @type {HTMLInputElement} */ (element("search")).value : "";
+    const query = /** @type {HTMLInputElement} */ (element("search")).value;
     const page = await get(`/slides?limit=${shown}&query=${encodeURIComponent(query)}`);
     busy = page.slides.some((/** @type {any} */ slide) => slide.state === "inspecting");
     draw(page, query);

@@ -52,7 +52,7 @@ def test_a_worker_killed_mid_slide_changes_nothing(own, tmp_path):
     until(lambda: client.call("GET", where).json()["progress"]["done"] >= 1, 60)
     own.kill("first")
     own.start_worker("second")
-    ended = client._poll(where, lambda a: a["state"] not in ("queued", "running"), 120)
+    ended = client.poll(where, lambda a: a["state"] not in ("queued", "running"), 120)
     assert ended["state"] == "succeeded"
     np.testing.assert_array_equal(logits(client, asked["id"]), logits(client, calm["id"]))
 
@@ -102,7 +102,7 @@ def test_a_worker_that_was_stopped_past_its_lease_writes_nothing(own, tmp_path):
     until(lambda: client.call("GET", where).json()["state"] == "running", 60)
     os.killpg(own.processes["zombie"].pid, signal.SIGSTOP)
     own.start_worker("other")
-    ended = client._poll(where, lambda a: a["state"] not in ("queued", "running"), 120)
+    ended = client.poll(where, lambda a: a["state"] not in ("queued", "running"), 120)
     assert ended["state"] == "succeeded"
     before = logits(client, asked["id"])
     os.killpg(own.processes["zombie"].pid, signal.SIGCONT)

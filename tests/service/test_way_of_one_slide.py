@@ -132,7 +132,7 @@ def test_cancel_ends_as_cancelled_and_retry_finishes(client, tmp_path):
     cancelled = client.call("POST", f"/api/v1/analyses/{analysis['id']}/cancel").json()
     assert cancelled["state"] == "cancelled"
     client.call("POST", f"/api/v1/analyses/{analysis['id']}/retry")
-    ended = client._poll(f"/api/v1/analyses/{analysis['id']}", lambda a: a["state"] not in ("queued", "running"), 240)
+    ended = client.poll(f"/api/v1/analyses/{analysis['id']}", lambda a: a["state"] not in ("queued", "running"), 240)
     assert ended["state"] == "succeeded"
 
 
@@ -142,9 +142,7 @@ def test_a_profile_is_flat_at_quarter_turns(client, tmp_path):
     scores, _ = heat_map(client, analysis)
     row, col = (int(place[len(place) // 2]) for place in np.nonzero(np.isfinite(scores)))
     asked = client.call("POST", f"/api/v1/analyses/{analysis['id']}/profiles", json={"row": row, "col": col}).json()
-    found = client._poll(
-        f"/api/v1/analyses/{analysis['id']}/profiles/{asked['id']}", lambda p: p["state"] == "done", 60
-    )
+    found = client.poll(f"/api/v1/analyses/{analysis['id']}/profiles/{asked['id']}", lambda p: p["state"] == "done", 60)
     angles, profile = np.array(found["result"]["angles_deg"]), np.array(found["result"]["scores"])
     assert len(angles) == 24
     np.testing.assert_allclose(profile[angles % 90 == 0], scores[row, col], atol=1e-5)
@@ -206,7 +204,7 @@ def test_files_that_are_no_slides_are_rejected_and_leave_nothing(client, service
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else make_bad(name, tmp_path))
     slide_id = client.upload(path, {})
-    slide = client._poll(f"/api/v1/slides/{slide_id}", lambda s: s["state"] in TERMINAL, 90)
+    slide = client.poll(f"/api/v1/slides/{slide_id}", lambda s: s["state"] in TERMINAL, 90)
     assert slide["state"] == "rejected"
     assert slide["reason"]["detail"]
     assert code is None or slide["reason"]["code"] == code
@@ -246,7 +244,7 @@ def test_an_upload_with_the_wrong_sha256_is_rejected(client, service, tmp_path):
     patch = {**TUS, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
     client.call("PATCH", created.headers["Location"], headers=patch, content=content)
     slide_id = created.headers["Location"].rsplit("/", 1)[-1]
-    slide = client._poll(f"/api/v1/slides/{slide_id}", lambda s: s["state"] in TERMINAL, 60)
+    slide = client.poll(f"/api/v1/slides/{slide_id}", lambda s: s["state"] in TERMINAL, 60)
     assert slide["reason"]["code"] == "checksum-mismatch"
     assert not (service.data / "slides" / slide_id).exists()
 
