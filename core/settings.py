@@ -3,6 +3,7 @@
 import os
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import quote
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -53,7 +54,7 @@ class Settings(BaseSettings):
         if self.database_password_file is None:
             return self.database_url
         password = self.database_password_file.read_text().strip()
-        return self.database_url.replace("://", "://", 1).replace("@", f":{password}@", 1)
+        return self.database_url.replace("@", f":{quote(password, safe='')}@", 1)
 
     def broker(self) -> str:
         return self.broker_url or "filesystem://"

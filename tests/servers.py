@@ -50,17 +50,25 @@ def until(condition, seconds=60.0, every=0.1):
 class Postgres:
     """A PostgreSQL of our own, on a Unix-user that it accepts."""
 
-    def __init__(self) -> None:
+    def __init__(self, password: str | None = None) -> None:
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
         self.bin = found[-1].parent if found else Path(shutil.which("initdb") or "").parent
         self.folder, self.port = Path(tempfile.mkdtemp(prefix="quarterturn-postgres-")), free_port()
         self.user = self._other_user()
         if self.user:
             shutil.chown(self.folder, self.user)
-        self.run(
-            "initdb", "-D", str(self.folder / "data"), "-U", "quarterturn", "--auth=trust", "-E", "UTF8", "--no-sync"
-        )
+        how = self._authentication(password)
+        self.run("initdb", "-D", str(self.folder / "data"), "-U", "quarterturn", *how, "-E", "UTF8", "--no-sync")
         self.start()
+
+    def _authentication(self, password: str | None) -> list[str]:
+        if password is None:
+            return ["--auth=trust"]
+        file = self.folder / "password"
+        file.write_text(password)
+        if self.user:
+            shutil.chown(file, self.user)
+        return ["--auth=scram-sha-256", f"--pwfile={file}"]
 
     @staticmethod
     def _other_user() -> str | None:
