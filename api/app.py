@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 
 from api import errors, pages
 from api.middleware import SameOriginWrites, SecurityHeaders
-from api.routes import analyses, service, session, slides, uploads
+from api.routes import analyses, keys, service, session, slides, uploads
 from api.schemas import NOTICE
 from api.tile_app import Readers, TileApp
 
@@ -31,7 +31,7 @@ def create_api(readers: Readers) -> FastAPI:
         title="Quarterturn", version="1", description=NOTICE, lifespan=lifespan, docs_url=None, redoc_url=None
     )
     errors.install(api)
-    for part in (session, uploads, slides, analyses):
+    for part in (session, keys, uploads, slides, analyses):
         api.include_router(part.router, prefix=PREFIX)
     api.include_router(service.api_router, prefix=PREFIX)
     api.include_router(service.router)

@@ -1,15 +1,17 @@
 """What routes ask for: a transaction, and who is there."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
+from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from core import access, broker
+from core import access, broker, idempotency
 from core.access import Visitor
 from core.database import reading, writing
 from core.errors import Unauthenticated
+from core.idempotency import Answer
 from core.settings import get_settings
 
 CELERY = broker.make_celery()
@@ -63,7 +65,39 @@ def _analyst(visitor: Who) -> Visitor:
 
 
 Analyst = Annotated[Visitor, Depends(_analyst)]
-IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
+
+
+def _admin(visitor: Who) -> Visitor:
+    visitor.require("admin")
+    return visitor
+
+
+Admin = Annotated[Visitor, Depends(_admin)]
+
+
+class Once:
+    """Runs a change once for an Idempotency-Key, which belongs to this very method, path and request."""
+
+    def __init__(
+        self,
+        session: Write,
+        visitor: Analyst,
+        request: Request,
+        key: Annotated[
+            str | None, Header(alias="Idempotency-Key", description="a replay gets the first answer")
+        ] = None,
+    ) -> None:
+        self._session, self._visitor, self._key = session, visitor, key
+        self._where = [request.method, request.url.path]
+
+    def __call__(
+        self, asked: BaseModel | None, produce: Callable[[], Answer], keep: Callable[[Answer], Answer] = dict
+    ) -> Answer:
+        request = [*self._where, None if asked is None else asked.model_dump(mode="json")]
+        return idempotency.once(self._session, self._visitor, self._key, request, produce, keep)
+
+
+OnlyOnce = Annotated[Once, Depends(Once)]
 
 
 def ring(times: int = 1) -> None:

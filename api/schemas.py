@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from core import access
 from core.records import Analysis, Slide, Work
 
 NOTICE = "For research use only. Not a medical device. Results are preliminary."
@@ -65,6 +66,15 @@ class SlideOut(BaseModel):
 class SlidePage(BaseModel):
     slides: list[SlideOut]
     next_cursor: str | None = Field(description="pass as `cursor` for the next page; null on the last")
+
+
+class SlideReference(BaseModel):
+    """A slide that lies on the server already."""
+
+    model_config = {"extra": "forbid"}
+    path: str = Field(min_length=1, max_length=300, description="relative to the service's import folder")
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="refused when the file has another")
+    identifiers: dict[str, Any] = {}
 
 
 class SlideChange(BaseModel):
@@ -149,6 +159,37 @@ class ProfileOut(BaseModel):
     def of(cls, row: Work) -> "ProfileOut":
         reason = Reason(**row.reason) if row.reason and row.state == "failed" else None
         return cls(id=row.id, state=row.state, result=row.result, reason=reason)
+
+
+class KeyRequest(BaseModel):
+    """An API key for a program or a person."""
+
+    model_config = {"extra": "forbid"}
+    name: str = Field(min_length=1, max_length=100, description="what it is for, shown in the list of keys")
+    role: Literal["viewer", "analyst", "admin"] = "analyst"
+    expires_days: float | None = Field(None, gt=0, le=3650, description="null: until it is revoked")
+
+
+class KeyOut(BaseModel):
+    id: str
+    name: str
+    role: str
+    revoked: bool
+    created_at: str | None
+    expires_at: str | None
+    key: str | None = Field(None, description="the secret, in the answer that made it and nowhere else")
+
+    @classmethod
+    def of(cls, known: access.KnownKey, secret: str | None = None) -> "KeyOut":
+        return cls(
+            id=known.id,
+            name=known.name,
+            role=known.role,
+            revoked=known.revoked,
+            created_at=iso(known.created_at),
+            expires_at=iso(known.expires_at),
+            key=secret,
+        )
 
 
 class SignIn(BaseModel):

@@ -8,17 +8,18 @@ import secrets
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import Select, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.database import changed, clock, now
-from core.errors import Forbidden, Unauthenticated
+from core.errors import Forbidden, NotFound, Unauthenticated
 from core.records import DEFAULT_WORKSPACE, Credential, Principal, Workspace
 from core.settings import get_settings
 
 Kind = Literal["key", "session", "link"]
 ROLES = ("viewer", "analyst", "admin")
 SHORTEST_OWN_KEY = 32
+KEY_ID = 16
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,56 @@ def issue(session: Session, principal_id: str, kind: Kind, seconds: float | None
     hashed = fingerprint_of(secret)
     session.add(Credential(hash=hashed, kind=kind, principal_id=principal_id, created_at=created, expires_at=expires))
     return secret
+
+
+@dataclass(frozen=True)
+class KnownKey:
+    """What may be shown of an API key. `id` is the beginning of its hash."""
+
+    id: str
+    name: str
+    role: str
+    revoked: bool
+    created_at: float
+    expires_at: float | None
+
+
+def _keys(visitor: Visitor) -> Select[Credential, Principal]:
+    found = select(Credential, Principal).join(Principal, Credential.principal_id == Principal.id)
+    return found.where(Credential.kind == "key", Principal.workspace_id == visitor.workspace_id)
+
+
+def _known(credential: Credential, principal: Principal) -> KnownKey:
+    key_id, revoked = credential.hash[:KEY_ID], bool(credential.revoked)
+    return KnownKey(key_id, principal.name, principal.role, revoked, credential.created_at, credential.expires_at)
+
+
+def keys(session: Session, visitor: Visitor) -> list[KnownKey]:
+    """The workspace's API keys, newest first."""
+    return [_known(*row) for row in session.execute(_keys(visitor).order_by(Credential.created_at.desc()))]
+
+
+def create_key(session: Session, visitor: Visitor, name: str, role: str, seconds: float | None) -> tuple[KnownKey, str]:
+    """A key of a principal of its own in the visitor's workspace, and its secret."""
+    principal = Principal(workspace_id=visitor.workspace_id, name=name, role=role)
+    session.add(principal)
+    session.flush()
+    secret = issue(session, principal.id, "key", seconds)
+    session.flush()
+    return _known(session.get_one(Credential, fingerprint_of(secret)), principal), secret
+
+
+def revoke_key(session: Session, visitor: Visitor, key_id: str) -> None:
+    """Revoke a key of the workspace at once; doing it twice is no error.
+
+    Raises:
+        NotFound: there is no such key here.
+    """
+    found = _keys(visitor).where(func.substr(Credential.hash, 1, KEY_ID) == key_id)
+    row = session.execute(found).first()
+    if row is None:
+        raise NotFound("no-such-key", "there is no such key here", "see GET /api/v1/keys")
+    row[0].revoked = True
 
 
 def recognise(session: Session, secret: str, kind: Kind) -> Visitor:

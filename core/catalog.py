@@ -1,6 +1,7 @@
 """Slides: their record from upload to deletion."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
@@ -14,6 +15,7 @@ from core.records import Analysis, Slide, Work
 from core.slide import SlideInfo
 
 PAGE = 100
+QUERY_IDS = 500
 
 
 def find(session: Session, visitor: Visitor, slide_id: str) -> Slide:
@@ -52,6 +54,24 @@ def info_of(slide: Slide) -> SlideInfo:
     if slide.info is None or slide.state not in ("ready", "needs_input"):
         raise Conflict("slide-not-ready", f"the slide is {slide.state}, not ready", "wait, or see its reason")
     return SlideInfo.from_dict(slide.info)
+
+
+def referred(session: Session, visitor: Visitor, path: Path, sha256: str | None, identifiers: dict[str, str]) -> Slide:
+    """A slide that stays where it lies: inspect it there."""
+    created = clock(session)
+    slide = Slide(
+        workspace_id=visitor.workspace_id,
+        filename=clean_filename(path.name),
+        file=str(path),
+        declared_sha256=sha256,
+        identifiers=identifiers,
+        created_at=created,
+        updated_at=created,
+    )
+    session.add(slide)
+    session.flush()
+    uploaded(session, slide, path.stat().st_size)
+    return slide
 
 
 def uploaded(session: Session, slide: Slide, size_bytes: int) -> Work:
@@ -107,6 +127,22 @@ def delete(session: Session, slide: Slide) -> None:
             analysis.state, analysis.ended_at = "cancelled", ended
     work.cancel_all(session, Work.slide_id == slide.id)
     slide.state, slide.updated_at, slide.tissue, slide.info = "deleted", ended, None, None
+
+
+def gone(session: Session, slide_ids: list[str]) -> list[str]:
+    """Those of some slides whose files must not be here any more: deleted and rejected ones."""
+    found: list[str] = []
+    for start in range(0, len(slide_ids), QUERY_IDS):
+        some = Slide.id.in_(slide_ids[start : start + QUERY_IDS])
+        found += session.scalars(select(Slide.id).where(some, Slide.state.in_(("deleted", "rejected"))))
+    return found
+
+
+def clean_filename(name: str) -> str:
+    """The last part of a path, printable, at most 200 characters; 'slide' when nothing is left."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    shown = "".join(c for c in last if c.isprintable() and c not in '<>:"|?*\u202a\u202b\u202d\u202e\u2066\u2067\u2068')
+    return shown.strip(" .")[:200] or "slide"
 
 
 def clean_identifiers(content: dict[str, Any]) -> dict[str, str]:

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import CursorResult, Engine, UpdateBase, create_engine, event, select, text
+from sqlalchemy import CursorResult, Engine, UpdateBase, create_engine, event, literal, select, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.sql.expression import ColumnElement
 from sqlalchemy.types import Float
 
@@ -88,6 +89,16 @@ def changed(session: Session, statement: UpdateBase) -> int:
     result = session.execute(statement, execution_options={"synchronize_session": False})
     assert isinstance(result, CursorResult)
     return result.rowcount
+
+
+def insert_if_absent(session: Session, table: type[DeclarativeBase], **values: Any) -> bool:
+    """Insert a row unless one of its key is there; True for the one caller who did.
+
+    On PostgreSQL a second caller waits here until the first one's transaction has ended.
+    """
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    mine = insert(table).values(**values).on_conflict_do_nothing().returning(literal(1))
+    return session.execute(mine).first() is not None
 
 
 def is_answering() -> bool:

@@ -6,10 +6,12 @@ import re
 import shutil
 from pathlib import Path
 
-from core.errors import NoSpace
+from core.errors import Invalid, NoSpace
 from core.settings import get_settings
 
 KNOWN_SUFFIX = re.compile(r"\.(svs|tiff?|ndpi|vms|vmu|scn|mrxs|svslide|bif|dcm|zvi|czi)$", re.IGNORECASE)
+
+LONGEST_PATH = 300
 
 
 def slide_file(slide_id: str, filename: str) -> str:
@@ -19,7 +21,26 @@ def slide_file(slide_id: str, filename: str) -> str:
 
 
 def absolute(relative: str) -> Path:
+    """Where a slide's file lies; an absolute path (a slide by reference) stays itself."""
     return get_settings().data.resolve() / relative
+
+
+def find_import(relative: str) -> Path:
+    """A file below the import folder, with all links followed.
+
+    Raises:
+        Invalid: there is no import folder, no such file in it, or its path is too long to keep.
+    """
+    root = get_settings().import_dir
+    if root is None:
+        raise Invalid("no-import-folder", "this service takes no slides by reference", "set QUARTERTURN_IMPORT_DIR")
+    try:
+        path = (root / relative).resolve(strict=True)
+    except (OSError, ValueError):  # missing, too long a name, a loop of links, a zero byte
+        path = root
+    if not path.is_relative_to(root.resolve()) or not path.is_file() or len(str(path)) > LONGEST_PATH:
+        raise Invalid("no-such-file", "the import folder has no such file", "name it relative to the import folder")
+    return path
 
 
 def folder(slide_id: str) -> Path:
@@ -35,6 +56,12 @@ def write(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(fresh, path)
+
+
+def kept_slides() -> list[str]:
+    """The slides that have files here."""
+    root = absolute("slides")
+    return [entry.name for entry in root.iterdir()] if root.is_dir() else []
 
 
 def remove(slide_id: str) -> None:

@@ -53,14 +53,9 @@ def parse_metadata(header: str) -> Metadata:
     sha256 = found.get("sha256", "").lower() or None
     if sha256 is not None and (len(sha256) != 64 or set(sha256) - set("0123456789abcdef")):
         raise Invalid("bad-metadata", "sha256 is not 64 hexadecimal digits", "send the file's SHA-256 or none")
-    return Metadata(clean_filename(found.get("filename", found.get("name", ""))), sha256, found.get("identifiers"))
-
-
-def clean_filename(name: str) -> str:
-    """The last part of a path, printable, at most 200 characters; 'slide' when nothing is left."""
-    last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    shown = "".join(c for c in last if c.isprintable() and c not in '<>:"|?*\u202a\u202b\u202d\u202e\u2066\u2067\u2068')
-    return shown.strip(" .")[:200] or "slide"
+    return Metadata(
+        catalog.clean_filename(found.get("filename", found.get("name", ""))), sha256, found.get("identifiers")
+    )
 
 
 def create(session: Session, visitor: Visitor, length: int, header: str, identifiers: dict[str, str]) -> Upload:

@@ -1,5 +1,6 @@
-"""Child processes that are started again when they end, and all stopped when we end."""
+"""Child processes that are started again when they end, and all stopped when we end, even by kill -9."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -14,6 +16,16 @@ SHORTEST_LIFE = 5.0
 LONGEST_PAUSE = 30.0
 GRACE_SECONDS = 12.0
 REFUSED = 3
+PR_SET_PDEATHSIG = 1  # prctl(2)
+_prctl = getattr(ctypes.CDLL(None), "prctl", None)  # Linux has it
+
+
+def _end_with(parent: int) -> None:
+    """In a child, before its program starts: SIGTERM when the parent is gone, however it went."""
+    if _prctl is not None:
+        _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # gone already
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 @dataclass
@@ -35,7 +47,7 @@ class Watched:
             command = [sys.executable, "-m", *self.arguments]
             self.child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT, env=dict(self.environment),
-                start_new_session=True,
+                start_new_session=True, preexec_fn=partial(_end_with, os.getpid()),
             )  # fmt: skip
         self.started = time.monotonic()
 

@@ -4,6 +4,7 @@ It is the outbox (rings for work whose ring was lost), the reaper (rows claimed 
 finisher (an analysis whose last part was done by a process that died before creating the finish) and the sweeper.
 """
 
+import itertools
 import logging
 import threading
 from typing import Any
@@ -13,13 +14,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from core import analyses, broker, catalog, storage, uploads, work
-from core.database import writing
+from core.database import reading, writing
 from core.records import Slide, Work
 from core.settings import get_settings
 from worker.app import app
 
 log = logging.getLogger(__name__)
 MOST_RINGS = 4
+SWEEP_EVERY = 60  # rounds
 
 
 def reconcile() -> None:
@@ -69,10 +71,21 @@ def _restart_stranded() -> None:
             analyses.restart(session, analyses.lock(session, analysis_id))
 
 
+def sweep() -> None:
+    """Remove the files of slides that are gone: whoever marked them so may have died before the files went."""
+    kept = storage.kept_slides()
+    with reading() as session:
+        gone = catalog.gone(session, kept)
+    for slide_id in gone:
+        storage.remove(slide_id)
+
+
 def run(pause: threading.Event) -> None:
-    while True:
+    for number in itertools.count():
         try:
             reconcile()
+            if number % SWEEP_EVERY == 0:
+                sweep()
         except (DBAPIError, OSError) as error:
             log.warning("reconciling waits: %s", type(error).__name__)
         pause.wait(get_settings().reconcile_seconds)

@@ -14,11 +14,12 @@ from PIL import Image
 from sqlalchemy.orm import Session
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from api.dependencies import Analyst, IdempotencyKey, Read, Who, Write, ring
+from api.dependencies import Analyst, OnlyOnce, Read, Who, Write, ring
 from api.schemas import NOTICE, AnalysisOut, AnalysisRequest, ProfileOut, ProfileRequest
-from core import analyses, catalog, geojson, heatmap, idempotency
+from core import analyses, catalog, geojson, heatmap
 from core.database import reading
 from core.errors import NotFound
+from core.idempotency import Answer
 from core.records import Analysis, Slide, Work
 from core.slide import SlideInfo
 
@@ -38,18 +39,18 @@ def create(
     slide_id: str,
     wanted: AnalysisRequest,
     later: BackgroundTasks,
-    key: IdempotencyKey = None,
+    once: OnlyOnce,
 ) -> AnalysisOut:
     """Analyse a slide. Answers at once; follow it by GET or by its events."""
     slide = catalog.find(session, visitor, slide_id)
     settings = wanted.model_dump(exclude={"model"})
 
-    def produce() -> dict[str, Any]:
+    def produce() -> Answer:
         analysis = analyses.create(session, slide, wanted.model, settings)
         later.add_task(ring, RINGS)
         return _out(session, analysis).model_dump()
 
-    return AnalysisOut(**idempotency.once(session, visitor, key, [slide_id, wanted.model_dump()], produce))
+    return AnalysisOut(**once(wanted, produce))
 
 
 @router.get("/slides/{slide_id}/analyses")
@@ -65,19 +66,27 @@ def look(session: Read, visitor: Who, analysis_id: str) -> AnalysisOut:
 
 
 @router.post("/analyses/{analysis_id}/cancel")
-def cancel(session: Write, visitor: Analyst, analysis_id: str) -> AnalysisOut:
+def cancel(session: Write, visitor: Analyst, analysis_id: str, once: OnlyOnce) -> AnalysisOut:
     """Cancelled when this answers; workers stop within two seconds and write nothing more."""
     analyses.find(session, visitor, analysis_id)
-    return _out(session, analyses.cancel(session, analysis_id))
+
+    def produce() -> Answer:
+        return _out(session, analyses.cancel(session, analysis_id)).model_dump()
+
+    return AnalysisOut(**once(None, produce))
 
 
 @router.post("/analyses/{analysis_id}/retry")
-def retry(session: Write, visitor: Analyst, analysis_id: str, later: BackgroundTasks) -> AnalysisOut:
+def retry(session: Write, visitor: Analyst, analysis_id: str, later: BackgroundTasks, once: OnlyOnce) -> AnalysisOut:
     """Start a failed or cancelled analysis again; what was done stays done."""
     analyses.find(session, visitor, analysis_id)
-    analysis = analyses.retry(session, analysis_id)
-    later.add_task(ring, RINGS)
-    return _out(session, analysis)
+
+    def produce() -> Answer:
+        analysis = analyses.retry(session, analysis_id)
+        later.add_task(ring, RINGS)
+        return _out(session, analysis).model_dump()
+
+    return AnalysisOut(**once(None, produce))
 
 
 @router.get("/analyses/{analysis_id}/events", response_class=EventSourceResponse)
@@ -179,13 +188,17 @@ def regions_csv(session: Read, visitor: Who, analysis_id: str) -> Response:
 
 @router.post("/analyses/{analysis_id}/profiles", status_code=202)
 def profile(
-    session: Write, visitor: Analyst, analysis_id: str, wanted: ProfileRequest, later: BackgroundTasks
+    session: Write, visitor: Analyst, analysis_id: str, wanted: ProfileRequest, later: BackgroundTasks, once: OnlyOnce
 ) -> ProfileOut:
     """Score against angle at a cell: asked for here, fetched from profiles/{id}; asking again costs nothing."""
     analysis = analyses.find(session, visitor, analysis_id)
-    row = analyses.add_profile(session, analysis, wanted.row, wanted.col)
-    later.add_task(ring)
-    return ProfileOut.of(row)
+
+    def produce() -> Answer:
+        row = analyses.add_profile(session, analysis, wanted.row, wanted.col)
+        later.add_task(ring)
+        return ProfileOut.of(row).model_dump()
+
+    return ProfileOut(**once(wanted, produce))
 
 
 @router.get("/analyses/{analysis_id}/profiles/{profile_id}")

@@ -5,10 +5,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, BackgroundTasks, Query, Response
 from fastapi.responses import FileResponse
 
-from api.dependencies import Analyst, IdempotencyKey, Read, Who, Write, ring
-from api.schemas import SlideChange, SlideOut, SlidePage
-from core import catalog, idempotency, storage
+from api.dependencies import Analyst, OnlyOnce, Read, Who, Write, ring
+from api.schemas import SlideChange, SlideOut, SlidePage, SlideReference
+from core import catalog, storage
 from core.errors import NotFound
+from core.idempotency import Answer
 
 router = APIRouter(prefix="/slides", tags=["slides"])
 
@@ -25,6 +26,20 @@ def listed(
     found = catalog.listed(session, visitor, query, cursor, limit + 1)
     more = found[limit - 1].id if len(found) > limit else None
     return SlidePage(slides=[SlideOut.of(slide) for slide in found[:limit]], next_cursor=more)
+
+
+@router.post("", status_code=201)
+def refer(session: Write, visitor: Analyst, wanted: SlideReference, later: BackgroundTasks, once: OnlyOnce) -> SlideOut:
+    """A slide by reference: a file in the import folder of the service, read where it lies and never changed."""
+    identifiers = catalog.clean_identifiers(wanted.identifiers)
+
+    def produce() -> Answer:
+        path = storage.find_import(wanted.path)
+        slide = catalog.referred(session, visitor, path, wanted.sha256, identifiers)
+        later.add_task(ring)
+        return SlideOut.of(slide).model_dump()
+
+    return SlideOut(**once(wanted, produce))
 
 
 @router.get("/{slide_id}.dzi")
@@ -51,26 +66,30 @@ def change(
     slide_id: str,
     change: SlideChange,
     later: BackgroundTasks,
-    key: IdempotencyKey = None,
+    once: OnlyOnce,
 ) -> SlideOut:
     """Answer `needs_input` with mpp, or set identifiers."""
     slide = catalog.find(session, visitor, slide_id)
     identifiers = None if change.identifiers is None else catalog.clean_identifiers(change.identifiers)
 
-    def produce() -> dict[str, Any]:
+    def produce() -> Answer:
         if catalog.answer(session, slide, change.mpp, identifiers) is not None:
             later.add_task(ring)
         return SlideOut.of(slide).model_dump()
 
-    return SlideOut(**idempotency.once(session, visitor, key, [slide_id, change.model_dump()], produce))
+    return SlideOut(**once(change, produce))
 
 
 @router.delete("/{slide_id}", status_code=204)
-def delete(session: Write, visitor: Analyst, slide_id: str, later: BackgroundTasks) -> Response:
-    """Remove a slide, its analyses and its files."""
-    slide = catalog.find(session, visitor, slide_id)
-    catalog.delete(session, slide)
-    later.add_task(storage.remove, slide.id)
+def delete(session: Write, visitor: Analyst, slide_id: str, later: BackgroundTasks, once: OnlyOnce) -> Response:
+    """Remove a slide, its analyses and its files; a file that was named by reference stays where it is."""
+
+    def produce() -> Answer:
+        catalog.delete(session, catalog.find(session, visitor, slide_id))
+        later.add_task(storage.remove, slide_id)
+        return {}
+
+    once(None, produce)
     return Response(status_code=204, background=later)
 
 

@@ -12,7 +12,9 @@ def service(request, tmp_path_factory):
     """API and one worker; shared by all tests of an engine."""
     folder = tmp_path_factory.mktemp(request.param)
     request.addfinalizer(lambda: shutil.rmtree(folder, ignore_errors=True))
-    running = Service(folder / "data", settings_of(request.param, folder, request.addfinalizer))
+    (folder / "import").mkdir()
+    chosen = {"QUARTERTURN_IMPORT_DIR": str(folder / "import")}
+    running = Service(folder / "data", {**settings_of(request.param, folder, request.addfinalizer), **chosen})
     request.addfinalizer(running.stop)
     running.start_api()
     running.start_worker()

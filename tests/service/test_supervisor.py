@@ -4,13 +4,18 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import httpx2 as httpx
 import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
 from servers import FAST, KEY, ROOT, free_port, until
+
+from core.migrations import configuration
 
 pytestmark = pytest.mark.services
 
@@ -20,16 +25,17 @@ def environment(data, port, **more):
     return {**os.environ, **FAST, **own, **more}
 
 
+COMMAND = [sys.executable, "-m", "supervisor", "--no-demo"]
+
+
 def start(data, port, log):
-    command = [sys.executable, "-m", "supervisor", "--no-demo"]
-    with log.open("wb") as file:
-        return subprocess.Popen(command, cwd=ROOT, env=environment(data, port), stdout=file, stderr=file)
+    with log.open("ab") as file:
+        return subprocess.Popen(COMMAND, cwd=ROOT, env=environment(data, port), stdout=file, stderr=file)
 
 
 def refused(data, port, **more):
-    command = [sys.executable, "-m", "supervisor", "--no-demo"]
     ended = subprocess.run(
-        command, cwd=ROOT, env=environment(data, port, **more), capture_output=True, text=True, timeout=60
+        COMMAND, cwd=ROOT, env=environment(data, port, **more), capture_output=True, text=True, timeout=60
     )
     assert ended.returncode == 1
     assert ended.stdout == ""
@@ -73,10 +79,50 @@ def test_up_restart_stop_and_again(tmp_path):
     assert running.wait(30) == 0
     assert all(not is_alive(pid) for pid in children), "Ctrl-C stops every process"
     again = start(data, port, log)
-    until(lambda: "The API is ready" in log.read_text(), 60)
+    until(lambda: log.read_text().count("The API is ready") == 2, 60)
     assert httpx.get(session, headers={"Cookie": cookie}).status_code == 200, "data is kept"
     again.send_signal(signal.SIGTERM)
     assert again.wait(30) == 0
+
+
+def test_nothing_outlives_a_supervisor_that_was_killed(tmp_path):
+    data, port, log = tmp_path / "data", free_port(), tmp_path / "log"
+    running = start(data, port, log)
+    until(lambda: "#token=" in log.read_text(), 60)
+    children = children_of(running.pid)
+    assert len(children) >= 2
+    running.kill()
+    running.wait()
+    until(lambda: not any(is_alive(pid) for pid in children), 30)
+    again = start(data, port, log)
+    until(lambda: log.read_text().count("#token=") == 2, 60)
+    again.send_signal(signal.SIGTERM)
+    assert again.wait(30) == 0
+
+
+def test_an_upgrade_keeps_what_is_there(tmp_path):
+    """A data folder of the first schema: a start migrates it, and its slides are listed."""
+    data, port, log = tmp_path / "data", free_port(), tmp_path / "log"
+    data.mkdir()
+    url = f"sqlite:///{data / 'quarterturn.db'}"
+    command.upgrade(configuration(url), "0001")
+    with sqlite3.connect(data / "quarterturn.db") as database:
+        database.execute("INSERT INTO workspaces (id, name) VALUES ('default', 'Default')")
+        database.execute(
+            "INSERT INTO slides VALUES (:id, 'default', 'rejected', NULL, 'of old.svs', 'slides/x/slide.svs', 1,"
+            " NULL, NULL, '{}', NULL, NULL, 1, 1)",
+            {"id": "a" * 32},
+        )
+    running = start(data, port, log)
+    until(lambda: "#token=" in log.read_text(), 60)
+    with sqlite3.connect(data / "quarterturn.db") as database:
+        (version,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
+    assert version == ScriptDirectory.from_config(configuration(url)).get_current_head()
+    assert version != "0001"
+    listed = httpx.get(f"http://127.0.0.1:{port}/api/v1/slides", headers={"Authorization": f"Bearer {KEY}"}).json()
+    assert [slide["filename"] for slide in listed["slides"]] == ["of old.svs"]
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(30) == 0
 
 
 def cmdline(pid):

@@ -1,0 +1,39 @@
+"""API keys: made and revoked by administrators. A secret is shown once, in the answer that made it."""
+
+from fastapi import APIRouter, Response
+
+from api.dependencies import Admin, OnlyOnce, Read, Write
+from api.schemas import KeyOut, KeyRequest
+from core import access
+from core.idempotency import Answer
+
+router = APIRouter(prefix="/keys", tags=["keys"])
+
+
+@router.get("")
+def listed(session: Read, visitor: Admin) -> list[KeyOut]:
+    """The workspace's keys, newest first, without their secrets."""
+    return [KeyOut.of(known) for known in access.keys(session, visitor)]
+
+
+@router.post("", status_code=201)
+def create(session: Write, visitor: Admin, wanted: KeyRequest, once: OnlyOnce) -> KeyOut:
+    """A new key. Keep the secret: it is not kept here, and a replay of this call answers without it."""
+    seconds = None if wanted.expires_days is None else wanted.expires_days * 86_400
+
+    def produce() -> Answer:
+        return KeyOut.of(*access.create_key(session, visitor, wanted.name, wanted.role, seconds)).model_dump()
+
+    return KeyOut(**once(wanted, produce, keep=lambda answer: {**answer, "key": None}))
+
+
+@router.delete("/{key_id}", status_code=204)
+def revoke(session: Write, visitor: Admin, key_id: str, once: OnlyOnce) -> Response:
+    """Revoke a key at once (tiles may be served to it for another second)."""
+
+    def produce() -> Answer:
+        access.revoke_key(session, visitor, key_id)
+        return {}
+
+    once(None, produce)
+    return Response(status_code=204)

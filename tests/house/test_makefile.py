@@ -1,0 +1,71 @@
+"""What a machine lacks is said in one sentence, before anything is installed."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+NEEDED = ("make", "sh", "awk", "echo", "touch", "ls", "cat", "rm")
+
+
+@pytest.fixture
+def machine(repository, tmp_path):
+    """A checkout's build files and a PATH with nothing but the shell's own programs."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in NEEDED:
+        if shutil.which(name):
+            (programs / name).symlink_to(shutil.which(name))
+    checkout = tmp_path / "checkout"
+    (checkout / "frontend").mkdir(parents=True)
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "frontend/package-lock.json"):
+        shutil.copy(repository / name, checkout / name)
+    return checkout, programs
+
+
+def offer(programs, name, script):
+    (programs / name).write_text(f"#!/bin/sh\n{script}\n")
+    (programs / name).chmod(0o755)
+
+
+def make(machine, *arguments):
+    checkout, programs = machine
+    done = subprocess.run(
+        ["make", *arguments],
+        cwd=checkout,
+        env={"PATH": str(programs), "HOME": os.devnull},
+        capture_output=True,
+        text=True,
+    )
+    said = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("make")]
+    return done.returncode, said
+
+
+def test_without_node(machine):
+    code, said = make(machine, "frontend/node_modules/.installed")
+    assert code != 0
+    (sentence,) = said
+    assert "needs Node.js 20 or newer: install it" in sentence
+
+
+def test_with_an_old_node(machine):
+    offer(machine[1], "npm", "exit 1")
+    offer(machine[1], "node", 'if [ "$1" = --version ]; then echo v16.4.0; else exit 1; fi')
+    code, said = make(machine, "frontend/node_modules/.installed")
+    assert code != 0
+    assert said == ["Quarterturn needs Node.js 20 or newer; this is v16.4.0."]
+
+
+def test_with_an_old_python(machine):
+    offer(machine[1], "python3", "exit 1")
+    code, said = make(machine, "run")
+    assert code != 0
+    assert said == ["Quarterturn needs Python 3.11 or newer: set PYTHON=python3.11, say."]
+
+
+def test_help_names_every_target(machine, repository):
+    code, said = make(machine)
+    assert code == 0
+    for target in ("run", "test", "lint", "train", "evaluate", "clean"):
+        assert any(line.split()[:2] == ["make", target] for line in said), target

@@ -1,0 +1,34 @@
+"""The demo of `make run` where no package can be fetched: a synthetic slide, sent and analysed like any other."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from servers import KEY, ROOT
+
+pytestmark = pytest.mark.services
+
+
+def demo(service, folder):
+    offline = {"PIP_NO_INDEX": "1", "QUARTERTURN_URL": service.url, "QUARTERTURN_KEY": KEY}
+    return subprocess.run(
+        [sys.executable, "-m", "cli.demo", str(folder)],
+        cwd=ROOT, env={**os.environ, **offline}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def test_offline_a_synthetic_slide_is_shown(service, client, tmp_path):
+    first = demo(service, tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "a synthetic slide, since the real one could not be fetched" in first.stdout
+    assert "Analysing" in first.stderr, "progress is shown"
+    assert "research use only" in first.stdout.lower()
+    (slide,) = client.call("GET", "/api/v1/slides", params={"query": "synthetic.tiff"}).json()["slides"]
+    (analysis,) = client.call("GET", f"/api/v1/slides/{slide['id']}/analyses").json()
+    codes = [note["code"] for note in analysis["results"]["scope_notes"]]
+    assert "organ" in codes, "a painted slide is outside the network's scope"
+    again = demo(service, tmp_path)
+    assert again.returncode == 0
+    assert "here from an earlier start" in again.stdout
+    assert len(client.call("GET", f"/api/v1/slides/{slide['id']}/analyses").json()) == 1
