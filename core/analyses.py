@@ -210,7 +210,8 @@ def restart(session: Session, analysis: Analysis) -> None:
     fresh = {"state": "open", "attempts": 0, "values": None, "result": None, "lease_until": None, "done_at": None}
     session.execute(everything.where(Work.kind.in_(("band", "check"))).values(**fresh, token=Work.token + 1))
     _drop_early_finish(session, analysis)
-    analysis.fingerprint = None
+    analysis.fingerprint, analysis.provenance = None, None
+    analysis.state, analysis.started_at = "queued", None
 
 
 def stranded(session: Session) -> list[str]:

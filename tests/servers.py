@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2 as httpx
+from sqlalchemy import Engine, NullPool, create_engine, text
 
 from cli.client import Client
 
@@ -25,7 +26,7 @@ FAST = {
     "QUARTERTURN_WORKER_SILENT_SECONDS": "6",
     "QUARTERTURN_REPIN_SECONDS": "8",
     "QUARTERTURN_MIN_FREE_BYTES": "1000000",
-    "QUARTERTURN_REGIONS_PER_BAND": "2",
+    "QUARTERTURN_REGIONS_PER_BAND": "1",
 }
 
 
@@ -151,6 +152,20 @@ class Service:
 
     def client(self) -> Client:
         return Client(self.url, KEY)
+
+    def _database(self) -> Engine:
+        url = self.environment.get("QUARTERTURN_DATABASE_URL") or f"sqlite:///{self.data / 'quarterturn.db'}"
+        return create_engine(url, poolclass=NullPool)
+
+    def rows(self, query: str, **values: object) -> list[tuple]:
+        """What the service's database answers."""
+        with self._database().connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query), values)]
+
+    def change(self, query: str, **values: object) -> None:
+        """Change the service's database behind its back."""
+        with self._database().begin() as connection:
+            connection.execute(text(query), values)
 
     def start(self, name: str, *module: str, **more: str) -> subprocess.Popen:
         with (self.data / f"{name}.log").open("ab") as log:

@@ -10,6 +10,7 @@ import io
 import cv2
 import numpy as np
 import pytest
+from heat_maps import heat_map
 from PIL import Image
 from planted_network import NAME, STEEPNESS, write_planted
 from servers import Service
@@ -80,17 +81,15 @@ def test_all_that_speaks_of_places_agrees_with_the_truth(case, page, service, tm
     analysis = client.analyse(slide["id"])
     assert analysis["withheld"] is None, analysis
     base = f"/api/v1/analyses/{analysis['id']}"
-    heat_map_is_true(client, base, boxes, mpp)
+    heat_map_is_true(client, analysis["id"], boxes, mpp)
     regions_are_true(client, base, boxes, cell)
     origins_are_true(client, base, boxes, cell, BOUNDS if downsamples is None else (0, 0))
     screen_is_true(page, service, slide["id"], cell)
 
 
-def heat_map_is_true(client, base, boxes, mpp):
+def heat_map_is_true(client, analysis_id, boxes, mpp):
     """The float32 record says of each cell how much of it is covered: to 1/32 of its side, not only within a cell."""
-    answer = client.call("GET", f"{base}/heatmap", params={"quantity": "logit"})
-    logits = np.load(io.BytesIO(answer.content))
-    affine = [float(value) for value in answer.headers["Quarterturn-Affine"].split(",")]
+    logits, affine = heat_map(client, analysis_id, "logit")
     truth = covered_shares(logits.shape, affine, boxes, mpp)
     assert np.isfinite(logits[truth > 0]).all(), "every cell that touches a square is tissue"
     seen = np.isfinite(logits)

@@ -2,40 +2,21 @@
 
 import base64
 import hashlib
-import io
 import os
-import shutil
 import signal
 import socket
-import sqlite3
 import time
 
 import numpy as np
 import pytest
-from servers import KEY, Service, until
-from service_engines import ENGINES, settings_of
+from heat_maps import logits
+from servers import KEY, until
 from slides import tissue, write_pyramid
 
 from cli.client import TUS
 
 pytestmark = pytest.mark.services
 PATCH = {**TUS, "Content-Type": "application/offset+octet-stream"}
-
-
-@pytest.fixture(params=ENGINES)
-def own(request, tmp_path_factory):
-    """A service for one test alone, without a worker yet."""
-    folder = tmp_path_factory.mktemp(f"own-{request.param}")
-    request.addfinalizer(lambda: shutil.rmtree(folder, ignore_errors=True))
-    running = Service(folder / "data", settings_of(request.param, folder, request.addfinalizer))
-    request.addfinalizer(running.stop)
-    running.start_api()
-    return running
-
-
-def logits(client, analysis_id):
-    answer = client.call("GET", f"/api/v1/analyses/{analysis_id}/heatmap", params={"quantity": "logit"})
-    return np.load(io.BytesIO(answer.content))
 
 
 def test_a_worker_killed_mid_slide_changes_nothing(own, tmp_path):
@@ -108,9 +89,7 @@ def test_a_worker_that_was_stopped_past_its_lease_writes_nothing(own, tmp_path):
     os.killpg(own.processes["zombie"].pid, signal.SIGCONT)
     time.sleep(3)
     np.testing.assert_array_equal(logits(client, asked["id"]), before)
-    if "QUARTERTURN_DATABASE_URL" not in own.environment:
-        with sqlite3.connect(own.data / "quarterturn.db") as database:
-            count = database.execute(
-                "SELECT count(*), count(DISTINCT kind || ordinal) FROM work WHERE analysis_id = ?", (asked["id"],)
-            )
-            assert len(set(count.fetchone())) == 1
+    counts = own.rows(
+        "SELECT count(*), count(DISTINCT kind || ordinal) FROM work WHERE analysis_id = :id", id=asked["id"]
+    )
+    assert len(set(counts[0])) == 1

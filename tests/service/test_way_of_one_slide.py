@@ -7,6 +7,7 @@ import json
 import httpx2 as httpx
 import numpy as np
 import pytest
+from heat_maps import heat_map
 from PIL import Image
 from slides import tissue, write_pyramid, write_scn
 
@@ -15,14 +16,6 @@ from model.group import get_group, transform
 
 pytestmark = pytest.mark.services
 TERMINAL = ("ready", "needs_input", "rejected")
-
-
-def heat_map(client, analysis, quantity="score", dtype="float32"):
-    answer = client.call(
-        "GET", f"/api/v1/analyses/{analysis['id']}/heatmap", params={"quantity": quantity, "dtype": dtype}
-    )
-    affine = [float(value) for value in answer.headers["Quarterturn-Affine"].split(",")]
-    return np.load(io.BytesIO(answer.content)), affine
 
 
 def analysed(client, path, **wanted):
@@ -41,7 +34,7 @@ def test_the_eight_views_get_the_same_heat_map(client, tmp_path, mpp):
     for element in group.elements:
         path = write_pyramid(tmp_path / "view.tiff", np.ascontiguousarray(transform(pixels, element)), mpp)
         _, analysis = analysed(client, path, rotation_check=False)
-        maps.append(heat_map(client, analysis, "logit")[0])
+        maps.append(heat_map(client, analysis["id"], "logit")[0])
     assert np.isfinite(maps[0]).any()
     assert np.isnan(maps[0]).any(), "glass is not analysed"
     for g, turned in enumerate(maps):
@@ -53,7 +46,7 @@ def test_the_eight_views_get_the_same_heat_map(client, tmp_path, mpp):
 def test_what_an_analysis_says(client, tmp_path):
     path = write_pyramid(tmp_path / "slide.tiff", tissue(900, 1200, [(300, 400, 250)]), 0.25, (2, 4))
     slide, analysis = analysed(client, path, threshold=0.01)
-    scores, affine = heat_map(client, analysis)
+    scores, affine = heat_map(client, analysis["id"])
     results = analysis["results"]
     assert scores.dtype == np.float32
     assert scores.shape == (results["grid"]["rows"], results["grid"]["cols"])
@@ -63,7 +56,7 @@ def test_what_an_analysis_says(client, tmp_path):
     assert results["coverage"]["share"] == 1.0
     assert analysis["preliminary"] is True
     assert analysis["provenance"]["weights_sha256"]
-    small, _ = heat_map(client, analysis, dtype="uint8")
+    small, _ = heat_map(client, analysis["id"], dtype="uint8")
     np.testing.assert_array_equal(small == 255, np.isnan(scores))
     np.testing.assert_allclose(small[small < 255] / 254, scores[small < 255], atol=0.5 / 254 + 1e-6)
     listed = client.call("GET", f"/api/v1/analyses/{analysis['id']}/regions").json()["regions"]
@@ -139,7 +132,7 @@ def test_cancel_ends_as_cancelled_and_retry_finishes(client, tmp_path):
 def test_a_profile_is_flat_at_quarter_turns(client, tmp_path):
     path = write_pyramid(tmp_path / "slide.tiff", tissue(600, 700, [(200, 250, 150)]), 0.5)
     _, analysis = analysed(client, path)
-    scores, _ = heat_map(client, analysis)
+    scores, _ = heat_map(client, analysis["id"])
     row, col = (int(place[len(place) // 2]) for place in np.nonzero(np.isfinite(scores)))
     asked = client.call("POST", f"/api/v1/analyses/{analysis['id']}/profiles", json={"row": row, "col": col}).json()
     found = client.poll(f"/api/v1/analyses/{analysis['id']}/profiles/{asked['id']}", lambda p: p["state"] == "done", 60)
@@ -284,7 +277,7 @@ def test_a_mosaic_of_labelled_patches_scores_as_the_patches_do(client, service, 
     for element in views:
         path = write_pyramid(tmp_path / "mosaic.tiff", np.ascontiguousarray(transform(mosaic, element)), 0.972)
         _, analysis = analysed(client, path, tissue="all", rotation_check=False)
-        maps.append(heat_map(client, analysis, "logit")[0])
+        maps.append(heat_map(client, analysis["id"], "logit")[0])
     for g, turned in enumerate(maps):
         np.testing.assert_allclose(transform(turned, group.elements[group.inverse[g]]), maps[0], rtol=0, atol=1e-4)
     cells = maps[0][3::6, 3::6].reshape(-1)

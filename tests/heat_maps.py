@@ -1,0 +1,18 @@
+"""The heat map of an analysis, as the service answers it."""
+
+import io
+
+import numpy as np
+
+
+def heat_map(client, analysis_id, quantity="score", dtype="float32"):
+    """The grid (rows, cols) and the six numbers of its affine map to level 0."""
+    where = f"/api/v1/analyses/{analysis_id}/heatmap"
+    answer = client.call("GET", where, params={"quantity": quantity, "dtype": dtype})
+    affine = [float(value) for value in answer.headers["Quarterturn-Affine"].split(",")]
+    return np.load(io.BytesIO(answer.content)), affine
+
+
+def logits(client, analysis_id):
+    """The record itself."""
+    return heat_map(client, analysis_id, "logit")[0]

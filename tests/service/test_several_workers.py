@@ -1,0 +1,125 @@
+"""Workers that share, stop, come back and differ: what an analysis says of itself stays true."""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from heat_maps import logits
+from servers import until
+from slides import tissue, write_pyramid
+
+pytestmark = pytest.mark.services
+BANDS = "SELECT worker, state FROM work WHERE analysis_id = :id AND kind = 'band'"
+
+
+def big_slide(client, tmp_path, side=1650):
+    path = write_pyramid(tmp_path / "slide.tiff", tissue(side, side, [(500, 700, 300)]), 0.5)
+    return client.wait_for_slide(client.upload(path, {}))
+
+
+def ask(client, slide, **settings):
+    asked = client.call(
+        "POST", f"/api/v1/slides/{slide['id']}/analyses", json={"rotation_check": False, **settings}
+    ).json()
+    return asked["id"], f"/api/v1/analyses/{asked['id']}"
+
+
+def cpu_seconds(group):
+    """Of all processes of a process group."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group:
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def test_two_workers_share_one_slide_and_one_gives_the_same_bits(own, tmp_path):
+    client = own.client()
+    own.start_worker("one", QUARTERTURN_THREADS="1")
+    own.wait_for_worker()
+    slide = big_slide(client, tmp_path)
+    alone, where = ask(client, slide)
+    client.poll(where, lambda a: a["state"] == "succeeded", 180)
+    own.start_worker("two", QUARTERTURN_THREADS="1")
+    until(lambda: own.rows("SELECT count(*) FROM workers")[0][0] == 2, 60)
+    shared, where = ask(client, slide)
+    client.poll(where, lambda a: a["state"] == "succeeded", 180)
+    assert len({worker for worker, _ in own.rows(BANDS, id=shared)}) == 2, "both did a part"
+    assert len({worker for worker, _ in own.rows(BANDS, id=alone)}) == 1
+    np.testing.assert_array_equal(logits(client, shared), logits(client, alone))
+
+
+def test_an_analysis_whose_kind_of_worker_is_gone_starts_anew_and_says_so(own, tmp_path):
+    """Bits of two kinds of worker must not meet in one answer: the new one does all of it, and is named."""
+    client = own.client()
+    own.start_worker("old", QUARTERTURN_THREADS="1")
+    own.wait_for_worker()
+    analysis_id, where = ask(client, big_slide(client, tmp_path))
+    until(lambda: client.call("GET", where).json()["progress"]["done"] >= 1, 60)
+    assert client.call("GET", where).json()["provenance"]["threads"] == 1
+    own.kill("old")
+    own.start_worker("new", QUARTERTURN_THREADS="2")
+    ended = client.poll(where, lambda a: a["state"] not in ("queued", "running"), 180)
+    assert ended["state"] == "succeeded"
+    assert ended["provenance"]["threads"] == 2
+    assert len({worker for worker, _ in own.rows(BANDS, id=analysis_id)}) == 1
+
+
+def test_cancel_is_at_once_and_the_worker_stops(own, tmp_path):
+    client = own.client()
+    own.start_worker("worker")
+    own.wait_for_worker()
+    analysis_id, where = ask(client, big_slide(client, tmp_path, 3000), tissue="all")
+    until(lambda: client.call("GET", where).json()["progress"]["done"] >= 1, 60)
+    began = time.monotonic()
+    cancelled = client.call("POST", f"{where}/cancel").json()
+    assert cancelled["state"] == "cancelled"
+    assert time.monotonic() - began < 2
+    group = own.processes["worker"].pid
+    until(lambda: idles(group), 8)
+    assert client.call("GET", where).json()["state"] == "cancelled"
+    states = {state for _, state in own.rows(BANDS, id=analysis_id)}
+    assert states == {"done", "cancelled"}, "what was done stays, the rest will not be"
+    assert client.http.get(f"{where}/heatmap").status_code == 409
+
+
+def idles(group):
+    before = cpu_seconds(group)
+    time.sleep(0.7)
+    return cpu_seconds(group) - before < 0.3
+
+
+def test_an_upload_that_nobody_goes_on_with_expires(own):
+    own.environment["QUARTERTURN_UPLOAD_EXPIRES_HOURS"] = str(3 / 3600)
+    own.kill("api")
+    own.start_api()
+    client, tus = own.client(), {"Tus-Resumable": "1.0.0"}
+    created = client.call("POST", "/api/v1/uploads", headers={**tus, "Upload-Length": "10"})
+    assert created.headers["Upload-Expires"].endswith("GMT")
+    location = created.headers["Location"]
+    folder = own.data / "slides" / location.rsplit("/", 1)[-1]
+    assert folder.exists()
+    own.start_worker()
+    until(lambda: client.http.head(location, headers=tus).status_code == 410, 60)
+    until(lambda: not folder.exists(), 10)
+
+
+def test_files_whose_slide_is_gone_are_swept(own, tmp_path):
+    """The API dies after a deletion's commit and before the files went: a worker removes them."""
+    client = own.client()
+    own.start_worker("first")
+    own.wait_for_worker()
+    slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "slide.tiff", tissue(400, 500), 0.5), {}))
+    folder = own.data / "slides" / slide["id"]
+    own.kill("first")
+    own.change("UPDATE slides SET state = 'deleted' WHERE id = :id", id=slide["id"])  # as far as the commit
+    own.kill("api")
+    assert folder.exists()
+    own.start_worker("second")
+    until(lambda: not folder.exists(), 60)
