@@ -1,4 +1,4 @@
-"""The law of the database row as a state machine: claims, zombies, cancels, on a real SQLite database."""
+"""The law of the database row as a state machine: claims, zombies, cancels, on real databases."""
 
 import time
 
@@ -8,29 +8,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from core import database, work
-from core.migrations import migrate
-from core.records import DEFAULT_WORKSPACE, Slide, Work, Workspace
+from core.records import DEFAULT_WORKSPACE, Slide, Work
 from core.settings import get_settings
 
+pytestmark = pytest.mark.services
 LEASE = 0.05
 
 
 @pytest.fixture(autouse=True)
-def own_database(tmp_path, monkeypatch):
-    monkeypatch.setenv("QUARTERTURN_DATA", str(tmp_path))
+def slide(own_database, monkeypatch):
     monkeypatch.setenv("QUARTERTURN_LEASE_SECONDS", str(LEASE))
     monkeypatch.setenv("QUARTERTURN_MAX_ATTEMPTS", "1000")
     get_settings.cache_clear()
-    database.get_engine.cache_clear()
-    migrate()
     with database.writing() as session:
-        session.add(Workspace(id=DEFAULT_WORKSPACE, name="Default"))
-        session.flush()
         session.add(Slide(id="s", workspace_id=DEFAULT_WORKSPACE, filename="x", file="x", created_at=0, updated_at=0))
-    yield
-    database.get_engine().dispose()
-    get_settings.cache_clear()
-    database.get_engine.cache_clear()
 
 
 class Rows(RuleBasedStateMachine):

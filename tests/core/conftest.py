@@ -1,0 +1,41 @@
+"""A database of its own for each test, on SQLite and on PostgreSQL."""
+
+import pytest
+from servers import Postgres
+from sqlalchemy import text
+
+from core import database
+from core.migrations import migrate
+from core.records import DEFAULT_WORKSPACE, Record, Workspace
+from core.settings import get_settings
+
+ENGINES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    running = Postgres()
+    yield running
+    running.remove()
+
+
+@pytest.fixture(params=ENGINES)
+def own_database(request, tmp_path, monkeypatch):
+    """An empty database of this version's schema with the default workspace; settings are read anew."""
+    monkeypatch.setenv("QUARTERTURN_DATA", str(tmp_path))
+    if request.param == "postgresql":
+        monkeypatch.setenv("QUARTERTURN_DATABASE_URL", request.getfixturevalue("postgres").url)
+    forget()
+    migrate()
+    with database.writing() as session:
+        for table in reversed(Record.metadata.sorted_tables):
+            session.execute(text(f'DELETE FROM "{table.name}"'))
+        session.add(Workspace(id=DEFAULT_WORKSPACE, name="Default"))
+    yield tmp_path
+    database.get_engine().dispose()
+    forget()
+
+
+def forget():
+    get_settings.cache_clear()
+    database.get_engine.cache_clear()

@@ -1,0 +1,158 @@
+"""Uploads as a state machine: any interleaving of PATCH, kill, resume, expiry and termination, on real files.
+
+The model is what a client was told. Whatever happens, bytes that were acknowledged are on disk, in place and right.
+"""
+
+import base64
+import hashlib
+import shutil
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from sqlalchemy import update
+
+from core import database, storage, uploads
+from core.access import Visitor
+from core.errors import Conflict, Gone, TooLarge
+from core.records import DEFAULT_WORKSPACE, Slide, Upload, Work
+
+pytestmark = [pytest.mark.services, pytest.mark.usefixtures("own_database")]
+WHO = Visitor("p", DEFAULT_WORKSPACE, "analyst", "someone")
+
+
+class Sending(RuleBasedStateMachine):
+    """One upload, and a client that is cut off, lies, comes back or gives up."""
+
+    @initialize(content=st.binary(min_size=1, max_size=400))
+    def begin(self, content):
+        self.content, self.told, self.state, self.cut_off = content, 0, "open", None
+        with database.writing() as session:
+            upload = uploads.create(session, WHO, len(content), "filename eC5zdnM=", {})
+            self.id, self.file = upload.id, session.get_one(Slide, upload.slide_id).file
+
+    def found(self):
+        with database.reading() as session:
+            upload = uploads.find(session, WHO, self.id)
+            return upload, session.get_one(Slide, upload.slide_id)
+
+    def opened(self, offset, checksum=None):
+        return uploads.Writer(*self.found(), offset, checksum)
+
+    @precondition(lambda self: self.state == "open")
+    @rule(size=st.integers(0, 150), pieces=st.integers(1, 4))
+    def patch(self, size, pieces):
+        writer, chunk = self.opened(self.told), self.content[self.told : self.told + size]
+        step = max(1, len(chunk) // pieces)
+        for start in range(0, len(chunk), step):
+            writer.write(chunk[start : start + step])
+        writer.close(True)
+        self.told += len(chunk)
+
+    @precondition(lambda self: self.state == "open")
+    @rule(size=st.integers(1, 150), honest=st.booleans(), whole=st.booleans())
+    def patch_with_checksum(self, size, honest, whole):
+        chunk = self.content[self.told : self.told + size]
+        digest = hashlib.sha256(chunk if honest else chunk + b"!").digest()
+        writer = self.opened(self.told, f"sha256 {base64.b64encode(digest).decode()}")
+        writer.write(chunk if whole else chunk[: len(chunk) // 2])
+        if whole and not honest:
+            with pytest.raises(uploads.ChecksumMismatch):
+                writer.close(True)
+            return
+        writer.close(whole)
+        self.told += len(chunk) if whole else 0
+
+    @precondition(lambda self: self.state == "open")
+    @rule(size=st.integers(1, 150))
+    def cut(self, size):
+        """The connection breaks: what came is kept, and the next HEAD tells how much that is."""
+        writer = self.opened(self.told)
+        writer.write(self.content[self.told : self.told + size])
+        writer.close(False)
+        self.told = self.found()[0].offset
+
+    @precondition(lambda self: self.state == "open")
+    @rule(garbage=st.binary(min_size=1, max_size=200))
+    def kill(self, garbage):
+        """The process dies: bytes of any kind may stand beyond the offset, unacknowledged."""
+        with storage.absolute(self.file).open("r+b") as file:
+            file.seek(self.told)
+            file.write(garbage)
+
+    @precondition(lambda self: self.state == "open")
+    @rule(wrong=st.integers(-5, 500))
+    def wrong_offset(self, wrong):
+        if wrong != self.told:
+            with pytest.raises(Conflict):
+                self.opened(wrong)
+
+    @precondition(lambda self: self.state == "open")
+    @rule()
+    def too_much(self):
+        writer = self.opened(self.told)
+        with pytest.raises(TooLarge):
+            writer.write(self.content[self.told :] + b"x")
+        writer.close(False)
+
+    @rule()
+    def finish(self):
+        complete = self.state == "open" and self.told == len(self.content)
+        with database.writing() as session:
+            assert (uploads.finish(session, self.id) is not None) == complete
+        if complete:
+            self.state = "finished"
+
+    @rule()
+    def terminate(self):
+        with database.writing() as session:
+            upload = session.get_one(Upload, self.id)
+            if self.state == "open":
+                uploads.terminate(session, upload)
+                self.state = "gone"
+            else:
+                with pytest.raises(Conflict):
+                    uploads.terminate(session, upload)
+        if self.state == "gone":
+            storage.remove(self.id)
+
+    @rule(late=st.booleans())
+    def expire(self, late):
+        if late:
+            with database.writing() as session:
+                session.execute(update(Upload).where(Upload.id == self.id).values(expires_at=0))
+        was_open = self.state == "open"
+        count = uploads.expire()
+        assert count == (was_open and late)
+        if count:
+            self.state = "gone"
+
+    @invariant()
+    def what_was_told_is_true(self):
+        if not hasattr(self, "id"):
+            return
+        path = storage.absolute(self.file)
+        if self.state == "gone":
+            assert not path.exists()
+            with pytest.raises(Gone):
+                self.found()
+            return
+        assert self.found()[0].offset == self.told
+        assert path.read_bytes()[: self.told] == self.content[: self.told]
+        with database.reading() as session:
+            inspections = session.query(Work).filter_by(slide_id=self.id, kind="inspect").count()
+        assert inspections == (self.state == "finished")
+        if self.state == "finished":
+            assert path.read_bytes() == self.content
+
+    def teardown(self):
+        with database.writing() as session:
+            for table in (Work, Upload, Slide):
+                session.query(table).delete()
+        shutil.rmtree(storage.absolute("slides"), ignore_errors=True)
+
+
+def test_uploads():
+    Sending.TestCase.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+    Sending.TestCase().runTest()
