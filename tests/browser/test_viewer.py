@@ -1,6 +1,7 @@
 """The viewer in a real browser: upload, progress, overlay, controls without requests, jump."""
 
 import os
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -31,6 +32,59 @@ def test_from_drop_to_region(page, service, tmp_path):
     expect(page.locator("#opacity-value")).to_have_text("50 %")
     page.wait_for_timeout(300)
     assert asked == [], "changing colours asks the service for nothing"
+
+
+def test_cancel_try_again_and_keys(page, service, tmp_path):
+    client = service.client()
+    path = write_pyramid(tmp_path / "keys.tiff", tissue(1500, 1700, [SQUARE]), 0.5)
+    slide = client.wait_for_slide(client.upload(path, {}))
+    page.goto(f"{service.url}/slides/{slide['id']}")
+    page.click("label[for=all]")
+    page.click("#analyse")
+    page.click("#cancel")
+    expect(page.locator("#state")).to_have_text("Cancelled.")
+    page.click("#retry")
+    expect(page.locator("#state")).to_contain_text("Running")
+    page.wait_for_selector("#layer:not([hidden])", state="visible")
+    expect(page.locator("#state")).to_have_text("Done. Preliminary.")
+    page.keyboard.press("?")
+    expect(page.locator("#keys")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#keys")).to_be_hidden()
+    heat = page.locator("canvas.heat")
+    page.keyboard.press("h")
+    expect(heat).to_be_hidden()
+    page.keyboard.press("h")
+    expect(heat).to_be_visible()
+    box = page.locator("#slide").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page.locator("#pointer")).to_contain_text("score 0.")
+    page.keyboard.press("p")
+    expect(page.locator("#profile")).to_be_visible()
+    expect(page.locator("#angle-text")).to_contain_text("quarter turns differ by")
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1024, 768), (768, 1024)])
+def test_nothing_is_out_of_reach_on_small_screens(page, service, tmp_path, width, height):
+    """At the size of a small laptop and of a tablet either way up: no sideways scrolling, controls large enough."""
+    client = service.client()
+    found = client.call("GET", "/api/v1/slides", params={"query": "keys.tiff"}).json()["slides"]
+    page.set_viewport_size({"width": width, "height": height})
+    for path in ("/", f"/slides/{found[0]['id']}"):
+        page.goto(service.url + path)
+        page.wait_for_load_state("networkidle")
+        if path != "/":
+            page.wait_for_selector("#layer:not([hidden])", state="visible")
+            stage = page.locator("#slide").bounding_box()
+            assert stage["width"] >= 0.7 * min(width, 900)
+            assert stage["height"] >= 0.4 * height
+            page.locator("#regions, #summary").first.scroll_into_view_if_needed()
+        if os.environ.get("QUARTERTURN_SCREENSHOTS"):
+            name = f"{width}x{height}{'-slide' if path != '/' else ''}.png"
+            page.screenshot(path=Path(os.environ["QUARTERTURN_SCREENSHOTS"]) / name)
+        assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+        for button in page.locator("button:visible").all():
+            assert button.bounding_box()["height"] >= 30
 
 
 def test_a_region_is_jumped_to(page, service, test_data):

@@ -1,0 +1,100 @@
+"""The slide list in a real browser: empty, asking, refusing; uploads that are dropped, paused and given up."""
+
+import base64
+import hashlib
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+from slides import tissue, write_pyramid
+
+pytestmark = [pytest.mark.browser, pytest.mark.services]
+DROP = """([name, content]) => {
+  const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], name));
+  const zone = document.getElementById("drop");
+  for (const kind of ["dragenter", "dragover", "drop"]) {
+    zone.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: transfer }));
+  }
+}"""
+
+
+def drop(page, path):
+    page.evaluate(DROP, [path.name, base64.b64encode(path.read_bytes()).decode()])
+
+
+def row(page, name):
+    return page.locator(f"#slides li.slide:has-text('{name}')")
+
+
+def test_empty_then_a_question_then_an_answer(page, tmp_path):
+    expect(page.locator("#empty")).to_have_text("No slides yet. Drop one above to begin.")
+    drop(page, write_pyramid(tmp_path / "no mpp.tiff", tissue(500, 600), None))
+    asking = row(page, "no mpp.tiff")
+    expect(asking.locator(".state")).to_have_text("needs an answer")
+    expect(asking.locator("a.button")).to_have_count(0)
+    asking.get_by_label("Micrometres per pixel").fill("0.5")
+    asking.get_by_role("button", name="Set").click()
+    expect(asking.locator(".state")).to_have_text("ready")
+    expect(asking).to_contain_text("0.5 µm/px (user)")
+    expect(asking.locator("img")).to_be_visible()
+    page.fill("#search", "nothing like it")
+    expect(page.locator("#empty")).to_have_text("No slide has this in its name.")
+    page.fill("#search", "NO MPP")
+    page.once("dialog", lambda dialog: dialog.accept())
+    asking.get_by_role("button", name="Delete").click()
+    expect(asking).to_have_count(0)
+
+
+def test_a_bad_file_says_why(page, tmp_path):
+    (tmp_path / "letter.svs").write_text("Dear colleague,\n" * 50)
+    drop(page, tmp_path / "letter.svs")
+    bad = row(page, "letter.svs")
+    expect(bad.locator(".state")).to_have_text("rejected")
+    expect(bad.locator(".reason")).to_contain_text("not a whole-slide image")
+
+
+def test_pause_and_go_on_lose_no_byte(page, service, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (1300, 1700, 3), dtype=np.uint8)
+    path = write_pyramid(tmp_path / "large.tiff", noise, 0.5)
+    network = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 5, "downloadThroughput": -1, "uploadThroughput": 1_500_000}
+    network.send("Network.emulateNetworkConditions", slow)
+    page.set_input_files("#files", path)
+    sending = page.locator("#uploads li:has-text('large.tiff')")
+    page.wait_for_function("() => (document.querySelector('#uploads progress')?.value ?? 0) > 1e6")
+    sending.get_by_role("button", name="Pause").click()
+    expect(sending.locator(".facts")).to_have_text("paused")
+    sent = page.locator("#uploads progress").evaluate("(bar) => bar.value")
+    page.wait_for_timeout(700)
+    assert page.locator("#uploads progress").evaluate("(bar) => bar.value") == sent < path.stat().st_size
+    network.send("Network.emulateNetworkConditions", {**slow, "uploadThroughput": -1})
+    sending.get_by_role("button", name="Go on").click()
+    expect(row(page, "large.tiff").locator(".state")).to_have_text("ready")
+    expect(sending).to_have_count(0)
+    (slide,) = service.client().call("GET", "/api/v1/slides", params={"query": "large.tiff"}).json()["slides"]
+    assert slide["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_an_upload_given_up_leaves_nothing(page, service, tmp_path):
+    noise = np.random.default_rng(1).integers(0, 256, (1300, 1700, 3), dtype=np.uint8)
+    network = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 5, "downloadThroughput": -1, "uploadThroughput": 1_500_000}
+    network.send("Network.emulateNetworkConditions", slow)
+    before = set((service.data / "slides").iterdir())
+    page.set_input_files("#files", write_pyramid(tmp_path / "given up.tiff", noise, 0.5))
+    page.wait_for_function("() => (document.querySelector('#uploads progress')?.value ?? 0) > 5e5")
+    page.locator("#uploads li").get_by_role("button", name="Cancel").click()
+    expect(page.locator("#uploads li")).to_have_count(0)
+    expect(page.locator("#slides")).not_to_contain_text("given up.tiff")
+    assert set((service.data / "slides").iterdir()) == before
+
+
+def test_who_signed_out_is_asked_to_sign_in(page):
+    page.click("#sign-out")
+    expect(page.locator("#sign-in")).to_be_visible()
+    expect(page.locator("#content")).to_be_hidden()
+    page.fill("#key", "wrong")
+    page.click("#sign-in button")
+    expect(page.locator("#sign-in-error")).to_contain_text("unknown, expired or revoked")
