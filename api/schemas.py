@@ -63,8 +63,20 @@ class SlideOut(BaseModel):
         )
 
 
+class LatestAnalysis(BaseModel):
+    """A slide's newest analysis that was not cancelled; GET /analyses/{id} says all."""
+
+    id: str
+    state: Literal["queued", "running", "succeeded", "failed"]
+    withheld: bool
+
+
+class ListedSlide(SlideOut):
+    latest_analysis: LatestAnalysis | None = None
+
+
 class SlidePage(BaseModel):
-    slides: list[SlideOut]
+    slides: list[ListedSlide]
     next_cursor: str | None = Field(description="pass as `cursor` for the next page; null on the last")
 
 

@@ -1,6 +1,6 @@
 """Slides: their record from upload to deletion."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,15 @@ from core.slide import SlideInfo
 
 PAGE = 100
 QUERY_IDS = 500
+
+
+@dataclass(frozen=True)
+class LatestAnalysis:
+    """What a list of slides shows of a slide's newest analysis."""
+
+    id: str
+    state: str
+    withheld: bool
 
 
 def find(session: Session, visitor: Visitor, slide_id: str) -> Slide:
@@ -43,6 +52,14 @@ def listed(session: Session, visitor: Visitor, query: str = "", cursor: str = ""
         older = (Slide.created_at < last.created_at) | ((Slide.created_at == last.created_at) & (Slide.id < last.id))
         found = found.where(older)
     return list(session.scalars(found.order_by(Slide.created_at.desc(), Slide.id.desc()).limit(limit)))
+
+
+def latest_analyses(session: Session, slides: list[Slide]) -> dict[str, LatestAnalysis]:
+    """The newest analysis of each slide that was not cancelled, by slide id; without its results."""
+    columns = (Analysis.slide_id, Analysis.id, Analysis.state, Analysis.withheld)
+    found = select(*columns).where(Analysis.slide_id.in_([slide.id for slide in slides]), Analysis.state != "cancelled")
+    rows = session.execute(found.order_by(Analysis.created_at, Analysis.id))
+    return {slide_id: LatestAnalysis(known, state, withheld is not None) for slide_id, known, state, withheld in rows}
 
 
 def info_of(slide: Slide) -> SlideInfo:

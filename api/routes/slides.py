@@ -6,10 +6,11 @@ from fastapi import APIRouter, BackgroundTasks, Query, Response
 from fastapi.responses import FileResponse
 
 from api.dependencies import Analyst, OnlyOnce, Read, Who, Write, ring
-from api.schemas import SlideChange, SlideOut, SlidePage, SlideReference
+from api.schemas import LatestAnalysis, ListedSlide, SlideChange, SlideOut, SlidePage, SlideReference
 from core import catalog, storage
 from core.errors import NotFound
 from core.idempotency import Answer
+from core.records import Slide
 
 router = APIRouter(prefix="/slides", tags=["slides"])
 
@@ -25,7 +26,13 @@ def listed(
     """Slides of the workspace, newest first; `query` is a part of the file name."""
     found = catalog.listed(session, visitor, query, cursor, limit + 1)
     more = found[limit - 1].id if len(found) > limit else None
-    return SlidePage(slides=[SlideOut.of(slide) for slide in found[:limit]], next_cursor=more)
+    latest = catalog.latest_analyses(session, found[:limit])
+    return SlidePage(slides=[_listed(slide, latest.get(slide.id)) for slide in found[:limit]], next_cursor=more)
+
+
+def _listed(slide: Slide, latest: catalog.LatestAnalysis | None) -> ListedSlide:
+    known = None if latest is None else LatestAnalysis(**latest.__dict__)
+    return ListedSlide(**SlideOut.of(slide).model_dump(), latest_analysis=known)
 
 
 @router.post("", status_code=201)

@@ -7,6 +7,9 @@ const IDLE_MS = 10000;
 const STATES = /** @type {Record<string, string>} */ ({
   inspecting: "being inspected", needs_input: "needs an answer", ready: "ready", rejected: "rejected",
 });
+const ANALYSES = /** @type {Record<string, string>} */ ({
+  queued: "waiting for a worker", running: "being analysed", succeeded: "analysed", failed: "analysis failed",
+});
 let timer = 0;
 let shown = 50;
 let drawn = "";
@@ -36,7 +39,7 @@ async function refresh() {
   try {
     const query = /** @type {HTMLInputElement} */ (element("search")).value;
     const page = await get(`/slides?limit=${shown}&query=${encodeURIComponent(query)}`);
-    busy = page.slides.some((/** @type {any} */ slide) => slide.state === "inspecting");
+    busy = page.slides.some(isBusy);
     draw(page, query);
     say(element("error"), "");
   } catch (error) {
@@ -45,6 +48,9 @@ async function refresh() {
   }
   timer = window.setTimeout(refresh, busy ? BUSY_MS : IDLE_MS);
 }
+
+/** @param {any} slide */
+const isBusy = (slide) => slide.state === "inspecting" || ["queued", "running"].includes(slide.latest_analysis?.state);
 
 /** @param {any} page @param {string} query */
 function draw(page, query) {
@@ -69,12 +75,20 @@ function row(slide) {
   const text = make("div");
   const name = make("div", "name", slide.filename);
   const facts = make("div", "facts");
-  facts.append(make("span", `state ${slide.state}`, STATES[slide.state] ?? slide.state), ` ${described(slide)}`);
+  facts.append(make("span", `state ${slide.state}`, STATES[slide.state] ?? slide.state), " ", ...latest(slide), described(slide));
   text.append(name, facts);
   if (slide.reason && slide.state === "rejected") text.append(make("div", "reason", sentence(slide.reason)));
   if (slide.state === "needs_input") text.append(question(slide));
   item.append(thumb, text, actions(slide));
   return item;
+}
+
+/** @param {any} slide */
+function latest(slide) {
+  const analysis = slide.latest_analysis;
+  if (!analysis) return [];
+  const kind = analysis.withheld ? "withheld" : analysis.state;
+  return [make("span", `state ${kind}`, analysis.withheld ? "results withheld" : ANALYSES[kind]), " "];
 }
 
 /** @param {any} reason */

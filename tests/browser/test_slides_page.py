@@ -47,6 +47,21 @@ def test_empty_then_a_question_then_an_answer(page, tmp_path):
     expect(asking).to_have_count(0)
 
 
+def test_the_list_says_how_far_an_analysis_is(page, service, tmp_path):
+    client = service.client()
+    slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "followed.tiff", tissue(700, 800), 0.5), {}))
+    page.reload()
+    shown = row(page, "followed.tiff")
+    expect(shown.locator(".state")).to_have_text(["ready"])
+    client.analyse(slide["id"])
+    page.reload()
+    expect(shown.locator(".state")).to_have_text(["ready", "analysed"])
+    blank = write_pyramid(tmp_path / "blank.tiff", np.full((600, 700, 3), 245, np.uint8), 0.5)
+    client.analyse(client.wait_for_slide(client.upload(blank, {}))["id"])
+    page.reload()
+    expect(row(page, "blank.tiff").locator(".state")).to_have_text(["ready", "results withheld"])
+
+
 def test_a_bad_file_says_why(page, tmp_path):
     (tmp_path / "letter.svs").write_text("Dear colleague,\n" * 50)
     drop(page, tmp_path / "letter.svs")
