@@ -17,8 +17,8 @@ NAME = "planted"
 STEEPNESS = 12.0
 
 
-def planted_network():
-    """logit = 12 · (share of the 32×32 px that is nucleus − ½)."""
+def planted_network(steepness=STEEPNESS):
+    """logit = steepness · (share of the 32×32 px that is nucleus − ½)."""
     network = DenseNet(DenseNetConfig("p4m", 8, 8, mean=(0, TISSUE[1] / 255, 0), std=(1, 1, 1))).eval()
     with torch.no_grad():
         for parameter in network.parameters():
@@ -31,13 +31,14 @@ def planted_network():
         network.lifting.weight[0, 1, 1, 1] = -1 / full
         for transition in network.transitions:
             transition.conv.weight[0, 0, 0] = 1
-        network.classifier.weight[0, 0] = STEEPNESS
-        network.classifier.bias[0] = -STEEPNESS / 2
+        network.classifier.weight[0, 0] = steepness
+        network.classifier.bias[0] = -steepness / 2
     return network
 
 
-def write_planted(directory):
-    """The planted network as served weights: safetensors, card, golden outputs."""
-    network = planted_network()
+def write_planted(directory, steepness=STEEPNESS):
+    """The planted network as served weights: safetensors, card, golden outputs. Returns its settings."""
+    network = planted_network(steepness)
     scope = {"organ": "lymph node", "stain": "H&E", "scanners": []}
     write(network, NAME, directory, golden=golden.outputs(freeze(network)), scope=scope)
+    return {"QUARTERTURN_WEIGHTS_DIR": str(directory), "QUARTERTURN_MODEL": NAME}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from heat_maps import heat_map
 from PIL import Image
-from planted_network import NAME, STEEPNESS, write_planted
+from planted_network import STEEPNESS, write_planted
 from servers import Service
 from slides import tissue, write_pyramid, write_scn
 
@@ -37,9 +37,7 @@ CASES = {
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
     folder = tmp_path_factory.mktemp("alignment")
-    write_planted(folder / "weights")
-    served = {"QUARTERTURN_WEIGHTS_DIR": str(folder / "weights"), "QUARTERTURN_MODEL": NAME}
-    running = Service(folder / "data", served)
+    running = Service(folder / "data", write_planted(folder / "weights"))
     running.start_api()
     running.start_worker()
     running.wait_for_worker()

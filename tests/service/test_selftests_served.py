@@ -1,0 +1,90 @@
+"""What the self-tests do to the service: weights that are not what they say do not serve; a failed check withholds."""
+
+import dataclasses
+
+import pytest
+from planted_network import write_planted
+from servers import ROOT, Service
+from slides import tissue, write_pyramid
+
+from model.weights import load_network, read_card, write
+
+pytestmark = pytest.mark.services
+NAME = "p4m-densenet"
+
+
+@pytest.fixture
+def served(tmp_path, request):
+    """Starts a service with these settings, on the embedded engine."""
+
+    def start(settings):
+        running = Service(tmp_path / "data", settings)
+        request.addfinalizer(running.stop)
+        running.start_api()
+        return running
+
+    return start
+
+
+def swapped_channels(directory):
+    """The shipped network reading BGR, under a card whose digest is right: only golden outputs can tell."""
+    network, card = load_network()
+    network.lifting.weight.data = network.lifting.weight.data.flip(1)
+    known = {field.name: getattr(card, field.name) for field in dataclasses.fields(card)}
+    for name in ("name", "digest", "architecture", "format"):
+        del known[name]
+    write(network, NAME, directory, **known)
+
+
+def another_file(directory):
+    """One byte of the weights is not what it was."""
+    directory.mkdir()
+    shipped = ROOT / "model" / "shipped"
+    content = bytearray((shipped / f"{NAME}.safetensors").read_bytes())
+    content[-100] ^= 1
+    (directory / f"{NAME}.safetensors").write_bytes(content)
+    (directory / f"{NAME}.card.json").write_text((shipped / f"{NAME}.card.json").read_text())
+
+
+@pytest.mark.parametrize("spoil", [swapped_channels, another_file])
+def test_a_worker_with_wrong_weights_refuses_to_serve(served, tmp_path, spoil):
+    assert read_card().golden, "or nothing would be compared"
+    spoil(tmp_path / "weights")
+    service = served({"QUARTERTURN_WEIGHTS_DIR": str(tmp_path / "weights")})
+    service.start_worker()
+    assert service.processes["worker"].wait(60) == 3
+    assert "The worker refuses to serve" in (service.data / "worker.log").read_text()
+    client = service.client()
+    assert client.call("GET", "/api/v1/models").json()["models"] == []
+    answer = client.http.post(f"/api/v1/slides/{an_uploaded_slide(client, tmp_path)}/analyses", json={})
+    assert answer.status_code in (409, 503)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def an_uploaded_slide(client, tmp_path):
+    return client.upload(write_pyramid(tmp_path / "slide.tiff", tissue(400, 500), 0.5), {})
+
+
+def test_a_failed_rotation_check_withholds_the_results(served, tmp_path):
+    """A network so steep that float32's rounding alone turns logits by more than the tolerance: nothing is shown."""
+    service = served(write_planted(tmp_path / "weights", steepness=3e6))
+    service.start_worker()
+    service.wait_for_worker()
+    client = service.client()
+    path = write_pyramid(tmp_path / "slide.tiff", tissue(900, 1200, [(300, 400, 251)]), 0.5)
+    slide = client.wait_for_slide(client.upload(path, {}))
+    analysis = client.analyse(slide["id"])
+    check = analysis["results"]["rotation_check"]
+    assert analysis["state"] == "succeeded"
+    assert analysis["withheld"]["code"] == "rotation-check"
+    assert not check["passed"]
+    assert check["residual_logits"] > check["tolerance_logits"]
+    for result in ("heatmap", "heatmap.png", "regions", "regions.geojson", "regions.csv"):
+        answer = client.http.get(f"/api/v1/analyses/{analysis['id']}/{result}")
+        assert answer.status_code == 409
+        assert "rotation self-test failed" in answer.json()["detail"]
+    assert "max_score" not in analysis["results"], "nor does the summary speak of scores"
+    unchecked = client.analyse(slide["id"], rotation_check=False)
+    assert unchecked["withheld"] is None
+    assert unchecked["results"]["rotation_check"] is None
+    assert client.http.get(f"/api/v1/analyses/{unchecked['id']}/heatmap").status_code == 200
