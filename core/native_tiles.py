@@ -54,6 +54,11 @@ class NativeLevel:
         offset, count = int(self.offsets[place]), int(self.counts[place])
         return (offset, count) if offset and count > len(SOI) else None
 
+    def lies_within(self, size: int) -> bool:
+        """Whether every tile ends before the file does (without the sums that could overflow)."""
+        inside = (self.offsets <= size) & (self.counts <= size)
+        return bool(inside.all() and (self.counts <= np.uint64(size) - self.offsets).all())
+
     def splice(self, stream: bytes) -> bytes | None:
         """The tile's stream as a whole JPEG; None when it is none."""
         if stream[:2] != SOI:

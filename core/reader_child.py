@@ -112,7 +112,7 @@ class OpenedSlide:
 
     def _refuse_truncation(self, found: list[native_tiles.NativeLevel]) -> None:
         size = self.path.stat().st_size
-        if any(len(level.offsets) and int((level.offsets + level.counts).max()) > size for level in found):
+        if any(not level.lies_within(size) for level in found):
             raise SlideRejected("truncated", f"the file ends at {size} bytes, before its last tile", "copy it again")
 
     def _described(self, number: int, native: dict[int, native_tiles.NativeLevel]) -> Level:

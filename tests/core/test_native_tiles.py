@@ -1,0 +1,67 @@
+"""Tiles passed through as they lie in the file: spliced JPEG decodes to the same pixels; lies about places are seen."""
+
+import io
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from slides import tissue
+
+from core.native_tiles import NativeLevel, dump, native_levels, restore
+
+TILE = 128
+
+
+@pytest.fixture(params=[("rgb", True), ("rgb", False), ("ycbcr", False)], ids=["rgb-bigtiff", "rgb", "ycbcr"])
+def jpeg_tiff(request, tmp_path):
+    """A JPEG-tiled TIFF and its pixels as its own decoder sees them."""
+    photometric, big = request.param
+    pixels = tissue(500, 700, [(120, 200, 130)])
+    path = tmp_path / "slide.tiff"
+    options = {"tile": (TILE, TILE), "compression": "jpeg", "compressionargs": {"level": 95}, "bigtiff": big}
+    if photometric == "rgb":
+        options["compressionargs"]["outcolorspace"] = "rgb"
+    tifffile.imwrite(path, pixels, photometric=photometric, **options)
+    return path, tifffile.imread(path)
+
+
+def test_a_spliced_tile_decodes_to_the_file_s_own_pixels(jpeg_tiff):
+    path, pixels = jpeg_tiff
+    with path.open("rb") as file:
+        (level,) = native_levels(file)
+        assert (level.width, level.height, level.tile_width) == (700, 500, TILE)
+        for col, row in ((0, 0), (2, 1), (4, 2)):
+            offset, count = level.span(col, row)
+            file.seek(offset)
+            decoded = np.asarray(Image.open(io.BytesIO(level.splice(file.read(count)))).convert("RGB"), int)
+            truth = pixels[row * TILE : (row + 1) * TILE, col * TILE : (col + 1) * TILE].astype(int)
+            assert np.abs(decoded - truth).max() <= 3, "one build of libjpeg against another"
+        assert level.span(5, 0) is None, "the last column is cut off by the image's edge"
+        assert level.lies_within(path.stat().st_size)
+        assert not level.lies_within(path.stat().st_size // 2)
+
+
+def test_the_index_of_a_slide_is_kept_as_it_was(jpeg_tiff):
+    with jpeg_tiff[0].open("rb") as file:
+        (level,) = native_levels(file)
+    (kept,) = restore(dump({0: level})).values()
+    assert (kept.width, kept.photometric, kept.tables) == (level.width, level.photometric, level.tables)
+    np.testing.assert_array_equal(kept.offsets, level.offsets)
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**40))
+def test_no_place_outside_the_file_passes(offset, count, size):
+    one = np.array([offset], np.uint64), np.array([count], np.uint64)
+    assert NativeLevel(1, 1, 1, 1, 2, b"", *one).lies_within(size) == (offset + count <= size)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_an_answer_or_a_value_error(noise):
+    for head in (b"", b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0"):
+        try:
+            native_levels(io.BytesIO(head + noise))
+        except ValueError:
+            continue
