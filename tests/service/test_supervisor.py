@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import httpx2 as httpx
 import pytest
-from alembic import command
 from alembic.script import ScriptDirectory
 from servers import FAST, KEY, ROOT, free_port, until
+from slides import tissue, write_pyramid
 
+from cli.client import Client
 from core.migrations import configuration
 
 pytestmark = pytest.mark.services
@@ -28,9 +30,9 @@ def environment(data, port, **more):
 COMMAND = [sys.executable, "-m", "supervisor", "--no-demo"]
 
 
-def start(data, port, log):
+def start(data, port, log, root=ROOT):
     with log.open("ab") as file:
-        return subprocess.Popen(COMMAND, cwd=ROOT, env=environment(data, port), stdout=file, stderr=file)
+        return subprocess.Popen(COMMAND, cwd=root, env=environment(data, port), stdout=file, stderr=file)
 
 
 def refused(data, port, **more):
@@ -100,29 +102,43 @@ def test_nothing_outlives_a_supervisor_that_was_killed(tmp_path):
     assert again.wait(30) == 0
 
 
-def test_an_upgrade_keeps_what_is_there(tmp_path):
-    """A data folder of the first schema: a start migrates it, and its slides are listed."""
+NEXT = """
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision, branch_labels, depends_on = "next", "{head}", None, None
+
+
+def upgrade():
+    with op.batch_alter_table("slides") as slides:
+        slides.add_column(sa.Column("colour_of_the_box", sa.String(20), server_default="brown"))
+"""
+
+
+def test_an_upgrade_migrates_and_keeps_what_is_there(tmp_path):
+    """This version runs and is stopped; a next one, whose schema has a column more, starts on the same data."""
     data, port, log = tmp_path / "data", free_port(), tmp_path / "log"
-    data.mkdir()
-    url = f"sqlite:///{data / 'quarterturn.db'}"
-    command.upgrade(configuration(url), "0001")
-    with sqlite3.connect(data / "quarterturn.db") as database:
-        database.execute("INSERT INTO workspaces (id, name) VALUES ('default', 'Default')")
-        database.execute(
-            "INSERT INTO slides VALUES (:id, 'default', 'rejected', NULL, 'of old.svs', 'slides/x/slide.svs', 1,"
-            " NULL, NULL, '{}', NULL, NULL, 1, 1)",
-            {"id": "a" * 32},
-        )
     running = start(data, port, log)
     until(lambda: "#token=" in log.read_text(), 60)
-    with sqlite3.connect(data / "quarterturn.db") as database:
-        (version,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
-    assert version == ScriptDirectory.from_config(configuration(url)).get_current_head()
-    assert version != "0001"
-    listed = httpx.get(f"http://127.0.0.1:{port}/api/v1/slides", headers={"Authorization": f"Bearer {KEY}"}).json()
-    assert [slide["filename"] for slide in listed["slides"]] == ["of old.svs"]
+    slide_id = Client(f"http://127.0.0.1:{port}", KEY).upload(
+        write_pyramid(tmp_path / "old.tiff", tissue(400, 500), 0.5), {}
+    )
     running.send_signal(signal.SIGTERM)
     assert running.wait(30) == 0
+    newer = tmp_path / "newer"
+    for package in ("api", "core", "model", "supervisor", "worker", "frontend"):
+        shutil.copytree(ROOT / package, newer / package, ignore=shutil.ignore_patterns("__pycache__"))
+    head = ScriptDirectory.from_config(configuration("sqlite://")).get_current_head()
+    (newer / "core/migrations/versions/next.py").write_text(NEXT.format(head=head))
+    again = start(data, port, log, newer)
+    until(lambda: log.read_text().count("#token=") == 2, 60)
+    slide = Client(f"http://127.0.0.1:{port}", KEY).wait_for_slide(slide_id)
+    assert (slide["filename"], slide["state"]) == ("old.tiff", "ready")
+    with sqlite3.connect(data / "quarterturn.db") as database:
+        assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [("next",)]
+        assert database.execute("SELECT colour_of_the_box FROM slides").fetchall() == [("brown",)]
+    again.send_signal(signal.SIGTERM)
+    assert again.wait(30) == 0
 
 
 def cmdline(pid):
