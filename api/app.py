@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp
 
 from api import errors, pages
@@ -30,6 +31,7 @@ def create_api(readers: Readers) -> FastAPI:
     api = FastAPI(
         title="Quarterturn", version="1", description=NOTICE, lifespan=lifespan, docs_url=None, redoc_url=None
     )
+    api.state.readers = readers
     errors.install(api)
     for part in (session, keys, uploads, slides, analyses):
         api.include_router(part.router, prefix=PREFIX)
@@ -55,7 +57,8 @@ def _describe_tiles(api: FastAPI) -> None:
 def create_app() -> ASGIApp:
     """All of it: tiles first, since they are many."""
     readers = Readers()
-    return SecurityHeaders(TileApp(SameOriginWrites(create_api(readers)), readers))
+    served = TileApp(SameOriginWrites(create_api(readers)), readers)
+    return SecurityHeaders(ServerErrorMiddleware(served, handler=errors.fault))
 
 
 app = create_app()

@@ -6,10 +6,19 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, DBAPIError
 from starlette.exceptions import HTTPException
 
 from core import errors, uploads
+
+
+class UnsupportedVersion(errors.Invalid):
+    """Another protocol version than is known: 412, and tus wants to be told which one is."""
+
+
+class UnsupportedType(errors.Invalid):
+    """Another Content-Type than is taken."""
+
 
 STATUS: dict[type[errors.QuarterturnError], int] = {
     errors.Unauthenticated: 401,
@@ -20,6 +29,8 @@ STATUS: dict[type[errors.QuarterturnError], int] = {
     errors.Gone: 410,
     errors.TooLarge: 413,
     errors.Invalid: 422,
+    UnsupportedVersion: 412,
+    UnsupportedType: 415,
     errors.SlideRejected: 422,
     uploads.ChecksumMismatch: 460,  # tus 1.0.0, checksum extension
     errors.Unavailable: 503,
@@ -35,7 +46,7 @@ def problem(status: int, code: str, detail: str, action: str = "", **more: Any) 
     content = {"type": f"urn:quarterturn:problem:{code}", "title": title, "status": status, "detail": detail, **more}
     if action:
         content["action"] = action
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 412: {"Tus-Version": "1.0.0"}}.get(status, {})
     return JSONResponse(content, status, headers, media_type="application/problem+json")
 
 
@@ -43,6 +54,24 @@ def from_error(error: errors.QuarterturnError) -> JSONResponse:
     """The nearest ancestor in the table gives the status."""
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     return problem(status, error.code, error.detail, error.action)
+
+
+def from_database(error: DBAPIError) -> JSONResponse:
+    """What a database's own error means to a caller."""
+    if isinstance(error, DataError):
+        return problem(
+            422, "bad-request", "the request holds characters or numbers that cannot be kept", "leave them out"
+        )
+    cause = str(error.orig)
+    if "disk is full" in cause or "No space left" in cause:
+        return problem(507, "no-space", "the disk is full; what was acknowledged is safe", "free space, then go on")
+    log.error("the database is away: %s: %s", type(error.orig).__name__, cause)
+    return problem(503, "database-away", "the database does not answer", "try again in a moment")
+
+
+def fault(_: Request, __: Exception) -> JSONResponse:
+    """What nobody foresaw; the server's log has it."""
+    return problem(500, "server-fault", "something went wrong in the server", "try again; it was written to the log")
 
 
 def install(app: FastAPI) -> None:
@@ -63,13 +92,8 @@ def install(app: FastAPI) -> None:
         code = TITLES.get(error.status_code, "Request refused").lower().replace(" ", "-")
         return problem(error.status_code, code, str(error.detail), "see /docs for what there is")
 
-    @app.exception_handler(OperationalError)
-    def _database(_: Request, error: OperationalError) -> JSONResponse:
-        log.error("the database is away: %s", type(error.orig).__name__)
-        return problem(503, "database-away", "the database does not answer", "try again in a moment")
+    @app.exception_handler(DBAPIError)
+    def _database(_: Request, error: DBAPIError) -> JSONResponse:
+        return from_database(error)
 
-    @app.exception_handler(500)
-    def _fault(_: Request, error: Exception) -> JSONResponse:
-        return problem(
-            500, "server-fault", "something went wrong in the server", "try again; it was written to the log"
-        )
+    app.add_exception_handler(500, fault)

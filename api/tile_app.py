@@ -10,22 +10,25 @@ import os
 import re
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 from cachetools import TTLCache
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.dependencies import cookie_name, secret_of
-from api.errors import from_error
+from api.errors import from_database, from_error
 from core import access, catalog, native_tiles, storage
 from core.access import Visitor
 from core.database import reading
-from core.errors import Conflict, NotFound, QuarterturnError, SlideRejected
+from core.errors import Conflict, Gone, NotFound, QuarterturnError, SlideRejected
 from core.settings import get_settings
 from core.slide import Reader, SlideInfo
 
@@ -47,27 +50,59 @@ class Tiles:
 
 
 class Readers:
-    """Reader children, the least recently used closed first."""
+    """Reader children, one a slide: of those that nobody uses, the least recently used are closed first."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Path, Reader] = OrderedDict()
+        self._idle: OrderedDict[Path, Reader] = OrderedDict()
+        self._used: dict[Path, tuple[Reader, int]] = {}
         self._lock = threading.Lock()
 
-    def of(self, path: Path) -> Reader:
+    @contextmanager
+    def of(self, path: Path) -> Iterator[Reader]:
+        """The slide's reader, which stays open at least as long as somebody is in here."""
         with self._lock:
-            reader = self._kept.pop(path, None)
-            if reader is None or not reader.alive:
-                settings = get_settings()
-                reader = Reader(path, settings.reader_seconds, settings.reader_memory_bytes)
-            self._kept[path] = reader
-            while len(self._kept) > MOST_READERS:
-                self._kept.popitem(last=False)[1].close()
-            return reader
+            reader, users = self._used.get(path) or (self._resting(path), 0)
+            self._used[path] = (reader, users + 1)
+        try:
+            yield reader
+        finally:
+            with self._lock:
+                closing = self._left(path)
+            for one in closing:
+                one.close()
+
+    def _resting(self, path: Path) -> Reader:
+        """The reader that rests, or a new one."""
+        kept = self._idle.pop(path) if path in self._idle else None
+        if kept is not None and kept.alive:
+            return kept
+        settings = get_settings()
+        return Reader(path, settings.reader_seconds, settings.reader_memory_bytes)
+
+    def _left(self, path: Path) -> list[Reader]:
+        """One user fewer; the readers that are to be closed now."""
+        reader, users = self._used.pop(path)
+        if users > 1:
+            self._used[path] = (reader, users - 1)
+            return []
+        if not reader.alive:
+            return [reader]
+        self._idle[path] = reader
+        return [self._idle.popitem(last=False)[1] for _ in range(len(self._idle) - MOST_READERS)]
+
+    def drop(self, path: Path) -> None:
+        """Nobody will ask for this slide again: its file's space shall be free."""
+        with self._lock:
+            reader = self._idle.pop(path) if path in self._idle else None
+        if reader is not None:
+            reader.close()
 
     def close(self) -> None:
         with self._lock:
-            while self._kept:
-                self._kept.popitem()[1].close()
+            while self._idle:
+                self._idle.popitem()[1].close()
+            for reader, _ in self._used.values():
+                reader.close()
 
 
 class TileApp:
@@ -99,6 +134,9 @@ class TileApp:
             content = await to_thread.run_sync(make, tiles, *numbers, limiter=self._limiter)
         except QuarterturnError as error:
             await from_error(error)(scope, receive, send)
+            return
+        except DBAPIError as error:
+            await from_database(error)(scope, receive, send)
             return
         await _answer(send, 200, content, tag)
 
@@ -137,7 +175,12 @@ class TileApp:
         span = native.span(col, row) if native else None
         if native is None or span is None:
             return None
-        file = os.open(tiles.path, os.O_RDONLY)
+        try:
+            file = os.open(tiles.path, os.O_RDONLY)
+        except OSError as error:
+            raise Gone(
+                "slide-file-gone", f"the slide's file cannot be opened: {error.strerror}", "restore it"
+            ) from None
         try:
             return native.splice(os.pread(file, span[1], span[0]))
         finally:
@@ -148,7 +191,8 @@ class TileApp:
 
     def _render(self, tiles: Tiles, op: str, **place: Any) -> bytes:
         try:
-            return self.readers.of(tiles.path).call(op, **place)[1]
+            with self.readers.of(tiles.path) as reader:
+                return reader.call(op, **place)[1]
         except SlideRejected as error:
             if error.code == "no-such-tile":
                 raise NotFound(error.code, error.detail) from None

@@ -1,4 +1,7 @@
-"""python -m cli.demo FOLDER: what `make run` shows: a slide sent and analysed, all through the public API."""
+"""python -m cli.demo FOLDER: what `make run` shows: a slide sent and analysed, all through the public API.
+
+FOLDER/page then holds the viewer's page of it.
+"""
 
 import os
 import sys
@@ -47,6 +50,7 @@ def main() -> int:
     print(f"Demo slide: {slide.note}", flush=True)
     try:
         record = uploaded(client, slide)
+        (Path(sys.argv[1]) / "page").write_text(f"/slides/{record['id']}")
         client.wait_for_worker()
         analysis = analysed(client, record["id"])
     except ServiceError as error:

@@ -8,8 +8,8 @@ import secrets
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Select, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from core.database import changed, clock, now
 from core.errors import Forbidden, NotFound, Unauthenticated
@@ -56,7 +56,7 @@ def ensure_administrator(session: Session) -> Principal:
 
 
 def adopt_key(session: Session, secret: str) -> None:
-    """Make the operator's own key the administrator's.
+    """Make the operator's own key the administrator's; one that was adopted before is revoked.
 
     Raises:
         ValueError: it is shorter than 32 characters.
@@ -64,19 +64,25 @@ def adopt_key(session: Session, secret: str) -> None:
     if len(secret) < SHORTEST_OWN_KEY:
         raise ValueError(f"QUARTERTURN_ADMIN_KEY is shorter than {SHORTEST_OWN_KEY} characters: choose a longer one")
     hashed = fingerprint_of(secret)
-    if session.get(Credential, hashed) is None:
-        principal = ensure_administrator(session)
-        created = clock(session)
-        session.add(Credential(hash=hashed, kind="key", principal_id=principal.id, created_at=created))
+    earlier = update(Credential).where(Credential.adopted, Credential.hash != hashed)
+    session.execute(earlier.values(revoked=True))
+    principal, created = ensure_administrator(session), clock(session)
+    known = session.get(Credential, hashed)
+    if known is None:
+        session.add(Credential(hash=hashed, kind="key", principal_id=principal.id, created_at=created, adopted=True))
+    else:
+        known.revoked, known.adopted = False, True
 
 
-def issue(session: Session, principal_id: str, kind: Kind, seconds: float | None) -> str:
-    """A new secret; this is the only time that it is seen."""
+def issue(session: Session, principal_id: str, kind: Kind, seconds: float | None, parent: str | None = None) -> str:
+    """A new secret; this is the only time that it is seen. `parent` is the secret that it ends with."""
     secret = ("qt_" if kind == "key" else "") + secrets.token_urlsafe(32)
     created = clock(session)
     expires = None if seconds is None else created + seconds
     hashed = fingerprint_of(secret)
-    session.add(Credential(hash=hashed, kind=kind, principal_id=principal_id, created_at=created, expires_at=expires))
+    times = {"created_at": created, "expires_at": expires}
+    above = None if parent is None else fingerprint_of(parent)
+    session.add(Credential(hash=hashed, kind=kind, principal_id=principal_id, parent=above, **times))
     return secret
 
 
@@ -136,16 +142,22 @@ def recognise(session: Session, secret: str, kind: Kind) -> Visitor:
     Raises:
         Unauthenticated: nobody; unknown, expired and revoked secrets answer alike.
     """
+    parent = aliased(Credential)
     query = (
         select(Principal)
         .join(Credential, Credential.principal_id == Principal.id)
-        .where(Credential.hash == fingerprint_of(secret), Credential.kind == kind, ~Credential.revoked)
-        .where(or_(Credential.expires_at.is_(None), Credential.expires_at > now()))
+        .outerjoin(parent, Credential.parent == parent.hash)
+        .where(Credential.hash == fingerprint_of(secret), Credential.kind == kind, *_is_valid(Credential))
+        .where(or_(Credential.parent.is_(None), and_(*_is_valid(parent))))
     )
     found = session.scalars(query).first()
     if found is None:
         raise Unauthenticated("not-signed-in", "the key or session is unknown, expired or revoked", "sign in again")
     return Visitor(found.id, found.workspace_id, found.role, found.name)
+
+
+def _is_valid(credential: type[Credential]) -> tuple[ColumnElement[bool], ...]:
+    return ~credential.revoked, or_(credential.expires_at.is_(None), credential.expires_at > now())
 
 
 def revoke(session: Session, secret: str) -> bool:
@@ -166,9 +178,9 @@ def open_session(session: Session, link: str) -> tuple[Visitor, str]:
     return visitor, issue(session, visitor.principal_id, "session", get_settings().session_hours * 3600)
 
 
-def sign_in_link(session: Session) -> str:
-    """A one-time link for the administrator; its token stands in the fragment, which no server sees."""
+def sign_in_link(session: Session, path: str = "/") -> str:
+    """A one-time link for the administrator to a page; its token stands in the fragment, which no server sees."""
     settings = get_settings()
     principal = ensure_administrator(session)
     token = issue(session, principal.id, "link", settings.link_minutes * 60)
-    return f"{settings.base_url()}/#token={token}"
+    return f"{settings.base_url()}{path}#token={token}"

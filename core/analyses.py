@@ -6,7 +6,7 @@ Every change of an analysis locks its row first, then its work: one order, so th
 from typing import Any
 
 import numpy as np
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import catalog, grid, heatmap, tissue, work
@@ -48,15 +48,15 @@ def models(session: Session) -> list[Worker]:
 
 
 def card_of(session: Session, model: str) -> dict[str, Any]:
-    """The card of a model, from any worker that ever said it.
+    """The card of a model that a live worker offers.
 
     Raises:
-        Unavailable: no worker ever did.
+        Unavailable: none does.
     """
-    found = session.scalars(select(Worker).where(Worker.model == model).order_by(Worker.seen_at.desc())).first()
-    if found is None:
-        raise Unavailable("no-worker", f"no worker has offered the model {model!r}", "start a worker, see GET /models")
-    return dict(found.card)
+    for worker in models(session):
+        if worker.model == model:
+            return dict(worker.card)
+    raise Unavailable("no-worker", f"no worker offers the model {model!r} now", "start a worker, see GET /models")
 
 
 def create(session: Session, slide: Slide, model: str | None, settings: dict[str, Any]) -> Analysis:
@@ -68,6 +68,7 @@ def create(session: Session, slide: Slide, model: str | None, settings: dict[str
     Raises:
         Conflict: the slide is not ready. Invalid: it is coarser than the network. Unavailable: no worker.
     """
+    catalog.lock(session, slide)
     if slide.state == "needs_input":
         raise Conflict("mpp-missing", "the slide needs its micrometres per pixel first", "PATCH the slide with mpp")
     frame = catalog.info_of(slide).frame()
@@ -179,7 +180,7 @@ def cancel(session: Session, analysis_id: str) -> Analysis:
 
 
 def retry(session: Session, analysis_id: str) -> Analysis:
-    """A new start of a failed or cancelled analysis; what is done stays done.
+    """A new start of a failed or cancelled analysis; what is done and could be read stays done.
 
     Raises:
         Conflict: it is neither.
@@ -189,8 +190,11 @@ def retry(session: Session, analysis_id: str) -> Analysis:
         raise Conflict(
             "nothing-to-retry", f"the analysis is {analysis.state}", "only failed and cancelled ones start anew"
         )
-    again = update(Work).where(Work.analysis_id == analysis.id, Work.state.in_(("failed", "cancelled")))
-    session.execute(again.values(state="open", attempts=0, token=Work.token + 1, reason=None, done_at=None))
+    unread = [row.id for row in band_rows(session, analysis.id) if (row.result or {}).get("unreadable")]
+    stopped = or_(Work.state.in_(("failed", "cancelled")), Work.id.in_(unread))
+    again = update(Work).where(Work.analysis_id == analysis.id, stopped)
+    fresh = {"state": "open", "attempts": 0, "reason": None, "done_at": None, "lease_until": None}
+    session.execute(again.values(**fresh, token=Work.token + 1))
     _drop_early_finish(session, analysis)
     analysis.state, analysis.reason, analysis.ended_at = "queued", None, None
     return analysis
@@ -205,7 +209,12 @@ def _drop_early_finish(session: Session, analysis: Analysis) -> None:
 
 
 def restart(session: Session, analysis: Analysis) -> None:
-    """Forget all parts: no worker of its fingerprint is left, and parts of two kinds must not meet in one answer."""
+    """Forget all parts: no worker of its fingerprint is left, and parts of two kinds must not meet in one answer.
+
+    The analysis's row must be locked; one that has ended meanwhile stays as it is.
+    """
+    if analysis.state not in ACTIVE:
+        return
     everything = update(Work).where(Work.analysis_id == analysis.id, Work.state.in_(("open", "claimed", "done")))
     fresh = {"state": "open", "attempts": 0, "values": None, "result": None, "lease_until": None, "done_at": None}
     session.execute(everything.where(Work.kind.in_(("band", "check"))).values(**fresh, token=Work.token + 1))
@@ -270,7 +279,7 @@ def add_profile(session: Session, analysis: Analysis, row: int, col: int) -> Wor
     Raises:
         Invalid: the cell is outside the grid or was not analysed.
     """
-    require_results(analysis)
+    require_results(lock(session, analysis.id))
     info = catalog.info_of(session.get_one(Slide, analysis.slide_id))
     rows, cols = grid.grid_shape(info.frame())
     if not (0 <= row < rows and 0 <= col < cols) or not np.isfinite(logits(session, analysis, info)[row, col]):

@@ -4,18 +4,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import work
 from core.access import Visitor
 from core.database import clock
 from core.errors import Conflict, Invalid, NotFound
-from core.records import Analysis, Slide, Work
+from core.records import Analysis, Slide, Upload, Work
 from core.slide import SlideInfo
 
 PAGE = 100
 QUERY_IDS = 500
+NOT_INSPECTED = "inspect-failed"
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,23 @@ def inspected(session: Session, slide: Slide, info: SlideInfo, sha256: str, tiss
         slide.state, slide.reason = "ready", None
 
 
+def not_inspected(session: Session, slide: Slide, reason: dict[str, Any]) -> None:
+    """The inspection failed, and not by the file's fault as far as is known: its bytes stay, to be inspected again."""
+    slide.state, slide.reason, slide.updated_at = "rejected", {**reason, "code": NOT_INSPECTED}, clock(session)
+
+
+def inspect_again(session: Session, slide: Slide) -> Work:
+    """A new inspection of a slide whose last one failed in the worker.
+
+    Raises:
+        Conflict: it did not.
+    """
+    if slide.state != "rejected" or (slide.reason or {}).get("code") != NOT_INSPECTED:
+        raise Conflict("nothing-to-inspect", "the inspection of this slide did not fail", "see the slide's state")
+    slide.reason = None
+    return uploaded(session, slide, slide.size_bytes)
+
+
 def rejected(session: Session, slide: Slide, reason: dict[str, Any]) -> None:
     """The file is no usable slide: its record stays and says why, its bytes go."""
     slide.state, slide.reason, slide.updated_at = "rejected", reason, clock(session)
@@ -121,7 +139,7 @@ def answer(session: Session, slide: Slide, mpp: float | None, identifiers: dict[
     """What the user says of a slide: mpp where the file has none, identifiers at any time.
 
     Raises:
-        Conflict: the file says its mpp, or the slide is not inspected.
+        Conflict: the file says its mpp, the slide is not inspected, or analyses stand on the mpp that it has.
     """
     slide.updated_at = clock(session)
     if identifiers is not None:
@@ -131,28 +149,50 @@ def answer(session: Session, slide: Slide, mpp: float | None, identifiers: dict[
     info = info_of(slide)
     if info.mpp_source == "file":
         raise Conflict("mpp-known", f"the file says {info.mpp_x} µm per pixel itself", "leave mpp out")
+    lock(session, slide)
+    if session.scalars(select(Analysis.id).where(Analysis.slide_id == slide.id)).first() is not None:
+        detail = f"analyses of this slide were made at {info.mpp_x} µm per pixel, and their places stand on it"
+        raise Conflict("mpp-in-use", detail, "send the slide again to analyse it at another")
     slide.info = replace(info, mpp_x=mpp, mpp_y=mpp, mpp_source="user").to_dict()
     slide.state, slide.reason = "inspecting", None
     return work.add(session, "inspect", slide.workspace_id, slide.id, payload={"mpp": mpp})
 
 
+def lock(session: Session, slide: Slide) -> None:
+    """Hold the slide's row until the transaction ends: no analysis begins while its geometry changes."""
+    session.refresh(slide, with_for_update=True)
+
+
 def delete(session: Session, slide: Slide) -> None:
-    """The slide, its analyses' work and its files are gone; late writes find other tokens."""
-    ended = clock(session)
-    for analysis in session.scalars(select(Analysis).where(Analysis.slide_id == slide.id).with_for_update()):
+    """The slide, its analyses' results and work, its upload and its files are gone; late writes find other tokens."""
+    lock(session, slide)
+    ended, mine = clock(session), select(Analysis).where(Analysis.slide_id == slide.id)
+    for analysis in session.scalars(mine.order_by(Analysis.id).with_for_update()):
+        analysis.results = None
         if analysis.state in ("queued", "running"):
             analysis.state, analysis.ended_at = "cancelled", ended
     work.cancel_all(session, Work.slide_id == slide.id)
+    session.execute(update(Work).where(Work.slide_id == slide.id).values(values=None, result=None))
+    session.execute(update(Upload).where(Upload.id == slide.id, Upload.state == "open").values(state="terminated"))
     slide.state, slide.updated_at, slide.tissue, slide.info = "deleted", ended, None, None
 
 
 def gone(session: Session, slide_ids: list[str]) -> list[str]:
-    """Those of some slides whose files must not be here any more: deleted and rejected ones."""
+    """Those of some slides whose files must not be here any more: deleted ones, and rejected by their own fault."""
     found: list[str] = []
     for start in range(0, len(slide_ids), QUERY_IDS):
         some = Slide.id.in_(slide_ids[start : start + QUERY_IDS])
-        found += session.scalars(select(Slide.id).where(some, Slide.state.in_(("deleted", "rejected"))))
+        judged = and_(Slide.state == "rejected", Slide.reason["code"].as_string() != NOT_INSPECTED)
+        found += session.scalars(select(Slide.id).where(some, or_(Slide.state == "deleted", judged)))
     return found
+
+
+def unknown(session: Session, slide_ids: list[str]) -> list[str]:
+    """Those of some ids that name no slide: what an upload left whose first transaction never ended."""
+    known = set[str]()
+    for start in range(0, len(slide_ids), QUERY_IDS):
+        known.update(session.scalars(select(Slide.id).where(Slide.id.in_(slide_ids[start : start + QUERY_IDS]))))
+    return [slide_id for slide_id in slide_ids if slide_id not in known]
 
 
 def clean_filename(name: str) -> str:

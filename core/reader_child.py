@@ -1,13 +1,16 @@
-"""The only code that opens slide files: `python -m core.reader_child PATH MEMORY`, imported by nobody.
+"""The only code that opens slide files: `python -m core.reader_child PATH MEMORY PARENT`, imported by nobody.
 
 Started by core.slide.Reader, one slide a child. Labels and macros stay in here: nothing below hands them out.
 """
 
 import io
 import json
+import os
 import resource
 import struct
 import sys
+import threading
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +42,7 @@ MOST_PIXELS_A_BYTE = 5_000  # blank JPEG reaches about 220, deflate 350
 SMALL_FILE_PIXELS = 1 << 24
 OVERVIEW_PX = 512
 MOST_REGION_PX = 1 << 26
+MOST_RENDER_PX = 1 << 24
 JPEG_QUALITY = 90
 WHITE = (255, 255, 255, 255)
 Answer = tuple[dict[str, Any], bytes]
@@ -157,14 +161,31 @@ class OpenedSlide:
 
     def do_render(self, x: float, y: float, width: float, height: float, out: list[int], **_: Any) -> Answer:
         """JPEG of a level-0 rectangle, resized to `out` (width, height)."""
+        return {}, jpeg(self._rendered((x, y, width, height), (out[0], out[1])))
+
+    def _rendered(self, box: tuple[float, float, float, float], out: tuple[int, int]) -> Image.Image:
+        """A level-0 rectangle (x, y, width, height) as a picture; in halves when it is too large to read at once."""
+        x, y, width, height = box
         number = best_level(self.levels, max(1.0, width / out[0]))
         level = self.levels[number]
         left, top = round(x / level.downsample_x), round(y / level.downsample_y)
         size = (max(1, round(width / level.downsample_x)), max(1, round(height / level.downsample_y)))
+        if size[0] * size[1] > MOST_RENDER_PX and max(out) > 1:
+            return self._rendered_in_halves(box, out)
         image = Image.fromarray(self.read(number, left, top, *size))
-        if size != tuple(out):
-            image = image.resize((out[0], out[1]), Image.Resampling.BOX, reducing_gap=None)
-        return {}, jpeg(image)
+        return image if size == out else image.resize(out, Image.Resampling.BOX, reducing_gap=None)
+
+    def _rendered_in_halves(self, box: tuple[float, float, float, float], out: tuple[int, int]) -> Image.Image:
+        axis = 0 if out[0] >= out[1] else 1
+        first = out[axis] // 2
+        share = box[2 + axis] * first / out[axis]
+        whole, place = Image.new("RGB", out), [0, 0]
+        for start, length, pixels in ((0.0, share, first), (share, box[2 + axis] - share, out[axis] - first)):
+            part, size = list(box), list(out)
+            part[axis], part[2 + axis], size[axis] = box[axis] + start, length, pixels
+            whole.paste(self._rendered((part[0], part[1], part[2], part[3]), (size[0], size[1])), (place[0], place[1]))
+            place[axis] += pixels
+        return whole
 
     def do_thumbnail(self, most_px: int, **_: Any) -> Answer:
         shrink = max(1.0, max(self.width, self.height) / most_px)
@@ -215,6 +236,13 @@ def refusal(error: BaseException) -> dict[str, Any]:
     return {"ok": False, "code": "unreadable", "detail": f"the slide cannot be read ({type(error).__name__})"}
 
 
+def end_with(parent: int) -> None:
+    """End when the parent is gone, whatever this process is in the middle of."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
 def serve(path: Path, requests: BinaryIO, out: BinaryIO) -> None:
     """Answer requests until the pipe closes; the slide is opened with the first."""
     slide: OpenedSlide | None = None
@@ -230,6 +258,7 @@ def serve(path: Path, requests: BinaryIO, out: BinaryIO) -> None:
 
 def main() -> None:
     limit(int(sys.argv[2]))
+    threading.Thread(target=end_with, args=(int(sys.argv[3]),), daemon=True).start()
     Image.MAX_IMAGE_PIXELS = MOST_REGION_PX
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     serve(Path(sys.argv[1]), sys.stdin.buffer, sys.stdout.buffer)

@@ -11,6 +11,7 @@ from core.slide import Level
 
 Read = Callable[[int, int, int, int, int], NDArray[np.uint8]]  # level, x, y, width, height → (height, width, 3)
 BLOCKS_AT_ONCE = 128
+MOST_READ_SIDE_PX = 6000
 
 
 def axis_downsample(length_l0: int, length_level: int) -> float:
@@ -48,13 +49,20 @@ def sample(
     return area_average(read(number, cols.first, rows.first, cols.count, rows.count), rows, cols)
 
 
+def _blocks_at_once(levels: Sequence[Level], frame: Frame) -> int:
+    """How many blocks a side one read may cover, whatever levels the file has."""
+    level = levels[best_level(levels, STRIDE_PX * min(frame.x.scale, frame.y.scale))]
+    block_px = STRIDE_PX * max(frame.x.scale / level.downsample_x, frame.y.scale / level.downsample_y)
+    return max(1, min(BLOCKS_AT_ONCE, int(MOST_READ_SIDE_PX / block_px)))
+
+
 def sample_blocks(read: Read, levels: Sequence[Level], frame: Frame) -> NDArray[np.uint8]:
     """The whole slide as means of blocks of 16×16 network pixels, read piece by piece."""
     rows, cols = frame.y.size_net_px // STRIDE_PX, frame.x.size_net_px // STRIDE_PX
-    out = np.empty((rows, cols, 3), np.uint8)
-    for row in range(0, rows, BLOCKS_AT_ONCE):
-        for col in range(0, cols, BLOCKS_AT_ONCE):
-            shape = (min(BLOCKS_AT_ONCE, rows - row), min(BLOCKS_AT_ONCE, cols - col))
+    out, step = np.empty((rows, cols, 3), np.uint8), _blocks_at_once(levels, frame)
+    for row in range(0, rows, step):
+        for col in range(0, cols, step):
+            shape = (min(step, rows - row), min(step, cols - col))
             origin = (row * STRIDE_PX, col * STRIDE_PX)
             out[row : row + shape[0], col : col + shape[1]] = sample(read, levels, frame, origin, shape, STRIDE_PX)
     return out

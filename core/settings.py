@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     worker_silent_seconds: float = Field(20.0, gt=0, description="a worker not heard of this long is away")
     regions_per_band: int = Field(6, ge=1, description="about five seconds of work on two cores")
 
+    retry_seconds: float = Field(1.0, gt=0, description="pause after a worker's first fault; it doubles")
     import_dir: Path | None = Field(None, description="folder of slides that may be named by reference; none: refused")
     upload_max_bytes: int = Field(64 * GIB, gt=0)
     upload_expires_hours: float = Field(24.0, gt=0)

@@ -84,7 +84,7 @@ class Reader:
         self._seconds, self._lock = seconds, threading.Lock()
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "core.reader_child", str(path), str(memory_bytes)],
+            [sys.executable, "-m", "core.reader_child", str(path), str(memory_bytes), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 
 from core.errors import Invalid, NoSpace
@@ -58,10 +59,10 @@ def write(path: Path, content: bytes) -> None:
     os.replace(fresh, path)
 
 
-def kept_slides() -> list[str]:
-    """The slides that have files here."""
-    root = absolute("slides")
-    return [entry.name for entry in root.iterdir()] if root.is_dir() else []
+def kept_slides(older_seconds: float = 0) -> list[str]:
+    """The slides that have files here, and whose folder was not changed for so long."""
+    root, newest = absolute("slides"), time.time() - older_seconds
+    return [entry.name for entry in root.iterdir() if entry.stat().st_mtime <= newest] if root.is_dir() else []
 
 
 def remove(slide_id: str) -> None:

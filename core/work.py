@@ -22,7 +22,9 @@ from core.settings import get_settings
 
 LANES = {"inspect": 0, "profile": 1, "finish": 2, "check": 3, "band": 4}
 UNFINISHED = ("open", "claimed")
+UNPINNED = ("inspect", "profile")  # no part of an answer that must be of one fingerprint
 CLAIM_TRIES = 20
+LONGEST_PAUSE = 120.0
 
 
 class LeaseLost(QuarterturnError):
@@ -56,14 +58,15 @@ def add(session: Session, kind: str, workspace_id: str, slide_id: str, **fields:
 
 
 def _claimable() -> ColumnElement[bool]:
-    expired = and_(Work.state == "claimed", Work.lease_until < now())
-    return and_(or_(Work.state == "open", expired), Work.attempts < get_settings().max_attempts)
+    waits = Work.lease_until >= now()  # a holder's lease, or the pause after a fault
+    free = or_(Work.lease_until.is_(None), ~waits)
+    return and_(Work.state.in_(UNFINISHED), free, Work.attempts < get_settings().max_attempts)
 
 
-def _next(model: str, fingerprint: str) -> Select[str, str | None]:
-    mine = or_(Analysis.fingerprint.is_(None), Analysis.fingerprint == fingerprint)
+def _next(model: str, fingerprint: str) -> Select[str, str | None, str]:
+    mine = or_(Analysis.fingerprint.is_(None), Analysis.fingerprint == fingerprint, Work.kind.in_(UNPINNED))
     fits = or_(Work.analysis_id.is_(None), and_(Analysis.model == model, mine))
-    query = select(Work.id, Work.analysis_id).outerjoin(Analysis, Work.analysis_id == Analysis.id)
+    query = select(Work.id, Work.analysis_id, Work.kind).outerjoin(Analysis, Work.analysis_id == Analysis.id)
     return query.where(_claimable(), fits).order_by(Work.lane, Work.created_at, Work.ordinal).limit(1)
 
 
@@ -78,8 +81,9 @@ def claim(worker: str, model: str, fingerprint: str) -> Claim | None:
             found = session.execute(_next(model, fingerprint)).first()
             if found is None:
                 return None
-            work_id, analysis_id = found
-            row = _take(session, work_id, worker) if _pin(session, analysis_id, fingerprint) else None
+            work_id, analysis_id, kind = found
+            mine = kind in UNPINNED or _pin(session, analysis_id, fingerprint)
+            row = _take(session, work_id, worker) if mine else None
             if row is not None:
                 return _as_claim(row)
     return None
@@ -138,9 +142,13 @@ def complete(session: Session, held: Claim, result: dict[str, Any] | None = None
 
 
 def give_back(held: Claim, reason: dict[str, Any]) -> None:
-    """Open the row again after a fault (it keeps its count of attempts); nothing when it is no longer held."""
+    """Open the row again after a fault, to be claimed after a pause that doubles with every attempt.
+
+    It keeps its count of attempts; nothing happens when it is no longer held.
+    """
+    pause = min(LONGEST_PAUSE, get_settings().retry_seconds * 2.0 ** (held.attempts - 1))
     with writing() as session:
-        back = {"state": "open", "lease_until": None, "reason": reason}
+        back = {"state": "open", "lease_until": now() + pause, "reason": reason}
         session.execute(update(Work).where(_held(held)).values(**back))
 
 
@@ -157,12 +165,32 @@ def cancel_all(session: Session, *conditions: ColumnElement[bool]) -> None:
     session.execute(query.values(state="cancelled", token=Work.token + 1, lease_until=None, done_at=now()))
 
 
-def exhausted(session: Session) -> list[Work]:
-    """Rows that were claimed as often as allowed and are not done: now failed."""
-    expired = or_(Work.state == "open", and_(Work.state == "claimed", Work.lease_until < now()))
-    query = update(Work).where(expired, Work.attempts >= get_settings().max_attempts)
+def _is_exhausted() -> ColumnElement[bool]:
+    ended = or_(Work.state == "open", and_(Work.state == "claimed", Work.lease_until < now()))
+    return and_(ended, Work.attempts >= get_settings().max_attempts)
+
+
+def exhausted(session: Session) -> list[tuple[str, str | None]]:
+    """(id, analysis id) of rows that were claimed as often as allowed and are not done: a look."""
+    return [(row[0], row[1]) for row in session.execute(select(Work.id, Work.analysis_id).where(_is_exhausted()))]
+
+
+def fail_exhausted(session: Session, work_id: str) -> Work | None:
+    """Mark such a row failed; None when it is none any more. Lock its analysis's row first, when it has one."""
+    query = update(Work).where(Work.id == work_id, _is_exhausted())
     failed = query.values(state="failed", token=Work.token + 1, lease_until=None, done_at=now()).returning(Work)
-    return list(session.scalars(failed, execution_options={"synchronize_session": False}))
+    return session.scalars(failed, execution_options={"synchronize_session": False}).first()
+
+
+def fail(session: Session, held: Claim, reason: dict[str, Any]) -> None:
+    """Mark the row failed for good, in the caller's transaction.
+
+    Raises:
+        LeaseLost: the row is no longer this worker's.
+    """
+    failed = {"state": "failed", "reason": reason, "lease_until": None, "done_at": now()}
+    if not changed(session, update(Work).where(_held(held)).values(**failed)):
+        raise LeaseLost
 
 
 def claimable_count(most: int) -> int:

@@ -28,6 +28,15 @@ def _stop(*_: object) -> None:
     raise Stopped
 
 
+def read_dotenv(path: Path) -> None:
+    """KEY=value lines become settings, unless the environment has them already."""
+    lines = path.read_text().splitlines() if path.is_file() else []
+    for line in lines:
+        name, _, value = line.partition("=")
+        if name.startswith("QUARTERTURN_") and value.strip():
+            os.environ.setdefault(name.strip(), value.strip())
+
+
 def prepare(settings: Settings) -> str:
     """Migrate, make the administrator, adopt the operator's key; returns a key for the demo client."""
     migrate()
@@ -68,8 +77,10 @@ def wait_until_ready(url: str, watched: list[Watched]) -> None:
     raise CannotStart(f"The API did not answer within {READY_SECONDS:.0f} s; its log: {watched[0].log}")
 
 
-def run_demo(url: str, key: str, data: Path, watched: list[Watched]) -> None:
-    """The demo is a client like any other: a process that talks HTTP only."""
+def run_demo(url: str, key: str, data: Path, watched: list[Watched]) -> str:
+    """The demo is a client like any other: a process that talks HTTP only. Returns the page that shows it."""
+    page = data / "demo" / "page"
+    page.unlink(missing_ok=True)
     environment = {**os.environ, "QUARTERTURN_URL": url, "QUARTERTURN_KEY": key}
     demo = subprocess.Popen(
         [sys.executable, "-m", "cli.demo", str(data / "demo")], cwd=ROOT, env=environment, start_new_session=True
@@ -84,6 +95,7 @@ def run_demo(url: str, key: str, data: Path, watched: list[Watched]) -> None:
             demo.wait()
     if demo.returncode:
         print("The demo did not finish; the service is up all the same.", flush=True)
+    return page.read_text() if page.exists() else "/"
 
 
 def serve(settings: Settings, demo: bool) -> None:
@@ -95,10 +107,9 @@ def serve(settings: Settings, demo: bool) -> None:
         print(
             f"The API is ready after {time.monotonic() - began:.1f} s at {url} (documentation: {url}/docs)", flush=True
         )
-        if demo:
-            run_demo(url, key, settings.data, watched)
+        page = run_demo(url, key, settings.data, watched) if demo else "/"
         with writing() as session:
-            link = access.sign_in_link(session)
+            link = access.sign_in_link(session, page)
         print(f"\n  Open the viewer:  {link}", flush=True)
         print(f"  (works once, within {settings.link_minutes:.0f} minutes; Ctrl-C stops everything)\n", flush=True)
         while True:
@@ -117,6 +128,7 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
+    read_dotenv(ROOT / ".env")
     try:
         settings = get_settings()
         lock = check_all(settings)

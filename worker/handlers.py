@@ -24,6 +24,8 @@ from worker.network import Served
 from worker.region_loader import Pixels, RegionLoader, region_pixels
 
 THUMBNAIL_PX = 400
+PASSING = ("reader-crashed", "reader-timeout")
+READER_TRIES = 3
 _readers: dict[str, Reader] = {}
 
 
@@ -63,11 +65,14 @@ def inspect(held: work.Claim, lease: Lease, _: Served) -> None:
         lease.advance()
         info, tissue = _look(slide, path, held.payload.get("mpp"), lease)
     except SlideRejected as error:
+        if error.code in PASSING and held.attempts < READER_TRIES:
+            raise  # this machine's memory or disk may have been the cause: once more, later
         _reject(held, {"code": error.code, "detail": error.detail, "action": error.action})
         return
     with writing() as session:
+        locked = session.get_one(Slide, slide.id, with_for_update=True)
         work.complete(session, held)
-        catalog.inspected(session, session.get_one(Slide, slide.id), info, sha256, tissue)
+        catalog.inspected(session, locked, info, sha256, tissue)
 
 
 def _look(slide: Slide, path: Path, mpp: float | None, lease: Lease) -> tuple[SlideInfo, bytes | None]:
@@ -99,8 +104,9 @@ def _fine_enough(info: SlideInfo) -> bool:
 
 def _reject(held: work.Claim, reason: dict[str, Any]) -> None:
     with writing() as session:
+        slide = session.get_one(Slide, held.slide_id, with_for_update=True)
         work.complete(session, held, {"rejected": reason})
-        catalog.rejected(session, session.get_one(Slide, held.slide_id), reason)
+        catalog.rejected(session, slide, reason)
     close_readers()
     storage.remove(held.slide_id)
 
@@ -167,8 +173,15 @@ def finish(held: work.Claim, _: Lease, served: Served) -> None:
 
 
 def profile(held: work.Claim, lease: Lease, served: Served) -> None:
-    """Score against angle at one cell."""
-    slide, _analysis = load(held)
+    """Score against angle at one cell, by the weights that made the heat map, on whatever machine."""
+    slide, analysis = load(held)
+    assert analysis is not None
+    made_by = (analysis.provenance or {}).get("weights_sha256")
+    if made_by != served.card.digest:
+        detail = f"the analysis was made with weights {str(made_by)[:12]}, this worker has {served.card.digest[:12]}"
+        with writing() as session:
+            work.fail(session, held, {"code": "other-weights", "detail": detail, "action": "analyse the slide again"})
+        return
     info, row, col = catalog.info_of(slide), held.payload["row"], held.payload["col"]
     half = WINDOW_PX // 2
     origin = (STRIDE_PX * row - half, STRIDE_PX * col - half)

@@ -22,6 +22,7 @@ from worker.app import app
 log = logging.getLogger(__name__)
 MOST_RINGS = 4
 SWEEP_EVERY = 60  # rounds
+ORPHAN_SECONDS = 3600.0
 
 
 def reconcile() -> None:
@@ -36,13 +37,23 @@ def reconcile() -> None:
 
 
 def _fail_exhausted() -> None:
-    with writing() as session:
-        failed = work.exhausted(session)
-        for row in failed:
-            _report(session, row)
-    for row in failed:
-        if row.kind == "inspect":
-            storage.remove(row.slide_id)
+    """One transaction a row; what owns it is locked before it, as everywhere."""
+    with reading() as session:
+        found = work.exhausted(session)
+    for work_id, analysis_id in found:
+        with writing() as session:
+            if analysis_id is None:
+                _lock_slide(session, work_id)
+            else:
+                analyses.lock(session, analysis_id)
+            row = work.fail_exhausted(session, work_id)
+            if row is not None:
+                _report(session, row)
+
+
+def _lock_slide(session: Session, work_id: str) -> None:
+    slide_id = session.get_one(Work, work_id).slide_id
+    catalog.lock(session, session.get_one(Slide, slide_id))
 
 
 def _report(session: Session, row: Work) -> None:
@@ -50,32 +61,36 @@ def _report(session: Session, row: Work) -> None:
     reason = {
         "code": f"{row.kind}-failed",
         "detail": f"{row.kind} was tried {row.attempts} times and failed: {last}",
-        "action": "look at the worker's log, then retry",
+        "action": "look at the worker's log, then try again",
     }
     if row.kind == "inspect":
-        catalog.rejected(session, session.get_one(Slide, row.slide_id), reason)
+        catalog.not_inspected(session, session.get_one(Slide, row.slide_id), reason)
     elif row.kind != "profile" and row.analysis_id is not None:
         analyses.fail(session, analyses.lock(session, row.analysis_id), reason)
 
 
 def _create_missing_finishes() -> None:
-    with writing() as session:
-        for analysis_id in analyses.unfinished(session):
+    with reading() as session:
+        found = analyses.unfinished(session)
+    for analysis_id in found:
+        with writing() as session:
             analyses.add_finish(session, analyses.lock(session, analysis_id))
 
 
 def _restart_stranded() -> None:
-    with writing() as session:
-        for analysis_id in analyses.stranded(session):
-            log.warning("analysis %s starts anew: no worker of its fingerprint is left", analysis_id)
+    with reading() as session:
+        found = analyses.stranded(session)
+    for analysis_id in found:
+        log.warning("analysis %s starts anew: no worker of its fingerprint is left", analysis_id)
+        with writing() as session:
             analyses.restart(session, analyses.lock(session, analysis_id))
 
 
 def sweep() -> None:
     """Remove the files of slides that are gone: whoever marked them so may have died before the files went."""
-    kept = storage.kept_slides()
     with reading() as session:
-        gone = catalog.gone(session, kept)
+        gone = catalog.gone(session, storage.kept_slides())
+        gone += catalog.unknown(session, storage.kept_slides(older_seconds=ORPHAN_SECONDS))
     for slide_id in gone:
         storage.remove(slide_id)
 

@@ -23,7 +23,7 @@ def sign_in(session: Write, wanted: SignIn, response: Response) -> Me:
         visitor, secret = access.open_session(session, wanted.token)
     elif wanted.key:
         visitor = access.recognise(session, wanted.key, "key")
-        secret = access.issue(session, visitor.principal_id, "session", seconds)
+        secret = access.issue(session, visitor.principal_id, "session", seconds, parent=wanted.key)
     else:
         raise Invalid("nothing-to-sign-in-with", "neither token nor key was sent", "send one of them")
     name = cookie_name()

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, BackgroundTasks, Query, Response
+from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from api.dependencies import Analyst, OnlyOnce, Read, Who, Write, ring
@@ -87,12 +87,29 @@ def change(
     return SlideOut(**once(change, produce))
 
 
+@router.post("/{slide_id}/inspect")
+def inspect_again(session: Write, visitor: Analyst, slide_id: str, later: BackgroundTasks, once: OnlyOnce) -> SlideOut:
+    """Inspect a slide again whose inspection failed in the worker (reason `inspect-failed`): its bytes are here."""
+
+    def produce() -> Answer:
+        slide = catalog.find(session, visitor, slide_id)
+        catalog.inspect_again(session, slide)
+        later.add_task(ring)
+        return SlideOut.of(slide).model_dump()
+
+    return SlideOut(**once(None, produce))
+
+
 @router.delete("/{slide_id}", status_code=204)
-def delete(session: Write, visitor: Analyst, slide_id: str, later: BackgroundTasks, once: OnlyOnce) -> Response:
+def delete(
+    session: Write, visitor: Analyst, slide_id: str, request: Request, later: BackgroundTasks, once: OnlyOnce
+) -> Response:
     """Remove a slide, its analyses and its files; a file that was named by reference stays where it is."""
 
     def produce() -> Answer:
-        catalog.delete(session, catalog.find(session, visitor, slide_id))
+        slide = catalog.find(session, visitor, slide_id)
+        catalog.delete(session, slide)
+        later.add_task(request.app.state.readers.drop, storage.absolute(slide.file))
         later.add_task(storage.remove, slide_id)
         return {}
 

@@ -7,6 +7,7 @@ PATCH ends the first one (whose client may be long gone) before it answers.
 import asyncio
 import errno
 import json
+import time
 from email.utils import formatdate
 from typing import Annotated, Any
 
@@ -15,10 +16,11 @@ from fastapi import APIRouter, Header, Request, Response
 from starlette.requests import ClientDisconnect
 
 from api.dependencies import Analyst, Who, ring
+from api.errors import UnsupportedType, UnsupportedVersion
 from api.schemas import iso
 from core import catalog, storage, uploads
 from core.database import reading, writing
-from core.errors import Invalid, NoSpace
+from core.errors import Conflict, Invalid, NoSpace
 from core.records import Slide, Upload
 from core.settings import get_settings
 
@@ -27,10 +29,6 @@ VERSION = {"Tus-Resumable": "1.0.0", "Cache-Control": "no-store"}
 OFFSET_TYPE = "application/offset+octet-stream"
 HANDOVER_SECONDS = 10.0
 _running: dict[str, asyncio.Task[Any]] = {}
-
-
-class UnsupportedVersion(Invalid):
-    """Answered with 412 and the versions that are known."""
 
 
 def _whole_number(name: str, value: str | None) -> int:
@@ -88,7 +86,7 @@ def _identifiers(content: str | None) -> dict[str, str]:
         return {}
     try:
         found = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise Invalid("bad-metadata", "identifiers is no JSON object", 'send {"accession": "…"}')
@@ -115,11 +113,19 @@ def _location(upload: Upload, slide: Slide) -> dict[str, str]:
 
 
 async def _hand_over(upload_id: str) -> None:
-    """End the PATCH that holds this upload, if any, and wait until its bytes are safe."""
-    running = _running.get(upload_id)
-    if running is not None and running is not asyncio.current_task():
+    """End the PATCH that holds this upload, if any, and wait until its bytes are safe.
+
+    Of several that wait here one goes on first and becomes the holder before another looks: there is no await between.
+
+    Raises:
+        Conflict: the holder does not end.
+    """
+    end = time.monotonic() + HANDOVER_SECONDS
+    while (running := _running.get(upload_id)) is not None and not running.done():
         running.cancel()
-        await asyncio.wait([running], timeout=HANDOVER_SECONDS)
+        await asyncio.wait([running], timeout=1)
+        if time.monotonic() > end:
+            raise Conflict("upload-busy", "another request still writes this upload", "try again in a moment")
 
 
 @router.patch("/{upload_id}", status_code=204)
@@ -136,7 +142,7 @@ async def append(
     _require_tus(tus_resumable)
     start = _whole_number("Upload-Offset", upload_offset)
     if content_type != OFFSET_TYPE:
-        raise Invalid("bad-content-type", f"PATCH takes {OFFSET_TYPE}", f"send Content-Type: {OFFSET_TYPE}")
+        raise UnsupportedType("bad-content-type", f"PATCH takes {OFFSET_TYPE}", f"send Content-Type: {OFFSET_TYPE}")
     await _hand_over(upload_id)
     # A task of its own, which a HEAD can end without ending the request that it serves.
     task = asyncio.ensure_future(_receive(visitor, upload_id, request, start, upload_checksum))
@@ -163,12 +169,24 @@ async def _receive(visitor: Who, upload_id: str, request: Request, start: int, c
     except ClientDisconnect:
         pass
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise NoSpace("no-space", "the disk is full; what was safe stays safe", "free space, then go on") from None
+        raise _no_space(error) from None
     finally:
         # Shielded: a hand-over must not cut the commit of what has come.
-        await asyncio.shield(to_thread.run_sync(writer.close, whole))
+        await asyncio.shield(to_thread.run_sync(_close, writer, whole))
+
+
+def _close(writer: uploads.Writer, whole: bool) -> None:
+    try:
+        writer.close(whole)
+    except OSError as error:
+        raise _no_space(error) from None
+
+
+def _no_space(error: OSError) -> Exception:
+    """A full disk is the sender's to know of; any other fault of the disk stays what it is."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return error
+    return NoSpace("no-space", "the disk is full; what was safe stays safe", "free space, then go on")
 
 
 def _open(visitor: Who, upload_id: str, start: int, checksum: str | None) -> uploads.Writer:

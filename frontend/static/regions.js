@@ -20,6 +20,14 @@ export class Regions {
     this.list.replaceChildren(...this.found.map((region, place) => this.entry(region, place)));
   }
 
+  /** Nothing to show. */
+  clear() {
+    this.found = [];
+    this.current = -1;
+    this.viewer.removeOverlay(this.outline);
+    this.list.replaceChildren();
+  }
+
   /** @param {any} region @param {number} place */
   entry(region, place) {
     const item = document.createElement("li");

@@ -1,5 +1,6 @@
 // The slide list: sign-in, uploads, slides with their states.
 import { Refusal, call, element, get, make, post, say, size } from "./api.js";
+import { useLink } from "./signin.js";
 import { watchDrops } from "./upload.js";
 
 const BUSY_MS = 1000;
@@ -13,18 +14,6 @@ const ANALYSES = /** @type {Record<string, string>} */ ({
 let timer = 0;
 let shown = 50;
 let drawn = "";
-
-/** Trade the one-time token in the address for a session, and forget it. */
-async function useLink() {
-  const token = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (!token) return;
-  history.replaceState(null, "", location.pathname);
-  try {
-    await post("/session", { token });
-  } catch (error) {
-    say(element("sign-in-error"), `This sign-in link does not work any more: ${/** @type {Error} */ (error).message}.`);
-  }
-}
 
 /** @param {boolean} signedIn */
 function show(signedIn) {
@@ -126,6 +115,11 @@ function actions(slide) {
     open.setAttribute("href", `/slides/${slide.id}`);
     place.append(open);
   }
+  if (slide.reason?.code === "inspect-failed") {
+    const again = make("button", "", "Try again");
+    again.addEventListener("click", () => attempt(() => call("POST", `/slides/${slide.id}/inspect`)));
+    place.append(again);
+  }
   const remove = make("button", "", "Delete");
   remove.setAttribute("aria-label", `Delete ${slide.filename}`);
   remove.addEventListener("click", async () => {
@@ -166,7 +160,7 @@ element("more").addEventListener("click", () => {
 });
 document.addEventListener("visibilitychange", () => document.hidden || refresh());
 
-await useLink();
+say(element("sign-in-error"), await useLink());
 try {
   await get("/session");
   show(true);

@@ -1,5 +1,6 @@
 // One slide: deep zoom, its analysis, and the heat map over it.
 import { Refusal, element, get, post, say } from "./api.js";
+import { useLink } from "./signin.js";
 import { names, table } from "./colormaps.js";
 import { HeatMap } from "./heatmap.js";
 import { measure } from "./profile.js";
@@ -55,10 +56,19 @@ function open(tiles) {
   };
   viewer.addHandler("update-viewport", scale);
   viewer.addHandler("open-failed", () => tell(new Error("the slide's tiles cannot be shown")));
-  element("slide").addEventListener("pointermove", (event) => point(viewer, event));
-  element("slide").addEventListener("pointerleave", () => (element("pointer").hidden = true));
+  for (const name of ["pointermove", "pointerdown"]) {
+    element("slide").addEventListener(name, (event) => point(viewer, /** @type {PointerEvent} */ (event)), true);
+  }
+  element("slide").addEventListener("pointerleave", (event) => {
+    if (event.pointerType === "mouse") element("pointer").hidden = true; // a finger that was lifted still points
+  });
   window.quarterturn = { viewer };
   return viewer;
+}
+
+/** Score against angle of the cell pointed at or tapped last. */
+function measureCell() {
+  if (analysis && heat && pointed && pointed.score !== null) measure(analysis.id, pointed).catch(tell);
 }
 
 /** @param {import("openseadragon").Viewer} viewer @param {PointerEvent} event */
@@ -70,6 +80,9 @@ function point(viewer, event) {
   pointed = heat?.at(place.x, place.y) ?? null;
   const score = !heat ? "" : !pointed || pointed.score === null ? " · not analysed" : ` · score ${pointed.score.toFixed(3)}`;
   say(element("pointer"), `${Math.round(place.x)}, ${Math.round(place.y)} px${score}`);
+  const button = /** @type {HTMLButtonElement} */ (element("measure"));
+  button.disabled = !pointed || pointed.score === null;
+  button.textContent = button.disabled ? "Measure a cell" : `Measure cell (${pointed?.row}, ${pointed?.col})`;
 }
 
 function paint() {
@@ -172,9 +185,22 @@ function showState() {
   showBanner();
 }
 
+/**
+ * What another analysis showed must not stand beside this one's state.
+ * @param {import("openseadragon").Viewer} viewer @param {Regions} regions
+ */
+function clearResults(viewer, regions) {
+  if (heat) viewer.removeOverlay(heat.canvas);
+  heat = null;
+  regions.clear();
+  for (const id of ["layer", "found", "facts", "angles", "profile"]) element(id).hidden = true;
+  element("pointer").hidden = true;
+}
+
 /** @param {import("openseadragon").Viewer} viewer @param {Regions} regions */
 function follow(viewer, regions) {
   events?.close();
+  clearResults(viewer, regions);
   showState();
   const settle = async () => {
     showState();
@@ -209,6 +235,7 @@ function listen(viewer, regions) {
   element("analyse").addEventListener("click", act(() => post(`/slides/${slideId}/analyses`, { tissue: tissue() })));
   element("cancel").addEventListener("click", act(() => post(`/analyses/${analysis.id}/cancel`)));
   element("retry").addEventListener("click", act(() => post(`/analyses/${analysis.id}/retry`)));
+  element("measure").addEventListener("click", measureCell);
   for (const control of Object.values(controls)) control.addEventListener("input", paint);
   element("help").addEventListener("click", () => /** @type {HTMLDialogElement} */ (element("keys")).showModal());
   document.addEventListener("keydown", (event) => {
@@ -217,7 +244,7 @@ function listen(viewer, regions) {
       h: () => heat && (heat.canvas.hidden = !heat.canvas.hidden),
       n: () => regions.step(1),
       b: () => regions.step(-1),
-      p: () => analysis && pointed && pointed.score !== null && measure(analysis.id, pointed).catch(tell),
+      p: () => event.repeat || measureCell(),
       "?": () => element("help").click(),
     }[event.key.toLowerCase()];
     action?.();
@@ -225,6 +252,7 @@ function listen(viewer, regions) {
 }
 
 async function main() {
+  await useLink();
   const [slide, tiles, analyses] = await Promise.all([
     get(`/slides/${slideId}`), get(`/slides/${slideId}/tiles`), get(`/slides/${slideId}/analyses`),
   ]);

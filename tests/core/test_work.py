@@ -19,6 +19,7 @@ LEASE = 0.05
 def slide(own_database, monkeypatch):
     monkeypatch.setenv("QUARTERTURN_LEASE_SECONDS", str(LEASE))
     monkeypatch.setenv("QUARTERTURN_MAX_ATTEMPTS", "1000")
+    monkeypatch.setenv("QUARTERTURN_RETRY_SECONDS", "0.01")
     get_settings.cache_clear()
     with database.writing() as session:
         session.add(Slide(id="s", workspace_id=DEFAULT_WORKSPACE, filename="x", file="x", created_at=0, updated_at=0))
@@ -97,6 +98,20 @@ def test_rows():
     Rows.TestCase().runTest()
 
 
+def test_a_row_given_back_waits_longer_each_time(monkeypatch):
+    monkeypatch.setenv("QUARTERTURN_RETRY_SECONDS", "0.1")
+    get_settings.cache_clear()
+    with database.writing() as session:
+        work.add(session, "profile", DEFAULT_WORKSPACE, "s")
+    for pause in (0.1, 0.2, 0.4):
+        held = work.claim("w", "m", "f")
+        work.give_back(held, {"code": "x", "detail": "x"})
+        assert work.claim("w", "m", "f") is None
+        assert work.claimable_count(1) == 0, "nobody rings for it either"
+        time.sleep(pause + 0.05)
+    assert work.claim("w", "m", "f").attempts == 4
+
+
 def test_a_row_claimed_too_often_fails_with_its_count(monkeypatch):
     monkeypatch.setenv("QUARTERTURN_MAX_ATTEMPTS", "2")
     get_settings.cache_clear()
@@ -107,8 +122,10 @@ def test_a_row_claimed_too_often_fails_with_its_count(monkeypatch):
         time.sleep(LEASE * 1.5)
     assert work.claim("w", "m", "f") is None
     with database.writing() as session:
-        (row,) = work.exhausted(session)
+        ((work_id, _),) = work.exhausted(session)
+        row = work.fail_exhausted(session, work_id)
         assert (row.state, row.attempts) == ("failed", 2)
+        assert work.fail_exhausted(session, work_id) is None, "once"
 
 
 def test_a_lease_that_is_renewed_is_kept():

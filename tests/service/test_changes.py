@@ -1,10 +1,14 @@
 """Calls that change something: keys and roles, slides by reference, and Idempotency-Key on every one of them."""
 
+import base64
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2 as httpx
+import numpy as np
 import pytest
+import tifffile
+from heat_maps import heat_map
 from servers import until
 from slides import tissue, write_pyramid
 
@@ -49,6 +53,15 @@ def test_a_key_lives_until_it_is_revoked(client, service):
     assert client.http.delete("/api/v1/keys/0123456789abcdef").status_code == 404
 
 
+def test_a_session_ends_with_the_key_that_opened_it(client, service):
+    made = client.call("POST", "/api/v1/keys", json={"name": "nurse", "role": "viewer"}).json()
+    browser = httpx.Client(base_url=service.url)
+    assert browser.post("/api/v1/session", json={"key": made["key"]}).status_code == 201
+    assert browser.get("/api/v1/session").json()["name"] == "nurse"
+    client.call("DELETE", f"/api/v1/keys/{made['id']}")
+    assert browser.get("/api/v1/session").status_code == 401
+
+
 def made_notice(client):
     return client.call("GET", "/api/v1/models").json()["notice"]
 
@@ -91,6 +104,68 @@ def test_of_many_at_once_with_one_key_one_is_done(client, slide):
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.json()["id"] for answer in answers}) == 1
     assert len(client.call("GET", start).json()) == 1
+
+
+def test_a_profile_asked_for_by_many_is_made_once(client, slide):
+    analysis = client.analyse(slide["id"])
+    scores, _ = heat_map(client, analysis["id"])
+    row, col = (int(place[0]) for place in np.nonzero(np.isfinite(scores)))
+    where = f"/api/v1/analyses/{analysis['id']}/profiles"
+    with ThreadPoolExecutor(8) as pool:
+        asked = list(pool.map(lambda _: client.http.post(where, json={"row": row, "col": col}), range(8)))
+    assert {answer.status_code for answer in asked} == {202}
+    assert len({answer.json()["id"] for answer in asked}) == 1
+
+
+def test_the_scale_that_analyses_stand_on_stays(client, tmp_path):
+    slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(400, 500), None), {}))
+    for mpp in (0.25, 0.5):  # a slip of the pen can be mended before anything stands on it
+        client.call("PATCH", f"/api/v1/slides/{slide['id']}", json={"mpp": mpp})
+        assert client.wait_for_slide(slide["id"])["mpp_x"] == mpp
+    analysis = client.analyse(slide["id"])
+    before = heat_map(client, analysis["id"])
+    answer = client.http.patch(f"/api/v1/slides/{slide['id']}", json={"mpp": 0.25})
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:quarterturn:problem:mpp-in-use")
+    after = heat_map(client, analysis["id"])
+    np.testing.assert_array_equal(before[0], after[0])
+    assert before[1] == after[1]
+
+
+@pytest.mark.parametrize(
+    "path", ["slides/%00", "slides?query=%00", "analyses/a%00", "uploads/%00", "slides?cursor=%00"]
+)
+def test_a_zero_byte_is_no_fault_of_the_server(client, path):
+    answer = client.http.get(f"/api/v1/{path}")
+    assert answer.status_code in (200, 404, 422)
+
+
+def test_deeply_nested_identifiers(client):
+    deep = base64.b64encode(b"[" * 2500).decode()
+    headers = {"Tus-Resumable": "1.0.0", "Upload-Length": "5", "Upload-Metadata": f"identifiers {deep}"}
+    assert client.http.post("/api/v1/uploads", headers=headers).status_code == 422
+
+
+def test_a_slide_deleted_while_it_is_sent(client, service):
+    tus = {"Tus-Resumable": "1.0.0"}
+    location = client.call("POST", "/api/v1/uploads", headers={**tus, "Upload-Length": "10"}).headers["Location"]
+    client.call("DELETE", f"/api/v1/slides/{location[-32:]}")
+    patch = {**tus, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+    answer = client.http.patch(location, headers=patch, content=b"0123456789")
+    assert answer.status_code == 410
+    assert client.http.head(location, headers=tus).status_code == 410
+    until(lambda: not (service.data / "slides" / location[-32:]).exists(), 10)
+
+
+def test_a_file_by_reference_that_is_gone_is_a_clear_answer(client, imports):
+    content = tissue(600, 700)
+    tifffile.imwrite(imports / "moved.tiff", content, tile=(256, 256), compression="jpeg", photometric="rgb",
+                     resolution=(2e4, 2e4), resolutionunit="CENTIMETER")  # fmt: skip
+    made = client.call("POST", "/api/v1/slides", json={"path": "moved.tiff"}).json()
+    slide = client.wait_for_slide(made["id"])
+    assert slide["state"] == "ready"
+    (imports / "moved.tiff").unlink()
+    answer = client.http.get(f"/api/v1/slides/{slide['id']}/tiles/0/0_0.jpeg")
+    assert (answer.status_code, answer.headers["content-type"]) == (410, "application/problem+json")
 
 
 def test_a_deleted_slide_is_deleted_once_per_key(client, service, slide):

@@ -1,0 +1,57 @@
+"""The reader child on slides that a test makes: what is too large to read at once is put together from parts."""
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from slides import write_pyramid
+
+from core.slide import Reader, SlideInfo
+
+MEMORY = 2 << 30
+
+
+def ramps(height, width):
+    """A picture whose every part tells where it lies."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([255 * y // height, 255 * x // width, 128 + 0 * x], -1).astype(np.uint8)
+
+
+@pytest.fixture
+def flat(tmp_path):
+    """72 million pixels in one level."""
+    path = tmp_path / "flat.tiff"
+    tifffile.imwrite(path, ramps(8000, 9000), tile=(512, 512), compression="zlib", photometric="rgb",
+                     resolution=(5e4, 5e4), resolutionunit="CENTIMETER")  # fmt: skip
+    return path
+
+
+def test_a_large_flat_slide_has_a_thumbnail_overviews_and_tissue(flat, tmp_path):
+    with Reader(flat, 60, MEMORY) as reader:
+        answer, _ = reader.call("inspect")
+        info = SlideInfo.from_dict(answer["info"])
+        assert info.mpp_x == pytest.approx(0.2)
+        (tmp_path / "t.jpeg").write_bytes(reader.call("thumbnail", most_px=400)[1])
+        seen = np.asarray(Image.open(tmp_path / "t.jpeg").convert("RGB"), int)
+        assert seen.shape == (356, 400, 3)
+        truth = np.asarray(Image.fromarray(ramps(8000, 9000)).resize((400, 356), Image.Resampling.BOX), int)
+        assert np.abs(seen - truth)[..., :2].max() <= 6, "JPEG's error, and no part out of place"
+        head, blocks = reader.call("tissue", mpp_x=info.mpp_x, mpp_y=info.mpp_y)
+        assert len(blocks) == head["shape"][0] * head["shape"][1]
+
+
+def test_a_read_that_is_too_large_is_refused(flat):
+    with Reader(flat, 60, MEMORY) as reader, pytest.raises(Exception, match="too many"):
+        reader.region(0, 0, 0, 9000, 8000)
+
+
+def test_a_render_of_any_part_is_that_part(tmp_path):
+    path = write_pyramid(tmp_path / "slide.tiff", ramps(900, 1100), 0.5, (2, 4))
+    with Reader(path, 60, MEMORY) as reader:
+        content = reader.call("render", x=512, y=256, width=256, height=256, out=[128, 128])[1]
+        (tmp_path / "part.jpeg").write_bytes(content)
+    seen = np.asarray(Image.open(tmp_path / "part.jpeg").convert("RGB"), int)
+    truth = np.asarray(
+        Image.fromarray(ramps(900, 1100)[256:512, 512:768]).resize((128, 128), Image.Resampling.BOX), int
+    )
+    assert np.abs(seen - truth).max() <= 6
