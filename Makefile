@@ -9,7 +9,7 @@ CODE := api cli core model supervisor worker tests
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint check faults train evaluate clean
+.PHONY: help run test lint train evaluate clean
 
 help:  ## show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

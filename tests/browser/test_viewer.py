@@ -64,6 +64,38 @@ def test_cancel_try_again_and_keys(page, service, tmp_path):
     expect(page.locator("#angle-text")).to_contain_text("quarter turns differ by")
 
 
+def test_another_analysis_shows_nothing_of_the_one_before(page, service, tmp_path):
+    """While it runs, and when it is withheld, no heat map, region or export of the earlier one is in sight."""
+    client = service.client()
+    path = write_pyramid(tmp_path / "twice.tiff", tissue(1500, 1700, [SQUARE]), 0.5)
+    slide = client.wait_for_slide(client.upload(path, {"organ": "lymph node"}))
+    client.analyse(slide["id"], threshold=0.001)
+    page.goto(f"{service.url}/slides/{slide['id']}")
+    page.wait_for_selector("#layer:not([hidden])", state="visible")
+    assert page.locator("canvas.heat").count() == 1
+    page.click("#analyse")
+    expect(page.locator("#cancel")).to_be_visible()
+    for part in ("#layer", "#found", "#facts", "#angles"):
+        expect(page.locator(part)).to_be_hidden()
+    assert page.locator("canvas.heat").count() == 0
+    assert page.locator("#regions li").count() == 0
+    page.click("#cancel")
+    expect(page.locator("#state")).to_have_text("Cancelled.")
+    expect(page.locator("#layer")).to_be_hidden()
+
+
+def test_a_tap_measures_a_cell(page, service):
+    client = service.client()
+    (slide,) = client.call("GET", "/api/v1/slides", params={"query": "keys.tiff"}).json()["slides"]
+    page.goto(f"{service.url}/slides/{slide['id']}")
+    page.wait_for_selector("#angles:not([hidden])", state="visible")
+    expect(page.locator("#measure")).to_be_disabled()
+    box = page.locator("#slide").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 + 20)
+    page.click("#measure")
+    expect(page.locator("#angle-text")).to_contain_text("quarter turns differ by")
+
+
 @pytest.mark.parametrize(("width", "height"), [(1280, 720), (1024, 768), (768, 1024)])
 def test_nothing_is_out_of_reach_on_small_screens(page, service, tmp_path, width, height):
     """At the size of a small laptop and of a tablet either way up: no sideways scrolling, controls large enough."""

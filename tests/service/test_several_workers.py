@@ -14,8 +14,8 @@ pytestmark = pytest.mark.services
 BANDS = "SELECT worker, state FROM work WHERE analysis_id = :id AND kind = 'band'"
 
 
-def big_slide(client, tmp_path, side=1650):
-    path = write_pyramid(tmp_path / "slide.tiff", tissue(side, side, [(500, 700, 300)]), 0.5)
+def big_slide(client, tmp_path, side=1300):
+    path = write_pyramid(tmp_path / "slide.tiff", tissue(side, side, [(400, 500, 251)]), 0.5)
     return client.wait_for_slide(client.upload(path, {}))
 
 
@@ -75,7 +75,7 @@ def test_cancel_is_at_once_and_the_worker_stops(own, tmp_path):
     client = own.client()
     own.start_worker("worker")
     own.wait_for_worker()
-    analysis_id, where = ask(client, big_slide(client, tmp_path, 3000), tissue="all")
+    analysis_id, where = ask(client, big_slide(client, tmp_path, 2200), tissue="all")
     until(lambda: client.call("GET", where).json()["progress"]["done"] >= 1, 60)
     began = time.monotonic()
     cancelled = client.call("POST", f"{where}/cancel").json()
