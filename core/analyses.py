@@ -114,7 +114,7 @@ def _add_work(session: Session, analysis: Analysis, mask: tissue.Mask) -> None:
 
 def lock(session: Session, analysis_id: str) -> Analysis:
     """The analysis's row, locked until the transaction ends."""
-    query = select(Analysis).where(Analysis.id == analysis_id).with_for_update()
+    query = select(Analysis).where(Analysis.id == analysis_id).with_for_update(key_share=True)
     return session.scalars(query.execution_options(populate_existing=True)).one()
 
 
@@ -185,6 +185,8 @@ def retry(session: Session, analysis_id: str) -> Analysis:
     Raises:
         Conflict: it is neither.
     """
+    slide_id = session.get_one(Analysis, analysis_id).slide_id
+    catalog.lock(session, session.get_one(Slide, slide_id))
     analysis = lock(session, analysis_id)
     if analysis.state not in ("failed", "cancelled"):
         raise Conflict(
@@ -288,4 +290,8 @@ def add_profile(session: Session, analysis: Analysis, row: int, col: int) -> Wor
     known = select(Work).where(Work.analysis_id == analysis.id, Work.kind == "profile", Work.ordinal == ordinal)
     where = {"analysis_id": analysis.id, "ordinal": ordinal, "payload": {"row": row, "col": col}}
     found = session.scalars(known).first()
-    return found or work.add(session, "profile", analysis.workspace_id, analysis.slide_id, **where)
+    if found is None:
+        return work.add(session, "profile", analysis.workspace_id, analysis.slide_id, **where)
+    if found.state in ("failed", "cancelled"):
+        found.state, found.attempts, found.reason, found.token = "open", 0, None, found.token + 1
+    return found

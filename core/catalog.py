@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
-from core import work
+from core import storage, work
 from core.access import Visitor
 from core.database import clock
-from core.errors import Conflict, Invalid, NotFound
+from core.errors import Conflict, Gone, Invalid, NotFound
 from core.records import Analysis, Slide, Upload, Work
 from core.slide import SlideInfo
 
@@ -122,12 +122,17 @@ def inspect_again(session: Session, slide: Slide) -> Work:
     """A new inspection of a slide whose last one failed in the worker.
 
     Raises:
-        Conflict: it did not.
+        Conflict: it did not. Gone: the bytes are not where they were.
     """
+    lock(session, slide)
     if slide.state != "rejected" or (slide.reason or {}).get("code") != NOT_INSPECTED:
         raise Conflict("nothing-to-inspect", "the inspection of this slide did not fail", "see the slide's state")
-    slide.reason = None
-    return uploaded(session, slide, slide.size_bytes)
+    if not storage.absolute(slide.file).exists():
+        raise Gone("slide-file-gone", "the slide's bytes are not here", "send it again")
+    info = SlideInfo.from_dict(slide.info) if slide.info else None
+    slide.state, slide.reason, slide.updated_at = "inspecting", None, clock(session)
+    payload = {"mpp": info.mpp_x} if info and info.mpp_source == "user" else {}
+    return work.add(session, "inspect", slide.workspace_id, slide.id, payload=payload)
 
 
 def rejected(session: Session, slide: Slide, reason: dict[str, Any]) -> None:
@@ -141,6 +146,7 @@ def answer(session: Session, slide: Slide, mpp: float | None, identifiers: dict[
     Raises:
         Conflict: the file says its mpp, the slide is not inspected, or analyses stand on the mpp that it has.
     """
+    lock(session, slide)
     slide.updated_at = clock(session)
     if identifiers is not None:
         slide.identifiers = {**slide.identifiers, **identifiers}
@@ -149,7 +155,6 @@ def answer(session: Session, slide: Slide, mpp: float | None, identifiers: dict[
     info = info_of(slide)
     if info.mpp_source == "file":
         raise Conflict("mpp-known", f"the file says {info.mpp_x} µm per pixel itself", "leave mpp out")
-    lock(session, slide)
     if session.scalars(select(Analysis.id).where(Analysis.slide_id == slide.id)).first() is not None:
         detail = f"analyses of this slide were made at {info.mpp_x} µm per pixel, and their places stand on it"
         raise Conflict("mpp-in-use", detail, "send the slide again to analyse it at another")
@@ -158,16 +163,28 @@ def answer(session: Session, slide: Slide, mpp: float | None, identifiers: dict[
     return work.add(session, "inspect", slide.workspace_id, slide.id, payload={"mpp": mpp})
 
 
+def hold(session: Session, slide: Slide) -> None:
+    """Lock the slide's row until the transaction ends, and read it anew: set nothing before. Rows that only refer to
+    it may be written meanwhile (PostgreSQL: FOR NO KEY UPDATE)."""
+    session.refresh(slide, with_for_update={"key_share": True})
+
+
 def lock(session: Session, slide: Slide) -> None:
-    """Hold the slide's row until the transaction ends: no analysis begins while its geometry changes."""
-    session.refresh(slide, with_for_update=True)
+    """Hold a slide that somebody wants to change.
+
+    Raises:
+        NotFound: it was deleted meanwhile.
+    """
+    hold(session, slide)
+    if slide.state == "deleted":
+        raise NotFound("no-such-slide", "there is no such slide here")
 
 
 def delete(session: Session, slide: Slide) -> None:
     """The slide, its analyses' results and work, its upload and its files are gone; late writes find other tokens."""
     lock(session, slide)
     ended, mine = clock(session), select(Analysis).where(Analysis.slide_id == slide.id)
-    for analysis in session.scalars(mine.order_by(Analysis.id).with_for_update()):
+    for analysis in session.scalars(mine.order_by(Analysis.id).with_for_update(key_share=True)):
         analysis.results = None
         if analysis.state in ("queued", "running"):
             analysis.state, analysis.ended_at = "cancelled", ended

@@ -66,7 +66,12 @@ class Settings(BaseSettings):
         return self.admin_key_file.read_text().strip() if self.admin_key_file else self.admin_key
 
     def base_url(self) -> str:
-        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+        """Where users find the service."""
+        return self.public_url.rstrip("/") or self.local_url()
+
+    def local_url(self) -> str:
+        """Where the API itself listens."""
+        return f"http://{self.host}:{self.port}"
 
     def network_threads(self) -> int:
         return self.threads or len(os.sched_getaffinity(0))

@@ -37,7 +37,7 @@ def find_import(relative: str) -> Path:
         raise Invalid("no-import-folder", "this service takes no slides by reference", "set QUARTERTURN_IMPORT_DIR")
     try:
         path = (root / relative).resolve(strict=True)
-    except (OSError, ValueError):  # missing, too long a name, a loop of links, a zero byte
+    except (OSError, ValueError, RuntimeError):  # missing, too long a name, a zero byte, a loop of links
         path = root
     if not path.is_relative_to(root.resolve()) or not path.is_file() or len(str(path)) > LONGEST_PATH:
         raise Invalid("no-such-file", "the import folder has no such file", "name it relative to the import folder")
@@ -59,10 +59,21 @@ def write(path: Path, content: bytes) -> None:
     os.replace(fresh, path)
 
 
-def kept_slides(older_seconds: float = 0) -> list[str]:
-    """The slides that have files here, and whose folder was not changed for so long."""
-    root, newest = absolute("slides"), time.time() - older_seconds
-    return [entry.name for entry in root.iterdir() if entry.stat().st_mtime <= newest] if root.is_dir() else []
+def kept_slides() -> list[str]:
+    """The slides that have a folder here."""
+    root = absolute("slides")
+    return [entry.name for entry in root.iterdir()] if root.is_dir() else []
+
+
+def empty_slides(older_seconds: float) -> list[str]:
+    """Of those, the ones that hold no byte and were not changed for so long."""
+    oldest = time.time() - older_seconds
+    return [slide_id for slide_id in kept_slides() if _is_empty(folder(slide_id), oldest)]
+
+
+def _is_empty(directory: Path, oldest: float) -> bool:
+    sizes = [path.stat().st_size for path in directory.iterdir()]
+    return not any(sizes) and directory.stat().st_mtime <= oldest
 
 
 def remove(slide_id: str) -> None:

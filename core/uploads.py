@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from core import catalog, storage
 from core.access import Visitor
-from core.database import changed, clock, now, writing
+from core.database import changed, clock, now, reading, writing
 from core.errors import Conflict, Gone, Invalid, NotFound, TooLarge
 from core.records import Slide, Upload, Work
 from core.settings import get_settings
@@ -185,6 +185,7 @@ def _checksum(header: str | None) -> "tuple[hashlib._Hash | None, bytes]":
 
 def finish(session: Session, upload_id: str) -> Work | None:
     """When all bytes are here: hand the slide to inspection, once."""
+    catalog.hold(session, session.get_one(Slide, upload_id))
     query = update(Upload).where(Upload.id == upload_id, Upload.state == "open", Upload.offset == Upload.length)
     if not changed(session, query.values(state="finished")):
         return None
@@ -202,6 +203,16 @@ def terminate(session: Session, upload: Upload, state: str = "terminated") -> No
         raise Conflict("upload-finished", "the upload is finished", "delete the slide instead")
     upload.state = state
     session.get_one(Slide, upload.slide_id).state = "deleted"
+
+
+def finish_complete() -> int:
+    """Hand over uploads whose bytes are all here and of which nobody said so; returns how many."""
+    with reading() as session:
+        found = list(session.scalars(select(Upload.id).where(Upload.state == "open", Upload.offset == Upload.length)))
+    for upload_id in found:
+        with writing() as session:
+            finish(session, upload_id)
+    return len(found)
 
 
 def expire() -> int:

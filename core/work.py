@@ -182,17 +182,6 @@ def fail_exhausted(session: Session, work_id: str) -> Work | None:
     return session.scalars(failed, execution_options={"synchronize_session": False}).first()
 
 
-def fail(session: Session, held: Claim, reason: dict[str, Any]) -> None:
-    """Mark the row failed for good, in the caller's transaction.
-
-    Raises:
-        LeaseLost: the row is no longer this worker's.
-    """
-    failed = {"state": "failed", "reason": reason, "lease_until": None, "done_at": now()}
-    if not changed(session, update(Work).where(_held(held)).values(**failed)):
-        raise LeaseLost
-
-
 def claimable_count(most: int) -> int:
     """How many rows wait for a worker, counted up to `most`."""
     with reading() as session:

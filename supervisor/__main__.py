@@ -103,11 +103,11 @@ def serve(settings: Settings, demo: bool) -> None:
     watched, url, began = children(settings), settings.base_url(), time.monotonic()
     try:
         tend(watched)
-        wait_until_ready(url, watched)
+        wait_until_ready(settings.local_url(), watched)
         print(
             f"The API is ready after {time.monotonic() - began:.1f} s at {url} (documentation: {url}/docs)", flush=True
         )
-        page = run_demo(url, key, settings.data, watched) if demo else "/"
+        page = run_demo(settings.local_url(), key, settings.data, watched) if demo else "/"
         with writing() as session:
             link = access.sign_in_link(session, page)
         print(f"\n  Open the viewer:  {link}", flush=True)

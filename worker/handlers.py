@@ -9,7 +9,7 @@ import numpy as np
 
 from core import analyses, cards, catalog, grid, heatmap, storage, work
 from core.database import reading, writing
-from core.errors import Invalid, SlideRejected
+from core.errors import Invalid, SlideRejected, Unavailable
 from core.geometry import STRIDE_PX
 from core.records import Analysis, Slide, Work
 from core.sampling import sample
@@ -70,7 +70,7 @@ def inspect(held: work.Claim, lease: Lease, _: Served) -> None:
         _reject(held, {"code": error.code, "detail": error.detail, "action": error.action})
         return
     with writing() as session:
-        locked = session.get_one(Slide, slide.id, with_for_update=True)
+        locked = session.get_one(Slide, slide.id, with_for_update={"key_share": True})
         work.complete(session, held)
         catalog.inspected(session, locked, info, sha256, tissue)
 
@@ -104,7 +104,7 @@ def _fine_enough(info: SlideInfo) -> bool:
 
 def _reject(held: work.Claim, reason: dict[str, Any]) -> None:
     with writing() as session:
-        slide = session.get_one(Slide, held.slide_id, with_for_update=True)
+        slide = session.get_one(Slide, held.slide_id, with_for_update={"key_share": True})
         work.complete(session, held, {"rejected": reason})
         catalog.rejected(session, slide, reason)
     close_readers()
@@ -179,9 +179,7 @@ def profile(held: work.Claim, lease: Lease, served: Served) -> None:
     made_by = (analysis.provenance or {}).get("weights_sha256")
     if made_by != served.card.digest:
         detail = f"the analysis was made with weights {str(made_by)[:12]}, this worker has {served.card.digest[:12]}"
-        with writing() as session:
-            work.fail(session, held, {"code": "other-weights", "detail": detail, "action": "analyse the slide again"})
-        return
+        raise Unavailable("other-weights", detail, "analyse the slide again")  # another worker may have them
     info, row, col = catalog.info_of(slide), held.payload["row"], held.payload["col"]
     half = WINDOW_PX // 2
     origin = (STRIDE_PX * row - half, STRIDE_PX * col - half)

@@ -30,6 +30,7 @@ def reconcile() -> None:
     _fail_exhausted()
     _create_missing_finishes()
     _restart_stranded()
+    uploads.finish_complete()
     uploads.expire()
     waiting = work.claimable_count(MOST_RINGS)
     if waiting:
@@ -53,7 +54,7 @@ def _fail_exhausted() -> None:
 
 def _lock_slide(session: Session, work_id: str) -> None:
     slide_id = session.get_one(Work, work_id).slide_id
-    catalog.lock(session, session.get_one(Slide, slide_id))
+    catalog.hold(session, session.get_one(Slide, slide_id))
 
 
 def _report(session: Session, row: Work) -> None:
@@ -90,7 +91,7 @@ def sweep() -> None:
     """Remove the files of slides that are gone: whoever marked them so may have died before the files went."""
     with reading() as session:
         gone = catalog.gone(session, storage.kept_slides())
-        gone += catalog.unknown(session, storage.kept_slides(older_seconds=ORPHAN_SECONDS))
+        gone += catalog.unknown(session, storage.empty_slides(ORPHAN_SECONDS))
     for slide_id in gone:
         storage.remove(slide_id)
 

@@ -7,7 +7,7 @@ PATCH ends the first one (whose client may be long gone) before it answers.
 import asyncio
 import errno
 import json
-import time
+from collections.abc import AsyncGenerator, AsyncIterator
 from email.utils import formatdate
 from typing import Annotated, Any
 
@@ -28,7 +28,7 @@ router = APIRouter(prefix="/uploads", tags=["uploads (tus)"])
 VERSION = {"Tus-Resumable": "1.0.0", "Cache-Control": "no-store"}
 OFFSET_TYPE = "application/offset+octet-stream"
 HANDOVER_SECONDS = 10.0
-_running: dict[str, asyncio.Task[Any]] = {}
+_holders: "dict[str, Holder]" = {}
 
 
 def _whole_number(name: str, value: str | None) -> int:
@@ -98,34 +98,36 @@ async def offset(visitor: Who, upload_id: str, tus_resumable: Annotated[str | No
     """How many bytes are safe. Ends a PATCH that still holds the upload: its client asks because it was cut off."""
     _require_tus(tus_resumable)
     await _hand_over(upload_id)
-    upload, slide = await to_thread.run_sync(_look, visitor, upload_id)
-    return Response(headers={**_headers(upload), **_location(upload, slide)})
-
-
-def _look(visitor: Who, upload_id: str) -> tuple[Upload, Slide]:
-    with reading() as session:
-        upload = uploads.find(session, visitor, upload_id)
-        return upload, session.get_one(Slide, upload.slide_id)
+    # A PATCH whose last bytes were safe may have died before it said so.
+    return Response(headers=await to_thread.run_sync(_finish, visitor, upload_id))
 
 
 def _location(upload: Upload, slide: Slide) -> dict[str, str]:
     return {"Location-Slide": f"/api/v1/slides/{slide.id}"} if upload.state == "finished" else {}
 
 
-async def _hand_over(upload_id: str) -> None:
-    """End the PATCH that holds this upload, if any, and wait until its bytes are safe.
+class Holder:
+    """The PATCH that writes an upload now: others ask it to stop, and wait until its bytes are safe."""
 
-    Of several that wait here one goes on first and becomes the holder before another looks: there is no await between.
+    def __init__(self) -> None:
+        self.stop, self.ended = asyncio.Event(), asyncio.Event()
+
+
+async def _hand_over(upload_id: str) -> None:
+    """Ask the PATCH that holds this upload, if any, to stop, and wait until its bytes are safe.
+
+    It stops between chunks and is never cut off in the middle of a write or a commit. Of several that wait here one
+    goes on first and becomes the holder before another looks: there is no await between.
 
     Raises:
         Conflict: the holder does not end.
     """
-    end = time.monotonic() + HANDOVER_SECONDS
-    while (running := _running.get(upload_id)) is not None and not running.done():
-        running.cancel()
-        await asyncio.wait([running], timeout=1)
-        if time.monotonic() > end:
-            raise Conflict("upload-busy", "another request still writes this upload", "try again in a moment")
+    while (holder := _holders.get(upload_id)) is not None:
+        holder.stop.set()
+        try:
+            await asyncio.wait_for(holder.ended.wait(), HANDOVER_SECONDS)
+        except TimeoutError:
+            raise Conflict("upload-busy", "another request still writes this upload", "try again in a moment") from None
 
 
 @router.patch("/{upload_id}", status_code=204)
@@ -144,35 +146,51 @@ async def append(
     if content_type != OFFSET_TYPE:
         raise UnsupportedType("bad-content-type", f"PATCH takes {OFFSET_TYPE}", f"send Content-Type: {OFFSET_TYPE}")
     await _hand_over(upload_id)
-    # A task of its own, which a HEAD can end without ending the request that it serves.
-    task = asyncio.ensure_future(_receive(visitor, upload_id, request, start, upload_checksum))
-    _running[upload_id] = task
+    holder = _holders[upload_id] = Holder()
     try:
-        await asyncio.wait([task])
+        await _receive(visitor, upload_id, request, start, upload_checksum, holder.stop)
     finally:
-        if _running.get(upload_id) is task:
-            del _running[upload_id]
-    if task.cancelled():
+        del _holders[upload_id]
+        holder.ended.set()
+    if holder.stop.is_set():
         raise Invalid("handed-over", "another request took this upload over", "ask with HEAD and go on there")
-    task.result()
     return Response(status_code=204, headers=await to_thread.run_sync(_finish, visitor, upload_id))
 
 
-async def _receive(visitor: Who, upload_id: str, request: Request, start: int, checksum: str | None) -> None:
+async def _receive(
+    visitor: Who, upload_id: str, request: Request, start: int, checksum: str | None, stop: asyncio.Event
+) -> None:
     writer = await to_thread.run_sync(_open, visitor, upload_id, start, checksum)
     whole = False
     try:
-        async for chunk in request.stream():
+        async for chunk in _until(stop, request.stream()):
             if chunk:
                 await to_thread.run_sync(writer.write, chunk)
-        whole = True
+        whole = not stop.is_set()
     except ClientDisconnect:
         pass
     except OSError as error:
         raise _no_space(error) from None
     finally:
-        # Shielded: a hand-over must not cut the commit of what has come.
-        await asyncio.shield(to_thread.run_sync(_close, writer, whole))
+        await to_thread.run_sync(_close, writer, whole)
+
+
+async def _until(stop: asyncio.Event, chunks: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    """The chunks that come before `stop` is set; what waits for the next one is given up then."""
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        while True:
+            coming = asyncio.ensure_future(anext(chunks, None))
+            await asyncio.wait((coming, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not coming.done():
+                coming.cancel()
+                return
+            chunk = coming.result()
+            if chunk is None:
+                return
+            yield chunk
+    finally:
+        stopping.cancel()
 
 
 def _close(writer: uploads.Writer, whole: bool) -> None:
@@ -197,8 +215,9 @@ def _open(visitor: Who, upload_id: str, start: int, checksum: str | None) -> upl
 
 def _finish(visitor: Who, upload_id: str) -> dict[str, str]:
     with writing() as session:
-        work = uploads.finish(session, upload_id)
         upload = uploads.find(session, visitor, upload_id)
+        work = uploads.finish(session, upload_id)
+        session.refresh(upload)
         headers = {**_headers(upload), **_location(upload, session.get_one(Slide, upload.slide_id))}
     if work is not None:
         ring()

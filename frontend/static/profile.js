@@ -1,16 +1,20 @@
 // Score against angle at one cell, measured on demand.
 import { element, get, post } from "./api.js";
 
-/** @param {string} analysis @param {{ row: number, col: number }} cell */
-export async function measure(analysis, cell) {
+/**
+ * @param {string} analysis @param {{ row: number, col: number }} cell
+ * @param {() => boolean} wanted whether its answer is still to be shown
+ */
+export async function measure(analysis, cell, wanted) {
   const text = element("angle-text");
   text.textContent = `Measuring cell (${cell.row}, ${cell.col})…`;
   let profile = await post(`/analyses/${analysis}/profiles`, { row: cell.row, col: cell.col });
-  while (!["done", "failed", "cancelled"].includes(profile.state)) {
+  while (wanted() && !["done", "failed", "cancelled"].includes(profile.state)) {
     await new Promise((done) => setTimeout(done, 400));
     profile = await get(`/analyses/${analysis}/profiles/${profile.id}`);
   }
-  if (profile.state !== "done") throw new Error("the profile could not be measured");
+  if (!wanted()) return;
+  if (profile.state !== "done") throw new Error(`the profile could not be measured: ${profile.reason?.detail ?? profile.state}`);
   const { scores, angles_deg: angles, spread } = profile.result;
   const quarter = scores.filter((/** @type {number} */ _, /** @type {number} */ i) => angles[i] % 90 === 0);
   const exact = Math.max(...quarter) - Math.min(...quarter);

@@ -14,6 +14,7 @@ const controls = {
   threshold: /** @type {HTMLInputElement} */ (element("threshold")),
   colours: /** @type {HTMLSelectElement} */ (element("colours")),
 };
+const ANGLES = element("angle-text").textContent;
 /** @type {HeatMap | null} */
 let heat = null;
 /** @type {any} */
@@ -66,9 +67,18 @@ function open(tiles) {
   return viewer;
 }
 
+/** The button names the cell that it would measure. */
+function offerCell() {
+  const button = /** @type {HTMLButtonElement} */ (element("measure"));
+  button.disabled = !pointed || pointed.score === null;
+  button.textContent = button.disabled ? "Measure a cell" : `Measure cell (${pointed?.row}, ${pointed?.col})`;
+}
+
 /** Score against angle of the cell pointed at or tapped last. */
 function measureCell() {
-  if (analysis && heat && pointed && pointed.score !== null) measure(analysis.id, pointed).catch(tell);
+  const measured = analysis;
+  if (!measured || !heat || !pointed || pointed.score === null) return;
+  measure(measured.id, pointed, () => analysis === measured).catch(tell);
 }
 
 /** @param {import("openseadragon").Viewer} viewer @param {PointerEvent} event */
@@ -80,9 +90,7 @@ function point(viewer, event) {
   pointed = heat?.at(place.x, place.y) ?? null;
   const score = !heat ? "" : !pointed || pointed.score === null ? " · not analysed" : ` · score ${pointed.score.toFixed(3)}`;
   say(element("pointer"), `${Math.round(place.x)}, ${Math.round(place.y)} px${score}`);
-  const button = /** @type {HTMLButtonElement} */ (element("measure"));
-  button.disabled = !pointed || pointed.score === null;
-  button.textContent = button.disabled ? "Measure a cell" : `Measure cell (${pointed?.row}, ${pointed?.col})`;
+  offerCell();
 }
 
 function paint() {
@@ -110,13 +118,16 @@ function drawLegend() {
 /** @param {import("openseadragon").Viewer} viewer @param {Regions} regions */
 async function showResults(viewer, regions) {
   const image = viewer.world.getItemAt(0);
+  const shown = analysis;
+  const [loaded, found] = await Promise.all([HeatMap.load(shown.id), get(`/analyses/${shown.id}/regions`)]);
+  if (analysis !== shown) return; // another was asked for meanwhile
   if (heat) viewer.removeOverlay(heat.canvas);
-  heat = await HeatMap.load(analysis.id);
+  heat = loaded;
   const { x, y, width, height } = heat.rectangle();
   viewer.addOverlay({ element: heat.canvas, location: image.imageToViewportRectangle(x, y, width, height) });
   controls.threshold.value = String(analysis.results.threshold);
   paint();
-  regions.show(await get(`/analyses/${analysis.id}/regions`));
+  regions.show(found);
   const base = `/api/v1/analyses/${analysis.id}`;
   for (const [id, path] of Object.entries({
     geojson: "regions.geojson", "geojson-bounds": "regions.geojson?origin=bounds", csv: "regions.csv", npy: "heatmap",
@@ -192,6 +203,9 @@ function showState() {
 function clearResults(viewer, regions) {
   if (heat) viewer.removeOverlay(heat.canvas);
   heat = null;
+  pointed = null;
+  offerCell();
+  element("angle-text").textContent = ANGLES;
   regions.clear();
   for (const id of ["layer", "found", "facts", "angles", "profile"]) element(id).hidden = true;
   element("pointer").hidden = true;

@@ -117,6 +117,28 @@ def test_a_profile_asked_for_by_many_is_made_once(client, slide):
     assert len({answer.json()["id"] for answer in asked}) == 1
 
 
+def test_mpp_and_identifiers_in_one_change_are_both_kept(client, tmp_path):
+    slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(400, 500), None), {}))
+    change = {"mpp": 0.5, "identifiers": {"accession": "A-1"}}
+    client.call("PATCH", f"/api/v1/slides/{slide['id']}", json=change)
+    slide = client.wait_for_slide(slide["id"])
+    assert (slide["mpp_x"], slide["identifiers"]) == (0.5, {"accession": "A-1"})
+
+
+def test_a_slide_is_deleted_while_everything_else_wants_it(client, tmp_path):
+    """Changes and deletion at once: each answers as if it came before or after, and deleted stays deleted."""
+    for _ in range(4):
+        slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(400, 500), None), {}))
+        where = f"/api/v1/slides/{slide['id']}"
+        calls = [("PATCH", where, {"mpp": 0.5}), ("DELETE", where, None), ("PATCH", where, {"mpp": 0.25})]
+        calls += [("POST", f"{where}/analyses", {}), ("POST", f"{where}/inspect", None)]
+        with ThreadPoolExecutor(5) as pool:
+            answers = list(pool.map(lambda call: client.http.request(call[0], call[1], json=call[2]), calls))
+        assert {answer.status_code for answer in answers} <= {200, 201, 204, 404, 409}, [a.text for a in answers]
+        assert answers[1].status_code == 204
+        assert client.http.get(where).status_code == 404
+
+
 def test_the_scale_that_analyses_stand_on_stays(client, tmp_path):
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(400, 500), None), {}))
     for mpp in (0.25, 0.5):  # a slip of the pen can be mended before anything stands on it

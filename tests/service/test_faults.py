@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -70,6 +71,61 @@ def test_a_head_ends_a_patch_whose_client_hangs(own):
         assert client.call("HEAD", location, headers=TUS).headers["Upload-Offset"] == "400"
         assert time.monotonic() - began < 8
     client.call("PATCH", location, headers={**PATCH, "Upload-Offset": "400"}, content=b"y" * 600)
+
+
+def test_clients_that_hang_ask_and_come_back_at_once_lose_no_byte(own):
+    """Each round a PATCH hangs in the middle, several HEADs and PATCHes want the upload; the offset stays the truth."""
+    client, content = own.client(), os.urandom(3_000_000)
+    headers = {**TUS, "Upload-Length": str(len(content)), "Upload-Metadata": "filename eC5zdnM="}
+    location = client.call("POST", "/api/v1/uploads", headers=headers).headers["Location"]
+    offset, hanging = 0, []
+
+    def again(_):
+        told = int(client.call("HEAD", location, headers=TUS).headers["Upload-Offset"])
+        piece = content[told : told + 50_000]
+        client.http.patch(location, headers={**PATCH, "Upload-Offset": str(told)}, content=piece)  # may be too late
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(6):
+            hanging.append(hang(own.port, location, offset, content[offset : offset + 100_000], len(content) - offset))
+            list(pool.map(again, range(4)))
+            offset = int(client.call("HEAD", location, headers=TUS).headers["Upload-Offset"])
+    answer = client.call("PATCH", location, headers={**PATCH, "Upload-Offset": str(offset)}, content=content[offset:])
+    slide_id = answer.headers["Location-Slide"].rsplit("/", 1)[-1]
+    (file,) = (own.data / "slides" / slide_id).iterdir()
+    assert file.read_bytes() == content
+    for connection in hanging:
+        connection.close()
+
+
+def hang(port, location, offset, piece, promised):
+    """A PATCH that sends a piece of what it promised and then nothing more."""
+    connection = socket.create_connection(("127.0.0.1", port))
+    fields = {**PATCH, "Upload-Offset": str(offset), "Content-Length": str(promised)}
+    lines = [f"PATCH {location} HTTP/1.1", f"Host: 127.0.0.1:{port}", f"Authorization: Bearer {KEY}"]
+    lines += [f"{name}: {value}" for name, value in fields.items()]
+    connection.sendall("\r\n".join([*lines, "", ""]).encode() + piece)
+    return connection
+
+
+def test_an_upload_whose_last_answer_was_never_given_is_finished(own):
+    """All bytes are safe and the API dies before it says so: the next HEAD, or a worker, hands the slide on."""
+    client = own.client()
+    uploads = []
+    for _ in range(2):
+        location = client.call("POST", "/api/v1/uploads", headers={**TUS, "Upload-Length": "10"}).headers["Location"]
+        client.call("PATCH", location, headers={**PATCH, "Upload-Offset": "0"}, content=b"12345")
+        uploads.append(location)
+    for location in uploads:  # as far as the commit of the last bytes
+        (file,) = (own.data / "slides" / location[-32:]).iterdir()
+        file.write_bytes(b"1234567890")
+        own.change('UPDATE uploads SET "offset" = 10 WHERE id = :id', id=location[-32:])
+    asked = client.call("HEAD", uploads[0], headers=TUS)
+    assert asked.headers["Location-Slide"].endswith(uploads[0][-32:])
+    own.start_worker()
+    for location in uploads:
+        slide = client.poll(f"/api/v1/slides/{location[-32:]}", lambda s: s["state"] == "rejected", 60)
+        assert slide["reason"]["code"] == "not-a-slide", "it was inspected"
 
 
 def test_a_worker_that_was_stopped_past_its_lease_writes_nothing(own, tmp_path):
