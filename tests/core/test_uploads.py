@@ -76,10 +76,10 @@ class Sending(RuleBasedStateMachine):
     @precondition(lambda self: self.state == "open")
     @rule(garbage=st.binary(min_size=1, max_size=200))
     def kill(self, garbage):
-        """The process dies: bytes of any kind may stand beyond the offset, unacknowledged."""
+        """The process dies: bytes of any kind may stand beyond the offset, unacknowledged (never past the length)."""
         with storage.absolute(self.file).open("r+b") as file:
             file.seek(self.told)
-            file.write(garbage)
+            file.write(garbage[: len(self.content) - self.told])
 
     @precondition(lambda self: self.state == "open")
     @rule(wrong=st.integers(-5, 500))
