@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from core import catalog, storage
@@ -193,16 +193,21 @@ def finish(session: Session, upload_id: str) -> Work | None:
     return catalog.uploaded(session, session.get_one(Slide, upload.slide_id), upload.length)
 
 
-def terminate(session: Session, upload: Upload, state: str = "terminated") -> None:
+def terminate(session: Session, upload: Upload, state: str = "terminated", *still: ColumnElement[bool]) -> None:
     """End an unfinished upload; its slide's record goes with it.
 
+    Args:
+        still: what must be true besides, at the very moment.
+
     Raises:
-        Conflict: it is finished; delete the slide instead.
+        Conflict: it is finished (or no longer so); delete the slide instead.
     """
-    if upload.state != "open":
+    slide = session.get_one(Slide, upload.slide_id)
+    catalog.hold(session, slide)
+    ended = update(Upload).where(Upload.id == upload.id, Upload.state == "open", *still)
+    if not changed(session, ended.values(state=state)):
         raise Conflict("upload-finished", "the upload is finished", "delete the slide instead")
-    upload.state = state
-    session.get_one(Slide, upload.slide_id).state = "deleted"
+    slide.state = "deleted"
 
 
 def finish_complete() -> int:
@@ -217,10 +222,18 @@ def finish_complete() -> int:
 
 def expire() -> int:
     """End uploads that nobody went on with; returns how many."""
-    with writing() as session:
-        found = list(session.scalars(select(Upload).where(Upload.state == "open", Upload.expires_at < now())))
-        for upload in found:
-            terminate(session, upload, "expired")
-    for upload in found:
-        storage.remove(upload.slide_id)
-    return len(found)
+    late = Upload.expires_at < now()
+    with reading() as session:
+        found = list(session.scalars(select(Upload.id).where(Upload.state == "open", late)))
+    return sum(_expire(upload_id, late) for upload_id in found)
+
+
+def _expire(upload_id: str, late: ColumnElement[bool]) -> bool:
+    """False when somebody went on with it in the meantime."""
+    try:
+        with writing() as session:
+            terminate(session, session.get_one(Upload, upload_id), "expired", late)
+    except Conflict:
+        return False
+    storage.remove(upload_id)
+    return True
