@@ -29,7 +29,7 @@ def page(service):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1280, "height": 720})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(150_000)
         faults = []
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto(service.url)

@@ -36,7 +36,7 @@ def test_from_drop_to_region(page, service, tmp_path):
 
 def test_cancel_try_again_and_keys(page, service, tmp_path):
     client = service.client()
-    path = write_pyramid(tmp_path / "keys.tiff", tissue(1500, 1700, [SQUARE]), 0.5)
+    path = write_pyramid(tmp_path / "keys.tiff", tissue(1000, 1200, [SQUARE]), 0.5)
     slide = client.wait_for_slide(client.upload(path, {}))
     page.goto(f"{service.url}/slides/{slide['id']}")
     page.click("label[for=all]")
