@@ -84,9 +84,15 @@ def test_another_analysis_shows_nothing_of_the_one_before(page, service, tmp_pat
     expect(page.locator("#layer")).to_be_hidden()
 
 
-def test_a_tap_measures_a_cell(page, service):
-    client = service.client()
-    (slide,) = client.call("GET", "/api/v1/slides", params={"query": "keys.tiff"}).json()["slides"]
+def analysed(client, tmp_path):
+    path = write_pyramid(tmp_path / "small.tiff", tissue(700, 900, [SQUARE]), 0.5)
+    slide = client.wait_for_slide(client.upload(path, {}))
+    client.analyse(slide["id"], rotation_check=False)
+    return slide
+
+
+def test_a_tap_measures_a_cell(page, service, tmp_path):
+    slide = analysed(service.client(), tmp_path)
     page.goto(f"{service.url}/slides/{slide['id']}")
     page.wait_for_selector("#angles:not([hidden])", state="visible")
     expect(page.locator("#measure")).to_be_disabled()
@@ -99,10 +105,9 @@ def test_a_tap_measures_a_cell(page, service):
 @pytest.mark.parametrize(("width", "height"), [(1280, 720), (1024, 768), (768, 1024)])
 def test_nothing_is_out_of_reach_on_small_screens(page, service, tmp_path, width, height):
     """At the size of a small laptop and of a tablet either way up: no sideways scrolling, controls large enough."""
-    client = service.client()
-    found = client.call("GET", "/api/v1/slides", params={"query": "keys.tiff"}).json()["slides"]
+    slide = analysed(service.client(), tmp_path)
     page.set_viewport_size({"width": width, "height": height})
-    for path in ("/", f"/slides/{found[0]['id']}"):
+    for path in ("/", f"/slides/{slide['id']}"):
         page.goto(service.url + path)
         page.wait_for_load_state("networkidle")
         if path != "/":
