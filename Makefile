@@ -23,7 +23,7 @@ run: $(STAMP) $(MODULES)  ## set up, start the service, analyse the demo slide, 
 test: $(STAMP) $(MODULES)  ## set up, start real servers, run every check and test
 	@sh tests/servers.sh
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup --durations=15 $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --durations=15 $(ARGS)
 
 lint: $(STAMP) $(MODULES)  ## style, types, import contract
 	$(BIN)/ruff check $(CODE)

@@ -8,15 +8,6 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items):
-    """Run side by side, a file's tests of one engine stay together: they share a running service."""
-    for item in items:
-        values = item.callspec.params.values() if hasattr(item, "callspec") else ()
-        engine = next((value for value in values if value in ("embedded", "production")), "")
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.name}-{engine}"))
-
-
 @pytest.fixture(scope="session")
 def repository() -> Path:
     return REPOSITORY
