@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import storage, work
@@ -196,20 +196,22 @@ def delete(session: Session, slide: Slide) -> None:
 
 def gone(session: Session, slide_ids: list[str]) -> list[str]:
     """Those of some slides whose files must not be here any more: deleted ones, and rejected by their own fault."""
-    found: list[str] = []
-    for start in range(0, len(slide_ids), QUERY_IDS):
-        some = Slide.id.in_(slide_ids[start : start + QUERY_IDS])
-        judged = and_(Slide.state == "rejected", Slide.reason["code"].as_string() != NOT_INSPECTED)
-        found += session.scalars(select(Slide.id).where(some, or_(Slide.state == "deleted", judged)))
-    return found
+    judged = and_(Slide.state == "rejected", Slide.reason["code"].as_string() != NOT_INSPECTED)
+    return _of_these(session, slide_ids, or_(Slide.state == "deleted", judged))
 
 
 def unknown(session: Session, slide_ids: list[str]) -> list[str]:
     """Those of some ids that name no slide: what an upload left whose first transaction never ended."""
-    known = set[str]()
-    for start in range(0, len(slide_ids), QUERY_IDS):
-        known.update(session.scalars(select(Slide.id).where(Slide.id.in_(slide_ids[start : start + QUERY_IDS]))))
+    known = set(_of_these(session, slide_ids))
     return [slide_id for slide_id in slide_ids if slide_id not in known]
+
+
+def _of_these(session: Session, slide_ids: list[str], *conditions: ColumnElement[bool]) -> list[str]:
+    """Those of some ids whose slide meets the conditions, asked for in parts that a database takes."""
+    parts = (slide_ids[start : start + QUERY_IDS] for start in range(0, len(slide_ids), QUERY_IDS))
+    return [
+        found for part in parts for found in session.scalars(select(Slide.id).where(Slide.id.in_(part), *conditions))
+    ]
 
 
 def clean_filename(name: str) -> str:

@@ -16,9 +16,10 @@ from pathlib import Path
 import httpx2 as httpx
 from sqlalchemy import Engine, NullPool, create_engine, text
 
-from cli.client import Client
+from cli.client import TUS, Client
 
 ROOT = Path(__file__).resolve().parent.parent
+PATCH = {**TUS, "Content-Type": "application/offset+octet-stream"}
 KEY = "a-key-for-tests-0123456789-0123456789"
 FAST = {
     "QUARTERTURN_LEASE_SECONDS": "3",
@@ -186,6 +187,12 @@ class Service:
 
     def wait_for_worker(self) -> None:
         self.client().wait_for_worker(90)
+
+    def start_all(self) -> None:
+        """API and one worker, ready."""
+        self.start_api()
+        self.start_worker()
+        self.wait_for_worker()
 
     def kill(self, name: str) -> None:
         """kill -9 the whole group: parent, pool and reader children."""

@@ -16,9 +16,7 @@ ARGUMENTS = [
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
     running = Service(tmp_path_factory.mktemp("browser") / "data", {})
-    running.start_api()
-    running.start_worker()
-    running.wait_for_worker()
+    running.start_all()
     yield running
     running.stop()
 

@@ -38,9 +38,7 @@ CASES = {
 def service(tmp_path_factory):
     folder = tmp_path_factory.mktemp("alignment")
     running = Service(folder / "data", write_planted(folder / "weights"))
-    running.start_api()
-    running.start_worker()
-    running.wait_for_worker()
+    running.start_all()
     yield running
     running.stop()
 

@@ -16,9 +16,7 @@ def service(request, tmp_path_factory):
     chosen = {"QUARTERTURN_IMPORT_DIR": str(folder / "import")}
     running = Service(folder / "data", {**settings_of(request.param, folder, request.addfinalizer), **chosen})
     request.addfinalizer(running.stop)
-    running.start_api()
-    running.start_worker()
-    running.wait_for_worker()
+    running.start_all()
     return running
 
 

@@ -11,13 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from heat_maps import logits
-from servers import KEY, until
+from servers import KEY, PATCH, until
 from slides import tissue, write_pyramid
 
 from cli.client import TUS
 
 pytestmark = pytest.mark.services
-PATCH = {**TUS, "Content-Type": "application/offset+octet-stream"}
 
 
 def test_a_worker_killed_mid_slide_changes_nothing(own, tmp_path):
@@ -60,12 +59,7 @@ def test_a_head_ends_a_patch_whose_client_hangs(own):
     client = own.client()
     headers = {**TUS, "Upload-Length": "1000"}
     location = client.call("POST", "/api/v1/uploads", headers=headers).headers["Location"]
-    with socket.create_connection(("127.0.0.1", own.port)) as hanging:
-        lines = [f"PATCH {location} HTTP/1.1", f"Host: 127.0.0.1:{own.port}", f"Authorization: Bearer {KEY}"]
-        lines += [
-            f"{name}: {value}" for name, value in {**PATCH, "Upload-Offset": "0", "Content-Length": "1000"}.items()
-        ]
-        hanging.sendall("\r\n".join([*lines, "", ""]).encode() + b"x" * 400)
+    with hang(own.port, location, 0, b"x" * 400, 1000):
         time.sleep(0.5)
         began = time.monotonic()
         assert client.call("HEAD", location, headers=TUS).headers["Upload-Offset"] == "400"

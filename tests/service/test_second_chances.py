@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 import tifffile
 from heat_maps import logits
-from servers import Service, until
+from servers import PATCH, Service, until
 from slides import tissue, write_pyramid
 
 from cli.client import TUS, Client
 
 pytestmark = pytest.mark.services
-PATCH = {**TUS, "Content-Type": "application/offset+octet-stream"}
 
 
 @pytest.fixture

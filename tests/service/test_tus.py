@@ -4,11 +4,11 @@ import base64
 import hashlib
 
 import pytest
+from servers import PATCH
 
 from cli.client import TUS
 
 pytestmark = pytest.mark.services
-PATCH = {**TUS, "Content-Type": "application/offset+octet-stream"}
 
 
 @pytest.fixture
