@@ -39,17 +39,18 @@ def predict(network: Frozen, split: Split) -> np.ndarray[Any, np.dtype[np.float3
 
 def figures(split: Split, logits: np.ndarray[Any, np.dtype[np.float32]]) -> dict[str, Any]:
     """All figures of one split; `auc` stands at the top."""
-    low, high = bootstrap_auc(split.labels, logits, split.groups)
+    groups = split.slide_groups()
+    low, high = bootstrap_auc(split.labels, logits, groups)
     found: dict[str, Any] = {
         **summary(split.labels, logits),
         "auc_interval": [low, high],
-        "interval_by": "patch" if split.groups is None else "slide group",
+        "interval_by": "patch" if groups is None else "slide group",
         "patches": len(split),
         "positive": int(split.labels.sum()),
     }
-    if split.groups is not None:
-        found["slide_groups"] = len(np.unique(split.groups))
-        found["auc_within_slide_group"] = within_group_auc(split.labels, logits, split.groups)
+    if groups is not None:
+        found["slide_groups"] = len(np.unique(groups))
+        found["auc_within_slide_group"] = within_group_auc(split.labels, logits, groups)
     return found
 
 

@@ -1,4 +1,4 @@
-"""One filter → its transformed copies, by index gather.
+"""One filter → its transformed copies: by index gather where the grid allows it, else as sums of given functions.
 
 A lifting convolution correlates an image with every transformed copy of a filter ψ (Cohen & Welling 2016, eq. 10);
 a group convolution does the same on the group, where a transformed copy is also permuted along the stabilizer axis
@@ -44,3 +44,19 @@ def expand(weight: Tensor, index: Tensor) -> Tensor:
     flat = weight.flatten(2)  # (out, in, v)
     gathered = flat.index_select(2, index.flatten()).view(out, channels, *index.shape)  # (out, in, |G|, v)
     return gathered.transpose(1, 2).reshape(out * index.shape[0], -1, k, k)
+
+
+def combine(weight: Tensor, basis: Tensor) -> Tensor:
+    """The filter bank of filters that are sums of given ones, where turned copies are no gather of values.
+
+    Args:
+        weight: (out, in, functions).
+        basis: (functions, s, t, k, k): what each function adds from input plane t to output plane s.
+
+    Returns:
+        (out·s, in·t, k, k).
+    """
+    out, channels, _ = weight.shape
+    _, planes_out, planes_in, k, _ = basis.shape
+    bank = torch.einsum("oif,fstyx->osityx", weight, basis)
+    return bank.reshape(out * planes_out, channels * planes_in, k, k)

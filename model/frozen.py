@@ -5,20 +5,22 @@
   is folded into the block's own convolution (it gains a bias). Channels that skip the block, and the norm before its
   ReLU, keep one per-channel affine each.
 * The input's normalisation is folded into the lifting convolution (exact: no padding).
-* The mean over the group is folded into the classifier; pooling stands before the transition's 1×1.
+* Pooling stands before the transition's 1×1.
 * channels_last.
 
 Equal to `DenseNet.eval()` to rounding.
 """
 
+import copy
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.densenet import DenseBlock, DenseNet
-from model.layers import GroupBatchNorm2d
+from model.densenet import DenseBlock, DenseNet, over_views
+from model.layers import BankConv2d, GroupBatchNorm2d, group_mean
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Affine:
     shift: Tensor
 
     @classmethod
-    def of(cls, norm: GroupBatchNorm2d) -> "Affine":
+    def of(cls, norm: nn.Module) -> "Affine":
+        assert isinstance(norm, GroupBatchNorm2d)
         return cls(*norm.affine(norm.running_mean, norm.running_var))
 
     def split(self, first: int) -> tuple["Affine", "Affine"]:
@@ -66,7 +69,7 @@ def plain_conv(bank: Tensor, after: Affine | None = None) -> nn.Conv2d:
 class FrozenBlock(nn.Module):
     """Dense block and the norm after it: f → relu([A(crop f), B(conv(relu(norm f)))]), A and B that norm's halves."""
 
-    def __init__(self, block: DenseBlock, after: GroupBatchNorm2d) -> None:
+    def __init__(self, block: DenseBlock, after: nn.Module) -> None:
         super().__init__()
         bank = block.conv.bank()
         skipped, grown = Affine.of(after).split(bank.shape[1])
@@ -79,12 +82,39 @@ class FrozenBlock(nn.Module):
         return F.relu(torch.cat([self.skip(planes[:, :, 1:-1, 1:-1]), grown], 1))
 
 
-class Frozen(nn.Module):
+class Frozen(nn.Module, ABC):
     """(N, 3, H, W) RGB in 0..255 float32 → logits (N, (H−96)/16+1, (W−96)/16+1)."""
 
     def __init__(self, network: DenseNet) -> None:
         super().__init__()
-        self.group = network.group
+        self.config, self.group = network.config, network.group
+        self.classifier = copy.deepcopy(network.classifier)
+        self._take(network)
+        self.requires_grad_(False).eval()
+        nn.Module.to(self, memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack it
+
+    @abstractmethod
+    def _take(self, network: DenseNet) -> None:
+        """Make the layers of `cells`."""
+
+    @abstractmethod
+    def cells(self, image: Tensor) -> Tensor:
+        """One view: the invariant features of each cell, (N, C, H', W')."""
+
+    def pooled(self, image: Tensor) -> Tensor:
+        """The features before the classifier, (N, C, H', W')."""
+        return over_views(self.cells, image.contiguous(memory_format=torch.channels_last), self.config.views)
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.pooled(image))
+        return logits[:, 0]
+
+
+class Folded(Frozen):
+    """A family whose norms are affine and whose ReLU is pointwise: everything foldable is folded."""
+
+    def _take(self, network: DenseNet) -> None:
+        self.planes = network.family.planes
         with torch.no_grad():
             self.lifting = _normalised_lifting(network)
             blocks, transitions = network.stages()
@@ -92,19 +122,26 @@ class Frozen(nn.Module):
             pairs = zip(blocks, norms, strict=True)
             self.blocks = nn.ModuleList(FrozenBlock(block, norm) for block, norm in pairs)
             self.mixers = nn.ModuleList(plain_conv(transition.conv.bank()) for transition in transitions)
-            order = len(network.group)
-            assert network.classifier.bias is not None
-            weight = network.classifier.weight.repeat_interleave(order, 1) / order
-            self.classifier = plain_conv(weight, Affine(torch.ones_like(weight[:, 0, 0, 0]), network.classifier.bias))
-        self.requires_grad_(False).eval()
-        nn.Module.to(self, memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack it
 
-    def forward(self, image: Tensor) -> Tensor:
-        planes = self.blocks[0](self.lifting(image.contiguous(memory_format=torch.channels_last)))
+    def cells(self, image: Tensor) -> Tensor:
+        planes = self.blocks[0](self.lifting(image))
         for mixer, block in zip(self.mixers, self.blocks[1:], strict=True):
             planes = block(mixer(F.avg_pool2d(planes, 2)))
-        logits: Tensor = F.avg_pool2d(self.classifier(planes), 2, stride=1)
-        return logits[:, 0]
+        return F.avg_pool2d(group_mean(planes, self.planes), 2, stride=1)
+
+
+class Expanded(Frozen):
+    """A family that norms magnitudes: its filter banks are expanded once, nothing else changes."""
+
+    def _take(self, network: DenseNet) -> None:
+        self.network = copy.deepcopy(network)
+        for parent in list(self.network.modules()):
+            for name, child in list(parent.named_children()):
+                if isinstance(child, BankConv2d):
+                    setattr(parent, name, plain_conv(child.bank().detach()))
+
+    def cells(self, image: Tensor) -> Tensor:
+        return self.network.cells(image)
 
 
 def _normalised_lifting(network: DenseNet) -> nn.Conv2d:
@@ -115,4 +152,5 @@ def _normalised_lifting(network: DenseNet) -> nn.Conv2d:
 
 def freeze(network: DenseNet) -> Frozen:
     """The frozen form of a network, in its dtype."""
-    return Frozen(network.eval())
+    network.eval()
+    return Folded(network) if isinstance(network.norm, GroupBatchNorm2d) else Expanded(network)

@@ -17,16 +17,38 @@ from numpy.typing import NDArray
 GROUP_COLUMNS = ("slide_group", "wsi")
 
 
+class BadData(ValueError):
+    """Files that are not PatchCamelyon's layout, with what is wrong and what was expected."""
+
+
 @dataclass(frozen=True)
 class Split:
-    """Patches (N, 96, 96, 3) uint8, labels (N,) uint8 and slide groups (N,) str, or None where unknown."""
+    """Patches (N, 96, 96, 3) uint8, labels (N,) uint8 and slide groups (N,) str, "" where unknown."""
 
     patches: NDArray[np.uint8]
     labels: NDArray[np.uint8]
-    groups: NDArray[Any] | None
+    groups: NDArray[Any]
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def slide_groups(self) -> NDArray[Any] | None:
+        """Each patch's slide group, or None unless all are known."""
+        return self.groups if len(self) and (self.groups != "").all() else None
+
+    def take(self, chosen: NDArray[Any]) -> "Split":
+        """The patches at these indices (or where this mask is true), in order."""
+        return Split(self.patches[chosen], self.labels[chosen], self.groups[chosen])
+
+    def known(self) -> "Split":
+        """The patches whose slide group is known."""
+        return self.take(self.groups != "")
+
+
+def join(first: Split, second: Split) -> Split:
+    """Both, one after the other."""
+    pairs = ((first.patches, second.patches), (first.labels, second.labels), (first.groups, second.groups))
+    return Split(*(np.concatenate(pair) for pair in pairs))
 
 
 def read_split(directory: Path, split: str) -> Split:
@@ -34,31 +56,43 @@ def read_split(directory: Path, split: str) -> Split:
 
     Raises:
         FileNotFoundError: the directory lacks the split's x or y file.
-        ValueError: shapes are not PCam's.
+        BadData: shapes, dtypes or labels are not PCam's.
     """
     stem = directory / f"camelyonpatch_level_2_split_{split}"
-    patches = _dataset(Path(f"{stem}_x.h5"), "x")
-    labels = _dataset(Path(f"{stem}_y.h5"), "y").reshape(-1)
+    patches, labels = _dataset(Path(f"{stem}_x.h5"), "x"), _dataset(Path(f"{stem}_y.h5"), "y").reshape(-1)
     if patches.shape[1:] != (96, 96, 3) or len(patches) != len(labels):
-        raise ValueError(
-            f"{stem}_x.h5 holds {patches.shape}, _y.h5 {labels.shape}: expected (N, 96, 96, 3) and N labels"
-        )
+        found = f"{stem}_x.h5 holds {patches.shape}, _y.h5 {len(labels)} labels"
+        raise BadData(f"{found}: expected (N, 96, 96, 3) and N labels")
+    if not np.isin(labels, (0, 1)).all():
+        raise BadData(f"{stem}_y.h5 holds labels other than 0 and 1: {np.unique(labels)[:5].tolist()}")
     return Split(patches, labels, _groups(Path(f"{stem}_meta.csv"), len(labels)))
 
 
 def _dataset(path: Path, key: str) -> NDArray[np.uint8]:
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: the directory must hold PCam's HDF5 files")
-    with h5py.File(path, "r") as file:
-        return np.asarray(file[key][:], dtype=np.uint8)
+    try:
+        with h5py.File(path, "r") as file:
+            content = file[key]
+            if content.dtype != np.uint8:
+                raise BadData(f"{path} holds {content.dtype}: expected uint8")
+            return np.asarray(content[:])
+    except (OSError, KeyError) as error:
+        raise BadData(f"{path} is no HDF5 file with a dataset {key!r}: {error}") from error
 
 
-def _groups(path: Path, count: int) -> NDArray[Any] | None:
+def _groups(path: Path, count: int) -> NDArray[Any]:
+    """The csv's groups; all unknown where it is missing.
+
+    Raises:
+        BadData: it has another number of rows.
+    """
+    unknown = np.full(count, "", dtype="U64")
     if not path.exists():
-        return None
+        return unknown
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
+    if len(rows) != count:
+        raise BadData(f"{path} has {len(rows)} rows for {count} patches")
     column = next((name for name in GROUP_COLUMNS if rows and name in rows[0]), None)
-    if column is None or len(rows) != count or not all(row[column] for row in rows):
-        return None
-    return np.array([row[column] for row in rows])
+    return unknown if column is None else np.array([row[column] or "" for row in rows], dtype="U64")

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load, save
 
 from model.densenet import DenseNet, DenseNetConfig
+from model.families import get_family
 
 FORMAT = 1
 SHIPPED = Path(__file__).parent / "shipped"
@@ -42,16 +43,35 @@ class Card:
 
     @property
     def config(self) -> DenseNetConfig:
-        known = dict(self.architecture)
-        return DenseNetConfig(**{**known, "mean": tuple(known["mean"]), "std": tuple(known["std"])})
+        return config_of(self.architecture)
 
     def to_json(self) -> str:
         return json.dumps(self.__dict__, indent=1, sort_keys=True) + "\n"
 
 
+def config_of(architecture: dict[str, Any]) -> DenseNetConfig:
+    """A config from its JSON form.
+
+    Raises:
+        WeightsRefused: fields or values that this version does not know.
+    """
+    try:
+        known = {**architecture, "mean": tuple(architecture["mean"]), "std": tuple(architecture["std"])}
+        config = DenseNetConfig(**known)
+        get_family(config.family)
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsRefused(f"the architecture {architecture} is not known here: {error}") from error
+    return config
+
+
 def paths(name: str, directory: Path = SHIPPED) -> tuple[Path, Path]:
     """The safetensors file and the card of a checkpoint."""
     return directory / f"{name}.safetensors", directory / f"{name}.card.json"
+
+
+def names(directory: Path = SHIPPED) -> list[str]:
+    """The checkpoints of a directory, by their cards."""
+    return sorted(path.name.removesuffix(".card.json") for path in directory.glob("*.card.json"))
 
 
 def write(network: DenseNet, name: str, directory: Path, **known: Any) -> Card:
@@ -71,7 +91,7 @@ def read_card(name: str = DEFAULT_NAME, directory: Path = SHIPPED) -> Card:
     """A checkpoint's card.
 
     Raises:
-        WeightsRefused: missing, not JSON, of another format, or without a field this version needs.
+        WeightsRefused: missing, not JSON, of another format or name, or of an architecture unknown here.
     """
     path = paths(name, directory)[1]
     try:
@@ -81,6 +101,9 @@ def read_card(name: str = DEFAULT_NAME, directory: Path = SHIPPED) -> Card:
         raise WeightsRefused(f"the card {path.name} cannot be read: {error}") from error
     if card.format != FORMAT:
         raise WeightsRefused(f"{path.name} has format {card.format}; this version knows {FORMAT}")
+    if card.name != name:
+        raise WeightsRefused(f"{path.name} is the card of {card.name!r}")
+    _ = card.config
     return card
 
 
@@ -114,7 +137,7 @@ def state_of(checkpoint: Path) -> DenseNet:
     """
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        network = DenseNet(DenseNetConfig(**state["config"]))
+        network = DenseNet(config_of(state["config"]))
         network.load_state_dict(state["average"])
     except (OSError, KeyError, RuntimeError, TypeError) as error:
         raise WeightsRefused(f"{checkpoint} is not a training checkpoint: {error}") from error

@@ -16,7 +16,7 @@ names = pytest.mark.parametrize("name", ["z2", "p4", "p4m"])
 def lively(name, **changes):
     """A network in float64 whose norms do something, as after training."""
     torch.manual_seed(1)
-    network = DenseNet(DenseNetConfig(group=name, **changes)).double()
+    network = DenseNet(DenseNetConfig(family=name, **changes)).double()
     for module in network.modules():
         if isinstance(module, GroupBatchNorm2d):
             module.running_mean.uniform_(-0.3, 0.3)
@@ -32,7 +32,7 @@ def picture(height, width, seed=0):
 
 @pytest.mark.parametrize(("name", "expected"), [("p4m", 118_379), ("p4", 124_565), ("z2", 125_993)])
 def test_parameter_counts(name, expected):
-    assert sum(p.numel() for p in DenseNet(DenseNetConfig(group=name)).parameters()) == expected
+    assert sum(p.numel() for p in DenseNet(DenseNetConfig(family=name)).parameters()) == expected
 
 
 @names

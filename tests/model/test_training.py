@@ -14,10 +14,11 @@ import torch
 
 from model import evaluate
 from model.metrics import auc, bootstrap_auc, fit_temperature
+from model.pcam import read_split
 from model.train import main
 from model.weights import state_of
 
-SMALL = ["--n0", "8", "--growth", "4", "--batch", "4", "--no-compile", "--no-bf16", "--threads", "1", "--every", "1"]
+SMALL = ["--n0", "8", "--growth", "4", "--batch", "4", "--no-bf16", "--threads", "1", "--every", "1"]
 
 
 @pytest.fixture
@@ -53,8 +54,11 @@ def test_a_killed_run_goes_on_and_ends_the_same(data, tmp_path, capsys):
     for key, value in state_of(through / "checkpoint.pt").state_dict().items():
         torch.testing.assert_close(state_of(killed / "checkpoint.pt").state_dict()[key], value, rtol=0, atol=1e-6)
     assert json.loads((through / "metrics.json").read_text())["history"][-1]["valid"]["auc"] >= 0
-    with pytest.raises(ValueError, match="another architecture or recipe"):
-        main([str(data), "--out", str(killed), "--epochs", "2", "--seed", "5", *SMALL])
+    before = (killed / "checkpoint.pt").read_bytes()
+    capsys.readouterr()
+    assert main([str(data), "--out", str(killed), "--epochs", "2", "--seed", "5", *SMALL]) == 2
+    assert "another architecture or recipe" in capsys.readouterr().err
+    assert (killed / "checkpoint.pt").read_bytes() == before
 
 
 def test_what_was_trained_can_be_shipped_and_measured(data, tmp_path, capsys):
@@ -85,3 +89,72 @@ def test_the_temperature_undoes_a_scaling():
     logits = rng.normal(0, 2, 20_000)
     labels = (rng.random(20_000) < 1 / (1 + np.exp(-logits))).astype(int)
     assert fit_temperature(labels, 3 * logits) == pytest.approx(3, rel=0.06)
+
+
+def spoil(folder, name, key, change):
+    """Rewrite a data set of a file."""
+    path = folder / f"camelyonpatch_level_2_split_{name}.h5"
+    with h5py.File(path) as file:
+        content = change(np.asarray(file[key][:]))
+    with h5py.File(path, "w") as file:
+        file[key] = content
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "sentence"),
+    [
+        ("train_x", lambda x: x[:, :90], "expected (N, 96, 96, 3)"),
+        ("train_x", lambda x: x.astype(np.float32), "holds float32: expected uint8"),
+        ("train_y", lambda y: y[1:], "expected (N, 96, 96, 3) and N labels"),
+        ("train_y", lambda y: y * 7, "labels other than 0 and 1"),
+    ],
+)
+def test_data_that_is_not_pcams_is_refused_in_a_sentence(data, tmp_path, capsys, name, change, sentence):
+    spoil(data, name, name[-1], change)
+    assert main([str(data), "--out", str(tmp_path / "run"), "--epochs", "1", *SMALL]) == 2
+    told = capsys.readouterr().err
+    assert sentence in told
+    assert "Traceback" not in told
+    assert not (tmp_path / "run").exists(), "nothing is half-made"
+
+
+def test_a_file_that_is_no_hdf5_is_refused_in_a_sentence(data, tmp_path, capsys):
+    (data / "camelyonpatch_level_2_split_train_x.h5").write_bytes(b"no hdf5")
+    assert main([str(data), "--out", str(tmp_path / "run"), *SMALL]) == 2
+    assert "no HDF5 file" in capsys.readouterr().err
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(data, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main([str(data), "--out", str(out), "--epochs", "1", *SMALL]) == 0
+    before = (out / "checkpoint.pt").read_bytes()
+    state = torch.load(out / "checkpoint.pt", weights_only=True)
+    state["step"] -= 1
+    state["network"]["classifier.bias"].fill_(float("nan"))
+    torch.save(state, out / "checkpoint.pt")
+    poisoned = (out / "checkpoint.pt").read_bytes()
+    assert main([str(data), "--out", str(out), "--epochs", "1", *SMALL]) == 2
+    assert "the loss is nan" in capsys.readouterr().err
+    assert (out / "checkpoint.pt").read_bytes() == poisoned != before
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(data, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main([str(data), "--out", str(out), "--epochs", "1", *SMALL]) == 0
+    before = (out / "checkpoint.pt").read_bytes()
+    assert main([str(data), "--out", str(out), "--epochs", "1", "--network", "p4-densenet", *SMALL]) == 2
+    assert "another architecture" in capsys.readouterr().err
+    assert (out / "checkpoint.pt").read_bytes() == before
+
+
+def test_only_patches_of_known_slides_are_used_when_asked(data, tmp_path, capsys):
+    meta = data / "camelyonpatch_level_2_split_train_meta.csv"
+    lines = meta.read_text().splitlines()
+    meta.write_text("\n".join([lines[0], *(f"{i},{i % 2},,s" if i < 8 else line for i, line in enumerate(lines[1:]))]))
+    split = read_split(data, "train")
+    assert split.slide_groups() is None
+    assert len(split.known()) == 8
+    assert main([str(data), "--out", str(tmp_path / "run"), "--epochs", "1", "--slides", "known", *SMALL]) == 0
+    meta.unlink()
+    assert main([str(data), "--out", str(tmp_path / "none"), "--slides", "known", *SMALL]) == 2
+    assert "names no slide group" in capsys.readouterr().err
