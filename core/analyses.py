@@ -37,7 +37,7 @@ def of_slide(session: Session, slide: Slide) -> list[Analysis]:
 
 
 def live_workers(session: Session) -> list[Worker]:
-    """Worker processes that were heard of lately, the last heard last."""
+    """What worker processes offer that were heard of lately, the last heard last: a row a process and model."""
     heard = clock(session) - get_settings().worker_silent_seconds
     return list(session.scalars(select(Worker).where(Worker.seen_at > heard).order_by(Worker.seen_at)))
 

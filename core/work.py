@@ -9,6 +9,7 @@ lease ran out, or whose work was cancelled, finds another token there and writes
 be killed, stopped and woken, and each row is done once.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from core.errors import QuarterturnError
 from core.records import Analysis, Work
 from core.settings import get_settings
 
-LANES = {"inspect": 0, "profile": 1, "finish": 2, "check": 3, "band": 4}
+LANES = {"inspect": 0, "profile": 1, "finish": 2, "evaluate": 2, "check": 3, "band": 4}
 UNFINISHED = ("open", "claimed")
 UNPINNED = ("inspect", "profile")  # no part of an answer that must be of one fingerprint
 CLAIM_TRIES = 20
@@ -46,6 +47,7 @@ class Claim:
     analysis_id: str | None
     ordinal: int
     payload: dict[str, Any]
+    model: str | None = None
 
 
 def add(session: Session, kind: str, workspace_id: str, slide_id: str, **fields: Any) -> Work:
@@ -63,29 +65,33 @@ def _claimable() -> ColumnElement[bool]:
     return and_(Work.state.in_(UNFINISHED), free, Work.attempts < get_settings().max_attempts)
 
 
-def _next(model: str, fingerprint: str) -> Select[str, str | None, str]:
-    mine = or_(Analysis.fingerprint.is_(None), Analysis.fingerprint == fingerprint, Work.kind.in_(UNPINNED))
-    fits = or_(Work.analysis_id.is_(None), and_(Analysis.model == model, mine))
-    query = select(Work.id, Work.analysis_id, Work.kind).outerjoin(Analysis, Work.analysis_id == Analysis.id)
-    return query.where(_claimable(), fits).order_by(Work.lane, Work.created_at, Work.ordinal).limit(1)
+def _next(offers: Mapping[str, str]) -> Select[str, str | None, str, str | None]:
+    same = or_(Analysis.fingerprint.is_(None), Analysis.fingerprint.in_(offers.values()), Work.kind.in_(UNPINNED))
+    fits = or_(Work.analysis_id.is_(None), and_(Analysis.model.in_(offers), same))
+    query = select(Work.id, Work.analysis_id, Work.kind, Analysis.model)
+    query = query.outerjoin(Analysis, Work.analysis_id == Analysis.id).where(_claimable(), fits)
+    return query.order_by(Work.lane, Work.created_at, Work.ordinal).limit(1)
 
 
-def claim(worker: str, model: str, fingerprint: str) -> Claim | None:
+def claim(worker: str, offers: Mapping[str, str]) -> Claim | None:
     """The next row that this worker may do, now its own; None when there is none.
 
     The first claim of an analysis pins its fingerprint: from then on only workers that would compute bit for bit the
     same may claim its rows.
+
+    Args:
+        offers: the models that the worker can run, each with its fingerprint.
     """
     for _ in range(CLAIM_TRIES):
         with writing() as session:
-            found = session.execute(_next(model, fingerprint)).first()
+            found = session.execute(_next(offers)).first()
             if found is None:
                 return None
-            work_id, analysis_id, kind = found
-            mine = kind in UNPINNED or _pin(session, analysis_id, fingerprint)
+            work_id, analysis_id, kind, model = found
+            mine = model is None or kind in UNPINNED or _pin(session, analysis_id, offers[model])
             row = _take(session, work_id, worker) if mine else None
             if row is not None:
-                return _as_claim(row)
+                return _as_claim(row, model)
     return None
 
 
@@ -107,10 +113,9 @@ def _take(session: Session, work_id: str, worker: str) -> Work | None:
     return session.scalars(query, execution_options={"synchronize_session": False}).first()
 
 
-def _as_claim(row: Work) -> Claim:
-    return Claim(
-        row.id, row.kind, row.token, row.attempts, row.slide_id, row.analysis_id, row.ordinal, dict(row.payload)
-    )
+def _as_claim(row: Work, model: str | None) -> Claim:
+    ids = (row.slide_id, row.analysis_id)
+    return Claim(row.id, row.kind, row.token, row.attempts, *ids, row.ordinal, dict(row.payload), model)
 
 
 def _held(held: Claim) -> ColumnElement[bool]:

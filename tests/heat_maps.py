@@ -16,3 +16,13 @@ def heat_map(client, analysis_id, quantity="score", dtype="float32"):
 def logits(client, analysis_id):
     """The record itself."""
     return heat_map(client, analysis_id, "logit")[0]
+
+
+def analysed(client, path, **wanted):
+    """Upload, wait, analyse: the slide and its succeeded analysis."""
+    slide = client.wait_for_slide(client.upload(path, {"organ": "lymph node"}))
+    assert slide["state"] == "ready", slide
+    analysis = client.analyse(slide["id"], **wanted)
+    assert analysis["state"] == "succeeded", analysis
+    assert analysis["withheld"] is None, analysis
+    return slide, analysis

@@ -6,7 +6,7 @@ import sys
 
 from model.weights import WeightsRefused
 from worker.app import app
-from worker.network import served
+from worker.network import serving
 
 REFUSED = 3
 
@@ -19,7 +19,7 @@ def main() -> int:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        served()
+        serving()
     except WeightsRefused as error:
         print(f"The worker refuses to serve: {error}.", file=sys.stderr)
         return REFUSED

@@ -12,6 +12,7 @@ from core.tissue import Mask
 
 MOST_UNREADABLE = 0.02
 CONSTANT_LOGITS = 1e-6
+NOT_A_NUMBER = 1e30  # what JSON carries for a residual that is not finite
 
 
 def gather(
@@ -56,19 +57,30 @@ def summary(count: int, share: float) -> str:
 
 
 def rotation_summary(checks: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The worst residual of the sampled regions; None when no check was asked for."""
+    """The worst residual of the sampled regions; None when no check was asked for.
+
+    `passed` is None for a network that promises no symmetry. `spread_logits` is of views outside its own group, where
+    there are any: information, no test.
+    """
     if not checks:
         return None
     residual = float(np.max([check["residual"] for check in checks]))
-    tolerance = checks[0]["tolerance"]
+    tolerance, elements = checks[0]["tolerance"], _union(checks, "elements")
+    spreads = [check["spread"] for check in checks if check["spread"] is not None]
     return {
-        "residual_logits": residual if np.isfinite(residual) else None,
+        "residual_logits": residual if elements and residual < NOT_A_NUMBER else None,
         "tolerance_logits": tolerance,
-        "passed": bool(residual <= tolerance),
+        "passed": bool(residual <= tolerance) if elements else None,
         "regions": len(checks),
-        "elements": sorted({element for check in checks for element in check["elements"]}),
+        "elements": elements,
+        "spread_logits": max(spreads, default=None),
+        "outside": _union(checks, "outside"),
         "meaning": "a software self-test: it says nothing about a score being right",
     }
+
+
+def _union(checks: list[dict[str, Any]], key: str) -> list[str]:
+    return sorted({element for check in checks for element in check[key]})
 
 
 def withhold(logits: Values, mask: Mask, results: dict[str, Any]) -> dict[str, Any] | None:
@@ -78,7 +90,7 @@ def withhold(logits: Values, mask: Mask, results: dict[str, Any]) -> dict[str, A
         return _reason(
             "no-tissue", "no tissue was found on the slide", "look at the slide, or analyse with tissue: all"
         )
-    if check is not None and not check["passed"]:
+    if check is not None and check["passed"] is False:
         return _reason(
             "rotation-check", "the rotation self-test failed: turned regions got other answers", "tell support"
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from core import analyses, cards, catalog, grid, heatmap, storage, work
+from core import analyses, cards, catalog, evaluations, grid, heatmap, storage, work
 from core.database import reading, writing
 from core.errors import Invalid, SlideRejected, Unavailable
 from core.geometry import STRIDE_PX
@@ -130,19 +130,36 @@ def check(held: work.Claim, lease: Lease, served: Served) -> None:
     assert analysis is not None
     info, payload = catalog.info_of(slide), dict(held.payload)
     seed = payload.pop("seed")
-    elements = rotation_check.sample_elements(served.network.group, seed)
     try:
         pixels: Pixels | None = region_pixels(reader_of(slide), info, info.frame(), grid.Region(**payload))
     except SlideRejected:
         pixels = None  # the band that holds these cells reports them
     lease.advance()
-    residual = (
-        0.0 if pixels is None else rotation_check.residual(served.network, served.network.group, pixels, elements)
-    )
-    names = [str(served.network.group.elements[g]) for g in elements] if pixels is not None else []
-    found = {"residual": residual, "tolerance": rotation_check.TOLERANCE, "elements": names}
+    found = _turned(served, pixels, seed) if pixels is not None else _NOTHING_TURNED
     with writing() as session:
         analyses.complete_part(session, held, json.loads(json.dumps(found).replace("Infinity", "1e30")))
+
+
+_NOTHING_TURNED = {
+    "residual": 0.0,
+    "tolerance": rotation_check.TOLERANCE,
+    "elements": [],
+    "spread": None,
+    "outside": [],
+}
+
+
+def _turned(served: Served, pixels: Pixels, seed: int) -> dict[str, Any]:
+    """Residual under the network's own group, and the spread under a view outside it."""
+    group = served.network.group
+    own, others = rotation_check.sample_elements(group, seed), rotation_check.sample_outside(group, seed)
+    return {
+        "residual": rotation_check.residual(served.network, pixels, own),
+        "tolerance": rotation_check.TOLERANCE,
+        "elements": [str(rotation_check.ALL.elements[g]) for g in own],
+        "spread": rotation_check.residual(served.network, pixels, others) if others else None,
+        "outside": [str(rotation_check.ALL.elements[g]) for g in others],
+    }
 
 
 def finish(held: work.Claim, _: Lease, served: Served) -> None:
@@ -192,10 +209,22 @@ def profile(held: work.Claim, lease: Lease, served: Served) -> None:
         work.complete(session, held, {**result, "spread": float(np.ptp(scores))})
 
 
+def evaluate(held: work.Claim, lease: Lease, _: Served) -> None:
+    """Hold analyses against what people outlined, slide by slide."""
+    slides = []
+    for analysis_id in held.payload["analyses"]:
+        with reading() as session:
+            slides.append(evaluations.measure(session, analysis_id, held.payload))
+        lease.advance()
+    with writing() as session:
+        work.complete(session, held, evaluations.sum_up(slides, held.payload))
+
+
 HANDLERS: dict[str, Callable[[work.Claim, Lease, Served], None]] = {
     "inspect": inspect,
     "band": band,
     "check": check,
     "finish": finish,
     "profile": profile,
+    "evaluate": evaluate,
 }

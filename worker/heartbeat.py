@@ -8,32 +8,34 @@ from sqlalchemy.exc import DBAPIError
 from core.database import clock, writing
 from core.records import Worker
 from core.settings import get_settings
-from worker.network import Served
+from worker.network import Offer, Serving
 
 log = logging.getLogger(__name__)
 
 
 class Heartbeat(threading.Thread):
-    """Writes the worker's row now and then for as long as the process lives."""
+    """Writes the worker's rows, one a model, now and then for as long as the process lives."""
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, serving: Serving) -> None:
         super().__init__(name="heartbeat", daemon=True)
-        self._served = served
+        self._serving = serving
         self._pause = threading.Event()
 
     def beat(self) -> None:
         with writing() as session:
-            me, card = self._served, self._served.card
-            known = {key: value for key, value in card.__dict__.items() if key != "golden"}
-            row = Worker(
-                id=me.worker,
-                model=card.name,
-                fingerprint=me.fingerprint,
-                provenance=me.provenance,
-                card=known,
-                seen_at=clock(session),
-            )
-            session.merge(row)
+            for offer in self._serving.good_offers():
+                session.merge(self._row(offer, clock(session)))
+
+    def _row(self, offer: Offer, seen_at: float) -> Worker:
+        known = {key: value for key, value in offer.card.__dict__.items() if key != "golden"}
+        return Worker(
+            id=self._serving.worker,
+            model=offer.card.name,
+            fingerprint=offer.fingerprint,
+            provenance=offer.provenance,
+            card=known,
+            seen_at=seen_at,
+        )
 
     def run(self) -> None:
         while True:

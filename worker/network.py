@@ -1,7 +1,12 @@
-"""The network that this process serves: frozen, self-tested, with the fingerprint of all that its bits depend on."""
+"""The networks that this process serves: frozen, self-tested, each with the fingerprint of all that its bits depend on.
+
+The default network is loaded and tested when the process starts; the others when they are first asked for. One whose
+weights are refused is offered no more.
+"""
 
 import hashlib
 import json
+import logging
 import os
 import socket
 from dataclasses import dataclass
@@ -16,42 +21,96 @@ from core.geometry import REGION_PX
 from core.settings import get_settings
 from model import golden
 from model.frozen import Frozen, freeze
-from model.weights import SHIPPED, Card, load_network
+from model.weights import SHIPPED, Card, WeightsRefused, load_network, names, read_card
 
+log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
+class Offer:
+    """A network that this process can run, not loaded yet."""
+
+    card: Card
+    provenance: dict[str, Any]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class Served:
-    """A network that passed its golden outputs; `worker` names this process."""
+    """A network that passed its golden outputs."""
 
     network: Frozen
     card: Card
     provenance: dict[str, Any]
-    fingerprint: str
-    worker: str
+
+
+class Serving:
+    """What this process offers. `worker` names the process."""
+
+    def __init__(self, directory: Path, default: str, threads: int) -> None:
+        self.worker = f"{socket.gethostname()[:60]}:{os.getpid()}"
+        self._directory, self._default, self._threads = directory, default, threads
+        self._loaded: dict[str, Served] = {}
+        self._refused: set[str] = set()
+        self.offers = {default: self._offer(default)}
+        for name in (name for name in names(directory) if name != default):
+            try:
+                self.offers[name] = self._offer(name)
+            except WeightsRefused as error:
+                log.warning("%s is not offered: %s", name, error)
+        self.network(default)
+
+    def fingerprints(self) -> dict[str, str]:
+        """By model; refused ones too, so that work which waits for them fails with the reason."""
+        return {name: offer.fingerprint for name, offer in self.offers.items()}
+
+    def good_offers(self) -> list[Offer]:
+        """What new work may ask for."""
+        return [offer for name, offer in self.offers.items() if name not in self._refused]
+
+    def network(self, name: str | None) -> Served:
+        """A network by name, or the default; loaded and tested once.
+
+        Raises:
+            WeightsRefused: the weights are not what the card says, or answer the golden pictures otherwise.
+        """
+        name = name or self._default
+        if name not in self._loaded:
+            try:
+                self._loaded[name] = self._load(name)
+            except WeightsRefused:
+                self._refused.add(name)
+                raise
+        return self._loaded[name]
+
+    def _offer(self, name: str) -> Offer:
+        card = read_card(name, self._directory)
+        provenance = describe(card, self._threads)
+        return Offer(card, provenance, hashlib.sha256(json.dumps(provenance, sort_keys=True).encode()).hexdigest())
+
+    def _load(self, name: str) -> Served:
+        network, card = load_network(name, self._directory)
+        frozen = freeze(network).to("cuda" if torch.cuda.is_available() else "cpu")
+        difference = golden.check(frozen, card)
+        return Served(frozen, card, {**self.offers[name].provenance, "golden_difference": difference})
 
 
 @lru_cache(maxsize=1)
-def served() -> Served:
-    """The process's network, loaded once.
+def serving() -> Serving:
+    """What this process serves, by its settings.
 
     Raises:
-        WeightsRefused: the weights are not what the card says, or answer the golden pictures otherwise.
+        WeightsRefused: the default network's weights are refused.
     """
     settings = get_settings()
     torch.set_num_threads(settings.network_threads())
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # float32 means float32
     torch.backends.cudnn.deterministic = True
-    network, card = load_network(settings.model, settings.weights_dir or SHIPPED)
-    frozen = freeze(network).to("cuda" if torch.cuda.is_available() else "cpu")
-    difference = golden.check(frozen, card)
-    provenance = describe(card, settings.network_threads())
-    digest = hashlib.sha256(json.dumps(provenance, sort_keys=True).encode()).hexdigest()
-    name = f"{socket.gethostname()[:60]}:{os.getpid()}"
-    return Served(frozen, card, {**provenance, "golden_difference": difference}, digest, name)
+    return Serving(settings.weights_dir or SHIPPED, settings.model, settings.network_threads())
 
 
+@lru_cache(maxsize=1)
 def code_digest() -> str:
     """One digest of the code that a value passes through, so that two versions never share an analysis."""
     digest = hashlib.sha256()

@@ -13,7 +13,7 @@ from worker.app import app
 from worker.handlers import HANDLERS, close_readers
 from worker.heartbeat import Heartbeat
 from worker.lease import Lease
-from worker.network import Served, served
+from worker.network import serving
 
 log = logging.getLogger(__name__)
 
@@ -21,20 +21,20 @@ log = logging.getLogger(__name__)
 @app.task(name=broker.RING)  # type: ignore[untyped-decorator] # celery ships no types
 def ring() -> None:
     """Claim and do one row."""
-    network = served()
-    held = work.claim(network.worker, network.card.name, network.fingerprint)
+    held = work.claim(serving().worker, serving().fingerprints())
     if held is None:
         return
-    perform(held, network)
+    perform(held)
     if work.claimable_count(1):
         broker.ring(app)
 
 
-def perform(held: work.Claim, network: Served) -> None:
+def perform(held: work.Claim) -> None:
     """Do a claimed row; whatever goes wrong opens it again with the reason, until its attempts are used up."""
     settings = get_settings()
     patience = settings.inspect_seconds if held.kind == "inspect" else max(settings.lease_seconds, 60.0)
     try:
+        network = serving().network(held.model)
         if held.analysis_id is not None:
             with writing() as session:
                 analyses.started(held.analysis_id, network.provenance, session)
@@ -53,11 +53,11 @@ def perform(held: work.Claim, network: Served) -> None:
 @worker_process_init.connect  # type: ignore[untyped-decorator] # celery ships no types
 def load(**_: Any) -> None:
     """A pool process begins: load the network, say so, and keep saying so."""
-    Heartbeat(served()).start()
+    Heartbeat(serving()).start()
 
 
 @worker_process_shutdown.connect  # type: ignore[untyped-decorator] # celery ships no types
 def leave(**_: Any) -> None:
     """A pool process ends in good order: give back what it holds."""
     close_readers()
-    work.release_all(served().worker)
+    work.release_all(serving().worker)

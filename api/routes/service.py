@@ -18,12 +18,12 @@ api_router = APIRouter(tags=["service"])
 
 @api_router.get("/models")
 def models(session: Read, _: Who) -> dict[str, Any]:
-    """What the live workers can run; empty when none is up."""
+    """What the live workers can run, empty when none is up, and the one that is run when a request names none."""
     known = [
         {**worker.card, "provenance": worker.provenance, "seen_at": iso(worker.seen_at)}
         for worker in analyses.models(session)
     ]
-    return {"models": known, "notice": NOTICE}
+    return {"models": known, "default": get_settings().model, "notice": NOTICE}
 
 
 @router.get("/healthz")
@@ -64,4 +64,4 @@ def _disk() -> bool:
 
 def _workers() -> int:
     with reading() as session:
-        return len(analyses.live_workers(session))
+        return len({worker.id for worker in analyses.live_workers(session)})

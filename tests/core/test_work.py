@@ -41,7 +41,7 @@ class Rows(RuleBasedStateMachine):
 
     @rule()
     def claim(self):
-        held = work.claim("w", "m", "f")
+        held = work.claim("w", {"m": "f"})
         if held is not None:
             assert held.id not in self.done
             assert held.id not in self.cancelled
@@ -104,12 +104,12 @@ def test_a_row_given_back_waits_longer_each_time(monkeypatch):
     with database.writing() as session:
         work.add(session, "profile", DEFAULT_WORKSPACE, "s")
     for pause in (0.1, 0.2, 0.4):
-        held = work.claim("w", "m", "f")
+        held = work.claim("w", {"m": "f"})
         work.give_back(held, {"code": "x", "detail": "x"})
-        assert work.claim("w", "m", "f") is None
+        assert work.claim("w", {"m": "f"}) is None
         assert work.claimable_count(1) == 0, "nobody rings for it either"
         time.sleep(pause + 0.05)
-    assert work.claim("w", "m", "f").attempts == 4
+    assert work.claim("w", {"m": "f"}).attempts == 4
 
 
 def test_a_row_claimed_too_often_fails_with_its_count(monkeypatch):
@@ -118,9 +118,9 @@ def test_a_row_claimed_too_often_fails_with_its_count(monkeypatch):
     with database.writing() as session:
         work.add(session, "profile", DEFAULT_WORKSPACE, "s")
     for _ in range(2):
-        assert work.claim("w", "m", "f") is not None
+        assert work.claim("w", {"m": "f"}) is not None
         time.sleep(LEASE * 1.5)
-    assert work.claim("w", "m", "f") is None
+    assert work.claim("w", {"m": "f"}) is None
     with database.writing() as session:
         ((work_id, _),) = work.exhausted(session)
         row = work.fail_exhausted(session, work_id)
@@ -131,8 +131,8 @@ def test_a_row_claimed_too_often_fails_with_its_count(monkeypatch):
 def test_a_lease_that_is_renewed_is_kept():
     with database.writing() as session:
         work.add(session, "profile", DEFAULT_WORKSPACE, "s")
-    held = work.claim("w", "m", "f")
+    held = work.claim("w", {"m": "f"})
     for _ in range(4):
         time.sleep(LEASE / 2)
         assert work.renew(held)
-    assert work.claim("other", "m", "f") is None
+    assert work.claim("other", {"m": "f"}) is None

@@ -2,11 +2,17 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
+import torch
+from heat_maps import logits
 from planted_network import write_planted
 from servers import ROOT, Service
 from slides import tissue, write_pyramid
 
+from model import golden
+from model.frozen import freeze
+from model.systems import get_system
 from model.weights import load_network, read_card, write
 
 pytestmark = pytest.mark.services
@@ -88,3 +94,43 @@ def test_a_failed_rotation_check_withholds_the_results(served, tmp_path):
     assert unchecked["withheld"] is None
     assert unchecked["results"]["rotation_check"] is None
     assert client.http.get(f"/api/v1/analyses/{unchecked['id']}/heatmap").status_code == 200
+
+
+def write_rival(directory, name="rival", spoiled=False):
+    """A small plain network with random weights beside the others; spoiled: its golden outputs are another's."""
+    torch.manual_seed(3)
+    network = get_system("z2-densenet").build(n0=8, growth=6).eval()
+    expected = [value + spoiled for value in golden.outputs(freeze(network))]
+    write(network, name, directory, golden=expected, scope={"organ": "lymph node", "stain": "H&E", "scanners": []})
+
+
+def test_networks_are_served_by_name_each_under_its_own_group(served, tmp_path):
+    settings = write_planted(tmp_path / "weights")
+    write_rival(tmp_path / "weights")
+    write_rival(tmp_path / "weights", "spoiled", spoiled=True)
+    service = served({**settings, "QUARTERTURN_RETRY_SECONDS": "0.1"})
+    service.start_worker()
+    service.wait_for_worker()
+    client = service.client()
+    offered = client.call("GET", "/api/v1/models").json()
+    assert {card["name"] for card in offered["models"]} == {"planted", "rival", "spoiled"}
+    assert offered["default"] == "planted"
+    path = write_pyramid(tmp_path / "slide.tiff", tissue(900, 1200, [(300, 400, 251)]), 0.5)
+    slide = client.wait_for_slide(client.upload(path, {}))
+    asked = {model: client.analyse(slide["id"], model=model) for model in ("planted", "rival")}
+    for model, analysis in asked.items():
+        assert analysis["state"] == "succeeded"
+        assert analysis["model"] == analysis["provenance"]["model"] == model
+    exact, plain = (asked[model]["results"]["rotation_check"] for model in ("planted", "rival"))
+    assert exact["passed"]
+    assert exact["spread_logits"] is None
+    assert plain["passed"] is None, "a plain network promises nothing, so nothing passed"
+    assert plain["elements"] == []
+    assert plain["spread_logits"] > 1e-3
+    assert not np.array_equal(logits(client, asked["planted"]["id"]), logits(client, asked["rival"]["id"]))
+    broken = client.analyse(slide["id"], model="spoiled")
+    assert broken["state"] == "failed"
+    assert "golden pictures" in broken["reason"]["detail"]
+    unknown = client.http.post(f"/api/v1/slides/{slide['id']}/analyses", json={"model": "resnet"})
+    assert unknown.status_code == 503
+    assert "resnet" in unknown.json()["detail"]

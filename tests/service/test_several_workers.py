@@ -26,6 +26,17 @@ def ask(client, slide, **settings):
     return asked["id"], f"/api/v1/analyses/{asked['id']}"
 
 
+def until_both_work(own, client, tmp_path):
+    """A worker's row appears before it takes its first work: small slides come until each has inspected one."""
+    path = write_pyramid(tmp_path / "small.tiff", tissue(300, 300), 0.5)
+    for _ in range(30):
+        for slide_id in [client.upload(path, {}) for _ in range(4)]:
+            client.wait_for_slide(slide_id)
+        if len(own.rows("SELECT DISTINCT worker FROM work WHERE kind = 'inspect'")) == 2:
+            return
+    raise AssertionError("one of the workers takes no work")
+
+
 def cpu_seconds(group):
     """Of all processes of a process group."""
     ticks = 0
@@ -43,11 +54,11 @@ def test_two_workers_share_one_slide_and_one_gives_the_same_bits(own, tmp_path):
     client = own.client()
     own.start_worker("one", QUARTERTURN_THREADS="1")
     own.wait_for_worker()
-    slide = big_slide(client, tmp_path)
+    slide = big_slide(client, tmp_path, side=2200)
     alone, where = ask(client, slide)
     client.poll(where, lambda a: a["state"] == "succeeded", 180)
     own.start_worker("two", QUARTERTURN_THREADS="1")
-    until(lambda: own.rows("SELECT count(*) FROM workers")[0][0] == 2, 60)
+    until_both_work(own, client, tmp_path)
     shared, where = ask(client, slide)
     client.poll(where, lambda a: a["state"] == "succeeded", 180)
     assert len({worker for worker, _ in own.rows(BANDS, id=shared)}) == 2, "both did a part"

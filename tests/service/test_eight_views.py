@@ -1,0 +1,63 @@
+"""Whichever of the eight ways the scan is turned, the answer is the same: through the running service."""
+
+import csv
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from heat_maps import analysed, heat_map
+from PIL import Image
+from slides import tissue, write_pyramid
+
+from model.dense import infer
+from model.frozen import freeze
+from model.group import get_group, transform
+from model.metrics import auc
+from model.weights import load_network
+
+pytestmark = pytest.mark.services
+
+
+@pytest.mark.parametrize("mpp", [0.25, 0.499])
+def test_the_eight_views_get_the_same_heat_map(client, tmp_path, mpp):
+    group, pixels = get_group("p4m"), tissue(911, 1237, [(300, 420, 250)])
+    maps = []
+    for element in group.elements:
+        path = write_pyramid(tmp_path / "view.tiff", np.ascontiguousarray(transform(pixels, element)), mpp)
+        _, analysis = analysed(client, path, rotation_check=False)
+        maps.append(heat_map(client, analysis["id"], "logit")[0])
+    assert np.isfinite(maps[0]).any()
+    assert np.isnan(maps[0]).any(), "glass is not analysed"
+    for g, turned in enumerate(maps):
+        back = transform(turned, group.elements[group.inverse[g]])
+        np.testing.assert_array_equal(np.isnan(back), np.isnan(maps[0]))
+        np.testing.assert_allclose(back, maps[0], rtol=0, atol=1e-4)
+
+
+def test_a_mosaic_of_labelled_patches_scores_as_the_patches_do(client, service, test_data, tmp_path):
+    """AUC of the cells at the patch centres, through the service, equals direct evaluation within 0.002."""
+    with (test_data / "data" / "pcam_test.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    chosen = rows[:: len(rows) // 144][:144]
+    with zipfile.ZipFile(test_data / "data" / "pcam_test.zip") as archive:
+        members = {name.rsplit("/", 1)[-1].split(".")[0]: name for name in archive.namelist()}
+        patches = np.stack(
+            [np.asarray(Image.open(io.BytesIO(archive.read(members[row["id"]]))).convert("RGB")) for row in chosen]
+        )
+    labels = np.array([int(row["label"]) for row in chosen])
+    mosaic = patches.reshape(12, 12, 96, 96, 3).transpose(0, 2, 1, 3, 4).reshape(1152, 1152, 3)
+    maps = []
+    group = get_group("p4m")
+    views = group.elements if service.environment.get("QUARTERTURN_BROKER_URL") is None else group.elements[:1]
+    for element in views:
+        path = write_pyramid(tmp_path / "mosaic.tiff", np.ascontiguousarray(transform(mosaic, element)), 0.972)
+        _, analysis = analysed(client, path, tissue="all", rotation_check=False)
+        maps.append(heat_map(client, analysis["id"], "logit")[0])
+    for g, turned in enumerate(maps):
+        np.testing.assert_allclose(transform(turned, group.elements[group.inverse[g]]), maps[0], rtol=0, atol=1e-4)
+    cells = maps[0][3::6, 3::6].reshape(-1)
+    network, card = load_network()
+    direct = infer(freeze(network), patches)[:, 0, 0] / card.temperature
+    np.testing.assert_allclose(cells, direct, atol=1e-3)
+    assert abs(auc(labels, cells) - auc(labels, direct)) <= 0.002
