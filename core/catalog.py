@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
 from core import storage, work
 from core.access import Visitor
 from core.database import clock
 from core.errors import Conflict, Gone, Invalid, NotFound
-from core.records import Analysis, Slide, Upload, Work
+from core.records import Analysis, Outlines, Slide, Upload, Work
 from core.slide import SlideInfo
 
 PAGE = 100
@@ -191,6 +192,7 @@ def delete(session: Session, slide: Slide) -> None:
     work.cancel_all(session, Work.slide_id == slide.id)
     session.execute(update(Work).where(Work.slide_id == slide.id).values(values=None, result=None))
     session.execute(update(Upload).where(Upload.id == slide.id, Upload.state == "open").values(state="terminated"))
+    session.execute(sql_delete(Outlines).where(Outlines.slide_id == slide.id))
     slide.state, slide.updated_at, slide.tissue, slide.info = "deleted", ended, None, None
 
 

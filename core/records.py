@@ -115,7 +115,7 @@ class Analysis(Record):
 
 
 class Work(Record):
-    """One piece of work under a lease: inspect, band, check, finish or profile. The law is in core.work."""
+    """One piece of work under a lease: inspect, band, check, finish, profile or evaluate. The law is in core.work."""
 
     __tablename__ = "work"
     __table_args__ = (
@@ -142,12 +142,21 @@ class Work(Record):
     done_at: Mapped[float | None] = mapped_column(Float)
 
 
+class Outlines(Record):
+    """The tumour that people outlined on a slide (core.annotations)."""
+
+    __tablename__ = "outlines"
+    slide_id: Mapped[str] = mapped_column(ForeignKey("slides.id"), primary_key=True)
+    content: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[float] = mapped_column(Float)
+
+
 class Worker(Record):
-    """What a worker process says of itself: its fingerprint, the cards of what it can run, when it was last heard."""
+    """What a worker process says of one model that it can run: fingerprint, card, when it was last heard."""
 
     __tablename__ = "workers"
     id: Mapped[str] = mapped_column(String(100), primary_key=True)
-    model: Mapped[str] = mapped_column(String(100))
+    model: Mapped[str] = mapped_column(String(100), primary_key=True)
     fingerprint: Mapped[str] = mapped_column(String(64))
     provenance: Mapped[dict[str, Any]] = mapped_column(JSON)
     card: Mapped[dict[str, Any]] = mapped_column(JSON)

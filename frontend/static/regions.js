@@ -48,7 +48,18 @@ export class Regions {
   jump(place) {
     if (!this.found.length) return;
     this.current = (place + this.found.length) % this.found.length;
-    const [left, top, right, bottom] = this.found[this.current].bbox_l0;
+    this.frame(this.found[this.current].bbox_l0);
+    [...this.list.querySelectorAll("button")].forEach((button, i) => {
+      button.setAttribute("aria-current", String(i === this.current));
+      if (i === this.current) button.scrollIntoView({ block: "nearest" });
+    });
+  }
+
+  /**
+   * Show a box of the slide with some room around it, outlined.
+   * @param {number[]} box left, top, right, bottom in level-0 px
+   */
+  frame([left, top, right, bottom]) {
     const image = this.viewer.world.getItemAt(0);
     const box = image.imageToViewportRectangle(left, top, right - left, bottom - top);
     this.viewer.removeOverlay(this.outline);
@@ -57,10 +68,6 @@ export class Regions {
     const margin = Math.max(0.15 * Math.max(box.width, box.height), 0.03);
     Object.assign(roomy, { x: box.x - margin, y: box.y - margin, width: box.width + 2 * margin, height: box.height + 2 * margin });
     this.viewer.viewport.fitBounds(roomy);
-    [...this.list.querySelectorAll("button")].forEach((button, i) => {
-      button.setAttribute("aria-current", String(i === this.current));
-      if (i === this.current) button.scrollIntoView({ block: "nearest" });
-    });
   }
 
   /** @param {number} step */

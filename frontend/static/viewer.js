@@ -2,7 +2,9 @@
 import { Refusal, element, get, post, say } from "./api.js";
 import { useLink } from "./signin.js";
 import { names, table } from "./colormaps.js";
+import { showEvaluation } from "./evaluation.js";
 import { HeatMap } from "./heatmap.js";
+import { chosenNetwork, offerNetworks, selfTest } from "./networks.js";
 import { measure } from "./profile.js";
 import { Regions } from "./regions.js";
 import { drawScale } from "./scalebar.js";
@@ -137,6 +139,7 @@ async function showResults(viewer, regions) {
     link.download = id === "npy" ? "heatmap.npy" : id.startsWith("geojson") ? "regions.geojson" : "regions.csv";
   }
   for (const id of ["layer", "found", "angles"]) element(id).hidden = false;
+  await showEvaluation(shown.id, regions, () => analysis === shown);
 }
 
 /** What was done, in sentences that claim no more than was measured. */
@@ -147,11 +150,7 @@ function showFacts() {
     `${coverage.analysed_mm2.toFixed(2)} mm² analysed of ${coverage.tissue_mm2.toFixed(2)} mm² ` +
     `${analysis.settings.tissue === "auto" ? "tissue" : "slide"}` +
     (coverage.unreadable_cells ? `; ${coverage.unreadable_cells} cells could not be read.` : ".");
-  element("selftest").textContent = check
-    ? `Software self-test ${check.passed ? "passed" : "failed"}: ${check.regions} sampled regions turned and mirrored, ` +
-      `largest difference ${check.residual_logits?.toExponential(1) ?? "not a number"} logits (tolerance ${check.tolerance_logits}). ` +
-      "It tests the software; it does not say that a score is right."
-    : "The rotation self-test was not asked for.";
+  element("selftest").textContent = selfTest(check);
   const made = analysis.provenance;
   if (made) element("provenance").textContent = `${made.model}, weights ${made.weights_sha256.slice(0, 12)}, ${made.backend} ${made.precision}.`;
 }
@@ -180,7 +179,7 @@ function showState() {
   element("cancel").hidden = !active;
   element("analyse").hidden = active;
   /** @type {HTMLButtonElement} */ (element("analyse")).disabled = false; // until here nobody listens
-  element("tissue-choice").hidden = active;
+  element("choices").hidden = active;
   element("analyse").textContent = analysis ? "Analyse again" : "Analyse";
   element("retry").hidden = !["failed", "cancelled"].includes(state);
   const reason = analysis?.reason ?? analysis?.withheld;
@@ -207,7 +206,7 @@ function clearResults(viewer, regions) {
   offerCell();
   element("angle-text").textContent = ANGLES;
   regions.clear();
-  for (const id of ["layer", "found", "facts", "angles", "profile"]) element(id).hidden = true;
+  for (const id of ["layer", "found", "evaluation", "facts", "angles", "profile"]) element(id).hidden = true;
   element("pointer").hidden = true;
 }
 
@@ -246,7 +245,7 @@ function listen(viewer, regions) {
     }
   };
   const tissue = () => (/** @type {HTMLInputElement} */ (element("all")).checked ? "all" : "auto");
-  element("analyse").addEventListener("click", act(() => post(`/slides/${slideId}/analyses`, { tissue: tissue() })));
+  element("analyse").addEventListener("click", act(() => post(`/slides/${slideId}/analyses`, { tissue: tissue(), ...chosenNetwork() })));
   element("cancel").addEventListener("click", act(() => post(`/analyses/${analysis.id}/cancel`)));
   element("retry").addEventListener("click", act(() => post(`/analyses/${analysis.id}/retry`)));
   element("measure").addEventListener("click", measureCell);
@@ -276,6 +275,7 @@ async function main() {
   const viewer = open(tiles);
   const regions = new Regions(viewer);
   listen(viewer, regions);
+  offerNetworks().catch(tell);
   paint();
   viewer.addOnceHandler("open", () => {
     analysis = analyses.find((/** @type {any} */ one) => one.state !== "cancelled") ?? analyses[0] ?? null;

@@ -140,3 +140,22 @@ def test_a_region_is_jumped_to(page, service, test_data):
     page.wait_for_timeout(1500)
     assert page.evaluate("() => window.quarterturn.viewer.viewport.getZoom()") > before
     assert page.locator(".outline").count() == 1
+
+
+def test_what_was_missed_is_listed_and_shown(page, service, tmp_path):
+    client = service.client()
+    path = write_pyramid(tmp_path / "outlined.tiff", tissue(1500, 1700, [SQUARE]), 0.5)
+    slide = client.wait_for_slide(client.upload(path, {"organ": "lymph node"}))
+    analysis = client.analyse(slide["id"])
+    glass = [[20, 20], [620, 20], [620, 320], [20, 320]]
+    outlines = {"positive": [{"name": "on glass", "vertices": glass}], "negative": []}
+    client.call("PUT", f"/api/v1/slides/{slide['id']}/annotation", json=outlines)
+    asked = {"mode": "strict", "analyses": [analysis["id"]]}
+    row = client.call("POST", "/api/v1/evaluations", json=asked).json()
+    client.poll(f"/api/v1/evaluations/{row['id']}", lambda one: one["state"] == "succeeded", 60)
+    page.goto(f"{service.url}/slides/{slide['id']}")
+    expect(page.locator("#evaluation-text")).to_contain_text("(strict): 0 of 1 lesions found")
+    before = page.evaluate("() => window.quarterturn.viewer.viewport.getZoom()")
+    page.click("#misses button")
+    expect(page.locator(".outline")).to_be_visible()
+    page.wait_for_function(f"() => window.quarterturn.viewer.viewport.getZoom() > {before}")

@@ -1,0 +1,36 @@
+// Which network to ask, and what its rotation check says.
+import { element, get } from "./api.js";
+
+/** Networks that live workers can run; the choice is shown when there is one. */
+export async function offerNetworks() {
+  const { models, default: preferred } = await get("/models");
+  const names = models.map((/** @type {any} */ card) => card.name);
+  const select = /** @type {HTMLSelectElement} */ (element("network"));
+  select.replaceChildren(...names.map((/** @type {string} */ name) => new Option(name, name, name === preferred, name === preferred)));
+  element("network-choice").hidden = names.length < 2;
+}
+
+/** The part of a request that names the network; nothing when there was no choice. */
+export function chosenNetwork() {
+  const name = /** @type {HTMLSelectElement} */ (element("network")).value;
+  return name ? { model: name } : {};
+}
+
+/** @param {number | null | undefined} value */
+const logits = (value) => value?.toExponential(1) ?? "not a number";
+
+/**
+ * The rotation check in sentences that claim no more than was measured.
+ * @param {any} check
+ */
+export function selfTest(check) {
+  if (!check) return "The rotation self-test was not asked for.";
+  const own =
+    check.passed === null
+      ? "This network promises no symmetry, so there was nothing to test."
+      : `Software self-test ${check.passed ? "passed" : "failed"}: ${check.regions} sampled regions under ${check.elements.join("; ")}, ` +
+        `largest difference ${logits(check.residual_logits)} logits (tolerance ${check.tolerance_logits}). ` +
+        "It tests the software; it does not say that a score is right.";
+  if (check.spread_logits === null || check.spread_logits === undefined) return own;
+  return `${own} Under views that it does not promise (${check.outside.join("; ")}) its answer moved by up to ${check.spread_logits.toFixed(2)} logits.`;
+}

@@ -1,0 +1,177 @@
+"""Analyses held against outlines, through the running service, under a network whose answers are known."""
+
+import json
+
+import pytest
+from heat_maps import analysed
+from planted_network import write_planted
+from servers import KEY, Service
+from slides import tissue, write_pyramid
+
+from cli import camelyon
+
+pytestmark = pytest.mark.services
+MPP = 0.499
+SQUARES = ((280, 380, 500), (700, 1300, 440))  # top, left, side: 250 and 220 µm
+WHERE = "/api/v1/slides/{}/annotation"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluations")
+    running = Service(folder / "data", write_planted(folder / "weights"))
+    running.start_all()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def client(service):
+    return service.client()
+
+
+def corners(top, left, side):
+    return [[left, top], [left + side, top], [left + side, top + side], [left, top + side]]
+
+
+def outlines(*squares):
+    named = [{"name": f"lesion {i}", "vertices": corners(*square)} for i, square in enumerate(squares)]
+    return json.dumps({"positive": named, "negative": []}).encode()
+
+
+@pytest.fixture(scope="module")
+def slides(client, tmp_path_factory):
+    """One slide with two planted lesions, one with none; both analysed."""
+    folder, found = tmp_path_factory.mktemp("slides"), {}
+    for name, squares in (("tumour", SQUARES), ("clean", ())):
+        path = write_pyramid(folder / f"{name}.tiff", tissue(1501, 2101, squares, seed=len(squares)), MPP)
+        found[name] = analysed(client, path)
+    return found
+
+
+def evaluate(client, slides, mode, names=("tumour", "clean"), **wanted):
+    asked = {"mode": mode, "analyses": [slides[name][1]["id"] for name in names], **wanted}
+    row = client.call("POST", "/api/v1/evaluations", json=asked).json()
+    return client.poll(f"/api/v1/evaluations/{row['id']}", lambda e: e["state"] not in ("queued", "running"), 60)
+
+
+@pytest.fixture
+def outlined(client, slides):
+    """The truth is outlined, and one lesion that is not there: a miss."""
+    missed = (80, 1500, 460)
+    told = client.call("PUT", WHERE.format(slides["tumour"][0]["id"]), content=outlines(*SQUARES, missed)).json()
+    assert told == {"tumour": 3, "holes": 0, "exhaustive": True}
+    client.call("PUT", WHERE.format(slides["clean"][0]["id"]), content=outlines())
+    return missed
+
+
+@pytest.mark.parametrize("mode", ["camelyon16", "strict"])
+def test_what_was_found_and_missed_is_told_with_the_weights(client, slides, outlined, mode):
+    done = evaluate(client, slides, mode)
+    assert done["state"] == "succeeded", done["reason"]
+    assert done["mode"] == done["figure"]["mode"] == mode
+    assert done["figure"]["lesions"] == 3
+    assert done["figure"]["score"] == pytest.approx(2 / 3)
+    assert done["weights_sha256"] == slides["tumour"][1]["provenance"]["weights_sha256"]
+    tumour, clean = done["slides"]
+    assert clean["false_positives"] == clean["lesions"] == []
+    (miss,) = tumour["misses"]
+    top, left, side = outlined
+    assert miss["centre_l0"] == pytest.approx([left + side / 2, top + side / 2], abs=20)
+    assert miss["bbox_l0"][0] == pytest.approx(left, abs=100)
+    assert "research use" in done["notice"]
+    assert done["id"] in [one["id"] for one in client.call("GET", "/api/v1/evaluations").json()]
+
+
+def test_a_threshold_of_its_own_finds_other_regions(client, slides, outlined):
+    """At a threshold that nothing reaches there is no detection, hit or false."""
+    none = evaluate(client, slides, "strict", threshold=0.9999999)
+    assert none["figure"]["score"] == 0
+    assert len(none["slides"][0]["misses"]) == 3
+
+
+def test_a_slide_that_is_not_exhaustively_annotated_is_left_out(client, slides, outlined):
+    client.call("PUT", WHERE.format(slides["clean"][0]["id"]) + "?exhaustive=false", content=outlines())
+    done = evaluate(client, slides, "strict")
+    assert done["figure"]["slides"] == 1
+    assert done["slides"][1]["left_out"] == "not exhaustively annotated"
+    refused = client.http.post("/api/v1/evaluations", json={"mode": "strict", "analyses": [slides["clean"][1]["id"]]})
+    assert refused.status_code == 422
+    assert "exhaustive=true" in refused.json()["action"]
+
+
+def test_without_a_lesion_no_figure_is_given(client, slides, outlined):
+    done = evaluate(client, slides, "strict", names=("clean",))
+    assert done["state"] == "failed"
+    assert done["figure"] is None
+    assert "no slide has a lesion" in done["reason"]["detail"]
+
+
+def test_outlines_come_back_and_go(client, slides, outlined):
+    where = WHERE.format(slides["tumour"][0]["id"])
+    kept = client.call("GET", where).json()
+    assert kept["polygons"][0]["vertices"] == corners(*SQUARES[0])
+    key = {"Idempotency-Key": "once"}
+    assert client.http.put(where, content=outlines(SQUARES[0]), headers=key).json()["tumour"] == 1
+    assert client.http.put(where, content=outlines(), headers=key).status_code == 409, "another request, the same key"
+    assert client.http.delete(where).status_code == 204
+    assert client.http.get(where).status_code == 404
+    asked = {"mode": "strict", "analyses": [slides["tumour"][1]["id"]]}
+    missing = client.http.post("/api/v1/evaluations", json=asked)
+    assert missing.status_code == 404
+    assert "has no annotation" in missing.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"free text", "neither XML nor JSON"),
+        (b"<ASAP_Annotations><Annotations>", "cannot be read"),
+        (outlines((10, 500_000, 90)), "lies off the slide"),
+        (b'{"positive": [{"name": "bow", "vertices": [[0,0],[9,9],[9,0],[0,9]]}], "negative": []}', "crosses itself"),
+    ],
+)
+def test_a_bad_annotation_changes_nothing(client, slides, outlined, content, sentence):
+    where = WHERE.format(slides["tumour"][0]["id"])
+    before = client.call("GET", where).json()
+    answer = client.http.put(where, content=content)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert sentence in answer.json()["detail"]
+    assert client.call("GET", where).json() == before
+
+
+def test_analyses_that_cannot_be_compared_are_refused(client, slides, outlined):
+    one = slides["tumour"][1]["id"]
+    for analyses, status, sentence in (
+        ([one, one], 422, "of one slide"),
+        (["0" * 32], 404, "no such analysis"),
+        ([], 422, ""),
+    ):
+        answer = client.http.post("/api/v1/evaluations", json={"mode": "strict", "analyses": analyses})
+        assert answer.status_code == status
+        assert sentence in answer.json()["detail"]
+    assert client.http.get(f"/api/v1/evaluations/{one}").status_code == 404
+
+
+def test_the_command_sends_analyses_and_tells(service, client, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("QUARTERTURN_URL", service.url)
+    monkeypatch.setenv("QUARTERTURN_KEY", KEY)
+    for folder in ("slides", "outlines"):
+        (tmp_path / folder).mkdir()
+    for name, squares in (("lesions", SQUARES), ("nothing", ()), ("partly", SQUARES[:1])):
+        write_pyramid(tmp_path / "slides" / f"{name}.tiff", tissue(1501, 2101, squares, seed=5), MPP)
+    (tmp_path / "outlines" / "lesions.json").write_bytes(outlines(*SQUARES, (80, 1500, 460)))
+    (tmp_path / "ignore.txt").write_text("partly\n")
+    asked = [str(tmp_path / "slides"), str(tmp_path / "outlines"), "--ignore", str(tmp_path / "ignore.txt")]
+    assert camelyon.main([*asked, "--json", str(tmp_path / "out.json")]) == 0
+    told = capsys.readouterr().out
+    assert "0.667" in told
+    assert "missed: lesions.tiff at (17" in told
+    assert json.loads((tmp_path / "out.json").read_text())["figure"]["slides"] == 2
+    count = len(client.call("GET", "/api/v1/slides").json()["slides"])
+    assert camelyon.main([*asked, "--mode", "strict"]) == 0
+    assert len(client.call("GET", "/api/v1/slides").json()["slides"]) == count, "nothing was sent twice"
+    (tmp_path / "outlines" / "nothing.json").write_text("{")
+    assert camelyon.main(asked) == 1
+    assert "no annotation" in capsys.readouterr().err
