@@ -4,12 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TESTS := $(VENV)/.installed-for-tests
 MODULES := frontend/node_modules/.installed
 CODE := api cli core model supervisor worker tests
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint train evaluate clean
+.PHONY: help run test lint train evaluate digits clean
 
 help:  ## show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,12 +21,12 @@ help:  ## show this help
 run: $(STAMP) $(MODULES)  ## set up, start the service, analyse the demo slide, print the viewer's address
 	@$(BIN)/python -m supervisor $(if $(filter 0,$(DEMO)),--no-demo)
 
-test: $(STAMP) $(MODULES)  ## set up, start real servers, run every check and test
+test: $(TESTS) $(MODULES)  ## set up, start real servers, run every check and test
 	@sh tests/servers.sh
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -q -n 2 --durations=15 $(ARGS)
+	@OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=25 $(ARGS)
 
-lint: $(STAMP) $(MODULES)  ## style, types, import contract
+lint: $(TESTS) $(MODULES)  ## style, types, import contract
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy
@@ -34,6 +35,9 @@ lint: $(STAMP) $(MODULES)  ## style, types, import contract
 
 train: $(STAMP)  ## train on PCam: make train DIR=folder-with-h5-files
 	$(BIN)/python -m model.train $(DIR)
+
+digits: $(TESTS)  ## every network on rotated digits, a benchmark of minutes
+	$(BIN)/python -m model.digits
 
 evaluate: $(STAMP)  ## measure the shipped weights: make evaluate DIR=folder-with-h5-files
 	$(BIN)/python -m model.evaluate $(DIR) --split valid
@@ -47,6 +51,11 @@ $(STAMP): pyproject.toml constraints.txt
 		{ echo "Quarterturn needs Python 3.11 or newer: set PYTHON=python3.11, say."; exit 1; }
 	@echo "Installing Python packages into $(VENV) (about a minute)…"
 	@$(PYTHON) -m venv $(VENV) || { echo "No virtual environment could be made: install your system's python3-venv."; exit 1; }
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(TESTS): $(STAMP)
+	@echo "Installing what the tests need besides (half a minute)…"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[test]'
 	@touch $@
 

@@ -1,0 +1,225 @@
+"""python -m model.study DIR: the runs that the evidence in docs/detector.md stands on, one after the other.
+
+A job is one training run; its answer is the logits of the patches that it was not trained on, kept in a small file.
+Jobs that have an answer are skipped, a killed one goes on at its last checkpoint, so a study takes as many sittings as
+it needs. Figures are made from the answers alone.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model import floor
+from model.densenet import DenseNetConfig
+from model.pcam import Split, join, read_split
+from model.systems import SYSTEMS, get_system
+from model.training import Pauses, Recipe, Run, predict, train
+
+ANSWERS = Path(__file__).resolve().parent.parent / "docs" / "evidence"
+FOLDS = 5
+RIVALS = ("p4m-densenet", "z2-densenet", "p4-densenet", "ti-pooling", "harmonic", "steerable", "z2-wide")
+FLOOR = "boosted-trees"
+FRACTIONS = (0.05, 0.10, 0.25, 0.50, 1.0)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run. `data`: known or all patches of train, or the known patches outside a fold."""
+
+    plan: str
+    system: str
+    steps: int
+    data: Literal["known", "all", "fold"] = "known"
+    fold: int = 0
+    fraction: float = 1.0
+    by: Literal["patch", "slide"] = "patch"
+    seed: int = 1
+    half: bool = True
+    strength: float = 0.3
+    shuffled: bool = False
+    masked: bool = False
+
+    @property
+    def name(self) -> str:
+        """What differs between the jobs of a plan."""
+        share = f"-{round(100 * self.fraction):03d}{self.by}" if self.plan == "fractions" else ""
+        fold = f"-fold{self.fold}" if self.data == "fold" else ""
+        return f"{self.plan}-{self.system}{share}{fold}-{self.seed}"
+
+
+def plan_seeds() -> Iterator[Job]:
+    """The shipped recipe at full width, on known slides and on all."""
+    for seed in (1, 2, 3):
+        yield Job("known", "p4m-densenet", steps=1080, seed=seed, half=False)
+    for seed in (1, 2, 3):
+        yield Job("all", "p4m-densenet", steps=1872, data="all", seed=seed, half=False)
+
+
+def plan_folds() -> Iterator[Job]:
+    """Every rival on every fold: same data, steps and seed."""
+    for fold in range(FOLDS):
+        for system in (*RIVALS, FLOOR):
+            yield Job("folds", system, steps=360, data="fold", fold=fold)
+
+
+def plan_fractions() -> Iterator[Job]:
+    """Training fraction, by patch and by slide, equal steps."""
+    for fraction in FRACTIONS:
+        for by in ("patch", "slide") if fraction < 1 else ("patch",):
+            for seed in (1, 2, 3):
+                for system in ("p4m-densenet", "z2-densenet", FLOOR):
+                    yield Job("fractions", system, steps=300, fraction=fraction, by=by, seed=seed)
+
+
+def plan_controls() -> Iterator[Job]:
+    """What must fail: labels shuffled, and the centre that the label speaks of masked."""
+    yield Job("shuffled", "p4m-densenet", steps=300, shuffled=True)
+    yield Job("masked", "p4m-densenet", steps=300, masked=True)
+
+
+def plan_augmentation() -> Iterator[Job]:
+    """How much of the H&E augmentation helps."""
+    for strength in (0.0, 0.3, 1.0):
+        for seed in (1, 2, 3):
+            yield Job(f"augment{round(10 * strength):02d}", "p4m-densenet", steps=360, seed=seed, strength=strength)
+
+
+PLANS = {
+    "folds": plan_folds,
+    "fractions": plan_fractions,
+    "controls": plan_controls,
+    "augmentation": plan_augmentation,
+    "seeds": plan_seeds,
+}
+
+
+def folds_of(groups: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int64]:
+    """A fold for each patch: whole slide groups, the largest first, each to the fold with the fewest of its kind."""
+    names, counts = np.unique(groups, return_counts=True)
+    positives = np.array([int(labels[groups == name].sum()) for name in names])
+    load, place = np.zeros((FOLDS, 2), int), {}
+    for i in sorted(range(len(names)), key=lambda i: (-positives[i], -counts[i], names[i])):
+        fold = min(range(FOLDS), key=lambda f: (load[f][0], load[f][1]) if positives[i] else (load[f][1], load[f][0]))
+        load[fold] += (positives[i], counts[i])
+        place[names[i]] = fold
+    return np.array([place[name] for name in groups])
+
+
+def part_of(split: Split, fraction: float, by: str, seed: int) -> Split:
+    """A share of the patches, or of the slide groups with and without positives alike; the same for every system."""
+    rng = np.random.default_rng(seed)
+    if by == "patch":
+        return split.take(np.sort(rng.permutation(len(split))[: max(32, round(fraction * len(split)))]))
+    names = np.unique(split.groups)
+    has = np.array([split.labels[split.groups == name].any() for name in names])
+    kept: list[str] = []
+    for kind in (names[has], names[~has]):
+        kept += list(rng.permutation(kind)[: max(1, round(fraction * len(kind)))])
+    return split.take(np.isin(split.groups, kept))
+
+
+def mask_centre(split: Split) -> Split:
+    """The 32×32 px that the label speaks of, painted in the patch's mean colour."""
+    patches = split.patches.copy()
+    patches[:, 32:64, 32:64] = patches.mean((1, 2), keepdims=True).astype(np.uint8)
+    return Split(patches, split.labels, split.groups)
+
+
+class Data:
+    """PCam's splits, read once, and what a job trains and is measured on."""
+
+    def __init__(self, directory: Path) -> None:
+        self._all = read_split(directory, "train")
+        self.valid, self.test = read_split(directory, "valid"), read_split(directory, "test")
+        self._pool = join(self._all.known(), self.valid)
+        self._folds = folds_of(self._pool.groups, self._pool.labels)
+
+    def of(self, job: Job) -> tuple[Split, dict[str, Split]]:
+        """Training patches, and those to answer. Folds never see test."""
+        if job.data == "fold":
+            return self._pool.take(self._folds != job.fold), {"fold": self._pool.take(self._folds == job.fold)}
+        split = self._all if job.data == "all" else self._all.known()
+        split = part_of(split, job.fraction, job.by, job.seed) if job.fraction < 1 else split
+        asked = {"valid": self.valid, "test": self.test}
+        if job.shuffled:
+            labels = np.random.default_rng(job.seed).permutation(split.labels)
+            split = Split(split.patches, labels, split.groups)
+        if job.masked:
+            return mask_centre(split), {name: mask_centre(part) for name, part in asked.items()}
+        return split, asked
+
+
+def config_of(job: Job) -> DenseNetConfig:
+    """The system's config, at half width for the comparisons."""
+    system = get_system(job.system)
+    return system.small() if job.half else system.config
+
+
+def do(job: Job, data: Data, work: Path, keep: bool) -> None:
+    """Train, answer, write the answer whole or not at all; the checkpoint goes unless it is to be kept."""
+    split, asked = data.of(job)
+    if job.system == FLOOR:
+        _keep(job, split, {name: floor.logits(split, part.patches, job.seed) for name, part in asked.items()}, 0)
+        return
+    run, out = trained(job, split, next(iter(asked.values())), work / job.name)
+    average = run.average.eval()
+    parameters = sum(p.numel() for p in average.parameters())
+    _keep(job, split, {name: predict(average, part).numpy() for name, part in asked.items()}, parameters)
+    if not keep:
+        shutil.rmtree(out)
+
+
+def trained(job: Job, split: Split, held_out: Split, out: Path) -> tuple[Run, Path]:
+    """The job's run, at its end; gone on with where it stood."""
+    recipe = Recipe(
+        epochs=job.steps * 32 / len(split),
+        seed=job.seed,
+        strength=job.strength,
+        ema=0.99 if job.half else 0.995,
+        dihedral=get_system(job.system).dihedral,
+    )
+    run = Run(config_of(job), recipe, job.steps, torch.device("cpu"))
+    out.mkdir(parents=True, exist_ok=True)
+    if (out / "checkpoint.pt").exists():
+        run.restore(torch.load(out / "checkpoint.pt", weights_only=True))
+    if run.step < run.steps:
+        train(run, (split, held_out), out, bf16=True, compiled=False, pauses=Pauses(60, job.steps))
+    return run, out
+
+
+def _keep(job: Job, split: Split, answers: dict[str, NDArray[np.float32]], parameters: int) -> None:
+    known = {**asdict(job), "name": job.name, "patches": len(split), "parameters": parameters}
+    fresh = ANSWERS / f"{job.name}.part.npz"
+    np.savez_compressed(fresh, about=np.array(json.dumps(known)), **answers)  # type: ignore[arg-type] # numpy's stubs
+    fresh.replace(ANSWERS / f"{job.name}.npz")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m model.study", description="Make the runs behind docs/detector.md.")
+    parser.add_argument("directory", type=Path, help="folder with PCam's HDF5 files")
+    parser.add_argument("--work", type=Path, default=Path("runs/study"), help="checkpoints (default %(default)s)")
+    parser.add_argument("--plans", nargs="+", choices=list(PLANS), default=list(PLANS))
+    parser.add_argument("--systems", nargs="+", choices=[*SYSTEMS, FLOOR], help="these only")
+    options = parser.parse_args(arguments)
+    jobs = [job for plan in options.plans for job in PLANS[plan]()]
+    jobs = [job for job in jobs if not options.systems or job.system in options.systems]
+    open_jobs = [job for job in jobs if not (ANSWERS / f"{job.name}.npz").exists()]
+    data = Data(options.directory)
+    ANSWERS.mkdir(parents=True, exist_ok=True)
+    for number, job in enumerate(open_jobs, len(jobs) - len(open_jobs) + 1):
+        print(f"{number} of {len(jobs)}: {job.name}", file=sys.stderr, flush=True)
+        do(job, data, options.work, keep=not job.half)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
