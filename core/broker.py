@@ -1,7 +1,7 @@
 """The doorbell: a Celery message that says only "there may be work". The rows are the truth (core.work).
 
-The API and the reconciler ring; a lost ring costs time, never work. Redis in production, kombu's filesystem transport
-in the embedded mode (which loses messages when its consumer is killed: the reconciler rings again).
+The API and the reconciler ring; a lost ring costs time, never work. Redis in production, files in the embedded mode
+(which lose messages when their consumer is killed: the reconciler rings again).
 """
 
 import logging
@@ -10,15 +10,17 @@ from typing import Any
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from core.settings import Settings, get_settings
+from core.settings import EMBEDDED, Settings, get_settings
 
 RING = "worker.ring"
 QUEUE = "quarterturn"
+FILES = "core.file_transport:Transport"
 log = logging.getLogger(__name__)
 
 
 def transport_options(settings: Settings) -> dict[str, Any]:
-    if settings.broker() != "filesystem://":
+    """Folders of the embedded mode, or Redis's patience."""
+    if settings.broker() != EMBEDDED:
         return {"visibility_timeout": 60, "socket_connect_timeout": 2, "socket_timeout": 5}
     folders = {name: settings.data.resolve() / "broker" / name for name in ("messages", "control")}
     for folder in folders.values():
@@ -36,6 +38,7 @@ def make_celery(settings: Settings | None = None) -> Celery:
     settings = settings or get_settings()
     app = Celery("quarterturn", broker=settings.broker())
     app.conf.update(
+        broker_transport=FILES if settings.broker() == EMBEDDED else None,
         broker_transport_options=transport_options(settings),
         broker_connection_retry_on_startup=True,
         broker_connection_timeout=2,

@@ -9,6 +9,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 GIB = 1 << 30
+EMBEDDED = "filesystem://"  # the broker of the embedded mode: files in the data folder
 
 
 class Settings(BaseSettings):
@@ -59,7 +60,7 @@ class Settings(BaseSettings):
         return self.database_url.replace("@", f":{quote(password, safe='')}@", 1)
 
     def broker(self) -> str:
-        return self.broker_url or "filesystem://"
+        return self.broker_url or EMBEDDED
 
     def admin_secret(self) -> str:
         """The operator's own admin key, or nothing."""

@@ -139,12 +139,11 @@ def test_a_steerable_lifting_follows_eighth_turns_of_a_smooth_image():
         u, v = np.cos(theta) * x - np.sin(theta) * y, np.sin(theta) * x + np.cos(theta) * y
         return torch.from_numpy(np.exp(-((u / sigma) ** 2) - (v / (3 * sigma)) ** 2) * (1 + u / sigma))[None, None]
 
-    lifting = get_family("steerable").lifting(1, 1, 3).double()
-    plain, turned = lifting(image(0.0))[0], lifting(image(math.pi / 4))[0]
-    centre = side // 2 - 1
-    followed = (turned.roll(-1, 0) - plain)[:, centre, centre].abs().max()
-    stayed = (turned - plain)[:, centre, centre].abs().max()
-    assert followed < 0.02 * stayed
+    filters, centre = 64, side // 2 - 1  # many drawn filters, so that no single one decides
+    lifting = get_family("steerable").lifting(1, filters, 3).double()
+    plain, turned = (lifting(image(angle))[0, :, centre, centre].view(filters, 8) for angle in (0.0, math.pi / 4))
+    followed, stayed = (turned.roll(-1, 1) - plain).norm(), (turned - plain).norm()
+    assert followed < 0.05 * stayed
 
 
 @systems

@@ -1,0 +1,62 @@
+"""kombu's filesystem transport, made safe for several processes: a message is there whole, or not at all.
+
+As it stands, a consumer may take a message between its file's creation and its writing, and the exchange table between
+its truncation and its lock. Either reads as broken JSON, which ends a Celery worker.
+"""
+
+import fcntl
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from kombu.transport import filesystem
+from kombu.utils.json import dumps
+
+
+class Channel(filesystem.Channel):  # type: ignore[misc] # kombu ships no types
+    """Messages appear by a rename; tables of exchanges are read and written under one lock."""
+
+    def _put(self, queue: str, payload: Any, **_: Any) -> None:
+        folder, name = Path(self.data_folder_out), f"{time.time_ns():020d}_{uuid.uuid4()}.{queue}.msg"
+        unfinished = folder / f".{name}"  # by its dot no message of any queue
+        try:
+            unfinished.write_text(dumps(payload))
+            unfinished.replace(folder / name)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
+
+    def _get(self, queue: str) -> Any:
+        try:
+            return super()._get(queue)
+        except ValueError:  # left by a version that wrote in place, or cut off by a full disk: as good as lost
+            raise Empty from None
+
+    @contextmanager
+    def _table_lock(self) -> Iterator[None]:
+        self.control_folder.mkdir(exist_ok=True)
+        with (self.control_folder / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def get_table(self, exchange: str) -> Any:
+        with self._table_lock():
+            return super().get_table(exchange)
+
+    def _queue_bind(self, *names: str) -> None:
+        with self._table_lock():
+            super()._queue_bind(*names)
+
+    def _delete(self, *names: str, **more: Any) -> None:
+        with self._table_lock():
+            super()._delete(*names, **more)
+
+
+class Transport(filesystem.Transport):  # type: ignore[misc] # kombu ships no types
+    """`broker_transport` of the embedded mode."""
+
+    Channel = Channel

@@ -1,0 +1,58 @@
+"""The embedded mode's doorbell: a message is whole or not there, whoever reads while it is written."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from queue import Empty
+
+import pytest
+from kombu import Connection
+
+from core.broker import FILES
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MESSAGES = 3000
+WRITER = """
+import json, sys
+from kombu import Connection
+folders = json.loads(sys.argv[1])
+for number in range(int(sys.argv[2])):
+    if number % 100 == 0:  # a new process binds its queue anew
+        channel = Connection("filesystem://", transport=sys.argv[3], transport_options=folders).channel()
+        channel._queue_bind("exchange", "", "", f"queue{number}")
+    channel._put("queue", {"number": number, "body": "x" * 2000})
+"""
+
+
+@pytest.fixture
+def folders(tmp_path):
+    (tmp_path / "messages").mkdir()
+    messages, control = str(tmp_path / "messages"), str(tmp_path / "control")
+    return {"data_folder_in": messages, "data_folder_out": messages, "control_folder": control}
+
+
+@pytest.fixture
+def channel(folders):
+    return Connection("filesystem://", transport=FILES, transport_options=folders).channel()
+
+
+def test_a_reader_beside_a_writer_gets_every_message_whole_and_once(folders, channel):
+    command = [sys.executable, "-c", WRITER, json.dumps(folders), str(MESSAGES), FILES]
+    writer, numbers = subprocess.Popen(command, cwd=ROOT), []
+    while writer.poll() is None or channel._size("queue"):
+        channel.get_table("exchange")
+        if channel._size("queue"):
+            numbers.append(channel._get("queue")["number"])
+    assert writer.returncode == 0
+    assert sorted(numbers) == list(range(MESSAGES))
+    assert len(channel.get_table("exchange")) == MESSAGES // 100
+
+
+def test_a_broken_message_is_as_good_as_lost_and_the_next_one_arrives(folders, channel):
+    (Path(folders["data_folder_in"]) / f"{0:020d}_cut.queue.msg").write_text("{")
+    channel._put("queue", "rung")
+    assert channel._size("queue") == 2
+    with pytest.raises(Empty):
+        channel._get("queue")
+    assert channel._get("queue") == "rung"
