@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from api import errors, pages
 from api.middleware import SameOriginWrites, SecurityHeaders
-from api.routes import analyses, evaluations, keys, service, session, slides, uploads
+from api.routes import analyses, audit, evaluations, keys, service, session, slides, uploads
 from api.schemas import NOTICE
 from api.tile_app import Readers, TileApp
 
@@ -33,7 +33,7 @@ def create_api(readers: Readers) -> FastAPI:
     )
     api.state.readers = readers
     errors.install(api)
-    for part in (session, keys, uploads, slides, analyses, evaluations):
+    for part in (session, keys, uploads, slides, analyses, evaluations, audit):
         api.include_router(part.router, prefix=PREFIX)
     api.include_router(service.api_router, prefix=PREFIX)
     api.include_router(service.router)

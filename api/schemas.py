@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from core import access
-from core.records import Analysis, Slide, Work
+from core.records import Analysis, Audit, Slide, Work
 
 NOTICE = "For research use only. Not a medical device. Results are preliminary."
 
@@ -215,3 +215,32 @@ class Me(BaseModel):
     role: str
     workspace: str
     notice: str = NOTICE
+
+
+class AuditRow(BaseModel):
+    """`hash` seals the row and, through the one before it, all rows before."""
+
+    number: int
+    at: str | None
+    who: str
+    principal_id: str
+    action: str
+    subject: str
+    origin: str
+    detail: dict[str, Any]
+    hash: str
+
+    @classmethod
+    def of(cls, row: Audit) -> "AuditRow":
+        same = ("number", "who", "principal_id", "action", "subject", "origin", "detail", "hash")
+        return cls(at=iso(row.at), **{name: getattr(row, name) for name in same})
+
+
+class AuditPage(BaseModel):
+    rows: list[AuditRow]
+    next_cursor: int | None = Field(description="pass as `cursor` for the next page; null on the last")
+
+
+class AuditCheck(BaseModel):
+    holds: bool
+    broken_at: int | None = Field(description="the number of the first row that is missing or was changed")

@@ -17,10 +17,10 @@ from kombu.transport import filesystem
 from kombu.utils.json import dumps
 
 
-class Channel(filesystem.Channel):  # type: ignore[misc] # kombu ships no types
+class Channel(filesystem.Channel):
     """Messages appear by a rename; tables of exchanges are read and written under one lock."""
 
-    def _put(self, queue: str, payload: Any, **_: Any) -> None:
+    def _put(self, queue: str, payload: Any, **_: Any) -> None:  # type: ignore[override] # kombu's two bases differ
         folder, name = Path(self.data_folder_out), f"{time.time_ns():020d}_{uuid.uuid4()}.{queue}.msg"
         unfinished = folder / f".{name}"  # by its dot no message of any queue
         try:
@@ -30,7 +30,7 @@ class Channel(filesystem.Channel):  # type: ignore[misc] # kombu ships no types
             unfinished.unlink(missing_ok=True)
             raise
 
-    def _get(self, queue: str) -> Any:
+    def _get(self, queue: str, timeout: float | None = None) -> Any:
         try:
             return super()._get(queue)
         except ValueError:  # left by a version that wrote in place, or cut off by a full disk: as good as lost
@@ -56,7 +56,7 @@ class Channel(filesystem.Channel):  # type: ignore[misc] # kombu ships no types
             super()._delete(*names, **more)
 
 
-class Transport(filesystem.Transport):  # type: ignore[misc] # kombu ships no types
+class Transport(filesystem.Transport):
     """`broker_transport` of the embedded mode."""
 
     Channel = Channel

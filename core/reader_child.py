@@ -43,6 +43,9 @@ SMALL_FILE_PIXELS = 1 << 24
 OVERVIEW_PX = 512
 MOST_REGION_PX = 1 << 26
 MOST_RENDER_PX = 1 << 24
+MOST_COMPANION_PX = 1 << 24
+MASKED_END = 0.35  # of the long side of a macro, at either end: a label takes up to a third of the glass
+MASK_COLOUR = (200, 200, 200)
 JPEG_QUALITY = 90
 WHITE = (255, 255, 255, 255)
 Answer = tuple[dict[str, Any], bytes]
@@ -191,6 +194,30 @@ class OpenedSlide:
         shrink = max(1.0, max(self.width, self.height) / most_px)
         out = [max(1, round(self.width / shrink)), max(1, round(self.height / shrink))]
         return self.do_render(0, 0, self.width, self.height, out)
+
+    def do_label(self, **_: Any) -> Answer:
+        """JPEG of the label: it may name the patient, so only who asks for it by role gets it."""
+        return {}, jpeg(self._companion("label"))
+
+    def do_macro(self, **_: Any) -> Answer:
+        """JPEG of the overview of the glass, both ends of its long side painted over: a label lies at one of them."""
+        macro = self._companion("macro")
+        along = 0 if macro.width >= macro.height else 1
+        ends = round(MASKED_END * macro.size[along])
+        end = Image.new("RGB", (ends, macro.height) if along == 0 else (macro.width, ends), MASK_COLOUR)
+        for start in (0, macro.size[along] - ends):
+            macro.paste(end, (start, 0) if along == 0 else (0, start))
+        return {}, jpeg(macro)
+
+    def _companion(self, name: str) -> Image.Image:
+        """A picture that lies beside the slide in its file; its claimed size is read before it is decoded."""
+        if name not in self.slide.associated_images:
+            raise SlideRejected(f"no-{name}", f"the slide's file has no {name}")
+        sides = [int(self.slide.properties[f"openslide.associated.{name}.{side}"]) for side in ("width", "height")]
+        if sides[0] * sides[1] > MOST_COMPANION_PX:
+            raise SlideRejected(f"no-{name}", f"the {name} claims {sides[0]}×{sides[1]} pixels, which is no {name}")
+        rgba = self.slide.associated_images[name]
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, WHITE), rgba).convert("RGB")
 
     def do_dz(self, level: int, col: int, row: int, **_: Any) -> Answer:
         """One Deep Zoom tile, 254 px with 1 px of overlap."""

@@ -78,3 +78,17 @@ def write_scn(path, pixels, mpp, offset_px, canvas_px):
         resolutionunit="CENTIMETER",
     )
     return path
+
+
+def write_svs(path, pixels, mpp, label, macro, properties):
+    """An Aperio SVS as scanners write it: JPEG tiles, a label and a macro beside them, properties in its text."""
+    name = "Aperio Image Library v12.0.5"
+    height, width = pixels.shape[:2]
+    text = f"{name}\r\n{width}x{height} (240x240) JPEG/RGB Q=90|AppMag = 20|MPP = {mpp}|{properties}"
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(pixels, tile=(240, 240), compression="jpeg", photometric="rgb", description=text, metadata=None)
+        tiff.write(reduce(pixels, 4), photometric="rgb", description=name, metadata=None)
+        for kind, picture, subfiletype in (("label", label, 1), ("macro", macro, 9)):
+            described = f"{name}\r\n{kind} {picture.shape[1]}x{picture.shape[0]}"
+            tiff.write(picture, photometric="rgb", description=described, subfiletype=subfiletype, metadata=None)
+    return path

@@ -1,14 +1,16 @@
 """Slides: list, look, answer, delete, thumbnail, and the description of their tiles."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 from fastapi.responses import FileResponse
 
-from api.dependencies import Analyst, OnlyOnce, Read, Who, Write, ring
+from api.dependencies import Admin, Analyst, OnlyOnce, Read, Who, Write, ring
 from api.schemas import LatestAnalysis, ListedSlide, SlideChange, SlideOut, SlidePage, SlideReference
-from core import catalog, storage
-from core.errors import NotFound
+from core import audit, catalog, storage
+from core.access import Visitor
+from core.database import writing
+from core.errors import NotFound, SlideRejected
 from core.idempotency import Answer
 from core.records import Slide
 
@@ -124,6 +126,35 @@ def thumbnail(session: Read, visitor: Who, slide_id: str) -> FileResponse:
     if not path.exists():
         raise NotFound("no-thumbnail", "this slide has no thumbnail", "wait for its inspection")
     return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
+
+
+@router.get("/{slide_id}/macro", response_class=Response)
+def macro(visitor: Analyst, slide_id: str, request: Request) -> Response:
+    """JPEG of the whole glass, both ends painted over: a label lies at one of them. Written down in the audit."""
+    return _reveal(visitor, slide_id, "macro", request)
+
+
+@router.get("/{slide_id}/label", response_class=Response)
+def label(visitor: Admin, slide_id: str, request: Request) -> Response:
+    """JPEG of the label, which may name the patient. For administrators; written down in the audit."""
+    return _reveal(visitor, slide_id, "label", request)
+
+
+def _reveal(visitor: Visitor, slide_id: str, name: Literal["macro", "label"], request: Request) -> Response:
+    """What lies beside the slide in its file. It is written down before it is read, so that nothing is shown unseen."""
+    origin = request.client.host if request.client else ""
+    with writing() as session:
+        slide = catalog.find(session, visitor, slide_id)
+        catalog.info_of(slide)
+        audit.write(session, visitor, f"slide.{name}.reveal", slide.id, origin)
+    try:
+        with request.app.state.readers.of(storage.absolute(slide.file)) as reader:
+            content = reader.call(name)[1]
+    except SlideRejected as error:
+        if error.code == f"no-{name}":
+            raise NotFound(error.code, error.detail) from None
+        raise
+    return Response(content, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 
 @router.get("/{slide_id}/tiles")

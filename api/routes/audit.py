@@ -1,0 +1,31 @@
+"""The audit: who did what, when, from where. For administrators, and nothing there can be changed."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from api.dependencies import Admin, Read
+from api.schemas import AuditCheck, AuditPage, AuditRow
+from core import audit
+
+router = APIRouter(prefix="/audit", tags=["audit"])
+
+
+@router.get("")
+def listed(
+    session: Read,
+    visitor: Admin,
+    cursor: Annotated[int | None, Query(ge=1, description="of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = audit.PAGE,
+) -> AuditPage:
+    """What was done in the workspace, newest first."""
+    found = audit.listed(session, visitor, cursor, limit + 1)
+    more = found[limit - 1].number if len(found) > limit else None
+    return AuditPage(rows=[AuditRow.of(row) for row in found[:limit]], next_cursor=more)
+
+
+@router.get("/check")
+def check(session: Read, visitor: Admin) -> AuditCheck:
+    """Walk the whole chain of hashes: does every row stand as it was written?"""
+    broken = audit.verify(session, visitor.workspace_id)
+    return AuditCheck(holds=broken is None, broken_at=broken.number if broken else None)

@@ -1,0 +1,73 @@
+"""The audit's chain: it holds as written, at once from many threads, and shows whatever was changed afterwards."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import text
+
+from core import access, audit, database
+from core.records import DEFAULT_WORKSPACE
+
+pytestmark = pytest.mark.services
+
+
+@pytest.fixture
+def visitor(own_database):
+    with database.writing() as session:
+        found = access.ensure_administrator(session)
+        return access.Visitor(found.id, found.workspace_id, found.role, found.name)
+
+
+def told(visitor, count=1):
+    for number in range(count):
+        with database.writing() as session:
+            audit.write(session, visitor, "slide.label.reveal", f"slide{number}", "127.0.0.1", place=number / 3)
+
+
+def broken():
+    with database.reading() as session:
+        found = audit.verify(session, DEFAULT_WORKSPACE)
+    return found.number if found else None
+
+
+def test_many_at_once_make_one_chain(visitor):
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: told(visitor, 5), range(4)))
+    assert broken() is None
+    with database.reading() as session:
+        assert [row.number for row in audit.listed(session, visitor)] == list(range(20, 0, -1))
+
+
+def test_a_transaction_that_fails_leaves_no_row_and_no_gap(visitor):
+    told(visitor)
+    with pytest.raises(RuntimeError), database.writing() as session:
+        audit.write(session, visitor, "slide.label.reveal", "s", "127.0.0.1")
+        raise RuntimeError
+    told(visitor)
+    assert broken() is None
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        "UPDATE audit SET who = 'somebody else' WHERE number = 3",
+        "UPDATE audit SET at = at + 1 WHERE number = 3",
+        "UPDATE audit SET detail = '{}' WHERE number = 3",
+        "DELETE FROM audit WHERE number = 3",
+        "UPDATE audit SET hash = (SELECT hash FROM audit WHERE number = 2) WHERE number = 3",
+    ],
+)
+def test_what_was_changed_or_removed_shows(visitor, deed):
+    told(visitor, 6)
+    assert broken() is None
+    with database.writing() as session:
+        session.execute(text(deed))
+    assert broken() == 3
+
+
+def test_a_line_cannot_be_forged_by_its_content(visitor):
+    """Content is one JSON value: line breaks and quotes in a name make no row of their own."""
+    with database.writing() as session:
+        row = audit.write(session, visitor, "slide.label.reveal", 'x","y\r\n2026', "127.0.0.1")
+    assert row.number == 1
+    assert broken() is None
