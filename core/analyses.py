@@ -3,21 +3,23 @@
 Every change of an analysis locks its row first, then its work: one order, so that nobody waits in a circle.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from core import catalog, grid, heatmap, tissue, work
+from core import cards, catalog, grid, heatmap, tissue, work
 from core.access import Visitor
 from core.database import clock
-from core.errors import Conflict, Invalid, NotFound, Unavailable, Withheld
+from core.errors import Conflict, Invalid, NotFound, Withheld
 from core.records import Analysis, Slide, Work, Worker
 from core.settings import get_settings
 from core.slide import SlideInfo
 
 ACTIVE = ("queued", "running")
+Plane = Literal["values", "strangeness"]
 CHECKS = 3  # sampled regions of the rotation check
 
 
@@ -36,29 +38,6 @@ def of_slide(session: Session, slide: Slide) -> list[Analysis]:
     return list(session.scalars(found.order_by(Analysis.created_at.desc(), Analysis.id)))
 
 
-def live_workers(session: Session) -> list[Worker]:
-    """What worker processes offer that were heard of lately, the last heard last: a row a process and model."""
-    heard = clock(session) - get_settings().worker_silent_seconds
-    return list(session.scalars(select(Worker).where(Worker.seen_at > heard).order_by(Worker.seen_at)))
-
-
-def models(session: Session) -> list[Worker]:
-    """One live worker for each model that can run now."""
-    return list({worker.model: worker for worker in live_workers(session)}.values())
-
-
-def card_of(session: Session, model: str) -> dict[str, Any]:
-    """The card of a model that a live worker offers.
-
-    Raises:
-        Unavailable: none does.
-    """
-    for worker in models(session):
-        if worker.model == model:
-            return dict(worker.card)
-    raise Unavailable("no-worker", f"no worker offers the model {model!r} now", "start a worker, see GET /models")
-
-
 def create(session: Session, slide: Slide, model: str | None, settings: dict[str, Any]) -> Analysis:
     """Queue an analysis and all its work, in one transaction.
 
@@ -73,7 +52,7 @@ def create(session: Session, slide: Slide, model: str | None, settings: dict[str
         raise Conflict("mpp-missing", "the slide needs its micrometres per pixel first", "PATCH the slide with mpp")
     frame = catalog.info_of(slide).frame()
     name = model or get_settings().model
-    card = card_of(session, name)
+    card = cards.card_of(session, name)
     threshold = card["threshold"] if settings.get("threshold") is None else settings["threshold"]
     analysis = Analysis(
         workspace_id=slide.workspace_id,
@@ -118,7 +97,9 @@ def lock(session: Session, analysis_id: str) -> Analysis:
     return session.scalars(query.execution_options(populate_existing=True)).one()
 
 
-def complete_part(session: Session, held: work.Claim, result: dict[str, Any], values: bytes | None = None) -> bool:
+def complete_part(
+    session: Session, held: work.Claim, result: dict[str, Any], planes: Mapping[str, bytes] = work.NO_PLANES
+) -> bool:
     """A band or check is done; whoever sees none left creates the finish. True when it did.
 
     Raises:
@@ -126,7 +107,7 @@ def complete_part(session: Session, held: work.Claim, result: dict[str, Any], va
     """
     assert held.analysis_id is not None
     analysis = lock(session, held.analysis_id)
-    work.complete(session, held, result, values)
+    work.complete(session, held, result, planes)
     return add_finish(session, analysis)
 
 
@@ -218,8 +199,9 @@ def restart(session: Session, analysis: Analysis) -> None:
     if analysis.state not in ACTIVE:
         return
     everything = update(Work).where(Work.analysis_id == analysis.id, Work.state.in_(("open", "claimed", "done")))
-    fresh = {"state": "open", "attempts": 0, "values": None, "result": None, "lease_until": None, "done_at": None}
-    session.execute(everything.where(Work.kind.in_(("band", "check"))).values(**fresh, token=Work.token + 1))
+    fresh = {"state": "open", "attempts": 0, "result": None, "lease_until": None, "done_at": None}
+    empty = {"values": None, "strangeness": None}
+    session.execute(everything.where(Work.kind.in_(("band", "check"))).values(**fresh, **empty, token=Work.token + 1))
     _drop_early_finish(session, analysis)
     analysis.fingerprint, analysis.provenance = None, None
     analysis.state, analysis.started_at = "queued", None
@@ -256,10 +238,11 @@ def band_rows(session: Session, analysis_id: str) -> list[Work]:
     return list(session.scalars(query.order_by(Work.ordinal)))
 
 
-def logits(session: Session, analysis: Analysis, info: SlideInfo) -> heatmap.Values:
-    """The assembled float32 logits of what is done so far."""
-    parts = [(grid.Band(**row.payload), row.values or b"") for row in band_rows(session, analysis.id)]
-    return heatmap.assemble(grid.grid_shape(info.frame()), parts)
+def plane(session: Session, analysis: Analysis, info: SlideInfo, name: Plane = "values") -> heatmap.Values:
+    """A float32 plane of the grid, assembled of what is done so far; all NaN where this network makes no such plane."""
+    parts = [(grid.Band(**row.payload), getattr(row, name)) for row in band_rows(session, analysis.id)]
+    known = [(band, blob) for band, blob in parts if blob is not None]
+    return heatmap.assemble(grid.grid_shape(info.frame()), known)
 
 
 def require_results(analysis: Analysis) -> dict[str, Any]:
@@ -284,7 +267,7 @@ def add_profile(session: Session, analysis: Analysis, row: int, col: int) -> Wor
     require_results(lock(session, analysis.id))
     info = catalog.info_of(session.get_one(Slide, analysis.slide_id))
     rows, cols = grid.grid_shape(info.frame())
-    if not (0 <= row < rows and 0 <= col < cols) or not np.isfinite(logits(session, analysis, info)[row, col]):
+    if not (0 <= row < rows and 0 <= col < cols) or not np.isfinite(plane(session, analysis, info)[row, col]):
         raise Invalid("no-such-cell", f"cell ({row}, {col}) was not analysed", "choose a cell with a score")
     ordinal = row * cols + col
     known = select(Work).where(Work.analysis_id == analysis.id, Work.kind == "profile", Work.ordinal == ordinal)

@@ -1,10 +1,40 @@
-"""What a network's card says of its scope, held against what is known of a slide."""
+"""What workers say that they can run, and what a network's card says of its scope, held against a slide."""
 
 from typing import Any
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.database import clock
+from core.errors import Unavailable
+from core.records import Worker
+from core.settings import get_settings
 from core.slide import SlideInfo
 
 OUTSIDE = "outside the network's scope"
+
+
+def live_workers(session: Session) -> list[Worker]:
+    """What worker processes offer that were heard of lately, the last heard last: a row a process and model."""
+    heard = clock(session) - get_settings().worker_silent_seconds
+    return list(session.scalars(select(Worker).where(Worker.seen_at > heard).order_by(Worker.seen_at)))
+
+
+def models(session: Session) -> list[Worker]:
+    """One live worker for each model that can run now."""
+    return list({worker.model: worker for worker in live_workers(session)}.values())
+
+
+def card_of(session: Session, model: str) -> dict[str, Any]:
+    """The card of a model that a live worker offers.
+
+    Raises:
+        Unavailable: none does.
+    """
+    for worker in models(session):
+        if worker.model == model:
+            return dict(worker.card)
+    raise Unavailable("no-worker", f"no worker offers the model {model!r} now", "start a worker, see GET /models")
 
 
 def scope_notes(scope: dict[str, Any], info: SlideInfo, identifiers: dict[str, Any]) -> list[dict[str, str]]:

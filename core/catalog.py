@@ -190,7 +190,7 @@ def delete(session: Session, slide: Slide) -> None:
         if analysis.state in ("queued", "running"):
             analysis.state, analysis.ended_at = "cancelled", ended
     work.cancel_all(session, Work.slide_id == slide.id)
-    session.execute(update(Work).where(Work.slide_id == slide.id).values(values=None, result=None))
+    session.execute(update(Work).where(Work.slide_id == slide.id).values(values=None, strangeness=None, result=None))
     session.execute(update(Upload).where(Upload.id == slide.id, Upload.state == "open").values(state="terminated"))
     session.execute(sql_delete(Outlines).where(Outlines.slide_id == slide.id))
     slide.state, slide.updated_at, slide.tissue, slide.info = "deleted", ended, None, None

@@ -121,7 +121,7 @@ def _detections(session: Session, analysis: Analysis, threshold: float | None) -
     regions = analyses.require_results(analysis)["regions"]
     if threshold is not None:
         info = catalog.info_of(session.get_one(Slide, analysis.slide_id))
-        scores = heatmap.to_scores(analyses.logits(session, analysis, info))
+        scores = heatmap.to_scores(analyses.plane(session, analysis, info))
         regions = [region.to_dict() for region in find_regions(scores, threshold, info.frame())]
     peaks = [(*region["peak_l0"], region["max_score"]) for region in regions]
     return [camelyon.Detection(float(x), float(y), float(score)) for x, y, score in peaks]

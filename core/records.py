@@ -137,6 +137,7 @@ class Work(Record):
     payload: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     result: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     values: Mapped[bytes | None] = mapped_column(LargeBinary)
+    strangeness: Mapped[bytes | None] = mapped_column(LargeBinary)
     reason: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     created_at: Mapped[float] = mapped_column(Float)
     done_at: Mapped[float | None] = mapped_column(Float)

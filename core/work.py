@@ -11,6 +11,7 @@ be killed, stopped and woken, and each row is done once.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, or_, select, update
@@ -24,6 +25,7 @@ from core.settings import get_settings
 LANES = {"inspect": 0, "profile": 1, "finish": 2, "evaluate": 2, "check": 3, "band": 4}
 UNFINISHED = ("open", "claimed")
 UNPINNED = ("inspect", "profile")  # no part of an answer that must be of one fingerprint
+NO_PLANES: Mapping[str, bytes] = MappingProxyType({})
 CLAIM_TRIES = 20
 LONGEST_PAUSE = 120.0
 
@@ -135,14 +137,19 @@ def still_held(held: Claim) -> bool:
         return session.execute(select(Work.id).where(_held(held))).first() is not None
 
 
-def complete(session: Session, held: Claim, result: dict[str, Any] | None = None, values: bytes | None = None) -> None:
+def complete(
+    session: Session, held: Claim, result: dict[str, Any] | None = None, planes: Mapping[str, bytes] = NO_PLANES
+) -> None:
     """Mark the row done with what came of it, in the caller's transaction.
+
+    Args:
+        planes: packed values of a band's cells, by the name of their column.
 
     Raises:
         LeaseLost: the row is no longer this worker's; the caller's transaction must not commit.
     """
-    done = {"state": "done", "result": result, "values": values, "lease_until": None, "done_at": now(), "reason": None}
-    if not changed(session, update(Work).where(_held(held)).values(**done)):
+    done = {"state": "done", "result": result, "lease_until": None, "done_at": now(), "reason": None}
+    if not changed(session, update(Work).where(_held(held)).values(**done, **planes)):
         raise LeaseLost
 
 

@@ -40,13 +40,21 @@ def infer(network: nn.Module, pixels: Pixels) -> Logits:
     Returns:
         float32 (N, rows, cols).
     """
-    n, height, width, _ = pixels.shape
-    rows, cols = cells_a_side(height), cells_a_side(width)
-    like = next(iter(network.state_dict().values()))
-    image = torch.from_numpy(np.ascontiguousarray(pixels)).to(like.device).permute(0, 3, 1, 2).to(like.dtype)
-    logits: Logits = network(image).float().cpu().numpy()
-    assert logits.shape == (n, rows, cols)
+    logits: Logits = network(as_image(network, pixels)).float().cpu().numpy()
+    assert logits.shape == (len(pixels), *map(cells_a_side, pixels.shape[1:3]))
     return logits
+
+
+def as_image(network: nn.Module, pixels: Pixels) -> torch.Tensor:
+    """(N, H, W, 3) uint8 → (N, 3, H, W) in 0..255, of the network's device and type.
+
+    Raises:
+        ValueError: H or W is not a multiple of 16 from 96 up.
+    """
+    for side in pixels.shape[1:3]:
+        cells_a_side(side)
+    like = next(iter(network.state_dict().values()))
+    return torch.from_numpy(np.ascontiguousarray(pixels)).to(like.device).permute(0, 3, 1, 2).to(like.dtype)
 
 
 def infer_patchwise(network: nn.Module, pixels: Pixels) -> Logits:

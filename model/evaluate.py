@@ -16,6 +16,7 @@ from tqdm import tqdm
 from model import golden
 from model.dense import infer
 from model.frozen import Frozen, freeze
+from model.memory import keep_freed_memory
 from model.metrics import bootstrap_auc, fit_temperature, summary, within_group_auc
 from model.pcam import Split, read_split
 from model.weights import DEFAULT_NAME, SHIPPED, load_network, state_of, write
@@ -81,6 +82,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
+    keep_freed_memory()
     if options.ship:
         ship(options.weights, options.directory, options.ship, json.loads(options.data), options.into)
     if options.weights and not options.ship:

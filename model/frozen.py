@@ -14,6 +14,7 @@ Equal to `DenseNet.eval()` to rounding.
 import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,8 @@ from torch.nn import functional as F
 
 from model.densenet import DenseBlock, DenseNet, over_views
 from model.layers import BankConv2d, GroupBatchNorm2d, group_mean
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,16 @@ def plain_conv(bank: Tensor, after: Affine | None = None) -> nn.Conv2d:
     return conv
 
 
+def expand_banks(module: Module) -> Module:
+    """A copy whose group convolutions are plain ones, each bank expanded once."""
+    plain = copy.deepcopy(module)
+    for parent in list(plain.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, BankConv2d):
+                setattr(parent, name, plain_conv(child.bank().detach()))
+    return plain
+
+
 class FrozenBlock(nn.Module):
     """Dense block and the norm after it: f → relu([A(crop f), B(conv(relu(norm f)))]), A and B that norm's halves."""
 
@@ -78,8 +91,8 @@ class FrozenBlock(nn.Module):
         self.skip = PlaneAffine(skipped)
 
     def forward(self, planes: Tensor) -> Tensor:
-        grown = self.conv(F.relu(self.norm(planes)))
-        return F.relu(torch.cat([self.skip(planes[:, :, 1:-1, 1:-1]), grown], 1))
+        grown = self.conv(torch.relu_(self.norm(planes)))
+        return torch.relu_(torch.cat([self.skip(planes[:, :, 1:-1, 1:-1]), grown], 1))
 
 
 class Frozen(nn.Module, ABC):
@@ -134,11 +147,7 @@ class Expanded(Frozen):
     """A family that norms magnitudes: its filter banks are expanded once, nothing else changes."""
 
     def _take(self, network: DenseNet) -> None:
-        self.network = copy.deepcopy(network)
-        for parent in list(self.network.modules()):
-            for name, child in list(parent.named_children()):
-                if isinstance(child, BankConv2d):
-                    setattr(parent, name, plain_conv(child.bank().detach()))
+        self.network = expand_banks(network)
 
     def cells(self, image: Tensor) -> Tensor:
         return self.network.cells(image)

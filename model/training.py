@@ -26,6 +26,7 @@ from tqdm import tqdm
 from model.augment import augment
 from model.densenet import DenseNet, DenseNetConfig
 from model.layers import GroupBatchNorm2d
+from model.memory import keep_freed_memory
 from model.metrics import bootstrap_auc, summary
 from model.pcam import Split
 from model.weights import load_network, state_of
@@ -199,6 +200,7 @@ class Pauses:
 def train(run: Run, data: tuple[Split, Split], out: Path, bf16: bool, compiled: bool, pauses: Pauses) -> dict[str, Any]:
     """Run to the end; writes checkpoint.pt and metrics.json under `out`, returns the metrics."""
     split, valid = data
+    keep_freed_memory()
     forward: Forward = torch.compile(run.network) if compiled else run.network
     run.network.train()
     history: list[dict[str, Any]] = _history(out)

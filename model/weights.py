@@ -20,10 +20,15 @@ from model.families import get_family
 FORMAT = 1
 SHIPPED = Path(__file__).parent / "shipped"
 DEFAULT_NAME = "p4m-densenet"
+RARE = 0.01
 
 
 class WeightsRefused(ValueError):
     """Weights or card that are missing, altered, or of a kind that this version does not know."""
+
+
+def _odds(share: float) -> float:
+    return share / (1 - share)
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,32 @@ class Card:
     @property
     def config(self) -> DenseNetConfig:
         return config_of(self.architecture)
+
+    @property
+    def prevalence(self) -> float | None:
+        """The share of positive patches for which scores are calibrated: that of valid. None where it is not known."""
+        valid = self.metrics.get("valid", {})
+        return valid["positive"] / valid["patches"] if valid.get("patches") and valid.get("positive") else None
+
+    def score_at(self, score: float, prevalence: float) -> float:
+        """What a score would be where another share of cells holds tumour (Bayes; Saerens et al. 2002, eq. 2.4).
+
+        It holds if tumour looks like valid's tumour and the rest like valid's rest, which no slide promises.
+
+        Raises:
+            ValueError: the card does not say for which share its scores are calibrated.
+        """
+        if self.prevalence is None:
+            raise ValueError(f"the card of {self.name} knows no prevalence")
+        odds = score / (1 - score) * _odds(prevalence) / _odds(self.prevalence)
+        return odds / (1 + odds)
+
+    def calibration(self) -> dict[str, Any] | None:
+        """For readers: for which mix scores are calibrated, and what some are worth where 1 % of cells hold tumour."""
+        if self.prevalence is None:
+            return None
+        worth = {str(score): self.score_at(score, RARE) for score in (0.5, 0.9, 0.99)}
+        return {"prevalence": self.prevalence, "rare_prevalence": RARE, "worth_where_rare": worth}
 
     def to_json(self) -> str:
         return json.dumps(self.__dict__, indent=1, sort_keys=True) + "\n"

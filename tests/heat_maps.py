@@ -18,6 +18,11 @@ def logits(client, analysis_id):
     return heat_map(client, analysis_id, "logit")[0]
 
 
+def planes(client, analysis_id):
+    """All that is kept of each cell: logits and strangeness, (2, rows, cols)."""
+    return np.stack([heat_map(client, analysis_id, quantity)[0] for quantity in ("logit", "strangeness")])
+
+
 def analysed(client, path, **wanted):
     """Upload, wait, analyse: the slide and its succeeded analysis."""
     slide = client.wait_for_slide(client.upload(path, {"organ": "lymph node"}))

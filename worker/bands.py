@@ -8,37 +8,41 @@ import numpy as np
 from core.grid import Band, Region
 from core.heatmap import Values
 from core.tissue import Mask
-from model.dense import infer
-from model.frozen import Frozen
+from model.strangeness import look
+from worker.network import Served
 from worker.region_loader import Pixels
+
+NOTHING = np.float32(np.nan)
 
 
 @dataclass(frozen=True)
 class BandValues:
-    """Calibrated logits of a band (NaN where there is no tissue or no pixels) and the tissue cells not read."""
+    """Calibrated logits of a band (NaN where there is no tissue or no pixels), strangeness, tissue cells not read."""
 
     values: Values
+    strangeness: Values | None
     unreadable: int
 
 
 def band_values(
-    network: Frozen,
-    temperature: float,
+    served: Served,
     band: Band,
     mask: Mask,
     loaded: Iterable[tuple[Region, Pixels | None]],
     advance: Callable[[], None],
 ) -> BandValues:
     """Run the network over a band's regions; `advance` is called after each."""
-    values = np.full(band.shape, np.nan, np.float32)
+    values, strange = (np.full(band.shape, np.nan, np.float32) for _ in range(2))
     unreadable = 0
     for region, pixels in loaded:
         wanted = mask[region.row : region.row_end, region.col : region.col_end]
         if pixels is None:
             unreadable += int(wanted.sum())
         else:
-            logits = infer(network, pixels[None])[0] / np.float32(temperature)
-            part = np.where(wanted, logits, np.float32(np.nan))
-            values[:, region.col - band.col : region.col_end - band.col] = part
+            columns = slice(region.col - band.col, region.col_end - band.col)
+            logits, pooled = look(served.network, pixels[None])
+            values[:, columns] = np.where(wanted, logits[0] / np.float32(served.card.temperature), NOTHING)
+            if served.strangeness is not None:
+                strange[:, columns] = np.where(wanted, served.strangeness.of(pixels[None], pooled)[0], NOTHING)
         advance()
-    return BandValues(values, unreadable)
+    return BandValues(values, None if served.strangeness is None else strange, unreadable)

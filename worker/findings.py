@@ -9,6 +9,7 @@ from core.heatmap import Values, to_scores
 from core.regions import find_regions
 from core.slide import SlideInfo
 from core.tissue import Mask
+from model.strangeness import Strangeness
 
 MOST_UNREADABLE = 0.02
 CONSTANT_LOGITS = 1e-6
@@ -77,6 +78,31 @@ def rotation_summary(checks: list[dict[str, Any]]) -> dict[str, Any] | None:
         "outside": _union(checks, "outside"),
         "meaning": "a software self-test: it says nothing about a score being right",
     }
+
+
+def familiarity(strange: Values, known: Strangeness | None) -> dict[str, Any] | None:
+    """How much of what was analysed is unlike the network's training patches; None where nobody can say.
+
+    `unusual`: the share is above that of every held-out slide that was measured.
+    """
+    told = strange[np.isfinite(strange)]
+    if known is None or not told.size:
+        return None
+    share = float((told > known.threshold).mean())
+    return {
+        "unfamiliar_share": share,
+        "usual_share": known.usual_share,
+        "unusual": share > known.usual_share,
+        "threshold": known.threshold,
+    }
+
+
+def unfamiliar_notes(found: dict[str, Any] | None) -> list[dict[str, str]]:
+    """The banner over a slide of which more is unfamiliar than of any held-out one."""
+    if found is None or not found["unusual"]:
+        return []
+    share = f"{found['unfamiliar_share']:.0%} of this tissue is unlike anything the network was trained on"
+    return [{"code": "unfamiliar", "sentence": f"{share}; see the layer 'unfamiliar'."}]
 
 
 def _union(checks: list[dict[str, Any]], key: str) -> list[str]:

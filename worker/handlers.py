@@ -119,9 +119,12 @@ def band(held: work.Claim, lease: Lease, served: Served) -> None:
     mask = analyses.cell_mask(slide, analysis.settings["tissue"])
     regions = [region for region in place.regions() if grid.has_tissue(mask, region)]
     loader = RegionLoader(lambda: reader_of(slide), info, info.frame(), regions)
-    done = band_values(served.network, served.card.temperature, place, mask, loader, lease.advance)
+    done = band_values(served, place, mask, loader, lease.advance)
+    planes = {"values": heatmap.pack(done.values)}
+    if done.strangeness is not None:
+        planes["strangeness"] = heatmap.pack(done.strangeness)
     with writing() as session:
-        analyses.complete_part(session, held, {"unreadable": done.unreadable}, heatmap.pack(done.values))
+        analyses.complete_part(session, held, {"unreadable": done.unreadable}, planes)
 
 
 def check(held: work.Claim, lease: Lease, served: Served) -> None:
@@ -168,7 +171,8 @@ def finish(held: work.Claim, _: Lease, served: Served) -> None:
     assert analysis is not None
     info = catalog.info_of(slide)
     with reading() as session:
-        logits = analyses.logits(session, analysis, info)
+        logits = analyses.plane(session, analysis, info)
+        strange = analyses.plane(session, analysis, info, "strangeness")
         rows = analyses.band_rows(session, analysis.id)
         checks = (
             session.query(Work).filter_by(analysis_id=analysis.id, kind="check", state="done").order_by(Work.ordinal)
@@ -176,7 +180,10 @@ def finish(held: work.Claim, _: Lease, served: Served) -> None:
         checked = [dict(row.result or {}) for row in checks]
     mask = analyses.cell_mask(slide, analysis.settings["tissue"])
     results = findings.gather(logits, mask, info, analysis.settings, checked)
-    results["scope_notes"] = cards.scope_notes(served.card.scope, info, slide.identifiers)
+    results["calibration"] = served.card.calibration()
+    results["familiarity"] = findings.familiarity(strange, served.strangeness)
+    notes = cards.scope_notes(served.card.scope, info, slide.identifiers)
+    results["scope_notes"] = [*notes, *findings.unfamiliar_notes(results["familiarity"])]
     unreadable = sum((row.result or {}).get("unreadable", 0) for row in rows)
     results["coverage"]["unreadable_cells"] = unreadable
     broken = findings.too_little_read(results, unreadable)

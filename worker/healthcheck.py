@@ -5,14 +5,14 @@ import sys
 
 from sqlalchemy.exc import DBAPIError
 
-from core import analyses
+from core import cards
 from core.database import reading
 
 
 def main() -> int:
     try:
         with reading() as session:
-            alive = analyses.live_workers(session)
+            alive = cards.live_workers(session)
         return 0 if any(worker.id.startswith(f"{socket.gethostname()[:60]}:") for worker in alive) else 1
     except DBAPIError:
         return 1

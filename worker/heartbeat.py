@@ -28,6 +28,7 @@ class Heartbeat(threading.Thread):
 
     def _row(self, offer: Offer, seen_at: float) -> Worker:
         known = {key: value for key, value in offer.card.__dict__.items() if key != "golden"}
+        known["calibration"] = offer.card.calibration()
         return Worker(
             id=self._serving.worker,
             model=offer.card.name,

@@ -19,8 +19,10 @@ import torch
 
 from core.geometry import REGION_PX
 from core.settings import get_settings
-from model import golden
+from model import golden, strangeness
 from model.frozen import Frozen, freeze
+from model.memory import keep_freed_memory
+from model.strangeness import Strangeness
 from model.weights import SHIPPED, Card, WeightsRefused, load_network, names, read_card
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ class Served:
     network: Frozen
     card: Card
     provenance: dict[str, Any]
+    strangeness: Strangeness | None = None
 
 
 class Serving:
@@ -86,14 +89,17 @@ class Serving:
 
     def _offer(self, name: str) -> Offer:
         card = read_card(name, self._directory)
-        provenance = describe(card, self._threads)
+        beside = strangeness.path_of(name, self._directory)
+        provenance = describe(card, beside, self._threads)
         return Offer(card, provenance, hashlib.sha256(json.dumps(provenance, sort_keys=True).encode()).hexdigest())
 
     def _load(self, name: str) -> Served:
         network, card = load_network(name, self._directory)
         frozen = freeze(network).to("cuda" if torch.cuda.is_available() else "cpu")
         difference = golden.check(frozen, card)
-        return Served(frozen, card, {**self.offers[name].provenance, "golden_difference": difference})
+        beside = strangeness.path_of(name, self._directory)
+        known = strangeness.read(beside, card.digest) if beside.exists() else None
+        return Served(frozen, card, {**self.offers[name].provenance, "golden_difference": difference}, known)
 
 
 @lru_cache(maxsize=1)
@@ -104,6 +110,7 @@ def serving() -> Serving:
         WeightsRefused: the default network's weights are refused.
     """
     settings = get_settings()
+    keep_freed_memory()
     torch.set_num_threads(settings.network_threads())
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # float32 means float32
     torch.backends.cudnn.deterministic = True
@@ -120,13 +127,14 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def describe(card: Card, threads: int) -> dict[str, Any]:
-    """All that a logit's bits depend on."""
+def describe(card: Card, beside: Path, threads: int) -> dict[str, Any]:
+    """All that a cell's bits depend on. `beside`: the file of the network's familiarity, which it may lack."""
     cuda = torch.cuda.is_available()
     return {
         "model": card.name,
         "weights_sha256": card.digest,
         "card_sha256": hashlib.sha256(card.to_json().encode()).hexdigest(),
+        "familiarity_sha256": hashlib.sha256(beside.read_bytes()).hexdigest() if beside.exists() else None,
         "code_sha256": code_digest(),
         "backend": "torch-cuda" if cuda else "torch-cpu",
         "device": torch.cuda.get_device_name() if cuda else torch.backends.cpu.get_cpu_capability(),

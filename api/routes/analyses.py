@@ -126,27 +126,46 @@ def heat_map(
     visitor: Who,
     analysis_id: str,
     dtype: Literal["float32", "uint8"] = "float32",
-    quantity: Literal["score", "logit"] = "score",
+    quantity: Literal["score", "logit", "strangeness"] = "score",
 ) -> Response:
     """The grid as NumPy .npy. float32 is the record, NaN where nothing was analysed; uint8 is for showing, 255 there.
+
+    `strangeness` tells how unlike the network's training patches a cell is; as uint8, 127 stands for the threshold.
 
     Quarterturn-Affine holds a, b, c, d, e, f: the centre of cell (row, col) is at level-0 pixel
     x = a·col + b·row + c, y = d·col + e·row + f.
     """
-    analysis, info, _ = _results(session, visitor, analysis_id)
-    logits = analyses.logits(session, analysis, info)
-    values = logits if quantity == "logit" and dtype == "float32" else heatmap.to_scores(logits)
+    analysis, info, results = _results(session, visitor, analysis_id)
+    if quantity == "strangeness":
+        values = _strangeness(session, analysis, info, results, dtype)
+    else:
+        logits = analyses.plane(session, analysis, info)
+        values = logits if quantity == "logit" and dtype == "float32" else heatmap.to_scores(logits)
     array = heatmap.to_uint8(values) if dtype == "uint8" else values
     affine = ", ".join(repr(value) for value in info.frame().affine_to_l0())
     headers = {"Quarterturn-Affine": affine, "Cache-Control": "private, max-age=3600"}
     return Response(heatmap.to_npy(array), media_type="application/x-npy", headers=headers)
 
 
+def _strangeness(
+    session: Session, analysis: Analysis, info: SlideInfo, results: dict[str, Any], dtype: str
+) -> heatmap.Values:
+    """The second plane; as uint8 in 0..1, the threshold in the middle."""
+    known = results.get("familiarity")
+    if known is None:
+        raise NotFound("no-strangeness", "nobody knows what is familiar to this network", "ask for the score")
+    plane = analyses.plane(session, analysis, info, "strangeness")
+    if dtype == "float32":
+        return plane
+    scaled: heatmap.Values = np.clip(plane / np.float32(2 * known["threshold"]), 0, 1)
+    return scaled
+
+
 @router.get("/analyses/{analysis_id}/heatmap.png", response_class=Response)
 def picture(session: Read, visitor: Who, analysis_id: str) -> Response:
     """One grey pixel a cell (0 to 254 for scores 0 to 1), transparent where nothing was analysed."""
     analysis, info, _ = _results(session, visitor, analysis_id)
-    grey = heatmap.to_uint8(heatmap.to_scores(analyses.logits(session, analysis, info)))
+    grey = heatmap.to_uint8(heatmap.to_scores(analyses.plane(session, analysis, info)))
     alpha = np.where(grey == heatmap.NOT_ANALYSED, 0, 255).astype(np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(np.stack([grey, alpha], -1), "LA").save(buffer, "PNG")

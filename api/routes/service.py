@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from api.dependencies import CELERY, Read, Who
 from api.schemas import NOTICE, iso
-from core import analyses
+from core import cards
 from core.database import is_answering, reading
 from core.settings import get_settings
 
@@ -21,7 +21,7 @@ def models(session: Read, _: Who) -> dict[str, Any]:
     """What the live workers can run, empty when none is up, and the one that is run when a request names none."""
     known = [
         {**worker.card, "provenance": worker.provenance, "seen_at": iso(worker.seen_at)}
-        for worker in analyses.models(session)
+        for worker in cards.models(session)
     ]
     return {"models": known, "default": get_settings().model, "notice": NOTICE}
 
@@ -64,4 +64,4 @@ def _disk() -> bool:
 
 def _workers() -> int:
     with reading() as session:
-        return len({worker.id for worker in analyses.live_workers(session)})
+        return len({worker.id for worker in cards.live_workers(session)})

@@ -18,9 +18,9 @@ export class HeatMap {
     this.canvas.height = grid.rows;
   }
 
-  /** @param {string} analysis @returns {Promise<HeatMap>} */
-  static async load(analysis) {
-    const answer = await fetch(`/api/v1/analyses/${analysis}/heatmap?dtype=uint8`);
+  /** @param {string} analysis @param {string} [quantity] score or strangeness @returns {Promise<HeatMap>} */
+  static async load(analysis, quantity = "score") {
+    const answer = await fetch(`/api/v1/analyses/${analysis}/heatmap?dtype=uint8&quantity=${quantity}`);
     if (!answer.ok) throw new Error(`the heat map could not be loaded (${answer.status})`);
     const affine = (answer.headers.get("Quarterturn-Affine") ?? "").split(",").map(Number);
     return new HeatMap(parse(await answer.arrayBuffer()), affine);

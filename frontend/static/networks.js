@@ -16,6 +16,19 @@ export function chosenNetwork() {
   return name ? { model: name } : {};
 }
 
+/**
+ * How much of the tissue is unlike the network's training patches.
+ * @param {any} found
+ */
+export function familiar(found) {
+  if (!found) return "";
+  const percent = (/** @type {number} */ share) => `${(100 * share).toFixed(0)} %`;
+  return (
+    `${percent(found.unfamiliar_share)} of what was analysed is unlike the network's training patches ` +
+    `(at most ${percent(found.usual_share)} on the held-out slides of its kind).`
+  );
+}
+
 /** @param {number | null | undefined} value */
 const logits = (value) => value?.toExponential(1) ?? "not a number";
 

@@ -1,24 +1,19 @@
 // One slide: deep zoom, its analysis, and the heat map over it.
 import { Refusal, element, get, post, say } from "./api.js";
 import { useLink } from "./signin.js";
-import { names, table } from "./colormaps.js";
 import { showEvaluation } from "./evaluation.js";
 import { HeatMap } from "./heatmap.js";
-import { chosenNetwork, offerNetworks, selfTest } from "./networks.js";
+import { Layers } from "./layers.js";
+import { chosenNetwork, familiar, offerNetworks, selfTest } from "./networks.js";
 import { measure } from "./profile.js";
 import { Regions } from "./regions.js";
 import { drawScale } from "./scalebar.js";
 import { tileSource } from "./tilesource.js";
 
 const slideId = location.pathname.split("/").pop() ?? "";
-const controls = {
-  opacity: /** @type {HTMLInputElement} */ (element("opacity")),
-  threshold: /** @type {HTMLInputElement} */ (element("threshold")),
-  colours: /** @type {HTMLSelectElement} */ (element("colours")),
-};
 const ANGLES = element("angle-text").textContent;
-/** @type {HeatMap | null} */
-let heat = null;
+/** @type {Layers} */
+let layers;
 /** @type {any} */
 let analysis = null;
 /** @type {EventSource | null} */
@@ -79,7 +74,7 @@ function offerCell() {
 /** Score against angle of the cell pointed at or tapped last. */
 function measureCell() {
   const measured = analysis;
-  if (!measured || !heat || !pointed || pointed.score === null) return;
+  if (!measured || !pointed || pointed.score === null) return;
   measure(measured.id, pointed, () => analysis === measured).catch(tell);
 }
 
@@ -89,46 +84,18 @@ function point(viewer, event) {
   if (!image) return;
   const box = element("slide").getBoundingClientRect();
   const place = image.viewerElementToImageCoordinates(new OpenSeadragon.Point(event.clientX - box.left, event.clientY - box.top));
-  pointed = heat?.at(place.x, place.y) ?? null;
-  const score = !heat ? "" : !pointed || pointed.score === null ? " · not analysed" : ` · score ${pointed.score.toFixed(3)}`;
-  say(element("pointer"), `${Math.round(place.x)}, ${Math.round(place.y)} px${score}`);
+  pointed = layers.at(place.x, place.y);
+  const told = layers.tell(pointed);
+  say(element("pointer"), `${Math.round(place.x)}, ${Math.round(place.y)} px${told && " · "}${told}`);
   offerCell();
 }
 
-function paint() {
-  element("opacity-value").textContent = `${Math.round(Number(controls.opacity.value) * 100)} %`;
-  element("threshold-value").textContent = Number(controls.threshold.value).toFixed(2);
-  drawLegend();
-  if (!heat) return;
-  heat.canvas.style.opacity = controls.opacity.value;
-  heat.draw(controls.colours.value, Number(controls.threshold.value));
-}
-
-function drawLegend() {
-  const canvas = /** @type {HTMLCanvasElement} */ (element("legend"));
-  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  const picture = context.createImageData(256, 1);
-  const lut = table(controls.colours.value);
-  for (let i = 0; i < 256; i++) {
-    const value = Math.min(254, i);
-    const clear = value / 254 < Number(controls.threshold.value);
-    picture.data.set([lut[3 * value], lut[3 * value + 1], lut[3 * value + 2], clear ? 40 : 255], 4 * i);
-  }
-  context.putImageData(picture, 0, 0);
-}
-
-/** @param {import("openseadragon").Viewer} viewer @param {Regions} regions */
-async function showResults(viewer, regions) {
-  const image = viewer.world.getItemAt(0);
+/** @param {Regions} regions */
+async function showResults(regions) {
   const shown = analysis;
   const [loaded, found] = await Promise.all([HeatMap.load(shown.id), get(`/analyses/${shown.id}/regions`)]);
   if (analysis !== shown) return; // another was asked for meanwhile
-  if (heat) viewer.removeOverlay(heat.canvas);
-  heat = loaded;
-  const { x, y, width, height } = heat.rectangle();
-  viewer.addOverlay({ element: heat.canvas, location: image.imageToViewportRectangle(x, y, width, height) });
-  controls.threshold.value = String(analysis.results.threshold);
-  paint();
+  layers.show(analysis, loaded);
   regions.show(found);
   const base = `/api/v1/analyses/${analysis.id}`;
   for (const [id, path] of Object.entries({
@@ -151,6 +118,7 @@ function showFacts() {
     `${analysis.settings.tissue === "auto" ? "tissue" : "slide"}` +
     (coverage.unreadable_cells ? `; ${coverage.unreadable_cells} cells could not be read.` : ".");
   element("selftest").textContent = selfTest(check);
+  element("familiarity").textContent = familiar(analysis.results.familiarity);
   const made = analysis.provenance;
   if (made) element("provenance").textContent = `${made.model}, weights ${made.weights_sha256.slice(0, 12)}, ${made.backend} ${made.precision}.`;
 }
@@ -197,11 +165,10 @@ function showState() {
 
 /**
  * What another analysis showed must not stand beside this one's state.
- * @param {import("openseadragon").Viewer} viewer @param {Regions} regions
+ * @param {Regions} regions
  */
-function clearResults(viewer, regions) {
-  if (heat) viewer.removeOverlay(heat.canvas);
-  heat = null;
+function clearResults(regions) {
+  layers.clear();
   pointed = null;
   offerCell();
   element("angle-text").textContent = ANGLES;
@@ -210,16 +177,16 @@ function clearResults(viewer, regions) {
   element("pointer").hidden = true;
 }
 
-/** @param {import("openseadragon").Viewer} viewer @param {Regions} regions */
-function follow(viewer, regions) {
+/** @param {Regions} regions */
+function follow(regions) {
   events?.close();
-  clearResults(viewer, regions);
+  clearResults(regions);
   showState();
   const settle = async () => {
     showState();
     if (analysis.state !== "succeeded") return;
     showFacts();
-    if (!analysis.withheld) await showResults(viewer, regions);
+    if (!analysis.withheld) await showResults(regions);
   };
   if (!["queued", "running"].includes(analysis.state)) return settle();
   events = new EventSource(`/api/v1/analyses/${analysis.id}/events`);
@@ -233,13 +200,13 @@ function follow(viewer, regions) {
   return undefined;
 }
 
-/** @param {import("openseadragon").Viewer} viewer @param {Regions} regions */
-function listen(viewer, regions) {
+/** @param {Regions} regions */
+function listen(regions) {
   const act = (/** @type {() => Promise<any>} */ action) => async () => {
     say(element("error"), "");
     try {
       analysis = await action();
-      await follow(viewer, regions);
+      await follow(regions);
     } catch (error) {
       tell(error);
     }
@@ -249,12 +216,12 @@ function listen(viewer, regions) {
   element("cancel").addEventListener("click", act(() => post(`/analyses/${analysis.id}/cancel`)));
   element("retry").addEventListener("click", act(() => post(`/analyses/${analysis.id}/retry`)));
   element("measure").addEventListener("click", measureCell);
-  for (const control of Object.values(controls)) control.addEventListener("input", paint);
+  element("kind").addEventListener("input", () => layers.choose().catch(tell));
   element("help").addEventListener("click", () => /** @type {HTMLDialogElement} */ (element("keys")).showModal());
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target instanceof HTMLInputElement) return;
     const action = {
-      h: () => heat && (heat.canvas.hidden = !heat.canvas.hidden),
+      h: () => layers.toggle(),
       n: () => regions.step(1),
       b: () => regions.step(-1),
       p: () => event.repeat || measureCell(),
@@ -271,16 +238,15 @@ async function main() {
   ]);
   document.title = `${slide.filename} · Quarterturn`;
   element("name").textContent = slide.filename;
-  controls.colours.replaceChildren(...names.map((name) => new Option(name)));
   const viewer = open(tiles);
+  layers = new Layers(viewer);
   const regions = new Regions(viewer);
-  listen(viewer, regions);
+  listen(regions);
   offerNetworks().catch(tell);
-  paint();
   viewer.addOnceHandler("open", () => {
     analysis = analyses.find((/** @type {any} */ one) => one.state !== "cancelled") ?? analyses[0] ?? null;
     showState();
-    if (analysis) Promise.resolve(follow(viewer, regions)).catch(tell);
+    if (analysis) Promise.resolve(follow(regions)).catch(tell);
   });
 }
 

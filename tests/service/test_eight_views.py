@@ -22,17 +22,19 @@ pytestmark = pytest.mark.services
 @pytest.mark.parametrize("mpp", [0.25, 0.499])
 def test_the_eight_views_get_the_same_heat_map(client, tmp_path, mpp):
     group, pixels = get_group("p4m"), tissue(911, 1237, [(300, 420, 250)])
-    maps = []
+    maps, strange = [], []
     for element in group.elements:
         path = write_pyramid(tmp_path / "view.tiff", np.ascontiguousarray(transform(pixels, element)), mpp)
         _, analysis = analysed(client, path, rotation_check=False)
         maps.append(heat_map(client, analysis["id"], "logit")[0])
+        strange.append(heat_map(client, analysis["id"], "strangeness")[0])
     assert np.isfinite(maps[0]).any()
     assert np.isnan(maps[0]).any(), "glass is not analysed"
-    for g, turned in enumerate(maps):
-        back = transform(turned, group.elements[group.inverse[g]])
-        np.testing.assert_array_equal(np.isnan(back), np.isnan(maps[0]))
-        np.testing.assert_allclose(back, maps[0], rtol=0, atol=1e-4)
+    for turned in (maps, strange):
+        for g, one in enumerate(turned):
+            back = transform(one, group.elements[group.inverse[g]])
+            np.testing.assert_array_equal(np.isnan(back), np.isnan(maps[0]))
+            np.testing.assert_allclose(back, turned[0], rtol=0, atol=1e-4)
 
 
 def test_a_mosaic_of_labelled_patches_scores_as_the_patches_do(client, service, test_data, tmp_path):

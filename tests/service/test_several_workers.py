@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from heat_maps import logits
+from heat_maps import planes
 from servers import until
 from slides import tissue, write_pyramid
 
@@ -63,7 +63,7 @@ def test_two_workers_share_one_slide_and_one_gives_the_same_bits(own, tmp_path):
     client.poll(where, lambda a: a["state"] == "succeeded", 180)
     assert len({worker for worker, _ in own.rows(BANDS, id=shared)}) == 2, "both did a part"
     assert len({worker for worker, _ in own.rows(BANDS, id=alone)}) == 1
-    np.testing.assert_array_equal(logits(client, shared), logits(client, alone))
+    np.testing.assert_array_equal(planes(client, shared), planes(client, alone))
 
 
 def test_an_analysis_whose_kind_of_worker_is_gone_starts_anew_and_says_so(own, tmp_path):

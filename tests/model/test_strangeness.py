@@ -1,0 +1,110 @@
+"""Strangeness is a map as the scores are: it turns with the slide, whatever the cuts, and its file is vouched for."""
+
+import numpy as np
+import pytest
+import torch
+
+from model import strangeness
+from model.autoencoder import Autoencoder
+from model.dense import infer
+from model.densenet import DenseNet, DenseNetConfig
+from model.familiarity import Familiarity
+from model.frozen import freeze
+from model.group import get_group, transform
+from model.strangeness import Strangeness, look, prepared
+from model.train_familiarity import main
+from model.weights import WeightsRefused, write
+
+DETECTOR = "d" * 64
+
+
+def lively(module):
+    """Norms as after training, so that nothing is trivially zero."""
+    for part in module.modules():
+        if hasattr(part, "running_var"):
+            part.running_mean.uniform_(-0.3, 0.3)
+            part.running_var.uniform_(0.5, 2.0)
+    return module.eval()
+
+
+@pytest.fixture(scope="module")
+def detector():
+    torch.manual_seed(0)
+    return freeze(lively(DenseNet(DenseNetConfig("p4m", n0=6, growth=6))))
+
+
+@pytest.fixture(scope="module")
+def learner():
+    torch.manual_seed(1)
+    return lively(Autoencoder())
+
+
+@pytest.fixture(scope="module")
+def density(detector, learner):
+    rng = np.random.default_rng(0)
+    numbers = strangeness.describe(learner, region(96), look(detector, region(96))[1]).shape[-1]
+    mean, whitener = rng.normal(size=numbers), np.eye(numbers) + 0.02 * rng.normal(size=(numbers, numbers))
+    as_in_a_file = (array.astype(np.float32).astype(float) for array in (mean, whitener))
+    return Familiarity(*as_in_a_file, 5.0, 0.3, 2.5)
+
+
+def region(height, width=None, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (1, height, width or height, 3), dtype=np.uint8)
+
+
+def strange(detector, learner, density, pixels):
+    return Strangeness(prepared(learner), density).of(pixels, look(detector, pixels)[1])[0]
+
+
+def test_the_look_answers_bit_for_bit_as_the_network_does(detector):
+    np.testing.assert_array_equal(look(detector, region(128, 160))[0], infer(detector, region(128, 160)))
+
+
+def test_it_turns_with_the_slide(detector, learner, density):
+    pixels = region(112, 144)
+    plain = strange(detector, learner, density, pixels)
+    for element in get_group("p4m").elements:
+        turned = strange(detector, learner, density, transform(pixels[0], element)[None])
+        np.testing.assert_allclose(turned, transform(plain, element), atol=2e-4)
+
+
+def test_a_cell_is_as_strange_as_its_patch(detector, learner, density):
+    pixels = region(128, 160)
+    dense = strange(detector, learner, density, pixels)
+    assert dense.shape == (3, 5)
+    for row, col in [(0, 0), (1, 4), (2, 2)]:
+        patch = pixels[:, 16 * row : 16 * row + 96, 16 * col : 16 * col + 96]
+        np.testing.assert_allclose(strange(detector, learner, density, patch)[0, 0], dense[row, col], atol=2e-4)
+
+
+def test_its_file_brings_everything_back_and_is_vouched_for(tmp_path, detector, learner, density):
+    path = strangeness.path_of("p4m-densenet", tmp_path)
+    strangeness.write(Strangeness(learner, density, {"usual_shares": [0.01, 0.04]}), DETECTOR, path)
+    again = strangeness.read(path, DETECTOR)
+    pixels = region(112)
+    expected = strange(detector, learner, density, pixels)
+    np.testing.assert_array_equal(again.of(pixels, look(detector, pixels)[1])[0], expected)
+    assert (again.threshold, again.usual_share) == (density.threshold, 0.04)
+    with pytest.raises(WeightsRefused, match="another detector"):
+        strangeness.read(path, "e" * 64)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(WeightsRefused, match="cannot be read"):
+        strangeness.read(path, DETECTOR)
+
+
+@pytest.mark.parametrize("content", [b"", b"no safetensors at all", (2**60).to_bytes(8, "little") + b"{}"])
+def test_what_is_no_such_file_is_refused(tmp_path, content):
+    path = strangeness.path_of("p4m-densenet", tmp_path)
+    path.write_bytes(content)
+    with pytest.raises(WeightsRefused, match="cannot be read"):
+        strangeness.read(path, DETECTOR)
+
+
+def test_training_without_data_says_so_and_writes_nothing(tmp_path, capsys):
+    torch.manual_seed(0)
+    network = DenseNet(DenseNetConfig("p4m", n0=6, growth=6)).eval()
+    write(network, "p4m-densenet", tmp_path / "weights")
+    before = sorted((tmp_path / "weights").iterdir())
+    assert main([str(tmp_path), "--into", str(tmp_path / "weights")]) == 2
+    assert "is missing" in capsys.readouterr().err
+    assert sorted((tmp_path / "weights").iterdir()) == before
