@@ -10,7 +10,7 @@ CODE := api cli core model supervisor worker tests
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint train evaluate digits clean
+.PHONY: help run test lint train evaluate study digits clean
 
 help:  ## show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,9 +39,14 @@ train: $(STAMP)  ## train on PCam: make train DIR=folder-with-h5-files
 digits: $(TESTS)  ## every network on rotated digits, a benchmark of minutes
 	$(BIN)/python -m model.digits
 
-evaluate: $(STAMP)  ## measure the shipped weights: make evaluate DIR=folder-with-h5-files
+evaluate: $(TESTS)  ## measure the shipped weights, write docs/detector.md: make evaluate DIR=folder-with-h5-files
 	$(BIN)/python -m model.evaluate $(DIR) --split valid
 	$(BIN)/python -m model.evaluate $(DIR) --split test
+	$(BIN)/python -m model.measure $(DIR)
+	$(BIN)/python -m model.report $(DIR)
+
+study: $(TESTS)  ## make the training runs behind docs/detector.md, for hours: make study DIR=folder-with-h5-files
+	$(BIN)/python -m model.study $(DIR)
 
 clean:  ## remove what set-up made (never the data)
 	rm -rf $(VENV) frontend/node_modules

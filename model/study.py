@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from model import floor
 from model.densenet import DenseNetConfig
-from model.pcam import Split, join, read_split
+from model.pcam import BadData, Split, join, read_split
 from model.systems import SYSTEMS, get_system
 from model.training import Pauses, Recipe, Run, predict, train
 
@@ -213,7 +213,11 @@ def main(arguments: list[str] | None = None) -> int:
     jobs = [job for plan in options.plans for job in PLANS[plan]()]
     jobs = [job for job in jobs if not options.systems or job.system in options.systems]
     open_jobs = [job for job in jobs if not (ANSWERS / f"{job.name}.npz").exists()]
-    data = Data(options.directory)
+    try:
+        data = Data(options.directory)
+    except (FileNotFoundError, BadData) as error:
+        print(f"Nothing was run: {error}.", file=sys.stderr)
+        return 2
     ANSWERS.mkdir(parents=True, exist_ok=True)
     for number, job in enumerate(open_jobs, len(jobs) - len(open_jobs) + 1):
         print(f"{number} of {len(jobs)}: {job.name}", file=sys.stderr, flush=True)

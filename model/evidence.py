@@ -1,0 +1,169 @@
+"""Sections of docs/detector.md that the runs of the study fill; those whose runs are missing say so.
+
+Each draws its figure, if it has one, into the folder that it is given.
+"""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.comparison import Answer, Held, gather, paired, row_of
+from model.figures import draw_flops, draw_fractions
+from model.metrics import auc, hierarchical_bootstrap
+from model.study import FLOOR, PLANS, RIVALS, Data
+from model.systems import SYSTEMS
+
+US = "p4m-densenet"
+SIZES = ("parameters", "half_parameters", "mflop_per_cell", "cells_per_second")
+Row = list[str]
+
+
+def table(head: Row, rows: list[Row]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def between(interval: tuple[float, float]) -> str:
+    return f"[{interval[0]:.3f}, {interval[1]:.3f}]"
+
+
+def rivals(answers: list[Answer], data: Data, found: dict[str, Any], folder: Path) -> str:
+    """Every system on the folds that all of them have."""
+    by_fold: dict[int, dict[str, Answer]] = defaultdict(dict)
+    for answer in answers:
+        if answer.job.plan == "folds":
+            by_fold[answer.job.fold][answer.job.system] = answer
+    names = (*RIVALS, FLOOR)
+    folds = [fold for fold, systems in sorted(by_fold.items()) if set(names) <= set(systems)]
+    if not folds:
+        return "## Rivals\n\nNo fold has been run for every system yet: `python -m model.study DIR --plans folds`."
+    held = {
+        name: gather([by_fold[f][name] for f in folds], lambda job: data.of(job)[1]["fold"], "fold") for name in names
+    }
+    rows = {name: row_of(one) for name, one in held.items()}
+    aucs = {name: row["auc"] for name, row in rows.items() if name in SYSTEMS}
+    draw_flops(folder / "detector-flops.png", found["systems"], aucs)
+    return f"""## Rivals
+
+{len(folds)} of 5 folds over the {len(np.unique(held[US].groups))} slide groups that they hold out ({len(held[US].labels)}
+patches), test untouched; each system at a quarter of its parameters (n0 = 16, growth = 12), {by_fold[folds[0]][US].job.steps}
+steps of 32 patches, one seed, augmentation at 0.3. Scores are as trained, without a temperature.
+
+{table(["system", "AUC", "within slides", "accuracy", "NLL", "Brier", "calibration error", "slope"], [_rival(*row) for row in rows.items()])}
+
+{_against(held)}
+
+{_sizes(found)}
+
+![AUC against work](detector-flops.png)"""
+
+
+def _rival(name: str, row: dict[str, Any]) -> Row:
+    keys = ("within_slide_auc", "accuracy", "nll", "brier", "calibration_error", "calibration_slope")
+    return [name, f"{row['auc']:.3f} {between(row['auc_interval'])}", *(f"{row[key]:.3f}" for key in keys)]
+
+
+def _against(held: dict[str, Held]) -> str:
+    """p4m beside each, in a table and in a sentence that says where it does not win."""
+    rows, undecided, lost = [], [], []
+    for name, other in held.items():
+        if name == US:
+            continue
+        one = paired(held[US], other)
+        rows.append([name, f"{one.difference:+.3f} {between(one.interval)}", f"{one.better_slides} of {one.slides}"])
+        if not one.decided:
+            undecided.append(name)
+        elif one.difference < 0:
+            lost.append(name)
+    head = table([f"{US} against", "AUC, difference", "better within slides"], rows)
+    said = f"\n\nNot decided (the interval holds zero): {', '.join(undecided)}." if undecided else ""
+    return head + said + (f" **{US} loses to {', '.join(lost)}.**" if lost else "")
+
+
+def _sizes(found: dict[str, Any]) -> str:
+    rows = [
+        [name, SYSTEMS[name].about, *(f"{one[key]:,.0f}" for key in SIZES)] for name, one in found["systems"].items()
+    ]
+    return table(["system", "what it is", "parameters", "here", "MFLOP a cell", "cells/s, one thread"], rows)
+
+
+def fractions(answers: list[Answer], data: Data, folder: Path) -> str:
+    """AUC on test's sibling, valid, against the share of the training data."""
+    curves: dict[tuple[str, str], dict[float, list[Answer]]] = defaultdict(lambda: defaultdict(list))
+    for answer in answers:
+        if answer.job.plan == "fractions":
+            curves[(answer.job.system, answer.job.by)][answer.job.fraction].append(answer)
+    if not curves:
+        return "## Less to learn from\n\nNot run yet: `python -m model.study DIR --plans fractions`."
+    rows, points = [], {}
+    for (system, by), parts in sorted(curves.items()):
+        points[(system, by)] = {share: _mean_auc(runs, data) for share, runs in sorted(parts.items())}
+        rows += [
+            [system, by, f"{share:.0%}", f"{value:.3f} {between(interval)}", str(len(parts[share]))]
+            for share, (value, interval) in points[(system, by)].items()
+        ]
+    draw_fractions(folder / "detector-fractions.png", points)
+    return f"""## Less to learn from
+
+Known slides of train, by patch and by slide group, equal steps; AUC on valid.
+
+{table(["system", "by", "share", "AUC, mean of runs", "runs"], rows)}
+
+![AUC against training fraction](detector-fractions.png)"""
+
+
+def _mean_auc(runs: list[Answer], data: Data) -> tuple[float, tuple[float, float]]:
+    logits = [run.logits["valid"] for run in runs]
+    labels, groups = data.valid.labels, data.valid.groups
+    value = float(np.mean([auc(labels, one) for one in logits]))
+    return value, hierarchical_bootstrap(labels, logits, groups, auc, 500)
+
+
+def trained_controls(answers: list[Answer], data: Data) -> str:
+    """Runs that must know nothing, or little."""
+    named = {"shuffled": "labels shuffled", "masked": "the labelled centre masked"}
+    parts = (("valid", data.valid), ("test", data.test))
+    rows = [
+        [named[answer.job.plan], *(f"{auc(split.labels, answer.logits[part]):.3f}" for part, split in parts)]
+        for answer in answers
+        if answer.job.plan in named
+    ]
+    if not rows:
+        return "## Trained controls\n\nNot run yet: `python -m model.study DIR --plans controls`."
+    return f"""## Trained controls
+
+{table(["trained with", "AUC on valid", "AUC on test"], rows)}
+
+Shuffled labels must give about 0.5. With the centre masked, what is left is what the surroundings betray."""
+
+
+def repeated(answers: list[Answer], data: Data) -> str:
+    """Seeds and strengths of augmentation, on known slides or on all."""
+    runs: dict[str, list[Answer]] = defaultdict(list)
+    for answer in answers:
+        if answer.job.plan in ("known", "all") or answer.job.plan.startswith("augment"):
+            runs[answer.job.plan].append(answer)
+    if not runs:
+        return "## Seeds and augmentation\n\nNot run yet: `python -m model.study DIR --plans seeds augmentation`."
+    rows = []
+    for plan, ones in sorted(runs.items()):
+        value, interval = _mean_auc(ones, data)
+        rows.append([plan, str(len(ones)), str(ones[0].job.steps), f"{value:.3f} {between(interval)}"])
+    return "## Seeds and augmentation\n\n" + table(["plan", "runs", "steps", "AUC on valid"], rows)
+
+
+def left_out(answers: list[Answer]) -> str:
+    """What was planned and is not here."""
+    have = {answer.job.name for answer in answers}
+    rows = []
+    for name, plan in PLANS.items():
+        planned = {job.name for job in plan()}
+        rows.append([name, str(len(planned & have)), str(len(planned))])
+    return f"""## What stands behind this page
+
+{table(["plan of `python -m model.study`", "runs made", "runs planned"], rows)}
+
+Runs that are not made are missing above, and no conclusion is drawn from them."""

@@ -1,0 +1,74 @@
+"""The figures of docs/detector.md."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+QUIET = "#888888"
+Points = dict[tuple[str, str], dict[float, tuple[float, tuple[float, float]]]]
+
+
+def _save(figure: Figure, path: Path) -> None:
+    figure.tight_layout()
+    figure.savefig(path, dpi=110, metadata={"Software": ""})
+    plt.close(figure)
+
+
+def draw_reliability(path: Path, splits: dict[str, Any]) -> None:
+    """Share of positives against mean score, before and after the temperature."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4), sharey=True)
+    for axis, name in zip(axes, ("valid", "test"), strict=True):
+        axis.plot([0, 1], [0, 1], color=QUIET, lw=1, ls=":")
+        for when, style in (("before", "o--"), ("after", "s-")):
+            bins = splits[name]["reliability"][when]
+            axis.plot([b[0] for b in bins], [b[1] for b in bins], style, ms=4, lw=1.2, label=f"{when} the temperature")
+        axis.set(title=name, xlabel="mean score of a bin", xlim=(0, 1), ylim=(0, 1))
+        axis.legend(frameon=False)
+    axes[0].set_ylabel("share that is tumour")
+    _save(figure, path)
+
+
+def draw_angles(path: Path, found: dict[str, list[float]]) -> None:
+    """How a turn moves the score, and how resampling alone does."""
+    figure, axis = plt.subplots(figsize=(8, 3.4))
+    axis.plot(found["angle"], found["moved"], "-", lw=1.6, label="turned: mean |difference of score|")
+    axis.plot(found["angle"], found["spread"], "-", lw=1, color=QUIET, label="turned: standard deviation")
+    axis.plot(found["angle"], found["there_and_back"], "--", lw=1.2, label="turned there and back: resampling alone")
+    axis.set(xlabel="angle, degrees", ylabel="score", xlim=(0, 360), ylim=(0, None))
+    axis.set_xticks(range(0, 361, 45))
+    axis.legend(frameon=False)
+    _save(figure, path)
+
+
+def draw_flops(path: Path, systems: dict[str, dict[str, float]], aucs: dict[str, float]) -> None:
+    """AUC against the work for a cell, at the size that was compared."""
+    figure, axis = plt.subplots(figsize=(7, 3.8))
+    for name, value in aucs.items():
+        work = systems[name]["half_mflop_per_cell"]
+        axis.plot(work, value, "o")
+        axis.annotate(name, (work, value), xytext=(5, 4), textcoords="offset points", fontsize=8)
+    axis.set(xscale="log", xlabel="MFLOP a cell (dense, halo included)", ylabel="AUC, held-out folds")
+    _save(figure, path)
+
+
+def draw_fractions(path: Path, points: Points) -> None:
+    """AUC against the share of the training data, with intervals."""
+    figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.8), sharey=True)
+    for axis, by in zip(axes, ("patch", "slide"), strict=True):
+        for (system, kind), values in points.items():
+            if kind != by:
+                continue
+            shares, means = list(values), [value for value, _ in values.values()]
+            bars = [[v - i[0] for v, i in values.values()], [i[1] - v for v, i in values.values()]]
+            axis.errorbar(
+                [100 * s for s in shares], means, yerr=bars, marker="o", ms=4, lw=1.2, capsize=2, label=system
+            )
+        axis.set(title=f"by {by}", xscale="log", xlabel="training data, %")
+    axes[0].set_ylabel("AUC on valid")
+    axes[0].legend(frameon=False, fontsize=8)
+    _save(figure, path)

@@ -1,0 +1,122 @@
+"""python -m model.measure DIR: ask the shipped network all that needs no training; writes docs/evidence/probes.json.
+
+Speeds are of one thread, all systems one after the other in one run: compare them with each other, not with another
+machine's.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from model import probes
+from model.dense import Logits
+from model.densenet import DenseNet
+from model.evaluate import figures
+from model.frozen import Frozen, freeze
+from model.memory import keep_freed_memory
+from model.metrics import calibration_error, calibration_slope, pooled_within_auc
+from model.pcam import BadData, Split, read_split
+from model.study import ANSWERS
+from model.systems import SYSTEMS
+from model.weights import Card, WeightsRefused, load_network
+
+WHERE = ANSWERS / "probes.json"
+TURNED_PATCHES = 96
+
+
+def machine() -> dict[str, Any]:
+    """What it was measured on, by kind."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    known = {"processor": names[0] if names else platform.processor(), "cores": os.cpu_count()}
+    return {**known, "capability": torch.backends.cpu.get_cpu_capability(), "torch": torch.__version__}
+
+
+def systems() -> dict[str, dict[str, float]]:
+    """Size, work and speed of every system, at full and at half width."""
+    found = {}
+    for name, system in tqdm(SYSTEMS.items(), unit="system", leave=False):
+        full, half = system.build().eval(), DenseNet(system.small()).eval()
+        frozen = freeze(full)
+        found[name] = {
+            "parameters": sum(p.numel() for p in full.parameters()),
+            "half_parameters": sum(p.numel() for p in half.parameters()),
+            "mflop_per_cell": probes.flops_per_cell(frozen) / 1e6,
+            "half_mflop_per_cell": probes.flops_per_cell(freeze(half)) / 1e6,
+            "cells_per_second": probes.cells_per_second(frozen),
+        }
+    return found
+
+
+def calibrated(split: Split, logits: Logits) -> dict[str, Any]:
+    """Figures of calibrated logits, with what they say of calibration."""
+    slope, intercept = calibration_slope(split.labels, logits)
+    return {
+        **figures(split, logits),
+        "within_slide_auc": pooled_within_auc(split.labels, logits, split.groups),
+        "calibration_error": calibration_error(split.labels, logits),
+        "calibration_slope": slope,
+        "calibration_intercept": intercept,
+    }
+
+
+def of_splits(frozen: Frozen, card: Card, splits: dict[str, Split]) -> dict[str, Any]:
+    """The shipped network on each split: figures, and reliability before and after its temperature."""
+    found: dict[str, Any] = {}
+    for name, split in splits.items():
+        logits = probes.logits_of(frozen, split.patches)
+        found[name] = calibrated(split, logits / np.float32(card.temperature))
+        found[name]["reliability"] = {
+            "before": probes.reliability(split.labels, logits),
+            "after": probes.reliability(split.labels, logits / np.float32(card.temperature)),
+        }
+        if name == "valid":
+            found["temperature"] = probes.temperatures(split.labels, logits, split.groups)
+    return found
+
+
+def measure(directory: Path) -> dict[str, Any]:
+    """Everything, JSON-ready."""
+    splits = {name: read_split(directory, name) for name in ("valid", "test")}
+    network, card = load_network()
+    frozen, test = freeze(network), splits["test"]
+    some = test.patches[:: max(1, len(test) // TURNED_PATCHES)]
+    steps = {
+        "machine": machine,
+        "systems": systems,
+        "shipped": lambda: of_splits(frozen, card, splits),
+        "eight_views": lambda: probes.eight_views(frozen, test.patches),
+        "angles": lambda: probes.angles(frozen, some),
+        "stability": lambda: probes.stability(frozen, test, card.temperature),
+        "controls": lambda: probes.controls(network, test),
+    }
+    return {"weights": card.digest, **{name: step() for name, step in tqdm(steps.items(), unit="probe")}}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m model.measure", description="Measure the shipped network.")
+    parser.add_argument("directory", type=Path, help="folder with PCam's HDF5 files")
+    parser.add_argument("--json", type=Path, default=WHERE, help="where to write (default %(default)s)")
+    options = parser.parse_args(arguments)
+    keep_freed_memory()
+    torch.set_num_threads(1)
+    try:
+        found = measure(options.directory)
+    except (FileNotFoundError, BadData, WeightsRefused) as error:
+        print(f"Nothing was measured: {error}.", file=sys.stderr)
+        return 2
+    options.json.write_text(json.dumps(found, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

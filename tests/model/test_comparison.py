@@ -1,0 +1,57 @@
+"""Comparisons count what they say: same patches, whole slides, and no difference where there is none."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from model.comparison import Held, gather, paired, read_answers, row_of
+from model.pcam import Split
+from model.study import Job
+
+
+def held(strength, seed=0, slides=12, patches=40):
+    """Logits that tell labels with a strength, in slides of different brightness; one noise for all strengths."""
+    rng = np.random.default_rng(seed)
+    groups = np.repeat([f"g{i:02}" for i in range(slides)], patches)
+    labels = rng.integers(0, 2, len(groups))
+    noise = rng.normal(size=len(groups)) + np.repeat(rng.normal(size=slides), patches)
+    return Held(labels, groups, strength * (labels - 0.5) + noise)
+
+
+def test_a_stronger_system_wins_and_an_equal_one_ties():
+    strong, weak = held(3.0), held(1.0)
+    found = paired(strong, weak)
+    assert found.difference > 0.1
+    assert found.interval[0] > 0
+    assert found.decided
+    assert (found.better_slides, found.slides) == (12, 12)
+    same = paired(weak, weak)
+    assert (same.difference, same.interval, same.better_slides) == (0.0, (0.0, 0.0), 0)
+    assert not same.decided
+
+
+def test_turned_about_the_difference_changes_sign():
+    one, other = held(2.0), held(1.5)
+    assert paired(one, other).difference == pytest.approx(-paired(other, one).difference)
+
+
+def test_a_row_knows_the_slides_apart():
+    """Brightness between slides costs the pooled AUC, not the one within slides."""
+    found = row_of(held(2.0))
+    assert found["within_slide_auc"] > found["auc"]
+    assert found["auc_interval"][0] < found["auc"] < found["auc_interval"][1]
+
+
+def test_answers_come_back_with_what_was_run(tmp_path):
+    job = Job("folds", "p4m-densenet", steps=3, data="fold", fold=1)
+    about = {**asdict(job), "name": job.name, "patches": 7, "parameters": 11}
+    logits = np.array([0.5, -1.0], np.float32)
+    np.savez_compressed(tmp_path / f"{job.name}.npz", about=np.array(json.dumps(about)), fold=logits)
+    (answer,) = read_answers(tmp_path)
+    assert (answer.job, answer.patches, answer.parameters) == (job, 7, 11)
+    split = Split(np.zeros((2, 96, 96, 3), np.uint8), np.array([1, 0], np.uint8), np.array(["a", "b"]))
+    both = gather([answer, answer], lambda asked: split if asked == job else None, "fold")
+    np.testing.assert_array_equal(both.logits, np.tile(logits, 2))
+    np.testing.assert_array_equal(both.labels, [1, 0, 1, 0])

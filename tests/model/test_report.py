@@ -1,0 +1,88 @@
+"""The page says what its files say, and says so where a run is missing."""
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from model import evidence, measure, report, study
+from model.comparison import read_answers
+from model.pcam import BadData
+from model.study import FLOOR, RIVALS, Job
+from model.systems import SYSTEMS
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning:matplotlib")
+
+
+class Patches:
+    """Splits as `study.Data` has them, small and made up."""
+
+    def __init__(self):
+        from model.pcam import Split
+
+        rng = np.random.default_rng(0)
+        labels, groups = rng.integers(0, 2, 240).astype(np.uint8), np.repeat([f"g{i}" for i in range(8)], 30)
+        self.valid = self.test = Split(np.zeros((240, 1, 1, 3), np.uint8), labels, groups)
+
+    def of(self, _):
+        return self.valid, {"fold": self.valid}
+
+
+def keep(folder, job, data, strength, **parts):
+    rng = np.random.default_rng(1)
+    logits = {part: (strength * (data.valid.labels - 0.5) + rng.normal(size=240)).astype(np.float32) for part in parts}
+    about = {**asdict(job), "name": job.name, "patches": 100, "parameters": 30_000}
+    np.savez_compressed(folder / f"{job.name}.npz", about=np.array(json.dumps(about)), **logits)
+
+
+@pytest.fixture
+def data():
+    return Patches()
+
+
+@pytest.fixture
+def found():
+    return {"systems": {name: dict.fromkeys(evidence.SIZES, 7.0) | {"half_mflop_per_cell": 3.0} for name in SYSTEMS}}
+
+
+def test_rivals_stand_beside_each_other_once_all_have_run(tmp_path, data, found):
+    names = (*RIVALS, FLOOR)
+    job = Job("folds", "", steps=360, data="fold", fold=2)
+    for number, name in enumerate(names[:-1]):
+        keep(tmp_path, replace(job, system=name), data, 3 - 0.3 * number, fold=0)
+    assert "No fold has been run for every system" in evidence.rivals(read_answers(tmp_path), data, found, tmp_path)
+    keep(tmp_path, replace(job, system=FLOOR), data, 4, fold=0)
+    page = evidence.rivals(read_answers(tmp_path), data, found, tmp_path)
+    assert page.count("\n| p4m-densenet |") == 2, "its figures and its size"
+    assert f"**p4m-densenet loses to {FLOOR}.**" in page, "the page says where symmetry does not win"
+    assert (tmp_path / "detector-flops.png").stat().st_size > 5000
+
+
+def test_fractions_and_controls_say_what_was_run(tmp_path, data):
+    assert "Not run yet" in evidence.fractions([], data, tmp_path)
+    assert "Not run yet" in evidence.trained_controls([], data)
+    assert "Not run yet" in evidence.repeated([], data)
+    for seed in (1, 2):
+        for share in (0.05, 0.25):
+            job = Job("fractions", "p4m-densenet", steps=300, fraction=share, seed=seed)
+            keep(tmp_path, job, data, 1 + share, valid=0, test=0)
+    keep(tmp_path, Job("shuffled", "p4m-densenet", steps=300, shuffled=True), data, 0, valid=0, test=0)
+    answers = read_answers(tmp_path)
+    rows = [line for line in evidence.fractions(answers, data, tmp_path).splitlines() if line.startswith("| p4m")]
+    assert [row.split("|")[3].strip() for row in rows] == ["5%", "25%"]
+    assert all(row.endswith("| 2 |") for row in rows)
+    value = float(evidence.trained_controls(answers, data).split("labels shuffled |")[1].split("|")[0])
+    assert value == pytest.approx(0.5, abs=0.1)
+    assert "| fractions | 4 |" in evidence.left_out(answers)
+
+
+@pytest.mark.parametrize("main", [report.main, measure.main, study.main])
+def test_without_data_nothing_is_written(tmp_path, main, capsys):
+    before = sorted(tmp_path.rglob("*"))
+    try:
+        assert main([str(tmp_path)]) == 2
+        assert "is missing" in capsys.readouterr().err
+    except (FileNotFoundError, BadData) as error:
+        pytest.fail(f"a sentence was owed, not {error!r}")
+    assert sorted(tmp_path.rglob("*")) == before
