@@ -1,8 +1,8 @@
 """What differs between slides but not between labels: stain, light, focus, compression, small moves.
 
 No turns and mirrors: for an equivariant network they change nothing but the order of sums. (`dihedral` adds them, for
-networks without the symmetry.) Everything is drawn from the generator that is passed in, so that a step can be
-repeated exactly.
+networks without the symmetry.) Everything is drawn from the generator that is passed in, on the CPU, so that a step can
+be repeated exactly on any device; the arithmetic is done where the images are.
 """
 
 import io
@@ -19,28 +19,30 @@ STAINS = torch.tensor([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78
 STAINS = STAINS / STAINS.norm(dim=1, keepdim=True)
 
 
-def uniform(rng: torch.Generator, n: int, low: float, high: float, *shape: int) -> Tensor:
-    return low + (high - low) * torch.rand(n, *shape, generator=rng)
+def uniform(images: Tensor, rng: torch.Generator, low: float, high: float, *shape: int) -> Tensor:
+    """A number, or `shape` of them, for each image, where the images are."""
+    drawn = low + (high - low) * torch.rand(len(images), *shape, generator=rng)
+    return drawn.to(images.device)
 
 
 def stain_jitter(images: Tensor, rng: torch.Generator, scale: float = 0.2, shift: float = 0.03) -> Tensor:
     """Scale and shift each stain's density (Tellez et al. 2019, 'HED'). (N, 3, H, W) in 0..255."""
-    n = len(images)
+    stain_rows = STAINS.to(images.device)
     density = -torch.log((images.clamp(0, 255) + 1) / 256).movedim(1, -1)  # (N, H, W, 3)
-    stains = density @ torch.linalg.inv(STAINS)
-    stains = stains * uniform(rng, n, 1 - scale, 1 + scale, 1, 1, 3) + uniform(rng, n, -shift, shift, 1, 1, 3)
-    return (256 * torch.exp(-(stains @ STAINS)) - 1).movedim(-1, 1).clamp(0, 255)
+    stains = density @ torch.linalg.inv(stain_rows)
+    stains = stains * uniform(images, rng, 1 - scale, 1 + scale, 1, 1, 3)
+    stains = stains + uniform(images, rng, -shift, shift, 1, 1, 3)
+    return (256 * torch.exp(-(stains @ stain_rows)) - 1).movedim(-1, 1).clamp(0, 255)
 
 
 def light_jitter(images: Tensor, rng: torch.Generator, amount: float = 0.2, hue: float = 0.03) -> Tensor:
     """Brightness, contrast and saturation by ± amount, hue by ± hue turns (rotation about the grey axis)."""
-    n = len(images)
     mean = images.mean((2, 3), keepdim=True)
-    images = (images - mean) * uniform(rng, n, 1 - amount, 1 + amount, 1, 1, 1) + mean
-    images = images * uniform(rng, n, 1 - amount / 2, 1 + amount / 2, 1, 1, 1)
+    images = (images - mean) * uniform(images, rng, 1 - amount, 1 + amount, 1, 1, 1) + mean
+    images = images * uniform(images, rng, 1 - amount / 2, 1 + amount / 2, 1, 1, 1)
     grey = images.mean(1, keepdim=True)
-    chroma = (images - grey) * uniform(rng, n, 1 - amount, 1 + amount, 1, 1, 1)
-    angle = uniform(rng, n, -hue, hue) * 2 * math.pi
+    chroma = (images - grey) * uniform(images, rng, 1 - amount, 1 + amount, 1, 1, 1)
+    angle = uniform(images, rng, -hue, hue) * 2 * math.pi
     cos, sin = torch.cos(angle)[:, None, None, None], torch.sin(angle)[:, None, None, None] / math.sqrt(3)
     crossed = torch.roll(chroma, 1, 1) - torch.roll(chroma, -1, 1)
     return (grey + chroma * cos + crossed * sin).clamp(0, 255)
@@ -48,19 +50,19 @@ def light_jitter(images: Tensor, rng: torch.Generator, amount: float = 0.2, hue:
 
 def move(images: Tensor, rng: torch.Generator, scale: float = 0.1, shift_px: float = 4.0) -> Tensor:
     """Scale by ± 10 % and shift by at most 4 px (the label speaks of the centre 32 px); edges are reflected."""
-    n, size = len(images), images.shape[-1]
-    matrix = torch.zeros(n, 2, 3)
-    matrix[:, 0, 0] = matrix[:, 1, 1] = torch.exp(uniform(rng, n, -scale, scale))
-    matrix[:, :, 2] = uniform(rng, n, -shift_px, shift_px, 2) * 2 / size
+    size = images.shape[-1]
+    matrix = torch.zeros(len(images), 2, 3, device=images.device)
+    matrix[:, 0, 0] = matrix[:, 1, 1] = torch.exp(uniform(images, rng, -scale, scale))
+    matrix[:, :, 2] = uniform(images, rng, -shift_px, shift_px, 2) * 2 / size
     grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
 def blur(images: Tensor, rng: torch.Generator, share: float = 0.3, most_px: float = 0.9) -> Tensor:
     """Gaussian defocus of a share of the images, σ ≤ most_px."""
-    offsets = torch.arange(-3, 4, dtype=torch.float32)
-    sigma = uniform(rng, len(images), 0.3, most_px)
-    sigma[torch.rand(len(images), generator=rng) > share] = 1e-3
+    offsets = torch.arange(-3, 4, dtype=torch.float32, device=images.device)
+    sigma = uniform(images, rng, 0.3, most_px)
+    sigma[(torch.rand(len(images), generator=rng) > share).to(images.device)] = 1e-3
     kernel = torch.exp(-0.5 * (offsets / sigma[:, None]).square())  # (N, 7)
     kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(3, 0)
     planes = F.pad(images.flatten(0, 1)[None], (3, 3, 3, 3), mode="reflect")
@@ -75,10 +77,12 @@ def jpeg(images: Tensor, rng: torch.Generator, share: float = 0.3) -> Tensor:
     qualities = torch.randint(50, 96, (len(images),), generator=rng).tolist()
     images = images.clone()
     for i in chosen:
-        pixels = images[i].round().byte().permute(1, 2, 0).numpy()
+        pixels = images[i].round().byte().permute(1, 2, 0).cpu().numpy()
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "JPEG", quality=qualities[i])
-        images[i] = torch.from_numpy(np.asarray(Image.open(buffer), dtype=np.float32)).permute(2, 0, 1)
+        images[i] = (
+            torch.from_numpy(np.asarray(Image.open(buffer), dtype=np.float32)).permute(2, 0, 1).to(images.device)
+        )
     return images
 
 

@@ -57,15 +57,19 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     return recipe.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
-def batch_at(split: Split, recipe: Recipe, step: int) -> tuple[Tensor, Tensor]:
-    """The augmented batch of one step: (B, 3, 96, 96) float 0..255, (B,) float labels."""
+def batch_at(split: Split, recipe: Recipe, step: int, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
+    """The augmented batch of one step: (B, 3, 96, 96) float 0..255, (B,) float labels, on a device (default: the CPU).
+
+    Patches travel there as bytes, and are augmented there.
+    """
     per_epoch = max(1, len(split) // recipe.batch)
     epoch, place = divmod(step, per_epoch)
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(recipe.seed * 100_003 + epoch))
     chosen = order[place * recipe.batch : (place + 1) * recipe.batch].numpy()
-    images = torch.from_numpy(split.patches[chosen]).permute(0, 3, 1, 2).float()
+    images = torch.from_numpy(split.patches[chosen]).to(device).permute(0, 3, 1, 2).float()
     rng = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
-    return augment(images, rng, recipe.dihedral, recipe.strength), torch.from_numpy(split.labels[chosen]).float()
+    labels = torch.from_numpy(split.labels[chosen]).to(device).float()
+    return augment(images, rng, recipe.dihedral, recipe.strength), labels
 
 
 class Diverged(ArithmeticError):
@@ -124,12 +128,12 @@ class Run:
         self.average.load_state_dict(found)
 
     def advance(self, forward: Forward, images: Tensor, labels: Tensor, bf16: bool) -> float:
-        """One optimizer step; returns the loss."""
+        """One optimizer step on images and labels of the run's device; returns the loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, self.step, self.steps)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            logits = forward(images.to(self.device))[:, 0, 0]
-        loss = F.binary_cross_entropy_with_logits(logits.float(), labels.to(self.device))
+            logits = forward(images)[:, 0, 0]
+        loss = F.binary_cross_entropy_with_logits(logits.float(), labels)
         if not torch.isfinite(loss):
             raise Diverged(f"the loss is {loss.item()} at step {self.step}: choose a smaller --lr or --no-bf16")
         self.optimizer.zero_grad()
@@ -156,7 +160,7 @@ def renew_statistics(network: DenseNet, split: Split, recipe: Recipe, batches: i
     for i in range(batches):
         for norm in norms:
             norm.momentum = 1 / (i + 1)
-        network(batch_at(split, recipe, 10_000_000 + i)[0].to(next(network.parameters()).device))
+        network(batch_at(split, recipe, 10_000_000 + i, next(network.parameters()).device)[0])
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.eval()
@@ -207,9 +211,11 @@ def train(run: Run, data: tuple[Split, Split], out: Path, bf16: bool, compiled: 
     losses, started = [], time.monotonic()
     with tqdm(total=run.steps, initial=run.step, unit="step", file=sys.stderr, mininterval=5) as bar:
         while run.step < run.steps:
-            losses.append(run.advance(forward, *batch_at(split, run.recipe, run.step), bf16))
+            losses.append(run.advance(forward, *batch_at(split, run.recipe, run.step, run.device), bf16))
             bar.update()
-            bar.set_postfix(loss=f"{sum(losses[-50:]) / len(losses[-50:]):.3f}", refresh=False)
+            pace = run.recipe.batch * len(losses) / (time.monotonic() - started)
+            recent = sum(losses[-50:]) / len(losses[-50:])
+            bar.set_postfix_str(f"{pace:.0f} patches/s, loss {recent:.3f}", refresh=False)
             if run.step % pauses.validation == 0 or run.step == run.steps:
                 figures = validate(run, split, valid)
                 recent = sum(losses[-pauses.validation :]) / len(losses[-pauses.validation :])
