@@ -13,6 +13,7 @@ Equal to `DenseNet.eval()` to rounding.
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -24,6 +25,7 @@ from model.densenet import DenseBlock, DenseNet, over_views
 from model.layers import BankConv2d, GroupBatchNorm2d, group_mean
 
 Module = TypeVar("Module", bound=nn.Module)
+Part = TypeVar("Part", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,10 @@ class PlaneAffine(nn.Module):
         return torch.addcmul(self.shift, planes, self.scale)
 
 
-def plain_conv(bank: Tensor, after: Affine | None = None) -> nn.Conv2d:
+def plain_conv(bank: Tensor, after: Affine | None = None, padding: int = 0) -> nn.Conv2d:
     """A convolution with a fixed bank, an affine on its output folded in."""
     out, channels, k, _ = bank.shape
-    conv = nn.Conv2d(channels, out, k, bias=after is not None, dtype=bank.dtype)
+    conv = nn.Conv2d(channels, out, k, padding=padding, bias=after is not None, dtype=bank.dtype)
     with torch.no_grad():
         conv.weight.copy_(bank if after is None else bank * after.scale[:, None, None, None])
         if after is not None and conv.bias is not None:
@@ -69,14 +71,20 @@ def plain_conv(bank: Tensor, after: Affine | None = None) -> nn.Conv2d:
     return conv
 
 
-def expand_banks(module: Module) -> Module:
-    """A copy whose group convolutions are plain ones, each bank expanded once."""
+def replaced(module: Module, kind: type[Part], make: Callable[[Part], nn.Module]) -> Module:
+    """A copy in which something else stands for every part of a kind."""
     plain = copy.deepcopy(module)
     for parent in list(plain.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, BankConv2d):
-                setattr(parent, name, plain_conv(child.bank().detach()))
+            if isinstance(child, kind):
+                setattr(parent, name, make(child))
     return plain
+
+
+def expand_banks(module: Module) -> Module:
+    """A copy whose group convolutions are plain ones, each bank expanded once."""
+    kind: type[BankConv2d] = BankConv2d  # type: ignore[type-abstract] # only asked whether something is one
+    return replaced(module, kind, lambda conv: plain_conv(conv.bank().detach()))
 
 
 class FrozenBlock(nn.Module):

@@ -17,11 +17,12 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from torch import nn
 
-from model.autoencoder import WIDTHS, Autoencoder
+from model.autoencoder import WIDTHS, Autoencoder, Stage
 from model.dense import Logits, Pixels, as_image
 from model.familiarity import Descriptions, Familiarity
-from model.frozen import Frozen, expand_banks
+from model.frozen import Affine, Frozen, expand_banks, plain_conv, replaced
 from model.weights import SHIPPED, WeightsRefused
 
 FORMAT = 1
@@ -83,9 +84,20 @@ def look(detector: Frozen, pixels: Pixels) -> tuple[Logits, torch.Tensor]:
     return logits, pooled
 
 
+class FrozenStage(nn.Module):
+    """relu(conv f), the norm folded into the convolution: they meet with no ReLU between."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__()
+        self.conv = plain_conv(stage.conv.bank().detach(), Affine.of(stage.norm), padding=1)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return torch.relu_(self.conv(features))
+
+
 def prepared(autoencoder: Autoencoder) -> Autoencoder:
-    """Its form for inference: banks expanded once, channels last."""
-    plain = expand_banks(autoencoder).requires_grad_(False).eval()
+    """Its form for inference: banks expanded once, norms folded in, channels last."""
+    plain = expand_banks(replaced(autoencoder, Stage, FrozenStage)).requires_grad_(False).eval()
     return plain.to(memory_format=torch.channels_last)  # type: ignore[no-any-return,call-overload] # torch's stubs
 
 

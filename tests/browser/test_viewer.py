@@ -142,6 +142,36 @@ def test_a_region_is_jumped_to(page, service, test_data):
     assert page.locator(".outline").count() == 1
 
 
+def test_the_unfamiliar_is_a_layer_of_its_own(page, service, test_data):
+    """It is fetched once, when it is first asked for; its limit stands in the middle; scores come back as they were."""
+    client = service.client()
+    slide = client.wait_for_slide(client.upload(test_data / "slides" / "CMU-1-Small-Region.svs", {"organ": "skin"}))
+    analysis = client.analyse(slide["id"], rotation_check=False)
+    share = analysis["results"]["familiarity"]["unfamiliar_share"]
+    page.goto(f"{service.url}/slides/{slide['id']}")
+    page.wait_for_selector("#kind-choice:not([hidden])", state="visible")
+    expect(page.locator("#familiarity")).to_contain_text(f"{100 * share:.0f} % of what was analysed is unlike")
+    expect(page.locator("#kind-about")).to_contain_text("a score of 0.90 is worth 0.")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    with page.expect_response("**/heatmap?dtype=uint8&quantity=strangeness"):
+        page.select_option("#kind", "strangeness")
+    expect(page.locator("#legend-low")).to_have_text("familiar")
+    expect(page.locator("#threshold-value")).to_have_text("0.50")
+    if os.environ.get("QUARTERTURN_SCREENSHOTS"):
+        page.wait_for_timeout(800)
+        page.screenshot(path=Path(os.environ["QUARTERTURN_SCREENSHOTS"]) / "unfamiliar.png")
+    box = page.locator("#slide").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2 - 40, box["y"] + box["height"] / 2)
+    expect(page.locator("#pointer")).to_contain_text("× the limit of the familiar")
+    for kind in ("score", "strangeness", "score"):
+        page.select_option("#kind", kind)
+    expect(page.locator("#legend-low")).to_have_text("score 0")
+    expect(page.locator("#threshold-value")).to_have_text(f"{analysis['results']['threshold']:.2f}")
+    assert page.locator("canvas.heat").count() == 1
+    assert len([url for url in asked if "heatmap" in url]) == 1
+
+
 def test_what_was_missed_is_listed_and_shown(page, service, tmp_path):
     client = service.client()
     path = write_pyramid(tmp_path / "outlined.tiff", tissue(1500, 1700, [SQUARE]), 0.5)
