@@ -84,8 +84,8 @@ def of_splits(frozen: Frozen, card: Card, splits: dict[str, Split]) -> dict[str,
     return found
 
 
-def measure(directory: Path) -> dict[str, Any]:
-    """Everything, JSON-ready."""
+def measure(directory: Path, only: list[str]) -> dict[str, Any]:
+    """Everything, or what is named, JSON-ready."""
     splits = {name: read_split(directory, name) for name in ("valid", "test")}
     network, card = load_network()
     frozen, test = freeze(network), splits["test"]
@@ -99,22 +99,25 @@ def measure(directory: Path) -> dict[str, Any]:
         "stability": lambda: probes.stability(frozen, test, card.temperature),
         "controls": lambda: probes.controls(network, test),
     }
-    return {"weights": card.digest, **{name: step() for name, step in tqdm(steps.items(), unit="probe")}}
+    chosen = {name: step for name, step in steps.items() if not only or name in only}
+    return {"weights": card.digest, **{name: step() for name, step in tqdm(chosen.items(), unit="probe")}}
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m model.measure", description="Measure the shipped network.")
     parser.add_argument("directory", type=Path, help="folder with PCam's HDF5 files")
     parser.add_argument("--json", type=Path, default=WHERE, help="where to write (default %(default)s)")
+    parser.add_argument("--only", nargs="+", default=[], help="these probes; the others stay as they were found")
     options = parser.parse_args(arguments)
     keep_freed_memory()
     torch.set_num_threads(1)
     try:
-        found = measure(options.directory)
+        found = measure(options.directory, options.only)
     except (FileNotFoundError, BadData, WeightsRefused) as error:
         print(f"Nothing was measured: {error}.", file=sys.stderr)
         return 2
-    options.json.write_text(json.dumps(found, indent=1) + "\n")
+    before = json.loads(options.json.read_text()) if options.only and options.json.exists() else {}
+    options.json.write_text(json.dumps({**before, **found}, indent=1) + "\n")
     return 0
 
 

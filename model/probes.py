@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from model import augment, rotation_check
 from model.dense import REGION_PX, Logits, Pixels, cells_a_side, infer
-from model.densenet import PATCH_PX, DenseNet
+from model.densenet import PATCH_PX, DenseNet, DenseNetConfig
 from model.frozen import Frozen, freeze
 from model.group import transform
 from model.metrics import auc, fit_temperature
@@ -25,6 +25,7 @@ from model.pcam import Split
 
 STEP_DEG = 5
 MOST_AT_ONCE = 32
+RANDOM_DRAWS = 6
 Change = Callable[[Tensor, torch.Generator], Tensor]
 
 
@@ -149,20 +150,31 @@ def broken_plane(network: DenseNet) -> Frozen:
     return frozen
 
 
-def controls(network: DenseNet, split: Split) -> dict[str, dict[str, float]]:
-    """The shipped network, one with a broken plane, and one with random weights: what the check sees, and the AUC."""
-    torch.manual_seed(0)
-    guessing = DenseNet(network.config).eval()
-    kinds = {"as shipped": freeze(network), "one plane unturned": broken_plane(network), "random": freeze(guessing)}
+def random_networks(config: DenseNetConfig) -> list[Frozen]:
+    """Some that were taught nothing."""
+    drawn = []
+    for seed in range(RANDOM_DRAWS):
+        torch.manual_seed(seed)
+        drawn.append(freeze(DenseNet(config).eval()))
+    return drawn
+
+
+def controls(network: DenseNet, split: Split) -> dict[str, dict[str, Any]]:
+    """The shipped network, one with a broken plane, some with random weights: what the check sees, and their AUCs."""
+    kinds = {
+        "as shipped": [freeze(network)],
+        "one plane unturned": [broken_plane(network)],
+        "random weights": random_networks(network.config),
+    }
     region = np.concatenate(np.concatenate(split.patches[:16].reshape(4, 4, PATCH_PX, PATCH_PX, 3), 1), 1)
     every = list(range(1, len(network.group)))
     return {
         name: {
-            "residual_logits": rotation_check.residual(frozen, region, every),
+            "residual_logits": max(rotation_check.residual(frozen, region, every) for frozen in ones),
             "tolerance_logits": rotation_check.TOLERANCE,
-            "auc": auc(split.labels, logits_of(frozen, split.patches)),
+            "auc": [auc(split.labels, logits_of(frozen, split.patches)) for frozen in ones],
         }
-        for name, frozen in kinds.items()
+        for name, ones in kinds.items()
     }
 
 

@@ -46,7 +46,7 @@ def shipped(found: dict[str, Any]) -> str:
             + [f"{one[key]:.3f}" for key in ("accuracy", "nll", "brier", "calibration_error", "calibration_slope")]
         )
     head = ["split", "AUC", "within slides", "accuracy", "NLL", "Brier", "calibration error", "slope"]
-    known, warm = card.data.get("known_only", "not made"), found["temperature"]
+    known, warm = card.data.get("known_only", "not made"), found["shipped"]["temperature"]
     return f"""## The shipped weights
 
 {table(head, rows)}
@@ -64,7 +64,7 @@ def exactness(found: dict[str, Any]) -> str:
     views, rows = found["eight_views"], []
     for name, one in found["controls"].items():
         passed = "passes" if one["residual_logits"] <= one["tolerance_logits"] else "fails"
-        rows.append([name, f"{one['residual_logits']:.1e}", passed, f"{one['auc']:.3f}"])
+        rows.append([name, f"{one['residual_logits']:.1e}", passed, _spread(one["auc"])])
     return f"""## Exactness, and what it does not say
 
 Over the eight views of every patch of test, scores differ by at most {views["score"]:.1e} (logits: {views["logit"]:.1e},
@@ -72,8 +72,15 @@ float32).
 
 {table(["network", "largest residual, logits", "rotation check", "AUC on test"], rows)}
 
-Random weights pass the rotation check and know nothing: it tests software, never scores. An unturned plane of one filter
-bank fails it."""
+Random weights pass the rotation check: it tests software, never scores. What they seem to know is what a random filter
+makes of brightness and colour, to one side as well as to the other. An unturned plane of one filter bank fails the
+check, and its AUC shows nothing of the fault: the two see different things."""
+
+
+def _spread(values: list[float]) -> str:
+    """The mean, and of several its range."""
+    mean = f"{np.mean(values):.3f}"
+    return mean if len(values) == 1 else f"{mean}, {len(values)} draws from {min(values):.3f} to {max(values):.3f}"
 
 
 def angles(found: dict[str, Any]) -> str:

@@ -68,7 +68,8 @@ def test_an_unturned_plane_is_seen_and_random_weights_pass(split):
     network = DenseNet(DenseNetConfig("p4m", n0=6, growth=6)).eval()
     found = probes.controls(network, split)
     assert found["as shipped"]["residual_logits"] < found["as shipped"]["tolerance_logits"]
-    assert found["random"]["residual_logits"] < found["random"]["tolerance_logits"]
+    assert found["random weights"]["residual_logits"] < found["random weights"]["tolerance_logits"]
+    assert len(set(found["random weights"]["auc"])) == probes.RANDOM_DRAWS
     assert found["one plane unturned"]["residual_logits"] > 100 * found["as shipped"]["residual_logits"]
 
 

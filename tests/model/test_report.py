@@ -86,3 +86,16 @@ def test_without_data_nothing_is_written(tmp_path, main, capsys):
     except (FileNotFoundError, BadData) as error:
         pytest.fail(f"a sentence was owed, not {error!r}")
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_committed_page_says_what_the_committed_files_say():
+    """Sections that need no patches are written anew and found on the page, word for word."""
+    page, found = report.PAGE.read_text(), report.probed()
+    assert found["weights"] == report.read_card(report.DEFAULT_NAME).digest, (
+        "measured with the weights that are shipped"
+    )
+    for section in (report.introduction, report.shipped, report.exactness, report.angles, report.stability):
+        assert section(found) in page
+    assert report.familiar() in page
+    assert evidence.left_out(read_answers(report.ANSWERS)) in page
+    assert found["eight_views"]["score"] <= 1e-5
