@@ -36,12 +36,12 @@ def draw_reliability(path: Path, splits: dict[str, Any]) -> None:
 def draw_angles(path: Path, found: dict[str, list[float]]) -> None:
     """How a turn moves the score, and how resampling alone does."""
     figure, axis = plt.subplots(figsize=(8, 3.4))
-    axis.plot(found["angle"], found["moved"], "-", lw=1.6, label="turned: mean |difference of score|")
+    axis.plot(found["angle"], found["moved"], "-", lw=1.6, label="turned: mean difference")
     axis.plot(found["angle"], found["spread"], "-", lw=1, color=QUIET, label="turned: standard deviation")
     axis.plot(found["angle"], found["there_and_back"], "--", lw=1.2, label="turned there and back: resampling alone")
     axis.set(xlabel="angle, degrees", ylabel="score", xlim=(0, 360), ylim=(0, None))
     axis.set_xticks(range(0, 361, 45))
-    axis.legend(frameon=False)
+    axis.legend(frameon=False, fontsize=8, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     _save(figure, path)
 
 
@@ -53,6 +53,10 @@ def draw_flops(path: Path, systems: dict[str, dict[str, float]], aucs: dict[str,
         axis.plot(work, value, "o")
         axis.annotate(name, (work, value), xytext=(5, 4), textcoords="offset points", fontsize=8)
     axis.set(xscale="log", xlabel="MFLOP a cell (dense, halo included)", ylabel="AUC, held-out folds")
+    ticks = [t for t in (1, 2, 5, 10, 20, 50, 100) if axis.get_xlim()[0] <= t <= 1.4 * axis.get_xlim()[1]]
+    axis.set_xticks(ticks, labels=[str(tick) for tick in ticks])
+    axis.minorticks_off()
+    axis.margins(x=0.15)
     _save(figure, path)
 
 
