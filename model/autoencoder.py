@@ -26,18 +26,35 @@ WIDTHS = (6, 10, 16, 24)
 FLOOR = 1e-3  # below this, activations say nothing: added before logarithms
 
 
+def over_blocks(maps: Tensor, k: int) -> Tensor:
+    """Means over blocks of 16×16 px of maps at stride 2^k, the halo but for its innermost block left out."""
+    edge = 32 >> k
+    return F.avg_pool2d(maps[:, :, edge:-edge, edge:-edge], 16 >> k)
+
+
 def over_cells(maps: Tensor, k: int) -> Tensor:
-    """Means over each cell's own 32×32 px of maps at stride 2^k: (N, C, H/2^k, W/2^k) → (N, C, H', W')."""
-    edge, step = 32 >> k, 16 >> k
-    blocks = F.avg_pool2d(maps[:, :, edge:-edge, edge:-edge], step)  # every pixel once; a cell is 2×2 of them
-    return F.avg_pool2d(blocks, 2, stride=1)
+    """Means over each cell's own 32×32 px, 2×2 blocks: (N, C, H/2^k, W/2^k) → (N, C, H', W')."""
+    return F.avg_pool2d(over_blocks(maps, k), 2, stride=1)
 
 
 def deviation_over_cells(maps: Tensor, k: int) -> Tensor:
-    """Standard deviations over each cell's own 32×32 px, never under the floor."""
-    centred = maps - maps.mean((2, 3), keepdim=True)  # for digits' sake alone: a shift changes no deviation
-    square = over_cells(centred.square(), k) - over_cells(centred, k).square()
-    return (square.clamp_min(0) + FLOOR**2).sqrt()
+    """Standard deviations over each cell's own 32×32 px, never under the floor.
+
+    The variance within blocks and between them, of differences alone: where a map is nearly flat, a mean of squares
+    less a squared mean would leave nothing but rounding, and a logarithm would blow that up.
+    """
+    means = over_blocks(maps, k)
+    edge, step = 32 >> k, 16 >> k
+    inner = maps[:, :, edge:-edge, edge:-edge]
+    within = F.avg_pool2d((inner - means.repeat_interleave(step, 2).repeat_interleave(step, 3)).square(), step)
+    return (F.avg_pool2d(within, 2, stride=1) + _between(means) + FLOOR**2).sqrt()
+
+
+def _between(means: Tensor) -> Tensor:
+    """The variance of every 2×2 of block means."""
+    middle = F.avg_pool2d(means, 2, stride=1)
+    corners = (means[:, :, y : y + middle.shape[2], x : x + middle.shape[3]] for y in (0, 1) for x in (0, 1))
+    return torch.stack([(corner - middle).square() for corner in corners]).mean(0)
 
 
 class Stage(nn.Module):

@@ -128,7 +128,8 @@ def read(path: Path, detector_digest: str) -> Strangeness:
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise WeightsRefused(f"{path.name} cannot be read: {error}") from error
     if about.get("format") != FORMAT or about.get("detector") != detector_digest:
-        raise WeightsRefused(f"{path.name} belongs to another detector, or to another version")
+        detail = f"{path.name} belongs to another detector, or to another version of this program"
+        raise WeightsRefused(f"{detail}: make it anew (python -m model.train_familiarity) or take it away")
     autoencoder = Autoencoder(WIDTHS)
     mean, whitener = (tensors.pop(f"density.{name}").double().numpy() for name in ("mean", "whitener"))
     try:

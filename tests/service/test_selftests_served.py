@@ -128,6 +128,10 @@ def test_networks_are_served_by_name_each_under_its_own_group(served, tmp_path):
     assert plain["elements"] == []
     assert plain["spread_logits"] > 1e-3
     assert not np.array_equal(logits(client, asked["planted"]["id"]), logits(client, asked["rival"]["id"]))
+    for analysis in asked.values():
+        assert analysis["results"]["familiarity"] is None
+        answer = client.http.get(f"/api/v1/analyses/{analysis['id']}/heatmap", params={"quantity": "strangeness"})
+        assert (answer.status_code, answer.json()["detail"]) == (404, "nobody knows what is familiar to this network")
     broken = client.analyse(slide["id"], model="spoiled")
     assert broken["state"] == "failed"
     assert "golden pictures" in broken["reason"]["detail"]
