@@ -111,7 +111,7 @@ def test_training_without_data_says_so_and_writes_nothing(tmp_path, capsys):
 
 
 def test_flat_pictures_turn_as_exactly_as_others():
-    """Where nothing happens, a variance could be mere rounding, which logarithms blow up: the shipped file, near-blank."""
+    """Where nothing happens, a variance could be rounding, which logarithms blow up: the shipped file, near-blank."""
     network, card = load_network()
     detector, known = freeze(network), strangeness.read(strangeness.path_of("p4m-densenet"), card.digest)
     rng = np.random.default_rng(0)
