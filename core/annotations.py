@@ -17,6 +17,8 @@ from core.errors import Invalid
 from core.polygons import even_odd_area, first_crossing, shoelace_area
 
 MOST_BYTES = 64 << 20
+MOST_POLYGONS = 5_000
+FARTHEST_PX = 1e8
 MOST_DISAGREEMENT = 0.02
 TUMOUR = {"_0", "_1", "tumor", "tumour", "metastases", "metastasis", "positive"}
 HOLES = {"_2", "exclusion", "normal", "negative"}
@@ -61,6 +63,10 @@ def parse(content: bytes, exhaustive: bool = True) -> Annotation:
     if start not in (b"<", b"{"):
         raise _bad("the annotation is neither XML nor JSON", FORMATS)
     polygons = _from_xml(content) if start == b"<" else _from_json(content)
+    if len(polygons) > MOST_POLYGONS:
+        raise _bad(
+            f"the annotation has {len(polygons)} outlines; {MOST_POLYGONS} is the most", "leave the small ones out"
+        )
     for polygon in polygons:
         _check(polygon)
     return Annotation(tuple(polygons), exhaustive)
@@ -76,12 +82,19 @@ def _from_xml(content: bytes) -> list[Polygon]:
     found = []
     for i, element in enumerate(root.iter("Annotation")):
         name, group = element.get("Name", f"annotation {i}"), element.get("PartOfGroup", "")
-        points = sorted(element.iter("Coordinate"), key=lambda point: float(point.get("Order", 0)))
-        pairs = [(point.get("X"), point.get("Y")) for point in points]
+        pairs = _in_order(name, list(element.iter("Coordinate")))
         found.append(Polygon(name, _numbers(name, pairs), _is_hole(name, group)))
     if not found and root.find("Annotations") is None:
         raise _bad("the XML has no Annotations element", FORMATS)
     return found
+
+
+def _in_order(name: str, points: list[ElementTree.Element]) -> list[tuple[str | None, str | None]]:
+    try:
+        points.sort(key=lambda point: float(point.get("Order", 0)))
+    except ValueError as error:
+        raise _bad(f"{name} has a point whose Order is no number", "look at the file") from error
+    return [(point.get("X"), point.get("Y")) for point in points]
 
 
 def _is_hole(name: str, group: str) -> bool:
@@ -96,7 +109,7 @@ def _from_json(content: bytes) -> list[Polygon]:
         known = json.loads(content)
         lists = [(outline, hole) for key, hole in (("positive", False), ("negative", True)) for outline in known[key]]
         named = [(str(outline["name"]), outline["vertices"], hole) for outline, hole in lists]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _bad(f"the JSON is no annotation: {type(error).__name__} {error}", FORMATS) from error
     return [Polygon(name, _numbers(name, vertices), hole) for name, vertices, hole in named]
 
@@ -108,7 +121,7 @@ def _numbers(name: str, pairs: Any) -> NDArray[np.float64]:
         raise _bad(f"{name} has coordinates that are no numbers", "look at the file") from error
     if vertices.ndim != 2 or vertices.shape[1] != 2 or len(vertices) < 3:
         raise _bad(f"{name} has no three points", "remove it, or draw it again")
-    if not np.isfinite(vertices).all():
+    if not (np.abs(vertices) <= FARTHEST_PX).all():
         raise _bad(f"{name} has coordinates that are no numbers", "look at the file")
     closed = (vertices[0] == vertices[-1]).all()
     return vertices[:-1] if closed and len(vertices) > 3 else vertices

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, String, and_, cast, or_, select, update
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
@@ -18,6 +18,11 @@ from core.slide import SlideInfo
 PAGE = 100
 QUERY_IDS = 500
 NOT_INSPECTED = "inspect-failed"
+SLIDE_DELETED = {
+    "code": "slide-deleted",
+    "detail": "a slide of this evaluation was deleted",
+    "action": "evaluate the others",
+}
 
 
 @dataclass(frozen=True)
@@ -189,11 +194,24 @@ def delete(session: Session, slide: Slide) -> None:
         analysis.results = None
         if analysis.state in ("queued", "running"):
             analysis.state, analysis.ended_at = "cancelled", ended
-    work.cancel_all(session, Work.slide_id == slide.id)
-    session.execute(update(Work).where(Work.slide_id == slide.id).values(values=None, strangeness=None, result=None))
+    _withdraw_evaluations(session, slide)
+    own = and_(Work.slide_id == slide.id, Work.kind != "evaluate")
+    work.cancel_all(session, own)
+    session.execute(update(Work).where(own).values(values=None, strangeness=None, result=None))
     session.execute(update(Upload).where(Upload.id == slide.id, Upload.state == "open").values(state="terminated"))
     session.execute(sql_delete(Outlines).where(Outlines.slide_id == slide.id))
     slide.state, slide.updated_at, slide.tissue, slide.info = "deleted", ended, None, None
+
+
+def _withdraw_evaluations(session: Session, slide: Slide) -> None:
+    """Evaluations over many slides name this one's file, outlines and lesions: they are withdrawn, with the reason."""
+    mine = session.scalars(select(Analysis.id).where(Analysis.slide_id == slide.id))
+    named = [cast(Work.payload, String).contains(analysis_id) for analysis_id in mine]
+    if not named:
+        return
+    theirs = and_(Work.kind == "evaluate", Work.workspace_id == slide.workspace_id, or_(*named))
+    work.cancel_all(session, theirs)
+    session.execute(update(Work).where(theirs, Work.result.is_not(None)).values(result={"refused": SLIDE_DELETED}))
 
 
 def gone(session: Session, slide_ids: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from core import analyses, annotations, camelyon, catalog, heatmap, work
+from core import analyses, camelyon, catalog, heatmap, work
 from core.access import Visitor
 from core.annotations import Annotation
 from core.database import clock
@@ -21,20 +21,19 @@ MOST_SLIDES = 1000
 STATES = {"open": "queued", "claimed": "running", "done": "succeeded"}
 
 
-def outline(session: Session, slide: Slide, content: bytes, exhaustive: bool) -> Annotation:
+def outline(session: Session, slide: Slide, found: Annotation) -> None:
     """Keep a slide's outlines, in place of those it had.
 
     Raises:
-        Invalid: the content is no annotation, or an outline lies off the slide.
+        Invalid: an outline lies off the slide.
     """
-    info, found = catalog.info_of(slide), annotations.parse(content, exhaustive)
+    info = catalog.info_of(slide)
     for polygon in found.polygons:
         low, high = polygon.vertices.min(0), polygon.vertices.max(0)
         if (high < 0).any() or low[0] > info.width or low[1] > info.height:
             detail = f"the outline {polygon.name} lies off the slide, which has {info.width}×{info.height} px"
             raise Invalid("bad-annotation", detail, "send coordinates in level-0 pixels of this very slide")
     session.merge(Outlines(slide_id=slide.id, content=found.to_dict(), created_at=clock(session)))
-    return found
 
 
 def outlines_of(session: Session, slide: Slide) -> Annotation:

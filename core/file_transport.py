@@ -14,7 +14,7 @@ from queue import Empty
 from typing import Any
 
 from kombu.transport import filesystem
-from kombu.utils.json import dumps
+from kombu.utils.json import dumps, loads
 
 
 class Channel(filesystem.Channel):
@@ -31,10 +31,20 @@ class Channel(filesystem.Channel):
             raise
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:
-        try:
-            return super()._get(queue)
-        except ValueError:  # left by a version that wrote in place, or cut off by a full disk: as good as lost
-            raise Empty from None
+        for message in sorted(Path(self.data_folder_in).iterdir()):
+            if message.name.partition(".")[2] != f"{queue}.msg":
+                continue
+            taken = message.with_name(f".taken-{message.name}")
+            try:
+                message.rename(taken)  # of several consumers one succeeds
+                content = taken.read_text()
+                taken.unlink()
+                return loads(content)
+            except FileNotFoundError:
+                continue
+            except ValueError:  # cut off by a version that wrote in place: as good as lost
+                continue
+        raise Empty
 
     @contextmanager
     def _table_lock(self) -> Iterator[None]:

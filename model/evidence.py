@@ -50,7 +50,8 @@ def rivals(answers: list[Answer], data: Data, found: dict[str, Any], folder: Pat
 
 {len(folds)} of 5 folds over the {len(np.unique(held[US].groups))} slide groups that they hold out ({len(held[US].labels)}
 patches), test untouched; each system at a quarter of its parameters (n0 = 16, growth = 12), {by_fold[folds[0]][US].job.steps}
-steps of 32 patches, one seed, augmentation at 0.3. Scores are as trained, without a temperature.
+steps of 32 patches, one seed, augmentation at 0.3. Scores are as trained, without a temperature; those of the folds'
+networks are pooled. Intervals are over slide groups alone: how far another seed would move a system is not in them.
 
 {table(["system", "AUC", "within slides", "accuracy", "NLL", "Brier", "calibration error", "slope"], [_rival(*row) for row in rows.items()])}
 
@@ -79,8 +80,8 @@ def _against(held: dict[str, Held]) -> str:
         elif one.difference < 0:
             lost.append(name)
     head = table([f"{US} against", "AUC, difference", "better within slides"], rows)
-    said = f"\n\nNot decided (the interval holds zero): {', '.join(undecided)}." if undecided else ""
-    return head + said + (f" **{US} loses to {', '.join(lost)}.**" if lost else "")
+    said = f"\n\nNot decided by this one seed (the interval holds zero): {', '.join(undecided)}." if undecided else ""
+    return head + said + (f" **With this seed {US} loses to {', '.join(lost)}.**" if lost else "")
 
 
 def _sizes(found: dict[str, Any]) -> str:

@@ -117,6 +117,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"Nothing was measured: {error}.", file=sys.stderr)
         return 2
     before = json.loads(options.json.read_text()) if options.only and options.json.exists() else {}
+    if before.get("weights", found["weights"]) != found["weights"]:
+        print("Nothing was written: the other probes are of other weights; leave --only out.", file=sys.stderr)
+        return 2
     options.json.write_text(json.dumps({**before, **found}, indent=1) + "\n")
     return 0
 

@@ -29,7 +29,8 @@ def introduction(found: dict[str, Any]) -> str:
     machine = found["machine"]
     return f"""# The detector and its rivals
 
-*Made by `make evaluate DIR=…` (`python -m model.study`, `model.measure`, `model.report`); nothing here is typed by hand.*
+*Made by `make evaluate DIR=…` (`python -m model.study`, `model.measure`, `model.report`). Figures are of files that these
+commands wrote; what was trained on what is quoted from the card.*
 Networks compared with each other were trained and tested alike on a subset of PatchCamelyon, all of it Camelyon16
 *training* slides: no figure here is comparable with published ones on PatchCamelyon's official test set. Intervals are
 95 % bootstrap percentiles over slide groups; with 11 groups in valid and in test they are too narrow, and still wide.
@@ -139,6 +140,8 @@ def probed() -> dict[str, Any]:
     if not WHERE.exists():
         raise FileNotFoundError(f"{WHERE} is missing: run python -m model.measure first")
     content: dict[str, Any] = json.loads(WHERE.read_text())
+    if content["weights"] != read_card(DEFAULT_NAME).digest:
+        raise WeightsRefused(f"{WHERE} was measured with other weights: run python -m model.measure again")
     return content
 
 

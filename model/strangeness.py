@@ -125,16 +125,18 @@ def read(path: Path, detector_digest: str) -> Strangeness:
         tensors = load(content)
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         about = json.loads(header["__metadata__"]["about"])
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise WeightsRefused(f"{path.name} cannot be read: {error}") from error
-    if about.get("format") != FORMAT or about.get("detector") != detector_digest:
+        version, detector, known = about["format"], about["detector"], about["known"]
+        mean, whitener = (tensors.pop(f"density.{name}").double().numpy() for name in ("mean", "whitener"))
+        density = Familiarity(mean, whitener, **about["density"])
+        max(known["usual_shares"])
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise WeightsRefused(f"{path.name} cannot be read: {type(error).__name__} {error}") from error
+    if version != FORMAT or detector != detector_digest:
         detail = f"{path.name} belongs to another detector, or to another version of this program"
         raise WeightsRefused(f"{detail}: make it anew (python -m model.train_familiarity) or take it away")
     autoencoder = Autoencoder(WIDTHS)
-    mean, whitener = (tensors.pop(f"density.{name}").double().numpy() for name in ("mean", "whitener"))
     try:
         autoencoder.load_state_dict({key.removeprefix("autoencoder."): value for key, value in tensors.items()})
     except RuntimeError as error:
         raise WeightsRefused(f"{path.name} does not fit the autoencoder: {error}") from error
-    density = Familiarity(mean, whitener, **about["density"])
-    return Strangeness(prepared(autoencoder), density, about["known"], hashlib.sha256(content).hexdigest())
+    return Strangeness(prepared(autoencoder), density, known, hashlib.sha256(content).hexdigest())

@@ -66,13 +66,14 @@ def rotation_summary(checks: list[dict[str, Any]]) -> dict[str, Any] | None:
     if not checks:
         return None
     residual = float(np.max([check["residual"] for check in checks]))
+    looked = [check for check in checks if check["elements"] or check["outside"]]  # the others could not be read
     tolerance, elements = checks[0]["tolerance"], _union(checks, "elements")
     spreads = [check["spread"] for check in checks if check["spread"] is not None]
     return {
         "residual_logits": residual if elements and residual < NOT_A_NUMBER else None,
         "tolerance_logits": tolerance,
         "passed": bool(residual <= tolerance) if elements else None,
-        "regions": len(checks),
+        "regions": len(looked),
         "elements": elements,
         "spread_logits": max(spreads, default=None),
         "outside": _union(checks, "outside"),
@@ -83,7 +84,7 @@ def rotation_summary(checks: list[dict[str, Any]]) -> dict[str, Any] | None:
 def familiarity(strange: Values, known: Strangeness | None) -> dict[str, Any] | None:
     """How much of what was analysed is unlike the network's training patches; None where nobody can say.
 
-    `unusual`: the share is above that of every held-out slide that was measured.
+    `unusual`: the share is above that of PatchCamelyon's patches of every held-out slide that was measured.
     """
     told = strange[np.isfinite(strange)]
     if known is None or not told.size:
@@ -101,7 +102,7 @@ def unfamiliar_notes(found: dict[str, Any] | None) -> list[dict[str, str]]:
     """The banner over a slide of which more is unfamiliar than of any held-out one."""
     if found is None or not found["unusual"]:
         return []
-    share = f"{found['unfamiliar_share']:.0%} of this tissue is unlike anything the network was trained on"
+    share = f"{found['unfamiliar_share']:.0%} of this tissue looks unlike anything the network was trained on"
     return [{"code": "unfamiliar", "sentence": f"{share}; see the layer 'unfamiliar'."}]
 
 

@@ -99,7 +99,12 @@ class Serving:
         difference = golden.check(frozen, card)
         beside = strangeness.path_of(name, self._directory)
         known = strangeness.read(beside, card.digest) if beside.exists() else None
-        return Served(frozen, card, {**self.offers[name].provenance, "golden_difference": difference}, known)
+        provenance = {**self.offers[name].provenance, "golden_difference": difference}
+        if (known.digest if known else None) != provenance["familiarity_sha256"]:
+            raise WeightsRefused(f"{beside.name} is another than when this worker started: restart it")
+        if known is not None:
+            known.autoencoder.to(next(frozen.buffers()).device)
+        return Served(frozen, card, provenance, known)
 
 
 @lru_cache(maxsize=1)

@@ -86,9 +86,10 @@ def outline(
     exhaustive: Annotated[bool, Query(description="false: there may be tumour that is not outlined")] = True,
 ) -> OutlinesOut:
     """ASAP's XML or Camelyon16's polygon JSON, in level-0 pixels; without outlines for a slide without tumour."""
+    found = annotations.parse(content, exhaustive)  # before the transaction: others write meanwhile
 
     def produce() -> Answer:
-        found = evaluations.outline(session, catalog.find(session, visitor, slide_id), content, exhaustive)
+        evaluations.outline(session, catalog.find(session, visitor, slide_id), found)
         holes = sum(polygon.hole for polygon in found.polygons)
         return {"tumour": len(found.polygons) - holes, "holes": holes, "exhaustive": found.exhaustive}
 

@@ -10,7 +10,7 @@ export async function showEvaluation(analysisId, regions, wanted) {
   const newest = all.find((/** @type {any} */ one) => one.state === "succeeded");
   if (!newest || !wanted()) return;
   const slide = newest.slides.find((/** @type {any} */ one) => one.analysis_id === analysisId);
-  if (slide.left_out) return;
+  if (!slide || slide.left_out) return;
   const counted = slide.lesions.filter((/** @type {any} */ lesion) => lesion.counted).length;
   element("evaluation-text").textContent =
     `Held against people's outlines (${newest.mode}): ${counted - slide.misses.length} of ${counted} lesions found, ` +

@@ -46,6 +46,7 @@ export class Layers {
     this.loaded = new Map();
     /** @type {HeatMap | null} */
     this.heat = null;
+    this.laid = "score"; // which plane lies there, whatever is being chosen
     /** @type {any} */
     this.analysis = null;
     this.colours.replaceChildren(...names.map((name) => new Option(name)));
@@ -54,7 +55,7 @@ export class Layers {
   }
 
   get kind() {
-    return KINDS[/** @type {"score" | "strangeness"} */ (this.choice.value)];
+    return KINDS[/** @type {"score" | "strangeness"} */ (this.laid)];
   }
 
   /**
@@ -66,23 +67,32 @@ export class Layers {
     this.analysis = analysis;
     this.loaded.set("score", scores);
     element("kind-choice").hidden = !analysis.results.familiarity;
-    this.lay(scores);
+    this.lay("score", scores);
   }
 
   /** Lay what the choice names over the slide; it is fetched when it is first asked for. */
   async choose() {
     const [analysis, name] = [this.analysis, this.choice.value];
-    const chosen = this.loaded.get(name) ?? (await HeatMap.load(analysis.id, name));
+    const chosen = this.loaded.get(name) ?? (await HeatMap.load(analysis.id, name).catch((error) => this.stay(error)));
     if (this.analysis !== analysis || this.choice.value !== name) return; // another was asked for meanwhile
     this.loaded.set(name, chosen);
-    this.lay(chosen);
+    this.lay(name, chosen);
   }
 
-  /** @param {HeatMap} heat */
-  lay(heat) {
+  /**
+   * What was chosen cannot be had: say again what lies there.
+   * @param {unknown} error @returns {never}
+   */
+  stay(error) {
+    this.choice.value = this.laid;
+    throw error;
+  }
+
+  /** @param {string} name @param {HeatMap} heat */
+  lay(name, heat) {
     const image = this.viewer.world.getItemAt(0);
     if (this.heat) this.viewer.removeOverlay(this.heat.canvas);
-    this.heat = heat;
+    [this.heat, this.laid] = [heat, name];
     const { x, y, width, height } = heat.rectangle();
     this.viewer.addOverlay({ element: heat.canvas, location: image.imageToViewportRectangle(x, y, width, height) });
     this.threshold.value = String(this.kind.start(this.analysis.results));
@@ -95,7 +105,7 @@ export class Layers {
     this.heat = null;
     this.analysis = null;
     this.loaded.clear();
-    this.choice.value = "score";
+    this.choice.value = this.laid = "score";
     element("kind-choice").hidden = true;
   }
 

@@ -24,8 +24,8 @@ export function familiar(found) {
   if (!found) return "";
   const percent = (/** @type {number} */ share) => `${(100 * share).toFixed(0)} %`;
   return (
-    `${percent(found.unfamiliar_share)} of what was analysed is unlike the network's training patches ` +
-    `(at most ${percent(found.usual_share)} on the held-out slides of its kind).`
+    `${percent(found.unfamiliar_share)} of what was analysed looks unlike the network's training patches: ` +
+    `over the limit that 2 % of held-out patches exceed, and at most ${percent(found.usual_share)} of any held-out slide's.`
   );
 }
 
@@ -38,6 +38,7 @@ const logits = (value) => value?.toExponential(1) ?? "not a number";
  */
 export function selfTest(check) {
   if (!check) return "The rotation self-test was not asked for.";
+  if (!check.regions) return "None of the sampled regions could be read, so the rotation self-test tested nothing.";
   const own =
     check.passed === null
       ? "This network promises no symmetry, so there was nothing to test."

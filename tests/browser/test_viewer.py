@@ -150,7 +150,7 @@ def test_the_unfamiliar_is_a_layer_of_its_own(page, service, test_data):
     share = analysis["results"]["familiarity"]["unfamiliar_share"]
     page.goto(f"{service.url}/slides/{slide['id']}")
     page.wait_for_selector("#kind-choice:not([hidden])", state="visible")
-    expect(page.locator("#familiarity")).to_contain_text(f"{100 * share:.0f} % of what was analysed is unlike")
+    expect(page.locator("#familiarity")).to_contain_text(f"{100 * share:.0f} % of what was analysed looks unlike")
     expect(page.locator("#kind-about")).to_contain_text("a score of 0.90 is worth 0.")
     asked = []
     page.on("request", lambda request: asked.append(request.url))

@@ -225,6 +225,15 @@ FIGURE_OF_EIGHT = {"positive": [{"name": "bow", "vertices": [[0, 0], [100, 100],
         (b'<!DOCTYPE a [<!ENTITY x "y">]><a>&x;</a>', "document type"),
         (XML.format(x="one", y=200).encode(), "no numbers"),
         (XML.format(x="nan", y=200).encode(), "no numbers"),
+        (XML.format(x="1.7e308", y=200).encode(), "no numbers"),
+        (XML.format(x=100, y=200).replace('Order="0"', 'Order="x"').encode(), "Order is no number"),
+        (b'{"positive": ' + b"[" * 100_000, "no annotation"),
+        (
+            json.dumps(
+                {"positive": [{"name": "t", "vertices": [[0, 0], [9, 0], [0, 9]]}] * 5001, "negative": []}
+            ).encode(),
+            "5000 is the most",
+        ),
         (XML.format(x=100, y=200).replace("Tumor", "Stroma").encode(), "'Stroma'"),
         (b'{"positive": []}', "no annotation"),
         (b'{"positive": [{"name": "p", "vertices": [[0, 0], [1, 1]]}], "negative": []}', "three points"),

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty
 
@@ -53,6 +55,25 @@ def test_a_broken_message_is_as_good_as_lost_and_the_next_one_arrives(folders, c
     (Path(folders["data_folder_in"]) / f"{0:020d}_cut.queue.msg").write_text("{")
     channel._put("queue", "rung")
     assert channel._size("queue") == 2
+    assert channel._get("queue") == "rung"
     with pytest.raises(Empty):
         channel._get("queue")
-    assert channel._get("queue") == "rung"
+    assert list(Path(folders["data_folder_in"]).iterdir()) == []
+
+
+def test_two_readers_get_every_message_once(folders, channel):
+    for number in range(400):
+        channel._put("queue", number)
+    other = Connection("filesystem://", transport=FILES, transport_options=folders).channel()
+
+    def drain(reader):
+        found = []
+        while reader._size("queue"):
+            with suppress(Empty):
+                found.append(reader._get("queue"))
+        return found
+
+    with ThreadPoolExecutor(2) as pool:
+        parts = list(pool.map(drain, (channel, other)))
+    assert sorted(parts[0] + parts[1]) == list(range(400))
+    assert list(Path(folders["data_folder_in"]).iterdir()) == []

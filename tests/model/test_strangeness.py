@@ -92,6 +92,14 @@ def test_its_file_brings_everything_back_and_is_vouched_for(tmp_path, detector, 
         strangeness.read(path, DETECTOR)
 
 
+@pytest.mark.parametrize("known", [{}, {"usual_shares": []}, {"usual_shares": 3}])
+def test_a_file_that_lacks_what_is_asked_of_it_is_refused_when_it_is_read(tmp_path, learner, density, known):
+    path = strangeness.path_of("p4m-densenet", tmp_path)
+    strangeness.write(Strangeness(learner, density, known), DETECTOR, path)
+    with pytest.raises(WeightsRefused, match="cannot be read"):
+        strangeness.read(path, DETECTOR)
+
+
 @pytest.mark.parametrize("content", [b"", b"no safetensors at all", (2**60).to_bytes(8, "little") + b"{}"])
 def test_what_is_no_such_file_is_refused(tmp_path, content):
     path = strangeness.path_of("p4m-densenet", tmp_path)

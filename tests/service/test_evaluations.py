@@ -175,3 +175,21 @@ def test_the_command_sends_analyses_and_tells(service, client, tmp_path, monkeyp
     (tmp_path / "outlines" / "nothing.json").write_text("{")
     assert camelyon.main(asked) == 1
     assert "no annotation" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_deleted_slide_withdraws_the_evaluations_that_name_it(client, slides, outlined, tmp_path, first):
+    """Whether the row hangs on that slide or on another: nothing of it is told any more, and the state says so."""
+    path = write_pyramid(tmp_path / "DOE JOHN.tiff", tissue(1001, 1101, [(300, 300, 500)]), MPP)
+    extra, analysis = analysed(client, path)
+    client.call("PUT", WHERE.format(extra["id"]), content=outlines((300, 300, 500)))
+    together = {**slides, "extra": (extra, analysis)}
+    names = ("extra", "tumour") if first else ("tumour", "extra")
+    done, other = evaluate(client, together, "strict", names), evaluate(client, slides, "strict")
+    assert done["state"] == other["state"] == "succeeded"
+    client.call("DELETE", f"/api/v1/slides/{extra['id']}")
+    gone = client.call("GET", f"/api/v1/evaluations/{done['id']}").json()
+    assert (gone["state"], gone["figure"], gone["slides"]) == ("failed", None, [])
+    assert gone["reason"]["detail"] == "a slide of this evaluation was deleted"
+    assert "DOE" not in client.call("GET", "/api/v1/evaluations").text
+    assert client.call("GET", f"/api/v1/evaluations/{other['id']}").json() == other
