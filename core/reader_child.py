@@ -211,12 +211,16 @@ class OpenedSlide:
 
     def _companion(self, name: str) -> Image.Image:
         """A picture that lies beside the slide in its file; its claimed size is read before it is decoded."""
-        if name not in self.slide.associated_images:
+        if name not in list(self.slide.associated_images):  # asking the mapping itself would decode it
             raise SlideRejected(f"no-{name}", f"the slide's file has no {name}")
         sides = [int(self.slide.properties[f"openslide.associated.{name}.{side}"]) for side in ("width", "height")]
         if sides[0] * sides[1] > MOST_COMPANION_PX:
             raise SlideRejected(f"no-{name}", f"the {name} claims {sides[0]}×{sides[1]} pixels, which is no {name}")
-        rgba = self.slide.associated_images[name]
+        try:
+            rgba = self.slide.associated_images[name]
+        except openslide.OpenSlideError as error:
+            self.slide = openslide.OpenSlide(self.path)  # an error sticks to its handle
+            raise SlideRejected(f"no-{name}", f"the {name} is damaged: {error}") from None
         return Image.alpha_composite(Image.new("RGBA", rgba.size, WHITE), rgba).convert("RGB")
 
     def do_dz(self, level: int, col: int, row: int, **_: Any) -> Answer:

@@ -128,9 +128,11 @@ def part_of(split: Split, fraction: float, by: str, seed: int) -> Split:
 
 
 def mask_centre(split: Split) -> Split:
-    """The 32×32 px that the label speaks of, painted in the patch's mean colour."""
-    patches = split.patches.copy()
-    patches[:, 32:64, 32:64] = patches.mean((1, 2), keepdims=True).astype(np.uint8)
+    """The 32×32 px that the label speaks of, painted in the mean colour of what surrounds them, and of that alone."""
+    patches, centre = split.patches.copy(), split.patches[:, 32:64, 32:64]
+    around = patches.sum((1, 2), dtype=np.int64) - centre.sum((1, 2), dtype=np.int64)
+    pixels = patches.shape[1] * patches.shape[2] - centre.shape[1] * centre.shape[2]
+    patches[:, 32:64, 32:64] = (around // pixels).astype(np.uint8)[:, None, None]
     return Split(patches, split.labels, split.groups)
 
 

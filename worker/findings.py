@@ -82,7 +82,7 @@ def rotation_summary(checks: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def familiarity(strange: Values, known: Strangeness | None) -> dict[str, Any] | None:
-    """How much of what was analysed is unlike the network's training patches; None where nobody can say.
+    """How much of the tissue that was analysed looks unlike the network's training patches; None where nobody can say.
 
     `unusual`: the share is above that of PatchCamelyon's patches of every held-out slide that was measured.
     """

@@ -181,6 +181,7 @@ def finish(held: work.Claim, _: Lease, served: Served) -> None:
     mask = analyses.cell_mask(slide, analysis.settings["tissue"])
     results = findings.gather(logits, mask, info, analysis.settings, checked)
     results["calibration"] = served.card.calibration()
+    strange = np.where(analyses.cell_mask(slide, "auto"), strange, np.float32(np.nan))  # of tissue, never of glass
     results["familiarity"] = findings.familiarity(strange, served.strangeness)
     notes = cards.scope_notes(served.card.scope, info, slide.identifiers)
     results["scope_notes"] = [*notes, *findings.unfamiliar_notes(results["familiarity"])]

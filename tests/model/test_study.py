@@ -56,6 +56,12 @@ def test_masking_leaves_nothing_of_the_centre(split):
     np.testing.assert_array_equal(masked.patches[:, :32], split.patches[:, :32])
 
 
+def test_the_paint_over_the_centre_knows_nothing_of_it(split):
+    other = Split(split.patches.copy(), split.labels, split.groups)
+    other.patches[:, 32:64, 32:64] = 255 - other.patches[:, 32:64, 32:64]
+    np.testing.assert_array_equal(study.mask_centre(split).patches, study.mask_centre(other).patches)
+
+
 def test_a_job_answers_once_and_leaves_no_checkpoint(split, tmp_path, monkeypatch):
     monkeypatch.setattr(study, "ANSWERS", tmp_path / "evidence")
     (tmp_path / "evidence").mkdir()

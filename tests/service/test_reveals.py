@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from slides import tissue, write_pyramid, write_svs
 
@@ -100,3 +101,24 @@ def test_an_audit_that_cannot_be_written_shows_nothing(client, service, labelled
     finally:
         service.change("ALTER TABLE audit_away RENAME TO audit")
     assert client.http.get(f"/api/v1/slides/{labelled['id']}/label").status_code == 200
+
+
+def test_a_damaged_label_is_refused_and_costs_the_slide_nothing(client, tmp_path):
+    """An error sticks to OpenSlide's handle: the reader opens the slide anew."""
+    label = np.random.default_rng(0).integers(0, 256, (120, 200, 3), dtype=np.uint8)
+    path = write_svs(tmp_path / "hurt.svs", tissue(500, 600), 0.5, label, painted(100, 300, GREEN), "x")
+    with tifffile.TiffFile(path) as tiff:
+        page = next(page for page in tiff.pages if "label" in page.description)
+        start, tag = page.dataoffsets[0], page.tags["Compression"]
+    content = bytearray(path.read_bytes())
+    content[tag.valueoffset : tag.valueoffset + 2] = (8).to_bytes(2, "little")  # deflate, it says
+    content[start : start + 64] = b"\xff" * 64
+    path.write_bytes(content)
+    slide = client.wait_for_slide(client.upload(path, {}))
+    zoom = f"/api/v1/slides/{slide['id']}_files/8/0_0.jpeg"
+    before = client.call("GET", zoom).content
+    answer = client.http.get(f"/api/v1/slides/{slide['id']}/label")
+    assert answer.status_code == 404
+    assert "label is damaged" in answer.json()["detail"]
+    assert client.call("GET", zoom).content == before
+    assert near(colours(client.call("GET", f"/api/v1/slides/{slide['id']}/macro")), GREEN)
