@@ -7,7 +7,6 @@ another detector it is refused, for their features would not be the same numbers
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from model.autoencoder import WIDTHS, Autoencoder, Stage
 from model.dense import Logits, Pixels, as_image
 from model.familiarity import Descriptions, Familiarity
 from model.frozen import Affine, Frozen, expand_banks, plain_conv, replaced
-from model.weights import SHIPPED, WeightsRefused
+from model.weights import SHIPPED, WeightsRefused, write_whole
 
 FORMAT = 1
 Strange = NDArray[np.float32]
@@ -109,9 +108,7 @@ def write(strangeness: Strangeness, detector_digest: str, path: Path) -> None:
         tensors[f"density.{name}"] = torch.from_numpy(getattr(density, name)).float().contiguous()
     numbers = {name: getattr(density, name) for name in ("middle", "spread", "threshold")}
     about = {"format": FORMAT, "detector": detector_digest, "density": numbers, "known": strangeness.known}
-    fresh = path.with_name(path.name + ".part")
-    fresh.write_bytes(save(tensors, {"about": json.dumps(about)}))
-    os.replace(fresh, path)
+    write_whole(path, save(tensors, {"about": json.dumps(about)}))
 
 
 def read(path: Path, detector_digest: str) -> Strangeness:

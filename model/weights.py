@@ -105,6 +105,13 @@ def names(directory: Path = SHIPPED) -> list[str]:
     return sorted(path.name.removesuffix(".card.json") for path in directory.glob("*.card.json"))
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """A file, whole or not at all."""
+    fresh = path.with_name(path.name + ".part")
+    fresh.write_bytes(content)
+    os.replace(fresh, path)
+
+
 def write(network: DenseNet, name: str, directory: Path, **known: Any) -> Card:
     """Write weights and card, each whole or not at all; the card last, since it vouches for the weights."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -112,9 +119,7 @@ def write(network: DenseNet, name: str, directory: Path, **known: Any) -> Card:
     architecture = json.loads(json.dumps(network.config.to_dict()))
     card = Card(name, hashlib.sha256(content).hexdigest(), architecture, **known)
     for path, data in zip(paths(name, directory), (content, card.to_json().encode()), strict=True):
-        fresh = path.with_name(path.name + ".part")
-        fresh.write_bytes(data)
-        os.replace(fresh, path)
+        write_whole(path, data)
     return card
 
 
