@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     reader_memory_bytes: int = Field(4 * GIB, gt=0)
     model: str = "p4m-densenet"
     weights_dir: Path | None = Field(None, description="folder of other weights than the shipped ones")
+    offer_rivals: bool = Field(True, description="offer the networks that are shipped for comparison, too")
     threads: int = Field(0, ge=0, description="CPU threads of a worker's network; 0: all cores")
 
     def database(self) -> str:

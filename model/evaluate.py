@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from model import golden
 from model.dense import infer
+from model.densenet import DenseNet
 from model.frozen import Frozen, freeze
 from model.memory import keep_freed_memory
 from model.metrics import bootstrap_auc, fit_temperature, summary, within_group_auc
@@ -55,16 +56,17 @@ def figures(split: Split, logits: np.ndarray[Any, np.dtype[np.float32]]) -> dict
     return found
 
 
-def ship(checkpoint: Path, directory: Path, name: str, data: dict[str, Any], into: Path) -> dict[str, Any]:
-    """Write a checkpoint's averaged weights with a card: scores are calibrated on valid by one temperature."""
-    network = state_of(checkpoint)
+def ship(
+    network: DenseNet, directory: Path, name: str, data: dict[str, Any], into: Path, purpose: str = ""
+) -> dict[str, Any]:
+    """Write a network's weights with a card: scores are calibrated on valid by one temperature."""
     frozen = freeze(network)
     splits = {split: read_split(directory, split) for split in ("valid", "test")}
     logits = {split: predict(frozen, content) for split, content in splits.items()}
     temperature = fit_temperature(splits["valid"].labels, logits["valid"])
     metrics = {split: figures(content, logits[split] / temperature) for split, content in splits.items()}
     known = {"temperature": temperature, "scope": SCOPE, "data": data, "metrics": metrics}
-    write(network, name, into, golden=golden.outputs(frozen), **known)
+    write(network, name, into, golden=golden.outputs(frozen), purpose=purpose, **known)
     return metrics
 
 
@@ -84,7 +86,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
     keep_freed_memory()
     if options.ship:
-        ship(options.weights, options.directory, options.ship, json.loads(options.data), options.into)
+        known = json.loads(options.data)
+        ship(state_of(options.weights), options.directory, options.ship, known, options.into)
     if options.weights and not options.ship:
         network, temperature, digest = state_of(options.weights), 1.0, None
     else:

@@ -2,15 +2,17 @@
 
 A job is one training run; its answer is the logits of the patches that it was not trained on, kept in a small file.
 Jobs that have an answer are skipped, a killed one goes on at its last checkpoint, so a study takes as many sittings as
-it needs. Figures are made from the answers alone.
+it needs; several processes, one a core, may share one by its folder of work. Figures are made from the answers alone.
+Of the checkpoints only those of the plan `rivals` are needed afterwards: `python -m model.ship_rivals` serves them.
 """
 
 import argparse
+import fcntl
 import json
-import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,14 +21,14 @@ import torch
 from numpy.typing import NDArray
 
 from model import floor
-from model.densenet import DenseNetConfig
+from model.densenet import DenseNet, DenseNetConfig
 from model.pcam import BadData, Split, join, read_split
 from model.systems import SYSTEMS, get_system
 from model.training import Pauses, Recipe, Run, predict, train
 
 ANSWERS = Path(__file__).resolve().parent.parent / "docs" / "evidence"
 FOLDS = 5
-RIVALS = ("p4m-densenet", "z2-densenet", "p4-densenet", "ti-pooling", "harmonic", "steerable", "z2-wide")
+RIVALS = tuple(SYSTEMS)
 FLOOR = "boosted-trees"
 FRACTIONS = (0.05, 0.25, 1.0, 0.10, 0.50)  # the most telling first
 
@@ -57,11 +59,10 @@ class Job:
 
 
 def plan_seeds() -> Iterator[Job]:
-    """The shipped recipe at full width, on known slides and on all."""
+    """The shipped network at full width, on known slides and on all."""
     for seed in (1, 2, 3):
-        yield Job("known", "p4m-densenet", steps=1080, seed=seed, half=False)
-    for seed in (1, 2, 3):
-        yield Job("all", "p4m-densenet", steps=1872, data="all", seed=seed, half=False)
+        yield Job("known", "p4m-densenet", steps=720, seed=seed, half=False)
+        yield Job("all", "p4m-densenet", steps=1248, data="all", seed=seed, half=False)
 
 
 def plan_folds() -> Iterator[Job]:
@@ -69,6 +70,12 @@ def plan_folds() -> Iterator[Job]:
     for fold in range(FOLDS):
         for system in (*RIVALS, FLOOR):
             yield Job("folds", system, steps=360, data="fold", fold=fold)
+
+
+def plan_rivals() -> Iterator[Job]:
+    """Every rival on the known slides of train, asked about valid and, once, about test."""
+    for system in (*RIVALS, FLOOR):
+        yield Job("rivals", system, steps=360)
 
 
 def plan_fractions() -> Iterator[Job]:
@@ -95,6 +102,7 @@ def plan_augmentation() -> Iterator[Job]:
 
 PLANS = {
     "folds": plan_folds,
+    "rivals": plan_rivals,
     "controls": plan_controls,
     "fractions": plan_fractions,
     "seeds": plan_seeds,
@@ -166,21 +174,40 @@ def config_of(job: Job) -> DenseNetConfig:
     return system.small() if job.half else system.config
 
 
-def do(job: Job, data: Data, work: Path, keep: bool) -> None:
-    """Train, answer, write the answer whole or not at all; the checkpoint goes unless it is to be kept."""
+def do(job: Job, data: Data, work: Path) -> None:
+    """Train, answer, write the answer whole or not at all."""
     split, asked = data.of(job)
     if job.system == FLOOR:
         _keep(job, split, {name: floor.logits(split, part.patches, job.seed) for name, part in asked.items()}, 0)
         return
-    run, out = trained(job, split, next(iter(asked.values())), work / job.name)
-    average = run.average.eval()
-    parameters = sum(p.numel() for p in average.parameters())
-    _keep(job, split, {name: predict(average, part).numpy() for name, part in asked.items()}, parameters)
-    if not keep:
-        shutil.rmtree(out)
+    learner = learner_of(job)
+    run = trained(learner, split, next(iter(asked.values())), work / learner.name)
+    network = DenseNet(config_of(job)).eval()
+    network.load_state_dict(run.average.state_dict())
+    parameters = sum(p.numel() for p in network.parameters())
+    _keep(job, split, {name: predict(network, part).numpy() for name, part in asked.items()}, parameters)
 
 
-def trained(job: Job, split: Split, held_out: Split, out: Path) -> tuple[Run, Path]:
+@contextmanager
+def claimed(job: Job, work: Path) -> Iterator[bool]:
+    """Whether the job is ours: not while another process of this machine trains it. A lock dies with its process."""
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / f"{learner_of(job).name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def learner_of(job: Job) -> Job:
+    """The job whose weights this one answers with: its own, or that of the system that lends them."""
+    lender = get_system(job.system).weights_of
+    return replace(job, system=lender) if lender else job
+
+
+def trained(job: Job, split: Split, held_out: Split, out: Path) -> Run:
     """The job's run, at its end; gone on with where it stood."""
     recipe = Recipe(
         epochs=job.steps * 32 / len(split),
@@ -195,7 +222,7 @@ def trained(job: Job, split: Split, held_out: Split, out: Path) -> tuple[Run, Pa
         run.restore(torch.load(out / "checkpoint.pt", weights_only=True))
     if run.step < run.steps:
         train(run, (split, held_out), out, bf16=True, compiled=False, pauses=Pauses(60, job.steps))
-    return run, out
+    return run
 
 
 def _keep(job: Job, split: Split, answers: dict[str, NDArray[np.float32]], parameters: int) -> None:
@@ -214,16 +241,17 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     jobs = [job for plan in options.plans for job in PLANS[plan]()]
     jobs = [job for job in jobs if not options.systems or job.system in options.systems]
-    open_jobs = [job for job in jobs if not (ANSWERS / f"{job.name}.npz").exists()]
     try:
         data = Data(options.directory)
     except (FileNotFoundError, BadData) as error:
         print(f"Nothing was run: {error}.", file=sys.stderr)
         return 2
     ANSWERS.mkdir(parents=True, exist_ok=True)
-    for number, job in enumerate(open_jobs, len(jobs) - len(open_jobs) + 1):
-        print(f"{number} of {len(jobs)}: {job.name}", file=sys.stderr, flush=True)
-        do(job, data, options.work, keep=not job.half)
+    for number, job in enumerate(jobs, 1):
+        with claimed(job, options.work) as ours:
+            if ours and not (ANSWERS / f"{job.name}.npz").exists():
+                print(f"{number} of {len(jobs)}: {job.name}", file=sys.stderr, flush=True)
+                do(job, data, options.work)
     return 0
 
 

@@ -21,6 +21,7 @@ FORMAT = 1
 SHIPPED = Path(__file__).parent / "shipped"
 DEFAULT_NAME = "p4m-densenet"
 RARE = 0.01
+COMPARISON = "comparison"  # the purpose of a card whose network is there to be held against the service's own
 
 
 class WeightsRefused(ValueError):
@@ -44,6 +45,7 @@ class Card:
     data: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     golden: list[float] = field(default_factory=list)
+    purpose: str = ""
     format: int = FORMAT
 
     @property

@@ -10,6 +10,7 @@ from core.regions import find_regions
 from core.slide import SlideInfo
 from core.tissue import Mask
 from model.strangeness import Strangeness
+from model.weights import COMPARISON, Card
 
 MOST_UNREADABLE = 0.02
 CONSTANT_LOGITS = 1e-6
@@ -46,6 +47,14 @@ def gather(
         "summary": summary(len(regions), share),
         "rotation_check": rotation_summary(checks),
     }
+
+
+def purpose_notes(card: Card) -> list[dict[str, str]]:
+    """A banner for the reader where a network is not one to rely on."""
+    if card.purpose != COMPARISON:
+        return []
+    sentence = f"{card.name} is shipped for comparison only: a smaller network, trained for minutes. Do not rely on it."
+    return [{"code": "comparison", "sentence": sentence}]
 
 
 def summary(count: int, share: float) -> str:

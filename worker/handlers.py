@@ -184,7 +184,8 @@ def finish(held: work.Claim, _: Lease, served: Served) -> None:
     strange = np.where(analyses.cell_mask(slide, "auto"), strange, np.float32(np.nan))  # of tissue, never of glass
     results["familiarity"] = findings.familiarity(strange, served.strangeness)
     notes = cards.scope_notes(served.card.scope, info, slide.identifiers)
-    results["scope_notes"] = [*notes, *findings.unfamiliar_notes(results["familiarity"])]
+    unfamiliar = findings.unfamiliar_notes(results["familiarity"])
+    results["scope_notes"] = [*findings.purpose_notes(served.card), *notes, *unfamiliar]
     unreadable = sum((row.result or {}).get("unreadable", 0) for row in rows)
     results["coverage"]["unreadable_cells"] = unreadable
     broken = findings.too_little_read(results, unreadable)

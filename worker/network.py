@@ -23,7 +23,7 @@ from model import golden, strangeness
 from model.frozen import Frozen, freeze
 from model.memory import keep_freed_memory
 from model.strangeness import Strangeness
-from model.weights import SHIPPED, Card, WeightsRefused, load_network, names, read_card
+from model.weights import COMPARISON, SHIPPED, Card, WeightsRefused, load_network, names, read_card
 
 log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,7 +51,7 @@ class Served:
 class Serving:
     """What this process offers. `worker` names the process."""
 
-    def __init__(self, directory: Path, default: str, threads: int) -> None:
+    def __init__(self, directory: Path, default: str, threads: int, rivals: bool = True) -> None:
         self.worker = f"{socket.gethostname()[:60]}:{os.getpid()}"
         self._directory, self._default, self._threads = directory, default, threads
         self._loaded: dict[str, Served] = {}
@@ -59,9 +59,12 @@ class Serving:
         self.offers = {default: self._offer(default)}
         for name in (name for name in names(directory) if name != default):
             try:
-                self.offers[name] = self._offer(name)
+                offer = self._offer(name)
             except WeightsRefused as error:
                 log.warning("%s is not offered: %s", name, error)
+            else:
+                if rivals or offer.card.purpose != COMPARISON:
+                    self.offers[name] = offer
         self.network(default)
 
     def fingerprints(self) -> dict[str, str]:
@@ -95,13 +98,13 @@ class Serving:
 
     def _load(self, name: str) -> Served:
         network, card = load_network(name, self._directory)
+        beside = strangeness.path_of(name, self._directory)
+        if describe(card, beside, self._threads) != self.offers[name].provenance:
+            raise WeightsRefused(f"the files of {name} are others than when this worker started: restart it")
         frozen = freeze(network).to("cuda" if torch.cuda.is_available() else "cpu")
         difference = golden.check(frozen, card)
-        beside = strangeness.path_of(name, self._directory)
         known = strangeness.read(beside, card.digest) if beside.exists() else None
         provenance = {**self.offers[name].provenance, "golden_difference": difference}
-        if (known.digest if known else None) != provenance["familiarity_sha256"]:
-            raise WeightsRefused(f"{beside.name} is another than when this worker started: restart it")
         if known is not None:
             known.autoencoder.to(next(frozen.buffers()).device)
         return Served(frozen, card, provenance, known)
@@ -119,7 +122,8 @@ def serving() -> Serving:
     torch.set_num_threads(settings.network_threads())
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # float32 means float32
     torch.backends.cudnn.deterministic = True
-    return Serving(settings.weights_dir or SHIPPED, settings.model, settings.network_threads())
+    directory = settings.weights_dir or SHIPPED
+    return Serving(directory, settings.model, settings.network_threads(), settings.offer_rivals)
 
 
 @lru_cache(maxsize=1)

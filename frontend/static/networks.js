@@ -1,16 +1,24 @@
 // Which network to ask, and what its rotation check says.
 import { element, get } from "./api.js";
 
-/** Networks that live workers can run; the choice is shown when there is one. */
+/** Networks that live workers can run, those for comparison apart; the choice is shown when there is one. */
 export async function offerNetworks() {
   const { models, default: preferred } = await get("/models");
-  const names = models.map((/** @type {any} */ card) => card.name);
   const select = /** @type {HTMLSelectElement} */ (element("network"));
-  select.replaceChildren(...names.map((/** @type {string} */ name) => new Option(name, name, name === preferred, name === preferred)));
-  element("network-choice").hidden = names.length < 2;
+  const option = (/** @type {any} */ card) => new Option(card.name, card.name, card.name === preferred, card.name === preferred);
+  const rivals = models.filter((/** @type {any} */ card) => card.purpose === "comparison");
+  const apart = document.createElement("optgroup");
+  apart.label = "For comparison only";
+  apart.append(...rivals.map(option));
+  select.replaceChildren(...models.filter((/** @type {any} */ card) => !rivals.includes(card)).map(option));
+  if (rivals.length) select.append(apart);
+  if (!models.some((/** @type {any} */ card) => card.name === preferred)) {
+    select.prepend(new Option(`${preferred} (no worker offers it now)`, "", true, true));
+  }
+  element("network-choice").hidden = select.options.length < 2;
 }
 
-/** The part of a request that names the network; nothing when there was no choice. */
+/** The part of a request that names the network; nothing where it is the service's own. */
 export function chosenNetwork() {
   const name = /** @type {HTMLSelectElement} */ (element("network")).value;
   return name ? { model: name } : {};

@@ -219,7 +219,7 @@ function listen(regions) {
   element("kind").addEventListener("input", () => layers.choose().catch(tell));
   element("help").addEventListener("click", () => /** @type {HTMLDialogElement} */ (element("keys")).showModal());
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target instanceof HTMLInputElement) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement) return;
     const action = {
       h: () => layers.toggle(),
       n: () => regions.step(1),

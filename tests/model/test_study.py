@@ -8,9 +8,12 @@ import pytest
 
 from model import study
 from model.floor import features
+from model.group import get_group, transform
 from model.metrics import auc
 from model.pcam import Split
 from model.systems import SYSTEMS
+from model.training import predict
+from model.weights import state_of
 
 RNG = np.random.default_rng(0)
 
@@ -62,22 +65,55 @@ def test_the_paint_over_the_centre_knows_nothing_of_it(split):
     np.testing.assert_array_equal(study.mask_centre(split).patches, study.mask_centre(other).patches)
 
 
-def test_a_job_answers_once_and_leaves_no_checkpoint(split, tmp_path, monkeypatch):
+@pytest.fixture
+def tiny(split, tmp_path, monkeypatch):
+    """Data of a few patches, plain networks of a few filters, and a folder for answers."""
     monkeypatch.setattr(study, "ANSWERS", tmp_path / "evidence")
     (tmp_path / "evidence").mkdir()
+    for name in ("z2-densenet", "z2-eight-views"):
+        monkeypatch.setitem(SYSTEMS, name, dataclasses.replace(SYSTEMS[name], half=(4, 4)))
     data = study.Data.__new__(study.Data)
     data._all, data.valid, data.test = split, split.take(np.arange(40)), split.take(np.arange(40, 80))
-    tiny = dataclasses.replace(SYSTEMS["z2-densenet"], half=(4, 4))
-    monkeypatch.setitem(SYSTEMS, "z2-densenet", tiny)
+    return data
+
+
+def test_a_job_answers_whole(tiny, tmp_path):
     job = study.Job("tiny", "z2-densenet", steps=2)
-    study.do(job, data, tmp_path / "work", keep=False)
+    study.do(job, tiny, tmp_path / "work")
     answer = np.load(tmp_path / "evidence" / f"{job.name}.npz")
     about = json.loads(str(answer["about"]))
     assert about["system"] == "z2-densenet"
     assert about["steps"] == 2
     assert answer["valid"].shape == (40,)
     assert np.isfinite(answer["test"]).all()
-    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_averaged_views_are_the_same_weights_asked_eight_times(tiny, tmp_path):
+    plain, averaged = (study.Job("tiny", name, steps=2) for name in ("z2-densenet", "z2-eight-views"))
+    study.do(plain, tiny, tmp_path / "work")
+    study.do(averaged, tiny, tmp_path / "work")
+    assert [path.name for path in (tmp_path / "work").iterdir()] == [plain.name], "trained once"
+    average = state_of(tmp_path / "work" / plain.name / "checkpoint.pt")
+    views = [predict(average, turned(tiny.valid, element)).numpy() for element in get_group("p4m").elements]
+    answer = np.load(tmp_path / "evidence" / f"{averaged.name}.npz")["valid"]
+    np.testing.assert_allclose(answer, np.mean(views, 0), atol=1e-4)
+    assert np.ptp(views, 0).max() > 1e-3, "one view alone promises nothing"
+
+
+def test_a_job_is_one_process_s_at_a_time(tmp_path):
+    plain, averaged = (study.Job("tiny", name, steps=2) for name in ("z2-densenet", "z2-eight-views"))
+    with study.claimed(plain, tmp_path) as first, study.claimed(plain, tmp_path) as second:
+        assert first
+        assert not second
+        with study.claimed(averaged, tmp_path) as lent:
+            assert not lent, "its weights are being trained"
+    with study.claimed(plain, tmp_path) as again:
+        assert again
+
+
+def turned(split, element):
+    patches = np.stack([transform(patch, element) for patch in split.patches])
+    return Split(patches, split.labels, split.groups)
 
 
 def test_the_floor_answers_like_a_network(split, tmp_path, monkeypatch):
@@ -85,7 +121,7 @@ def test_the_floor_answers_like_a_network(split, tmp_path, monkeypatch):
     data = study.Data.__new__(study.Data)
     bright = Split(split.patches // 2 + 100 * split.labels[:, None, None, None], split.labels, split.groups)
     data._all, data.valid, data.test = bright, bright, bright.take(np.arange(40))
-    study.do(study.Job("tiny", study.FLOOR, steps=0), data, tmp_path / "work", keep=False)
+    study.do(study.Job("tiny", study.FLOOR, steps=0), data, tmp_path / "work")
     answer = np.load(tmp_path / "tiny-boosted-trees-1.npz")
     assert auc(bright.labels, answer["valid"]) > 0.95, "the colour gives it away"
     assert features(bright.patches[:3]).shape == (3, 30)
