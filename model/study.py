@@ -203,7 +203,7 @@ def claimed(job: Job, work: Path) -> Iterator[bool]:
 
 def learner_of(job: Job) -> Job:
     """The job whose weights this one answers with: its own, or that of the system that lends them."""
-    lender = get_system(job.system).weights_of
+    lender = get_system(job.system).weights_of if job.system != FLOOR else None
     return replace(job, system=lender) if lender else job
 
 

@@ -107,8 +107,10 @@ def test_a_job_is_one_process_s_at_a_time(tmp_path):
         assert not second
         with study.claimed(averaged, tmp_path) as lent:
             assert not lent, "its weights are being trained"
-    with study.claimed(plain, tmp_path) as again:
+    floor = study.Job("tiny", study.FLOOR, steps=0)
+    with study.claimed(plain, tmp_path) as again, study.claimed(floor, tmp_path) as trees:
         assert again
+        assert trees
 
 
 def turned(split, element):
