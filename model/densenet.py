@@ -27,7 +27,7 @@ from torch.nn import functional as F
 
 from model.families import Family, FamilyName, get_family
 from model.group import Group, get_group
-from model.layers import turn
+from model.layers import halve, turn
 
 PATCH_PX = 96
 STRIDE_PX = 16
@@ -93,7 +93,7 @@ class Transition(nn.Module):
         self.conv = family.convolution(in_channels, out_channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        mixed: Tensor = self.conv(F.avg_pool2d(self.family.activation(self.norm(features)), 2))
+        mixed: Tensor = self.conv(halve(self.family.activation(self.norm(features))))
         return mixed
 
 

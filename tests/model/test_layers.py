@@ -99,11 +99,21 @@ def test_group_mean_turns_like_an_image(name):
 def test_average_pooling_commutes_on_even_sizes_only(name):
     group, f = get_group(name), features(name)[:, :, :6, :8]
     for u in range(len(group)):
-        pooled = F.avg_pool2d(act(f, group, u), 2)
-        torch.testing.assert_close(pooled, act(F.avg_pool2d(f, 2), group, u), **CLOSE)
+        torch.testing.assert_close(layers.halve(act(f, group, u)), act(layers.halve(f), group, u), **CLOSE)
     if len(group) > 1:
         odd = features(name)
-        assert not torch.allclose(F.avg_pool2d(act(odd, group, 2), 2), act(F.avg_pool2d(odd, 2), group, 2))
+        assert not torch.allclose(layers.halve(act(odd, group, 2)), act(layers.halve(odd), group, 2))
+
+
+@names
+def test_halving_is_the_mean_over_two_by_two(name):
+    f, g = (features(name).requires_grad_() for _ in range(2))
+    mine, theirs = layers.halve(f), F.avg_pool2d(g, 2)
+    torch.testing.assert_close(mine, theirs, **CLOSE)
+    weights = torch.randn_like(mine)
+    (mine * weights).sum().backward()
+    (theirs * weights).sum().backward()
+    torch.testing.assert_close(f.grad, g.grad, **CLOSE)
 
 
 @pytest.mark.parametrize("how", ["max", "mean"])
