@@ -42,7 +42,7 @@ digits: $(TESTS)  ## every network on rotated digits, a benchmark of minutes
 evaluate: $(TESTS)  ## measure the shipped weights, write docs/detector.md: make evaluate DIR=folder-with-h5-files
 	$(BIN)/python -m model.evaluate $(DIR) --split valid
 	$(BIN)/python -m model.evaluate $(DIR) --split test
-	$(BIN)/python -m model.measure $(DIR)
+	$(BIN)/python -m model.measure $(DIR) --other-tissue "$$($(BIN)/python -m cli.demo_slide runs/demo)"
 	$(BIN)/python -m model.report $(DIR)
 
 study: $(TESTS)  ## make the training runs behind docs/detector.md, for hours: make study DIR=folder-with-h5-files

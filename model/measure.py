@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from model import probes
+from model import probes, strangeness
+from model.corruptions import patches_of
 from model.dense import Logits
 from model.densenet import DenseNet
 from model.evaluate import figures
@@ -26,6 +27,7 @@ from model.metrics import calibration_error, calibration_slope, pooled_within_au
 from model.pcam import BadData, Split, read_split
 from model.study import ANSWERS
 from model.systems import SYSTEMS
+from model.train_familiarity import described, errors, told_apart
 from model.weights import Card, WeightsRefused, load_network
 
 WHERE = ANSWERS / "probes.json"
@@ -84,8 +86,24 @@ def of_splits(frozen: Frozen, card: Card, splits: dict[str, Split]) -> dict[str,
     return found
 
 
-def measure(directory: Path, only: list[str]) -> dict[str, Any]:
-    """Everything, or what is named, JSON-ready."""
+def other_tissue(picture: Path, mpp: float, frozen: Frozen, card: Card, test: Split) -> dict[str, Any]:
+    """How the patches of a picture of other tissue are told from test's, and how many are unfamiliar."""
+    known = strangeness.read(strangeness.path_of(card.name), card.digest)
+    patches = patches_of(picture, mpp, card.scope["mpp"])
+    seen, usual = (described(known.autoencoder, frozen, some) for some in (patches, test.patches))
+    error, usual_error = (errors(known.autoencoder, some) for some in (patches, test.patches))
+    return {
+        "picture": picture.name,
+        "patches": len(patches),
+        "auc": told_apart(known.density.strangeness(seen), known.density.strangeness(usual)),
+        "auc_one_sided": told_apart(known.density.distance(seen), known.density.distance(usual)),
+        "auc_raw_error": told_apart(error, usual_error),
+        "over_threshold": float((known.density.strangeness(seen) > known.threshold).mean()),
+    }
+
+
+def measure(directory: Path, only: list[str], picture: tuple[Path, float] | None) -> dict[str, Any]:
+    """Everything, or what is named, JSON-ready. `picture`: of other tissue, and its µm per pixel."""
     splits = {name: read_split(directory, name) for name in ("valid", "test")}
     network, card = load_network()
     frozen, test = freeze(network), splits["test"]
@@ -99,6 +117,8 @@ def measure(directory: Path, only: list[str]) -> dict[str, Any]:
         "stability": lambda: probes.stability(frozen, test, card.temperature),
         "controls": lambda: probes.controls(network, test),
     }
+    if picture is not None:
+        steps["other_tissue"] = lambda: other_tissue(*picture, frozen, card, test)
     chosen = {name: step for name, step in steps.items() if not only or name in only}
     return {"weights": card.digest, **{name: step() for name, step in tqdm(chosen.items(), unit="probe")}}
 
@@ -108,11 +128,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("directory", type=Path, help="folder with PCam's HDF5 files")
     parser.add_argument("--json", type=Path, default=WHERE, help="where to write (default %(default)s)")
     parser.add_argument("--only", nargs="+", default=[], help="these probes; the others stay as they were found")
+    parser.add_argument("--other-tissue", type=Path, metavar="PICTURE", help="the demo slide, or another picture")
+    parser.add_argument("--mpp", type=float, default=0.499, help="the picture's µm per pixel (default %(default)s)")
     options = parser.parse_args(arguments)
     keep_freed_memory()
     torch.set_num_threads(1)
     try:
-        found = measure(options.directory, options.only)
+        picture = (options.other_tissue, options.mpp) if options.other_tissue else None
+        found = measure(options.directory, options.only, picture)
     except (FileNotFoundError, BadData, WeightsRefused) as error:
         print(f"Nothing was measured: {error}.", file=sys.stderr)
         return 2

@@ -15,7 +15,7 @@ import numpy as np
 
 from model import strangeness
 from model.comparison import read_answers
-from model.evidence import between, fractions, left_out, repeated, rivals, table, trained_controls
+from model.evidence import between, fractions, left_out, on_splits, repeated, rivals, table, trained_controls
 from model.figures import draw_angles, draw_reliability
 from model.measure import WHERE
 from model.pcam import BadData
@@ -109,20 +109,14 @@ What is not exact is measured: patches of test, changed ({plain:.3f} unchanged).
 {table(["change", "logits move by (mean)", "change sides of 0.5", "AUC"], rows)}"""
 
 
-def familiar() -> str:
+def familiar(found: dict[str, Any]) -> str:
     path = strangeness.path_of(DEFAULT_NAME)
     if not path.exists():
         return "## What is familiar\n\nNot made yet: `python -m model.train_familiarity DIR`."
     known = strangeness.read(path, read_card(DEFAULT_NAME).digest).known
-    rows = [
-        [
-            name,
-            *(f"{one[key]:.3f}" for key in ("auc", "auc_one_sided", "auc_raw_error")),
-            f"{one['over_threshold']:.1%}",
-        ]
-        for name, one in known["test"].items()
-        if name != "unchanged"
-    ]
+    rows = [_told_apart(name, one) for name, one in known["test"].items() if name != "unchanged"]
+    other = found["other_tissue"]
+    rows.append(_told_apart(f"*instead:* {other['patches']} of {other['picture']}, no lymph node", other))
     usual = known["test"]["unchanged"]["over_threshold"]
     return f"""## What is familiar
 
@@ -132,7 +126,23 @@ usual is what valid's slides have; corruptions are told from the patches of test
 {table(["test's patches with", "AUC, two-sided", "distance alone", "raw error", "over the limit"], rows)}
 
 Unchanged, {usual:.1%} of test's patches are over the limit, where 2 % of valid's are. The raw reconstruction error alone
-would call blurred and blank pictures the most familiar of all: an AUC under 0.5 points the wrong way."""
+would call blurred and blank pictures the most familiar of all: an AUC under 0.5 points the wrong way.
+{_not_told_apart({**known["test"], "the demo slide": other})}"""
+
+
+def _not_told_apart(found: dict[str, dict[str, float]]) -> str:
+    """What this measure does not see, in a sentence; nothing where it sees all."""
+    missed = [name for name, one in found.items() if one.get("auc", 1) < 0.6]
+    if not missed:
+        return ""
+    return (
+        f"**Not told apart (AUC under 0.6): {', '.join(missed)}. What looks familiar need not be of the right kind.**"
+    )
+
+
+def _told_apart(name: str, one: dict[str, float]) -> list[str]:
+    aucs = (f"{one[key]:.3f}" for key in ("auc", "auc_one_sided", "auc_raw_error"))
+    return [name, *aucs, f"{one['over_threshold']:.1%}"]
 
 
 def probed() -> dict[str, Any]:
@@ -154,13 +164,14 @@ def page(directory: Path) -> str:
         lambda: introduction(found),
         lambda: shipped(found),
         lambda: rivals(answers, data, found, PAGE.parent),
+        lambda: on_splits(answers, data),
         lambda: fractions(answers, data, PAGE.parent),
         lambda: repeated(answers, data),
         lambda: exactness(found),
         lambda: trained_controls(answers, data),
         lambda: angles(found),
         lambda: stability(found),
-        familiar,
+        lambda: familiar(found),
         lambda: left_out(answers),
     ]
     return "\n\n".join(part() for part in parts) + "\n"

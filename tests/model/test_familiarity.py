@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from model.corruptions import CORRUPTIONS
+from model.corruptions import CORRUPTIONS, patches_of
 from model.familiarity import EXCEEDED_BY, fit
 
 
@@ -53,3 +54,13 @@ def test_corruptions_are_drawn_by_seed_and_leave_their_input(name):
     assert first.dtype == np.uint8
     assert (first != patches).mean() > 0.2
     assert name == "JPEG 10" or (first != other).any()
+
+
+def test_a_picture_is_cut_into_its_tissue_at_the_network_s_scale(tmp_path):
+    """Left half pink, right half glass, at half the network's µm per pixel: twice as fine."""
+    pixels = np.full((2 * 96 * 2, 2 * 96 * 4, 3), 245, np.uint8)
+    pixels[:, : 2 * 96 * 2] = (225, 150, 200)
+    Image.fromarray(pixels).save(tmp_path / "picture.tiff")
+    patches = patches_of(tmp_path / "picture.tiff", 0.486, 0.972)
+    assert patches.shape == (2 * 2, 96, 96, 3)
+    np.testing.assert_array_equal(patches, np.broadcast_to(np.uint8((225, 150, 200)), patches.shape))
