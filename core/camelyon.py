@@ -175,6 +175,12 @@ def _label_at(labels: Labels, place: Place, detection: Detection) -> int:
     return int(labels[row, col]) if inside else 0
 
 
+def _at_least(values: NDArray[np.float64], thresholds: list[float]) -> NDArray[np.float64]:
+    """How many values reach each threshold."""
+    counts: NDArray[np.float64] = len(values) - np.searchsorted(np.sort(values), thresholds).astype(np.float64)
+    return counts
+
+
 def froc(results: list[SlideResult], mode: Mode) -> dict[str, Any]:
     """The curve, the sensitivity at each agreed rate of false positives, and their mean.
 
@@ -191,8 +197,8 @@ def froc(results: list[SlideResult], mode: Mode) -> dict[str, Any]:
         thresholds = sorted({*thresholds, *([0.0] if ignored else [])})[1:]
     else:
         thresholds = [t for t in thresholds if t > 0]
-    rates = [float((false >= t).sum()) / len(results) for t in thresholds] + [0.0]
-    found = [float((scores >= t).sum()) / len(scores) for t in thresholds] + [0.0]
+    rates = [*(_at_least(false, thresholds) / len(results)).tolist(), 0.0]
+    found = [*(_at_least(scores, thresholds) / len(scores)).tolist(), 0.0]
     if mode == "camelyon16":
         at = [float(np.interp(f, rates[::-1], found[::-1])) for f in FALSE_POSITIVES]
     else:

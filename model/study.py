@@ -188,6 +188,16 @@ def do(job: Job, data: Data, work: Path) -> None:
     _keep(job, split, {name: predict(network, part).numpy() for name, part in asked.items()}, parameters)
 
 
+def answered(job: Job) -> bool:
+    """Whether there is an answer of this very job; one of the same name that was run otherwise is made anew."""
+    path = ANSWERS / f"{job.name}.npz"
+    if not path.exists():
+        return False
+    with np.load(path) as content:
+        about = json.loads(str(content["about"]))
+    return all(about.get(key) == value for key, value in asdict(job).items())
+
+
 @contextmanager
 def claimed(job: Job, work: Path) -> Iterator[bool]:
     """Whether the job is ours: not while another process of this machine trains it. A lock dies with its process."""
@@ -249,7 +259,7 @@ def main(arguments: list[str] | None = None) -> int:
     ANSWERS.mkdir(parents=True, exist_ok=True)
     for number, job in enumerate(jobs, 1):
         with claimed(job, options.work) as ours:
-            if ours and not (ANSWERS / f"{job.name}.npz").exists():
+            if ours and not answered(job):
                 print(f"{number} of {len(jobs)}: {job.name}", file=sys.stderr, flush=True)
                 do(job, data, options.work)
     return 0

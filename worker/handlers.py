@@ -225,8 +225,9 @@ def evaluate(held: work.Claim, lease: Lease, _: Served) -> None:
         with reading() as session:
             slides.append(evaluations.measure(session, analysis_id, held.payload))
         lease.advance()
+    figure = evaluations.sum_up(slides, held.payload)
     with writing() as session:
-        work.complete(session, held, evaluations.sum_up(slides, held.payload))
+        work.complete(session, held, figure)
 
 
 HANDLERS: dict[str, Callable[[work.Claim, Lease, Served], None]] = {

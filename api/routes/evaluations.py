@@ -57,6 +57,11 @@ class EvaluationOut(BaseModel):
             created_at=iso(row.created_at),
         )
 
+    def brief(self) -> "EvaluationOut":
+        """For lists: the figure without its curve, no lesions."""
+        figure = {key: value for key, value in (self.figure or {}).items() if key != "curve"} or None
+        return self.model_copy(update={"figure": figure, "slides": []})
+
 
 async def body_of(request: Request) -> bytes:
     """The whole body, never more than an annotation may have. Raises TooLarge."""
@@ -135,8 +140,8 @@ def listed(
     visitor: Who,
     analysis: Annotated[str | None, Query(max_length=32, description="only those that it is part of")] = None,
 ) -> list[EvaluationOut]:
-    """Of the newest hundred."""
-    return [EvaluationOut.of(row) for row in evaluations.listed(session, visitor, analysis)]
+    """Of the newest hundred, without their curves and lesions: those are each evaluation's own."""
+    return [EvaluationOut.of(row).brief() for row in evaluations.listed(session, visitor, analysis)]
 
 
 @router.get("/evaluations/{evaluation_id}")

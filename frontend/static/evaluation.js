@@ -7,8 +7,10 @@ import { element, get, make } from "./api.js";
  */
 export async function showEvaluation(analysisId, regions, wanted) {
   const all = await get(`/evaluations?analysis=${analysisId}`);
-  const newest = all.find((/** @type {any} */ one) => one.state === "succeeded");
-  if (!newest || !wanted()) return;
+  const found = all.find((/** @type {any} */ one) => one.state === "succeeded");
+  if (!found) return;
+  const newest = await get(`/evaluations/${found.id}`);
+  if (!wanted()) return;
   const slide = newest.slides.find((/** @type {any} */ one) => one.analysis_id === analysisId);
   if (!slide || slide.left_out) return;
   const counted = slide.lesions.filter((/** @type {any} */ lesion) => lesion.counted).length;

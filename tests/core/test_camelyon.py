@@ -36,6 +36,19 @@ def test_filling_is_the_even_odd_rule_at_pixel_centres(points):
     np.testing.assert_array_equal(fill(vertices, (9, 12)), expected)
 
 
+@pytest.mark.parametrize("angle_deg", [0, 30, 45, 90])
+@pytest.mark.parametrize("width", [2e-4, 1e-2, 0.7, 40.0])
+def test_a_sliver_at_any_angle_encloses_what_it_encloses(angle_deg, width):
+    along, across = np.exp(1j * np.deg2rad(angle_deg)), 1j * np.exp(1j * np.deg2rad(angle_deg))
+    corners = [0, 5000 * along, 5000 * along + width * across, width * across]
+    vertices = np.array([(c.real + 7000, c.imag + 900) for c in corners])
+    assert even_odd_area(vertices) == pytest.approx(5000 * width, rel=0.01)
+    (polygon,) = parse(
+        json.dumps({"positive": [{"name": "s", "vertices": vertices.tolist()}], "negative": []}).encode()
+    ).polygons
+    np.testing.assert_allclose(polygon.vertices, vertices)
+
+
 def blob(rng, cx, cy, radius, points=24):
     """A wobbly outline, in level-0 px."""
     angles = np.linspace(0, 2 * np.pi, points, endpoint=False)

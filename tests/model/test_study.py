@@ -85,6 +85,8 @@ def test_a_job_answers_whole(tiny, tmp_path):
     assert about["system"] == "z2-densenet"
     assert about["steps"] == 2
     assert answer["valid"].shape == (40,)
+    assert study.answered(job)
+    assert not study.answered(dataclasses.replace(job, steps=3)), "of the same name, and another run"
     assert np.isfinite(answer["test"]).all()
 
 

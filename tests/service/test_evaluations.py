@@ -80,7 +80,9 @@ def test_what_was_found_and_missed_is_told_with_the_weights(client, slides, outl
     assert miss["centre_l0"] == pytest.approx([left + side / 2, top + side / 2], abs=20)
     assert miss["bbox_l0"][0] == pytest.approx(left, abs=100)
     assert "research use" in done["notice"]
-    assert done["id"] in [one["id"] for one in client.call("GET", "/api/v1/evaluations").json()]
+    (listed,) = [one for one in client.call("GET", "/api/v1/evaluations").json() if one["id"] == done["id"]]
+    assert listed["figure"] == {key: value for key, value in done["figure"].items() if key != "curve"}
+    assert listed["slides"] == [], "the many lesions are each evaluation's own"
 
 
 def test_a_threshold_of_its_own_finds_other_regions(client, slides, outlined):
