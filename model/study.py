@@ -80,11 +80,11 @@ def plan_rivals() -> Iterator[Job]:
 
 def plan_fractions() -> Iterator[Job]:
     """Training fraction, by patch and by slide, equal steps."""
-    for fraction in FRACTIONS:
-        for by in ("patch", "slide") if fraction < 1 else ("patch",):
-            for seed in (1, 2, 3):
-                for system in ("p4m-densenet", "z2-densenet", FLOOR):
-                    yield Job("fractions", system, steps=300, fraction=fraction, by=by, seed=seed)
+    kinds = [(share, by) for share in FRACTIONS for by in (("patch", "slide") if share < 1 else ("patch",))]
+    for seed in (1, 2, 3):
+        for share, by in kinds:
+            for system in ("p4m-densenet", "z2-densenet", FLOOR):
+                yield Job("fractions", system, steps=300, fraction=share, by=by, seed=seed)
 
 
 def plan_controls() -> Iterator[Job]:
@@ -95,8 +95,8 @@ def plan_controls() -> Iterator[Job]:
 
 def plan_augmentation() -> Iterator[Job]:
     """How much of the H&E augmentation helps."""
-    for strength in (0.0, 0.3, 1.0):
-        for seed in (1, 2, 3):
+    for seed in (1, 2, 3):
+        for strength in (0.0, 0.3, 1.0):
             yield Job(f"augment{round(10 * strength):02d}", "p4m-densenet", steps=360, seed=seed, strength=strength)
 
 
@@ -248,9 +248,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, default=Path("runs/study"), help="checkpoints (default %(default)s)")
     parser.add_argument("--plans", nargs="+", choices=list(PLANS), default=list(PLANS))
     parser.add_argument("--systems", nargs="+", choices=[*SYSTEMS, FLOOR], help="these only")
+    parser.add_argument("--seeds", nargs="+", type=int, choices=(1, 2, 3), help="these only")
     options = parser.parse_args(arguments)
     jobs = [job for plan in options.plans for job in PLANS[plan]()]
     jobs = [job for job in jobs if not options.systems or job.system in options.systems]
+    jobs = [job for job in jobs if not options.seeds or job.seed in options.seeds]
     try:
         data = Data(options.directory)
     except (FileNotFoundError, BadData) as error:
