@@ -33,6 +33,10 @@ FLOOR = "boosted-trees"
 FRACTIONS = (0.05, 0.25, 1.0, 0.10, 0.50)  # the most telling first
 
 
+By = Literal["patch", "slide"]
+KINDS: tuple[By, ...] = ("patch", "slide")
+
+
 @dataclass(frozen=True)
 class Job:
     """One run. `data`: known or all patches of train, or the known patches outside a fold."""
@@ -43,7 +47,7 @@ class Job:
     data: Literal["known", "all", "fold"] = "known"
     fold: int = 0
     fraction: float = 1.0
-    by: Literal["patch", "slide"] = "patch"
+    by: By = "patch"
     seed: int = 1
     half: bool = True
     strength: float = 0.3
@@ -80,9 +84,9 @@ def plan_rivals() -> Iterator[Job]:
 
 def plan_fractions() -> Iterator[Job]:
     """Training fraction, by patch and by slide, equal steps."""
-    kinds = [(share, by) for share in FRACTIONS for by in (("patch", "slide") if share < 1 else ("patch",))]
+    parts = [(share, by) for share in FRACTIONS for by in (KINDS if share < 1 else KINDS[:1])]
     for seed in (1, 2, 3):
-        for share, by in kinds:
+        for share, by in parts:
             for system in ("p4m-densenet", "z2-densenet", FLOOR):
                 yield Job("fractions", system, steps=300, fraction=share, by=by, seed=seed)
 
