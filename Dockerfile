@@ -14,7 +14,8 @@ COPY pyproject.toml constraints.txt LICENSE ./
 # One image has torch's CPU build; `--build-arg TORCH_INDEX=…` names the index that carries it.
 FROM base AS packages
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-RUN touch README.md && pip install --extra-index-url "$TORCH_INDEX" -c constraints.txt -e .
+ARG EXTRAS=
+RUN touch README.md && pip install --extra-index-url "$TORCH_INDEX" -c constraints.txt -e ".$EXTRAS"
 
 FROM base AS packages-cuda
 RUN touch README.md && pip install -c constraints.txt -e .

@@ -3,6 +3,7 @@
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 from pydantic import Field
@@ -50,6 +51,8 @@ class Settings(BaseSettings):
     model: str = "p4m-densenet"
     weights_dir: Path | None = Field(None, description="folder of other weights than the shipped ones")
     offer_rivals: bool = Field(True, description="offer the networks that are shipped for comparison, too")
+    backend: Literal["torch", "openvino"] = Field("torch", description="what computes; OpenVINO on a CPU, if installed")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="bfloat16: faster, its drift is stated")
     threads: int = Field(0, ge=0, description="CPU threads of a worker's network; 0: all cores")
 
     def database(self) -> str:

@@ -13,17 +13,19 @@ Equal to `DenseNet.eval()` to rounding.
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.densenet import DenseBlock, DenseNet, over_views
+from model.densenet import DenseBlock, DenseNet, DenseNetConfig, over_views
+from model.group import Group
 from model.layers import BankConv2d, GroupBatchNorm2d, group_mean
 
+Precision = Literal["float32", "bfloat16"]
 Module = TypeVar("Module", bound=nn.Module)
 Part = TypeVar("Part", bound=nn.Module)
 
@@ -103,8 +105,28 @@ class FrozenBlock(nn.Module):
         return torch.relu_(torch.cat([self.skip(planes[:, :, 1:-1, 1:-1]), grown], 1))
 
 
-class Frozen(nn.Module, ABC):
-    """(N, 3, H, W) RGB in 0..255 float32 → logits (N, (H−96)/16+1, (W−96)/16+1)."""
+class Detector(nn.Module, ABC):
+    """(N, 3, H, W) RGB in 0..255 → logits (N, (H−96)/16+1, (W−96)/16+1), whatever computes them."""
+
+    config: DenseNetConfig
+    group: Group
+    classifier: nn.Conv2d
+
+    @abstractmethod
+    def cells(self, image: Tensor) -> Tensor:
+        """One view, channels last: the invariant features of each cell, (N, C, H', W')."""
+
+    def pooled(self, image: Tensor) -> Tensor:
+        """The features before the classifier, (N, C, H', W')."""
+        return over_views(self.cells, image.contiguous(memory_format=torch.channels_last), self.config.views)
+
+    def forward(self, image: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.pooled(image))
+        return logits[:, 0]
+
+
+class Frozen(Detector):
+    """A detector as torch layers, in float32 unless it is moved to another type."""
 
     def __init__(self, network: DenseNet) -> None:
         super().__init__()
@@ -118,17 +140,9 @@ class Frozen(nn.Module, ABC):
     def _take(self, network: DenseNet) -> None:
         """Make the layers of `cells`."""
 
-    @abstractmethod
-    def cells(self, image: Tensor) -> Tensor:
-        """One view: the invariant features of each cell, (N, C, H', W')."""
-
-    def pooled(self, image: Tensor) -> Tensor:
-        """The features before the classifier, (N, C, H', W')."""
-        return over_views(self.cells, image.contiguous(memory_format=torch.channels_last), self.config.views)
-
-    def forward(self, image: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(self.pooled(image))
-        return logits[:, 0]
+    def in_bfloat16(self) -> "Frozen":
+        """A copy that computes in bfloat16: 8 bits of mantissa, so that logits move by hundredths."""
+        return copy.deepcopy(self).to(torch.bfloat16)
 
 
 class Folded(Frozen):
@@ -144,9 +158,17 @@ class Folded(Frozen):
             self.blocks = nn.ModuleList(FrozenBlock(block, norm) for block, norm in pairs)
             self.mixers = nn.ModuleList(plain_conv(transition.conv.bank()) for transition in transitions)
 
+    def first_block(self) -> FrozenBlock:
+        """What stands on the lifting convolution."""
+        return cast(FrozenBlock, self.blocks[0])
+
+    def later_blocks(self) -> Iterator[tuple[nn.Conv2d, FrozenBlock]]:
+        """Each 1×1 that mixes what was pooled, and the block on it."""
+        return zip(cast(list[nn.Conv2d], self.mixers), cast(list[FrozenBlock], self.blocks[1:]), strict=True)
+
     def cells(self, image: Tensor) -> Tensor:
-        planes = self.blocks[0](self.lifting(image))
-        for mixer, block in zip(self.mixers, self.blocks[1:], strict=True):
+        planes = self.first_block()(self.lifting(image))
+        for mixer, block in self.later_blocks():
             planes = block(mixer(F.avg_pool2d(planes, 2)))
         return F.avg_pool2d(group_mean(planes, self.planes), 2, stride=1)
 

@@ -21,7 +21,7 @@ from torch import nn
 from model.autoencoder import WIDTHS, Autoencoder, Stage
 from model.dense import Logits, Pixels, as_image
 from model.familiarity import Descriptions, Familiarity
-from model.frozen import Affine, Frozen, expand_banks, plain_conv, replaced
+from model.frozen import Affine, Detector, expand_banks, plain_conv, replaced
 from model.weights import SHIPPED, WeightsRefused, write_whole
 
 FORMAT = 1
@@ -76,7 +76,7 @@ def describe(autoencoder: Autoencoder, pixels: Pixels, pooled: torch.Tensor) -> 
 
 
 @torch.inference_mode()
-def look(detector: Frozen, pixels: Pixels) -> tuple[Logits, torch.Tensor]:
+def look(detector: Detector, pixels: Pixels) -> tuple[Logits, torch.Tensor]:
     """Logits (N, rows, cols), bit for bit those of `infer`, and the features that they were made from."""
     pooled = detector.pooled(as_image(detector, pixels))
     logits: Logits = detector.classifier(pooled)[:, 0].float().cpu().numpy()

@@ -86,6 +86,7 @@ def rotation_summary(checks: list[dict[str, Any]]) -> dict[str, Any] | None:
         "elements": elements,
         "spread_logits": max(spreads, default=None),
         "outside": _union(checks, "outside"),
+        "drift_logits": min(NOT_A_NUMBER, max(check["drift"] for check in checks)),
         "meaning": "a software self-test: it says nothing about a score being right",
     }
 

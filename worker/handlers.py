@@ -15,7 +15,7 @@ from core.records import Analysis, Slide, Work
 from core.sampling import sample
 from core.settings import get_settings
 from core.slide import Reader, SlideInfo
-from model import rotation_check
+from model import engines, rotation_check
 from model.profile import WINDOW_PX, angle_profile
 from worker import findings
 from worker.bands import band_values
@@ -144,6 +144,7 @@ def check(held: work.Claim, lease: Lease, served: Served) -> None:
 
 
 _NOTHING_TURNED = {
+    "drift": 0.0,
     "residual": 0.0,
     "tolerance": rotation_check.TOLERANCE,
     "elements": [],
@@ -157,10 +158,11 @@ def _turned(served: Served, pixels: Pixels, seed: int) -> dict[str, Any]:
     group = served.network.group
     own, others = rotation_check.sample_elements(group, seed), rotation_check.sample_outside(group, seed)
     return {
-        "residual": rotation_check.residual(served.network, pixels, own),
+        "drift": engines.drift(served.network, served.reference, pixels[None]),
+        "residual": rotation_check.residual(served.checked, pixels, own),
         "tolerance": rotation_check.TOLERANCE,
         "elements": [str(rotation_check.ALL.elements[g]) for g in own],
-        "spread": rotation_check.residual(served.network, pixels, others) if others else None,
+        "spread": rotation_check.residual(served.checked, pixels, others) if others else None,
         "outside": [str(rotation_check.ALL.elements[g]) for g in others],
     }
 

@@ -19,8 +19,10 @@ import torch
 
 from core.geometry import REGION_PX
 from core.settings import get_settings
-from model import golden, strangeness
-from model.frozen import Frozen, freeze
+from model import engines, golden, strangeness
+from model.engines import Engine
+from model.families import get_family
+from model.frozen import Detector, freeze
 from model.memory import keep_freed_memory
 from model.strangeness import Strangeness
 from model.weights import COMPARISON, SHIPPED, Card, WeightsRefused, load_network, names, read_card
@@ -40,20 +42,26 @@ class Offer:
 
 @dataclass(frozen=True)
 class Served:
-    """A network that passed its golden outputs."""
+    """A network that passed its golden outputs. `reference`: the same in torch's float32, often the same object."""
 
-    network: Frozen
+    network: Detector
+    reference: Detector
     card: Card
     provenance: dict[str, Any]
     strangeness: Strangeness | None = None
+
+    @property
+    def checked(self) -> Detector:
+        """What the rotation check turns: bfloat16's rounding would hide what it looks for, so then the reference."""
+        return self.network if self.provenance["precision"] == "float32" else self.reference
 
 
 class Serving:
     """What this process offers. `worker` names the process."""
 
-    def __init__(self, directory: Path, default: str, threads: int, rivals: bool = True) -> None:
+    def __init__(self, directory: Path, default: str, engine: Engine, rivals: bool = True) -> None:
         self.worker = f"{socket.gethostname()[:60]}:{os.getpid()}"
-        self._directory, self._default, self._threads = directory, default, threads
+        self._directory, self._default, self._engine = directory, default, engine
         self._loaded: dict[str, Served] = {}
         self._refused: set[str] = set()
         self.offers = {default: self._offer(default)}
@@ -93,21 +101,22 @@ class Serving:
     def _offer(self, name: str) -> Offer:
         card = read_card(name, self._directory)
         beside = strangeness.path_of(name, self._directory)
-        provenance = describe(card, beside, self._threads)
+        provenance = describe(card, beside, self._engine)
         return Offer(card, provenance, hashlib.sha256(json.dumps(provenance, sort_keys=True).encode()).hexdigest())
 
     def _load(self, name: str) -> Served:
         network, card = load_network(name, self._directory)
         beside = strangeness.path_of(name, self._directory)
-        if describe(card, beside, self._threads) != self.offers[name].provenance:
+        if describe(card, beside, self._engine) != self.offers[name].provenance:
             raise WeightsRefused(f"the files of {name} are others than when this worker started: restart it")
         frozen = freeze(network).to("cuda" if torch.cuda.is_available() else "cpu")
         difference = golden.check(frozen, card)
+        detector = self._engine.prepare(frozen)
+        seen = {"golden_difference": difference, "drift": engines.check(detector, frozen, self._engine.precision)}
         known = strangeness.read(beside, card.digest) if beside.exists() else None
-        provenance = {**self.offers[name].provenance, "golden_difference": difference}
         if known is not None:
             known.autoencoder.to(next(frozen.buffers()).device)
-        return Served(frozen, card, provenance, known)
+        return Served(detector, frozen, card, {**self.offers[name].provenance, **seen}, known)
 
 
 @lru_cache(maxsize=1)
@@ -123,7 +132,8 @@ def serving() -> Serving:
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # float32 means float32
     torch.backends.cudnn.deterministic = True
     directory = settings.weights_dir or SHIPPED
-    return Serving(directory, settings.model, settings.network_threads(), settings.offer_rivals)
+    engine = Engine(settings.backend, settings.precision, settings.network_threads())
+    return Serving(directory, settings.model, engine, settings.offer_rivals)
 
 
 @lru_cache(maxsize=1)
@@ -136,22 +146,17 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-def describe(card: Card, beside: Path, threads: int) -> dict[str, Any]:
+def describe(card: Card, beside: Path, engine: Engine) -> dict[str, Any]:
     """All that a cell's bits depend on. `beside`: the file of the network's familiarity, which it may lack."""
-    cuda = torch.cuda.is_available()
     return {
         "model": card.name,
         "weights_sha256": card.digest,
         "card_sha256": hashlib.sha256(card.to_json().encode()).hexdigest(),
         "familiarity_sha256": hashlib.sha256(beside.read_bytes()).hexdigest() if beside.exists() else None,
         "code_sha256": code_digest(),
-        "backend": "torch-cuda" if cuda else "torch-cpu",
-        "device": torch.cuda.get_device_name() if cuda else torch.backends.cpu.get_cpu_capability(),
-        "precision": "float32",
-        "torch": torch.__version__,
+        **engine.describe(get_family(card.config.family)),
         "numpy": version("numpy"),
         "opencv": version("opencv-python-headless"),
         "reader": f"openslide {version('openslide-bin')}",
         "region_px": REGION_PX,
-        "threads": threads,
     }

@@ -52,7 +52,8 @@ export function selfTest(check) {
       ? "This network promises no symmetry, so there was nothing to test."
       : `Software self-test ${check.passed ? "passed" : "failed"}: ${check.regions} sampled regions under ${check.elements.join("; ")}, ` +
         `largest difference ${logits(check.residual_logits)} logits (tolerance ${check.tolerance_logits}). ` +
-        "It tests the software; it does not say that a score is right.";
+        "It tests the software; it does not say that a score is right." +
+        (check.drift_logits ? ` On these regions the fast computation moved logits by up to ${logits(check.drift_logits)} from float32's.` : "");
   if (check.spread_logits === null || check.spread_logits === undefined) return own;
   return `${own} Under views that it does not promise (${check.outside.join("; ")}) its answer moved by up to ${check.spread_logits.toFixed(2)} logits.`;
 }

@@ -138,3 +138,26 @@ def test_networks_are_served_by_name_each_under_its_own_group(served, tmp_path):
     unknown = client.http.post(f"/api/v1/slides/{slide['id']}/analyses", json={"model": "resnet"})
     assert unknown.status_code == 503
     assert "resnet" in unknown.json()["detail"]
+
+
+def test_a_faster_computation_tells_its_drift_and_its_name(served, tmp_path):
+    """The same slide by torch in float32 and by OpenVINO in bfloat16: another fingerprint, the same map to a drift."""
+    service = served({})
+    path = write_pyramid(tmp_path / "slide.tiff", tissue(900, 1200, [(300, 400, 251)]), 0.5)
+    asked = []
+    for settings in ({}, {"QUARTERTURN_BACKEND": "openvino", "QUARTERTURN_PRECISION": "bfloat16"}):
+        service.start_worker(**settings)
+        service.wait_for_worker()
+        client = service.client()
+        slide = client.wait_for_slide(client.upload(path, {}))
+        asked.append(client.analyse(slide["id"], tissue="all"))
+        service.kill("worker")
+    plain, fast = asked
+    assert plain["results"]["rotation_check"]["drift_logits"] == 0
+    check = fast["results"]["rotation_check"]
+    assert check["passed"]
+    assert 1e-4 < check["drift_logits"] < 0.5
+    assert (fast["provenance"]["backend"], fast["provenance"]["precision"]) == ("openvino-cpu", "bfloat16")
+    one, other = (logits(client, analysis["id"]) for analysis in asked)
+    np.testing.assert_array_equal(np.isnan(one), np.isnan(other))
+    assert 1e-4 < np.nanmax(np.abs(one - other)) < 0.5

@@ -9,7 +9,7 @@ from model.strangeness import Strangeness
 from worker.findings import familiarity, rotation_summary, unfamiliar_notes
 from worker.handlers import _NOTHING_TURNED
 
-READ = {"residual": 2e-6, "tolerance": 1e-3, "elements": ["turned by 90°"], "spread": None, "outside": []}
+READ = {"drift": 0.0, "residual": 2e-6, "tolerance": 1e-3, "elements": ["turned by 90°"], "spread": None, "outside": []}
 
 
 def known(usual):
@@ -24,6 +24,10 @@ def test_regions_that_could_not_be_read_are_not_called_checked():
     one = rotation_summary([_NOTHING_TURNED, READ])
     assert (one["regions"], one["passed"], one["residual_logits"]) == (1, True, 2e-6)
     assert rotation_summary([]) is None
+
+
+def test_the_drift_is_the_worst_of_the_regions():
+    assert rotation_summary([{**READ, "drift": 0.02}, READ])["drift_logits"] == 0.02
 
 
 def test_a_network_without_symmetry_was_looked_at_and_promised_nothing():

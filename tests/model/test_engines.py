@@ -1,0 +1,92 @@
+"""Whatever computes a detector answers as torch's float32 does, to its precision's rounding, or does not serve."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from model import engines, rotation_check
+from model.dense import infer
+from model.densenet import DenseNet, DenseNetConfig
+from model.engines import Engine
+from model.families import get_family
+from model.frozen import freeze
+from model.weights import WeightsRefused, load_network
+
+
+def frozen(family="p4m", **known):
+    """A small network with norms that have seen something."""
+    torch.manual_seed(0)
+    network = DenseNet(DenseNetConfig(family, n0=16, growth=12, **known))
+    rng = torch.Generator().manual_seed(1)
+    for _ in range(3):
+        network(255 * torch.rand(4, 3, 96, 96, generator=rng))
+    return freeze(network.eval())
+
+
+def regions(count, height, width):
+    return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("family", ["p4m", "p4", "z2"])
+@pytest.mark.parametrize("size", [(1, 96, 96), (3, 112, 176), (1, 256, 96)])
+def test_openvino_answers_as_torch_does(family, size):
+    reference = frozen(family)
+    detector = Engine("openvino").prepare(reference)
+    logits = infer(detector, regions(*size))
+    np.testing.assert_allclose(logits, infer(reference, regions(*size)), rtol=0, atol=2e-4)
+    np.testing.assert_array_equal(logits, infer(detector, regions(*size)), "and the same bits again")
+
+
+def test_openvino_pools_views_like_torch():
+    reference = frozen("z2", views="max")
+    detector = Engine("openvino").prepare(reference)
+    np.testing.assert_allclose(infer(detector, regions(2, 96, 112)), infer(reference, regions(2, 96, 112)), atol=2e-4)
+
+
+def test_the_shipped_network_on_openvino_is_still_exact():
+    reference = freeze(load_network()[0])
+    detector = Engine("openvino").prepare(reference)
+    assert engines.check(detector, reference, "float32") < 1e-4
+    region = regions(1, 176, 240)[0]
+    assert rotation_check.residual(detector, region, list(range(8))) < rotation_check.TOLERANCE / 10
+
+
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
+def test_bfloat16_drifts_and_says_so(backend):
+    reference = freeze(load_network()[0])
+    detector = Engine(backend, "bfloat16").prepare(reference)
+    worst = engines.check(detector, reference, "bfloat16")
+    assert engines.TOLERANCE["float32"] < worst < engines.TOLERANCE["bfloat16"], "it is told from float32"
+    assert next(reference.buffers()).dtype == torch.float32, "the reference stays as it was"
+    with pytest.raises(WeightsRefused, match="choose torch"):
+        engines.check(detector, reference, "float32")
+
+
+def test_another_network_s_answers_are_refused():
+    with pytest.raises(WeightsRefused, match="logits off"):
+        engines.check(frozen("p4"), frozen("p4m"), "float32")
+
+
+def test_answers_that_are_no_numbers_are_refused():
+    broken = frozen()
+    broken.classifier.bias.fill_(float("nan"))
+    with pytest.raises(WeightsRefused, match="inf logits off"):
+        engines.check(broken, frozen(), "bfloat16")
+
+
+def test_a_family_without_a_graph_is_torch_s_and_says_so():
+    reference = frozen("harmonic")
+    assert Engine("openvino").prepare(reference) is reference
+    assert Engine("openvino").describe(get_family("harmonic"))["backend"] == "torch-cpu"
+    told = Engine("openvino", "bfloat16", 2).describe(get_family("p4m"))
+    assert (told["backend"], told["precision"], told["threads"]) == ("openvino-cpu", "bfloat16", 2)
+    assert told["openvino"]
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Engine)])
+def test_every_choice_is_part_of_what_is_described(field):
+    other = {"backend": "openvino", "precision": "bfloat16", "threads": 7}[field]
+    plain, changed = Engine(), dataclasses.replace(Engine(), **{field: other})
+    assert plain.describe(get_family("p4m")) != changed.describe(get_family("p4m"))
