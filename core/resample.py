@@ -6,6 +6,7 @@ sums run in another order.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +40,8 @@ def taps(start: float, step: float, count: int) -> Taps:
     return Taps(first, int(index.max()) + 1 - first, index - first, weight)
 
 
-def along_rows(values: NDArray[np.float64], rows: Taps) -> NDArray[np.float64]:
-    """Weighted sums of the rows: (count, …) → (n, …)."""
+def along_rows(values: NDArray[Any], rows: Taps) -> NDArray[np.float64]:
+    """Weighted sums of the rows, in float64: (count, …) → (n, …)."""
     out = np.zeros((len(rows.index), *values.shape[1:]))
     for tap in range(rows.index.shape[1]):
         weight = rows.weight[:, tap].reshape(-1, *[1] * (values.ndim - 1))
@@ -53,7 +54,7 @@ def area_average(source: Pixels, rows: Taps, cols: Taps) -> Pixels:
     """uint8 (rows.count, cols.count, 3) → uint8 (n_rows, n_cols, 3)."""
     if _is_identity(rows) and _is_identity(cols):
         return source
-    tall = along_rows(source.astype(np.float64), rows)
+    tall = along_rows(source, rows)
     wide = along_rows(tall.transpose(1, 0, 2), cols).transpose(1, 0, 2)
     return np.floor(wide + (0.5 + TIE)).clip(0, 255).astype(np.uint8)
 

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from core.geometry import STRIDE_PX, Axis, Frame
 from core.resample import Taps, area_average, taps
-from core.slide import Level
+from core.slide import Source
 
-Read = Callable[[int, int, int, int, int], NDArray[np.uint8]]  # level, x, y, width, height → (height, width, 3)
+Read = Callable[[Source, int, int, int, int], NDArray[np.uint8]]  # source, x, y, width, height → (height, width, 3)
 BLOCKS_AT_ONCE = 128
 MOST_READ_SIDE_PX = 6000
 
@@ -21,12 +21,10 @@ def axis_downsample(length_l0: int, length_level: int) -> float:
     return float(whole) if whole and length_level in (length_l0 // whole, -(-length_l0 // whole)) else ratio
 
 
-def best_level(levels: Sequence[Level], pixel_l0: float) -> int:
-    """The coarsest level that is not coarser than `pixel_l0` level-0 pixels per pixel."""
-    fine_enough = [
-        i for i, level in enumerate(levels) if max(level.downsample_x, level.downsample_y) <= pixel_l0 * 1.001
-    ]
-    return max(fine_enough, key=lambda i: levels[i].downsample_x, default=0)
+def best_source(sources: Sequence[Source], pixel_l0: float) -> Source:
+    """The coarsest source that is not coarser than `pixel_l0` level-0 pixels per pixel; of equals the first."""
+    fine_enough = [one for one in sources if max(one.downsample_x, one.downsample_y) <= pixel_l0 * 1.001]
+    return max(fine_enough, key=lambda one: one.downsample_x, default=sources[0])
 
 
 def _axis_taps(axis: Axis, start_net: int, pixel_net: int, count: int, downsample: float) -> Taps:
@@ -35,34 +33,33 @@ def _axis_taps(axis: Axis, start_net: int, pixel_net: int, count: int, downsampl
 
 def sample(
     read: Read,
-    levels: Sequence[Level],
+    sources: Sequence[Source],
     frame: Frame,
     origin: tuple[int, int],
     shape: tuple[int, int],
     pixel_net: int = 1,
 ) -> NDArray[np.uint8]:
     """uint8 (rows, cols, 3): `shape` pixels of `pixel_net` network pixels each, from network pixel `origin` (y, x)."""
-    number = best_level(levels, pixel_net * min(frame.x.scale, frame.y.scale))
-    level = levels[number]
-    rows = _axis_taps(frame.y, origin[0], pixel_net, shape[0], level.downsample_y)
-    cols = _axis_taps(frame.x, origin[1], pixel_net, shape[1], level.downsample_x)
-    return area_average(read(number, cols.first, rows.first, cols.count, rows.count), rows, cols)
+    source = best_source(sources, pixel_net * min(frame.x.scale, frame.y.scale))
+    rows = _axis_taps(frame.y, origin[0], pixel_net, shape[0], source.downsample_y)
+    cols = _axis_taps(frame.x, origin[1], pixel_net, shape[1], source.downsample_x)
+    return area_average(read(source, cols.first, rows.first, cols.count, rows.count), rows, cols)
 
 
-def _blocks_at_once(levels: Sequence[Level], frame: Frame) -> int:
+def _blocks_at_once(sources: Sequence[Source], frame: Frame) -> int:
     """How many blocks a side one read may cover, whatever levels the file has."""
-    level = levels[best_level(levels, STRIDE_PX * min(frame.x.scale, frame.y.scale))]
-    block_px = STRIDE_PX * max(frame.x.scale / level.downsample_x, frame.y.scale / level.downsample_y)
+    source = best_source(sources, STRIDE_PX * min(frame.x.scale, frame.y.scale))
+    block_px = STRIDE_PX * max(frame.x.scale / source.downsample_x, frame.y.scale / source.downsample_y)
     return max(1, min(BLOCKS_AT_ONCE, int(MOST_READ_SIDE_PX / block_px)))
 
 
-def sample_blocks(read: Read, levels: Sequence[Level], frame: Frame) -> NDArray[np.uint8]:
+def sample_blocks(read: Read, sources: Sequence[Source], frame: Frame) -> NDArray[np.uint8]:
     """The whole slide as means of blocks of 16×16 network pixels, read piece by piece."""
     rows, cols = frame.y.size_net_px // STRIDE_PX, frame.x.size_net_px // STRIDE_PX
-    out, step = np.empty((rows, cols, 3), np.uint8), _blocks_at_once(levels, frame)
+    out, step = np.empty((rows, cols, 3), np.uint8), _blocks_at_once(sources, frame)
     for row in range(0, rows, step):
         for col in range(0, cols, step):
             shape = (min(step, rows - row), min(step, cols - col))
             origin = (row * STRIDE_PX, col * STRIDE_PX)
-            out[row : row + shape[0], col : col + shape[1]] = sample(read, levels, frame, origin, shape, STRIDE_PX)
+            out[row : row + shape[0], col : col + shape[1]] = sample(read, sources, frame, origin, shape, STRIDE_PX)
     return out

@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     reader_seconds: float = Field(60.0, gt=0, description="wall clock of one answer of a slide reader")
     inspect_seconds: float = Field(600.0, gt=0, description="wall clock of the inspection of one slide")
     reader_memory_bytes: int = Field(4 * GIB, gt=0)
+    reading: Literal["scaled", "exact"] = Field(
+        "scaled", description="a missing 10× level: JPEG tiles decoded at ½ or ¼, or all pixels decoded and averaged"
+    )
     model: str = "p4m-densenet"
     weights_dir: Path | None = Field(None, description="folder of other weights than the shipped ones")
     offer_rivals: bool = Field(True, description="offer the networks that are shipped for comparison, too")

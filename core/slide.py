@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 
 from core.errors import SlideRejected
 from core.geometry import Frame
+from core.native_tiles import BLOCK_PX, SHRINKS
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,28 @@ class Level:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Where pixels can be read from: a level of the file, or its own JPEG tiles decoded at 1/shrink."""
+
+    level: int
+    shrink: int
+    downsample_x: float
+    downsample_y: float
+
+
+def sources_of(levels: Sequence[Level], scaled: bool) -> list[Source]:
+    """The levels of a file and, where they may stand for levels that it lacks, its native tiles shrunk."""
+    whole = [Source(i, 1, level.downsample_x, level.downsample_y) for i, level in enumerate(levels)]
+    shrunk = [
+        Source(i, k, k * level.downsample_x, k * level.downsample_y)
+        for i, level in enumerate(levels)
+        for k in SHRINKS
+        if scaled and level.native and not (level.tile_width % BLOCK_PX or level.tile_height % BLOCK_PX)
+    ]
+    return whole + shrunk
+
+
+@dataclass(frozen=True)
 class SlideInfo:
     """The inspection's answer, kept with the slide's record."""
 
@@ -62,6 +86,10 @@ class SlideInfo:
     @property
     def file_levels(self) -> list[Level]:
         return [level for level in self.levels if not level.made]
+
+    def sources(self, scaled: bool) -> list[Source]:
+        """Where the network's pixels may come from; `scaled`: tiles decoded at ½, ¼ or ⅛ too."""
+        return sources_of(self.file_levels, scaled)
 
     def frame(self) -> Frame:
         """Raises Invalid for a slide that is coarser than the network, ValueError without mpp."""
@@ -136,9 +164,9 @@ class Reader:
             count -= len(part)
         return b"".join(parts)
 
-    def region(self, level: int, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
-        """uint8 (height, width, 3) at a level's own pixels; outside the slide, and where nothing was scanned, white."""
-        _, payload = self.call("region", level=level, x=x, y=y, width=width, height=height)
+    def region(self, source: Source, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
+        """uint8 (height, width, 3) at the source's own pixels; outside the slide, where nothing was scanned, white."""
+        _, payload = self.call("region", source=asdict(source), x=x, y=y, width=width, height=height)
         return np.frombuffer(payload, np.uint8).reshape(height, width, 3)
 
     def close(self) -> None:

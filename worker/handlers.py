@@ -12,7 +12,6 @@ from core.database import reading, writing
 from core.errors import Invalid, SlideRejected, Unavailable
 from core.geometry import STRIDE_PX
 from core.records import Analysis, Slide, Work
-from core.sampling import sample
 from core.settings import get_settings
 from core.slide import Reader, SlideInfo
 from model import engines, rotation_check
@@ -21,7 +20,7 @@ from worker import findings
 from worker.bands import band_values
 from worker.lease import Lease
 from worker.network import Served
-from worker.region_loader import Pixels, RegionLoader, region_pixels
+from worker.region_loader import Pixels, RegionLoader, network_pixels, region_pixels
 
 THUMBNAIL_PX = 400
 PASSING = ("reader-crashed", "reader-timeout")
@@ -90,7 +89,7 @@ def _look(slide: Slide, path: Path, mpp: float | None, lease: Lease) -> tuple[Sl
         lease.advance()
         if info.mpp_x is None or not _fine_enough(info):
             return info, None
-        return info, reader.call("tissue", mpp_x=info.mpp_x, mpp_y=info.mpp_y)[1]
+        return info, reader.call("tissue", mpp_x=info.mpp_x, mpp_y=info.mpp_y, scaled=settings.reading == "scaled")[1]
 
 
 def _fine_enough(info: SlideInfo) -> bool:
@@ -118,7 +117,7 @@ def band(held: work.Claim, lease: Lease, served: Served) -> None:
     info, place = catalog.info_of(slide), grid.Band(**held.payload)
     mask = analyses.cell_mask(slide, analysis.settings["tissue"])
     regions = [region for region in place.regions() if grid.has_tissue(mask, region)]
-    loader = RegionLoader(lambda: reader_of(slide), info, info.frame(), regions)
+    loader = RegionLoader(lambda: reader_of(slide), info, regions)
     done = band_values(served, place, mask, loader, lease.advance)
     planes = {"values": heatmap.pack(done.values)}
     if done.strangeness is not None:
@@ -134,7 +133,7 @@ def check(held: work.Claim, lease: Lease, served: Served) -> None:
     info, payload = catalog.info_of(slide), dict(held.payload)
     seed = payload.pop("seed")
     try:
-        pixels: Pixels | None = region_pixels(reader_of(slide), info, info.frame(), grid.Region(**payload))
+        pixels: Pixels | None = region_pixels(reader_of(slide), info, grid.Region(**payload))
     except SlideRejected:
         pixels = None  # the band that holds these cells reports them
     lease.advance()
@@ -211,7 +210,7 @@ def profile(held: work.Claim, lease: Lease, served: Served) -> None:
     info, row, col = catalog.info_of(slide), held.payload["row"], held.payload["col"]
     half = WINDOW_PX // 2
     origin = (STRIDE_PX * row - half, STRIDE_PX * col - half)
-    window = sample(reader_of(slide).region, info.file_levels, info.frame(), origin, (WINDOW_PX, WINDOW_PX))
+    window = network_pixels(reader_of(slide), info, origin, (WINDOW_PX, WINDOW_PX))
     lease.advance()
     angles, logits = angle_profile(served.network, window)
     scores = heatmap.to_scores(logits / np.float32(served.card.temperature))

@@ -157,6 +157,7 @@ def describe(card: Card, beside: Path, engine: Engine) -> dict[str, Any]:
         **engine.describe(get_family(card.config.family)),
         "numpy": version("numpy"),
         "opencv": version("opencv-python-headless"),
-        "reader": f"openslide {version('openslide-bin')}",
+        "reader": f"openslide {version('openslide-bin')}, simplejpeg {version('simplejpeg')}",
+        "reading": get_settings().reading,
         "region_px": REGION_PX,
     }

@@ -8,20 +8,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import SlideRejected
-from core.geometry import HALO_PX, STRIDE_PX, Frame
+from core.geometry import HALO_PX, STRIDE_PX
 from core.grid import Region
 from core.sampling import sample
+from core.settings import get_settings
 from core.slide import Reader, SlideInfo
 
 Pixels = NDArray[np.uint8]
 AHEAD = 2
 
 
-def region_pixels(reader: Reader, info: SlideInfo, frame: Frame, region: Region) -> Pixels:
+def network_pixels(reader: Reader, info: SlideInfo, origin: tuple[int, int], shape: tuple[int, int]) -> Pixels:
+    """uint8 (rows, cols, 3) from network pixel `origin` (y, x), read as the settings say."""
+    scaled = get_settings().reading == "scaled"
+    return sample(reader.region, info.sources(scaled), info.frame(), origin, shape)
+
+
+def region_pixels(reader: Reader, info: SlideInfo, region: Region) -> Pixels:
     """uint8 (H, W, 3): all network pixels that the region's cells look at."""
     rows = STRIDE_PX * (region.row_end - region.row - 1) + 2 * HALO_PX
     cols = STRIDE_PX * (region.col_end - region.col - 1) + 2 * HALO_PX
-    return sample(reader.region, info.file_levels, frame, region.origin_net_px, (rows, cols))
+    return network_pixels(reader, info, region.origin_net_px, (rows, cols))
 
 
 class RegionLoader:
@@ -30,10 +37,8 @@ class RegionLoader:
     `open_reader` gives a live reader: a crashed one is replaced before the next region.
     """
 
-    def __init__(
-        self, open_reader: Callable[[], Reader], info: SlideInfo, frame: Frame, regions: Iterable[Region]
-    ) -> None:
-        self._open_reader, self._info, self._frame, self._regions = open_reader, info, frame, list(regions)
+    def __init__(self, open_reader: Callable[[], Reader], info: SlideInfo, regions: Iterable[Region]) -> None:
+        self._open_reader, self._info, self._regions = open_reader, info, list(regions)
         self._ready: queue.Queue[tuple[Region, Pixels | None] | BaseException] = queue.Queue(AHEAD)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="region-loader", daemon=True)
@@ -45,7 +50,7 @@ class RegionLoader:
 
     def _load(self, region: Region) -> tuple[Region, Pixels | None] | BaseException:
         try:
-            return region, region_pixels(self._open_reader(), self._info, self._frame, region)
+            return region, region_pixels(self._open_reader(), self._info, region)
         except SlideRejected:
             return region, None
         except (OSError, ValueError, MemoryError) as error:

@@ -13,7 +13,7 @@ from core.grid import bands, grid_shape
 from core.regions import find_regions, outline
 from core.resample import area_average, taps
 from core.sampling import axis_downsample, sample
-from core.slide import Level
+from core.slide import Source
 from core.tissue import all_cells, block_mask, cell_mask
 
 lengths = st.integers(1, 5000)
@@ -75,7 +75,7 @@ def framed(pixels, mpp):
         return out
 
     shape = (frame.y.size_net_px, frame.x.size_net_px)
-    return sample(read, [Level(width, height, 1.0, 1.0)], frame, (0, 0), shape)
+    return sample(read, [Source(0, 1, 1.0, 1.0)], frame, (0, 0), shape)
 
 
 def test_whole_ratios_are_plain_means():

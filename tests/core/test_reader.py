@@ -6,7 +6,7 @@ import tifffile
 from PIL import Image
 from slides import write_pyramid
 
-from core.slide import Reader, SlideInfo
+from core.slide import Reader, SlideInfo, Source
 
 MEMORY = 2 << 30
 
@@ -36,13 +36,13 @@ def test_a_large_flat_slide_has_a_thumbnail_overviews_and_tissue(flat, tmp_path)
         assert seen.shape == (356, 400, 3)
         truth = np.asarray(Image.fromarray(ramps(8000, 9000)).resize((400, 356), Image.Resampling.BOX), int)
         assert np.abs(seen - truth)[..., :2].max() <= 6, "JPEG's error, and no part out of place"
-        head, blocks = reader.call("tissue", mpp_x=info.mpp_x, mpp_y=info.mpp_y)
+        head, blocks = reader.call("tissue", mpp_x=info.mpp_x, mpp_y=info.mpp_y, scaled=True)
         assert len(blocks) == head["shape"][0] * head["shape"][1]
 
 
 def test_a_read_that_is_too_large_is_refused(flat):
     with Reader(flat, 60, MEMORY) as reader, pytest.raises(Exception, match="too many"):
-        reader.region(0, 0, 0, 9000, 8000)
+        reader.region(Source(0, 1, 1.0, 1.0), 0, 0, 9000, 8000)
 
 
 def test_a_render_of_any_part_is_that_part(tmp_path):
