@@ -11,7 +11,8 @@ from api import errors, pages
 from api.middleware import SameOriginWrites, SecurityHeaders
 from api.routes import analyses, audit, evaluations, keys, service, session, slides, uploads
 from api.schemas import NOTICE
-from api.tile_app import Readers, TileApp
+from api.slide_files import SlideFiles
+from api.tile_app import TileApp
 
 PREFIX = "/api/v1"
 TILES = {
@@ -20,18 +21,18 @@ TILES = {
 }
 
 
-def create_api(readers: Readers) -> FastAPI:
+def create_api(files: SlideFiles) -> FastAPI:
     """The framework's part."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        readers.close()
+        files.close()
 
     api = FastAPI(
         title="Quarterturn", version="1", description=NOTICE, lifespan=lifespan, docs_url=None, redoc_url=None
     )
-    api.state.readers = readers
+    api.state.files = files
     errors.install(api)
     for part in (session, keys, uploads, slides, analyses, evaluations, audit):
         api.include_router(part.router, prefix=PREFIX)
@@ -56,8 +57,8 @@ def _describe_tiles(api: FastAPI) -> None:
 
 def create_app() -> ASGIApp:
     """All of it: tiles first, since they are many."""
-    readers = Readers()
-    served = TileApp(SameOriginWrites(create_api(readers)), readers)
+    files = SlideFiles()
+    served = TileApp(SameOriginWrites(create_api(files)), files)
     return SecurityHeaders(ServerErrorMiddleware(served, handler=errors.fault))
 
 

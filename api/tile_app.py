@@ -3,210 +3,178 @@
     /api/v1/slides/{id}/tiles/{level}/{col}_{row}.jpeg     the slide's own grid; native bytes where the file has them
     /api/v1/slides/{id}_files/{dz_level}/{col}_{row}.jpeg  Deep Zoom, through a reader child
 
-Whom a secret proves and where a slide's tiles lie is remembered for a second: a revocation or deletion may lag by that.
+What is at hand is answered at once: who asks and where the slide lies are remembered for a second (a revocation or
+deletion may lag by that), and a native tile whose bytes are in memory takes one read. All else goes to a thread: the
+database, a disk that must be waited for, a tile that must be made. Made tiles are kept, up to a number of bytes.
 """
 
-import os
 import re
-import threading
-from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
-from cachetools import TTLCache
+from cachetools import LRUCache, TTLCache
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.dependencies import cookie_name, secret_of
 from api.errors import from_database, from_error
-from core import access, catalog, native_tiles, storage
+from api.slide_files import SlideFiles, TileFile
+from core import access, catalog, storage
 from core.access import Visitor
 from core.database import reading
-from core.errors import Conflict, Gone, NotFound, QuarterturnError, SlideRejected
-from core.settings import get_settings
-from core.slide import Reader, SlideInfo
+from core.errors import NotFound, QuarterturnError, SlideRejected
+from core.slide import SlideInfo
 
 NATIVE = re.compile(r"^/api/v1/slides/([0-9a-f]{32})/tiles/(\d{1,2})/(\d{1,7})_(\d{1,7})\.jpe?g$")
 DEEP_ZOOM = re.compile(r"^/api/v1/slides/([0-9a-f]{32})_files/(\d{1,2})/(\d{1,7})_(\d{1,7})\.jpe?g$")
 REMEMBER_SECONDS = 1.0
-MOST_READERS = 4
+KEPT_BYTES = 64 << 20
 THREADS = 8
+Proof = tuple[bytes, bytes]  # the headers that say who asks, as they came
 
 
 @dataclass(frozen=True)
-class Tiles:
-    """Where a slide's tiles lie."""
+class Place:
+    """Where a slide's tiles lie; `version` changes with the file's content."""
 
     path: Path
+    index: Path
     version: str
     info: SlideInfo
-    native: dict[int, native_tiles.NativeLevel]
 
 
-class Readers:
-    """Reader children, one a slide: of those that nobody uses, the least recently used are closed first."""
+@dataclass(frozen=True)
+class Asked:
+    """A tile: of which grid, and where in it."""
 
-    def __init__(self) -> None:
-        self._idle: OrderedDict[Path, Reader] = OrderedDict()
-        self._used: dict[Path, tuple[Reader, int]] = {}
-        self._lock = threading.Lock()
+    native: bool
+    slide_id: str
+    level: int
+    col: int
+    row: int
 
-    @contextmanager
-    def of(self, path: Path) -> Iterator[Reader]:
-        """The slide's reader, which stays open at least as long as somebody is in here."""
-        with self._lock:
-            reader, users = self._used.get(path) or (self._resting(path), 0)
-            self._used[path] = (reader, users + 1)
-        try:
-            yield reader
-        finally:
-            with self._lock:
-                closing = self._left(path)
-            for one in closing:
-                one.close()
+    @classmethod
+    def of(cls, path: str) -> "Asked | None":
+        for pattern in (NATIVE, DEEP_ZOOM):
+            found = pattern.match(path)
+            if found:
+                return cls(pattern is NATIVE, found[1], int(found[2]), int(found[3]), int(found[4]))
+        return None
 
-    def _resting(self, path: Path) -> Reader:
-        """The reader that rests, or a new one."""
-        kept = self._idle.pop(path) if path in self._idle else None
-        if kept is not None and kept.alive:
-            return kept
-        settings = get_settings()
-        return Reader(path, settings.reader_seconds, settings.reader_memory_bytes)
-
-    def _left(self, path: Path) -> list[Reader]:
-        """One user fewer; the readers that are to be closed now."""
-        reader, users = self._used.pop(path)
-        if users > 1:
-            self._used[path] = (reader, users - 1)
-            return []
-        if not reader.alive:
-            return [reader]
-        self._idle[path] = reader
-        return [self._idle.popitem(last=False)[1] for _ in range(len(self._idle) - MOST_READERS)]
-
-    def drop(self, path: Path) -> None:
-        """Nobody will ask for this slide again: its file's space shall be free."""
-        with self._lock:
-            reader = self._idle.pop(path) if path in self._idle else None
-        if reader is not None:
-            reader.close()
-
-    def close(self) -> None:
-        with self._lock:
-            while self._idle:
-                self._idle.popitem()[1].close()
-            for reader, _ in self._used.values():
-                reader.close()
+    def tag(self, version: str) -> bytes:
+        return f'"{version}-{"n" if self.native else "d"}-{self.level}-{self.col}-{self.row}"'.encode()
 
 
 class TileApp:
-    """Answers tile requests, passes all others on."""
+    """Answers tile requests, passes all others on. What it remembers is touched by the event loop alone."""
 
-    def __init__(self, app: ASGIApp, readers: Readers) -> None:
-        self.app, self.readers = app, readers
-        self._visitors: TTLCache[tuple[str, str], Visitor] = TTLCache(1024, REMEMBER_SECONDS)
-        self._slides: TTLCache[tuple[str, str], Tiles] = TTLCache(64, REMEMBER_SECONDS)
+    def __init__(self, app: ASGIApp, files: SlideFiles) -> None:
+        self.app, self.files = app, files
+        self._visitors: TTLCache[Proof, Visitor] = TTLCache(1024, REMEMBER_SECONDS)
+        self._places: TTLCache[tuple[str, str], Place] = TTLCache(256, REMEMBER_SECONDS)
+        self._made: LRUCache[bytes, bytes] = LRUCache(KEPT_BYTES, getsizeof=len)
         self._limiter: CapacityLimiter | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")
-        native, zoom = NATIVE.match(path), DEEP_ZOOM.match(path)
-        found = native or zoom
-        if scope["type"] != "http" or found is None or scope["method"] not in ("GET", "HEAD"):
+        asked = Asked.of(scope["path"]) if scope["type"] == "http" and scope["method"] in ("GET", "HEAD") else None
+        if asked is None:
             await self.app(scope, receive, send)
             return
-        self._limiter = self._limiter or CapacityLimiter(THREADS)
         headers = dict(scope["headers"])
-        numbers = (int(found[2]), int(found[3]), int(found[4]))
         try:
-            tiles = await to_thread.run_sync(self._admit, headers, found[1], limiter=self._limiter)
-            tag = f'"{tiles.version}-{"n" if native else "d"}-{numbers[0]}-{numbers[1]}-{numbers[2]}"'.encode()
+            place = await self._admit(headers, asked)
+            tag = asked.tag(place.version)
             if headers.get(b"if-none-match") == tag:
                 await _answer(send, 304, b"", tag)
                 return
-            make = self._native_tile if native else self._zoom_tile
-            content = await to_thread.run_sync(make, tiles, *numbers, limiter=self._limiter)
+            content = self._at_hand(place, asked, tag) or await self._fetched(place, asked, tag)
         except QuarterturnError as error:
             await from_error(error)(scope, receive, send)
-            return
         except DBAPIError as error:
             await from_database(error)(scope, receive, send)
-            return
-        await _answer(send, 200, content, tag)
+        else:
+            await _answer(send, 200, content, tag)
 
-    def _admit(self, headers: dict[bytes, bytes], slide_id: str) -> Tiles:
+    async def _admit(self, headers: dict[bytes, bytes], asked: Asked) -> Place:
         """Who asks, and where the slide's tiles lie. Raises Unauthenticated, NotFound or Conflict."""
-        authorization = headers[b"authorization"].decode("latin-1") if b"authorization" in headers else None
-        cookies = cookie_parser(headers.get(b"cookie", b"").decode("latin-1"))
-        proof = secret_of(authorization, cookies.get(cookie_name()))
+        proof = headers.get(b"authorization", b""), headers.get(b"cookie", b"")
         visitor = self._visitors.get(proof)
-        key = (visitor.workspace_id if visitor else "", slide_id)
-        tiles = self._slides.get(key)
-        if visitor is None or tiles is None:
-            with reading() as session:
-                visitor = self._visitors[proof] = access.recognise(session, *proof)
-                tiles = self._slides[(visitor.workspace_id, slide_id)] = _tiles_of(session, visitor, slide_id)
-        return tiles
+        place = self._places.get((visitor.workspace_id, asked.slide_id)) if visitor else None
+        if visitor is None or place is None:
+            visitor, place = await self._in_thread(_looked_up, proof, asked.slide_id)
+            self._visitors[proof], self._places[(visitor.workspace_id, asked.slide_id)] = visitor, place
+        return place
 
-    def _native_tile(self, tiles: Tiles, level: int, col: int, row: int) -> bytes:
-        if level >= len(tiles.info.levels):
-            raise NotFound("no-such-tile", "the slide has no such level")
-        shape = tiles.info.levels[level]
-        left, top = col * shape.tile_width, row * shape.tile_height
-        width, height = min(shape.tile_width, shape.width - left), min(shape.tile_height, shape.height - top)
-        if width <= 0 or height <= 0:
-            raise NotFound("no-such-tile", "the level has no such tile")
-        whole = self._passed_through(tiles, level, col, row)
-        if whole is not None:
-            return whole
-        x, y = shape.downsample_x, shape.downsample_y
-        place = {"x": left * x, "y": top * y, "width": width * x, "height": height * y, "out": [width, height]}
-        return self._render(tiles, "render", **place)
+    def _at_hand(self, place: Place, asked: Asked, tag: bytes) -> bytes | None:
+        """What needs no waiting: a native tile in memory, or a tile made before."""
+        if asked.native:
+            file = self.files.known(place.path, place.version)
+            content = file.tile_at_once(asked.level, asked.col, asked.row) if file else None
+            if content is not None:
+                return content
+        return self._made.get(tag)
 
-    def _passed_through(self, tiles: Tiles, level: int, col: int, row: int) -> bytes | None:
-        """The file's own JPEG, completed; None where it has none for this place."""
-        native = tiles.native.get(level)
-        span = native.span(col, row) if native else None
-        if native is None or span is None:
-            return None
+    async def _fetched(self, place: Place, asked: Asked, tag: bytes) -> bytes:
+        content: bytes | None = None
+        if asked.native:
+            file = await self._in_thread(self.files.opened, place.path, place.index, place.version)
+            content = await self._in_thread(_native, file, place.info, asked)
+        if content is None:
+            content = await self._in_thread(self._rendered, place, asked)
+            if len(content) < KEPT_BYTES:
+                self._made[tag] = content
+        return content
+
+    def _rendered(self, place: Place, asked: Asked) -> bytes:
+        """A tile that must be decoded, or made of others."""
+        op, where = ("render", _box(place.info, asked)) if asked.native else ("dz", _zoomed(asked))
         try:
-            file = os.open(tiles.path, os.O_RDONLY)
-        except OSError as error:
-            raise Gone(
-                "slide-file-gone", f"the slide's file cannot be opened: {error.strerror}", "restore it"
-            ) from None
-        try:
-            return native.splice(os.pread(file, span[1], span[0]))
-        finally:
-            os.close(file)
-
-    def _zoom_tile(self, tiles: Tiles, level: int, col: int, row: int) -> bytes:
-        return self._render(tiles, "dz", level=level, col=col, row=row)
-
-    def _render(self, tiles: Tiles, op: str, **place: Any) -> bytes:
-        try:
-            with self.readers.of(tiles.path) as reader:
-                return reader.call(op, **place)[1]
+            with self.files.reader(place.path) as reader:
+                return reader.call(op, **where)[1]
         except SlideRejected as error:
             if error.code == "no-such-tile":
                 raise NotFound(error.code, error.detail) from None
             raise
 
+    async def _in_thread(self, function: Any, *arguments: Any) -> Any:
+        self._limiter = self._limiter or CapacityLimiter(THREADS)
+        return await to_thread.run_sync(function, *arguments, limiter=self._limiter)
 
-def _tiles_of(session: Session, visitor: Visitor, slide_id: str) -> Tiles:
-    slide = catalog.find(session, visitor, slide_id)
-    info = catalog.info_of(slide)
-    index = storage.folder(slide.id) / "tiles.npz"
-    if not index.exists():
-        raise Conflict("slide-not-ready", f"the slide is {slide.state}", "wait for its inspection")
-    native = native_tiles.restore(index.read_bytes())
-    return Tiles(storage.absolute(slide.file), (slide.sha256 or "")[:16], info, native)
+
+def _looked_up(proof: Proof, slide_id: str) -> tuple[Visitor, Place]:
+    authorization = proof[0].decode("latin-1") or None
+    cookies = cookie_parser(proof[1].decode("latin-1"))
+    with reading() as session:
+        visitor = access.recognise(session, *secret_of(authorization, cookies.get(cookie_name())))
+        slide = catalog.find(session, visitor, slide_id)
+        index, version = storage.folder(slide.id) / "tiles.npz", (slide.sha256 or "")[:16]
+        return visitor, Place(storage.absolute(slide.file), index, version, catalog.info_of(slide))
+
+
+def _native(file: TileFile, info: SlideInfo, asked: Asked) -> bytes | None:
+    """The file's own tile; None where it must be made. Raises NotFound beyond the slide's grid."""
+    _box(info, asked)
+    return file.tile(asked.level, asked.col, asked.row)
+
+
+def _box(info: SlideInfo, asked: Asked) -> dict[str, Any]:
+    """The level-0 rectangle of a tile of the slide's own grid, and its size. Raises NotFound."""
+    if asked.level >= len(info.levels):
+        raise NotFound("no-such-tile", "the slide has no such level")
+    level = info.levels[asked.level]
+    left, top = asked.col * level.tile_width, asked.row * level.tile_height
+    width, height = min(level.tile_width, level.width - left), min(level.tile_height, level.height - top)
+    if width <= 0 or height <= 0:
+        raise NotFound("no-such-tile", "the level has no such tile")
+    x, y = level.downsample_x, level.downsample_y
+    return {"x": left * x, "y": top * y, "width": width * x, "height": height * y, "out": [width, height]}
+
+
+def _zoomed(asked: Asked) -> dict[str, Any]:
+    return {"level": asked.level, "col": asked.col, "row": asked.row}
 
 
 async def _answer(send: Send, status: int, content: bytes, tag: bytes) -> None:

@@ -19,6 +19,7 @@ WIDTH, HEIGHT, COMPRESSION, PHOTOMETRIC, SAMPLES = 256, 257, 259, 262, 277
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS, JPEG_TABLES = 322, 323, 324, 325, 347
 JPEG, RGB, YCBCR = 7, 2, 6
 BLOCK_PX, SHRINKS = 8, (2, 4, 8)  # side of a JPEG's DCT, and what its decoders can divide it by
+MOST_TILE_BYTES = 16 << 20
 MOST_DIRECTORIES, MOST_ENTRIES, MOST_TILES = 200, 500, 20_000_000
 FORMATS = {1: "B", 2: "B", 3: "H", 4: "I", 7: "B", 13: "I", 16: "Q", 18: "Q"}
 APP14_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
@@ -48,12 +49,12 @@ class NativeLevel:
         return -(-self.height // self.tile_height)
 
     def span(self, col: int, row: int) -> tuple[int, int] | None:
-        """(offset, bytes) of a whole tile; None at the cut-off edges, where the file pads, and where it has none."""
+        """(offset, bytes) of a whole tile; None at the edges that pad, and where there is none to serve."""
         if (col + 1) * self.tile_width > self.width or (row + 1) * self.tile_height > self.height:
             return None
         place = row * self.columns + col
         offset, count = int(self.offsets[place]), int(self.counts[place])
-        return (offset, count) if offset and count > len(SOI) else None
+        return (offset, count) if offset and len(SOI) < count <= MOST_TILE_BYTES else None
 
     def lies_within(self, size: int) -> bool:
         """Whether every tile ends before the file does (without the sums that could overflow)."""

@@ -111,8 +111,8 @@ def delete(
     def produce() -> Answer:
         slide = catalog.find(session, visitor, slide_id)
         catalog.delete(session, slide)
-        later.add_task(request.app.state.readers.drop, storage.absolute(slide.file))
         later.add_task(storage.remove, slide_id)
+        later.add_task(request.app.state.files.drop, storage.absolute(slide.file))  # after: none opens it again
         return {}
 
     once(None, produce)
@@ -148,7 +148,7 @@ def _reveal(visitor: Visitor, slide_id: str, name: Literal["macro", "label"], re
         catalog.info_of(slide)
         audit.write(session, visitor, f"slide.{name}.reveal", slide.id, origin)
     try:
-        with request.app.state.readers.of(storage.absolute(slide.file)) as reader:
+        with request.app.state.files.reader(storage.absolute(slide.file)) as reader:
             content = reader.call(name)[1]
     except SlideRejected as error:
         if error.code == f"no-{name}":

@@ -1,0 +1,84 @@
+"""Tiles are answered from memory at once, from disk after a wait, made when the file has none, and never to another."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+import tifffile
+from servers import until
+from slides import tissue
+
+from api.slide_files import SlideFiles
+from core.native_tiles import dump, native_levels
+
+pytestmark = pytest.mark.services
+
+
+def write(path):
+    tifffile.imwrite(path, tissue(1100, 1300), tile=(256, 256), compression="jpeg", photometric="ycbcr",
+                     resolution=(2e4, 2e4), resolutionunit="CENTIMETER")  # fmt: skip
+    return path
+
+
+@pytest.fixture
+def opened(tmp_path):
+    path = write(tmp_path / "slide.tiff")
+    with path.open("rb") as file:
+        (tmp_path / "tiles.npz").write_bytes(dump(dict(enumerate(native_levels(file)))))
+    files = SlideFiles()
+    yield files, path, files.opened(path, tmp_path / "tiles.npz", "v1")
+    files.close()
+
+
+def test_a_tile_in_memory_needs_no_waiting_and_one_on_disk_says_so(opened):
+    _, path, file = opened
+    whole = file.tile(0, 1, 1)
+    assert whole[:2] == b"\xff\xd8"
+    assert file.tile_at_once(0, 1, 1) == whole, "just read, so in memory"
+    assert file.tile_at_once(0, 5, 4) is file.tile(0, 5, 4) is None, "cut off by the edge"
+    with path.open("rb+") as writing:
+        os.fsync(writing.fileno())
+        os.posix_fadvise(writing.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    assert file.tile_at_once(0, 1, 1) in (None, whole), "never a part, whether or not the page was given back"
+    assert file.tile(0, 1, 1) == whole
+
+
+def test_files_that_are_dropped_or_replaced_are_opened_anew(opened, tmp_path):
+    files, path, file = opened
+    assert files.known(path, "v1") is file
+    assert files.known(path, "v2") is None, "another content"
+    files.drop(path)
+    assert files.known(path, "v1") is None
+    assert file.tile(0, 0, 0), "who still holds it reads on"
+    assert files.opened(path, tmp_path / "tiles.npz", "v1") is not file
+
+
+def test_tiles_of_every_kind_come_twice_the_same_and_go_with_their_slide(service, tmp_path):
+    client = service.client()
+    slide = client.wait_for_slide(client.upload(write(tmp_path / "slide.tiff"), {}))
+    tiles = client.call("GET", f"/api/v1/slides/{slide['id']}/tiles").json()
+    base = f"/api/v1/slides/{slide['id']}/tiles"
+    made = len(tiles["levels"]) - 1
+    for place in ("0/1_1", "0/5_4", f"{made}/0_0"):
+        first, again = (client.http.get(f"{base}/{place}.jpeg") for _ in range(2))
+        assert first.status_code == again.status_code == 200
+        assert first.content == again.content
+        same = client.http.get(f"{base}/{place}.jpeg", headers={"If-None-Match": first.headers["etag"]})
+        assert (same.status_code, same.content) == (304, b"")
+    for beyond in ("0/6_0", "0/0_9999999", f"{made + 1}/0_0", "99/0_0"):
+        assert client.http.get(f"{base}/{beyond}.jpeg").status_code == 404
+    assert httpx.get(f"{service.url}{base}/0/1_1.jpeg").status_code == 401
+    client.call("DELETE", f"/api/v1/slides/{slide['id']}")
+    until(lambda: client.http.get(f"{base}/0/1_1.jpeg").status_code == 404, 5)
+    until(lambda: not _held(service, slide["id"]), 5)
+
+
+def _held(service, slide_id):
+    """Whether the API still holds a file of the slide open."""
+    names = []
+    for link in Path(f"/proc/{service.processes['api'].pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            names.append(str(link.readlink()))
+    return any(slide_id in name for name in names)
