@@ -6,14 +6,16 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TESTS := $(VENV)/.installed-for-tests
 MODULES := frontend/node_modules/.installed
-CODE := api cli core model supervisor worker tests
+CODE := api bench cli core model supervisor worker tests
+PEERS := fastapi uvicorn httptools uvloop python-multipart openslide-python openslide-bin large-image[tiff,openslide] \
+	cucim-cu12 tiffslide pyvips-binary pyvips
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint train evaluate study digits clean
+.PHONY: help run test lint train evaluate study digits bench bench-quick bench-peers clean
 
 help:  ## show this help
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  settings for make run: DEMO=0 (no demo slide), QUARTERTURN_PORT (8000), QUARTERTURN_DATA (./data),"
 	@echo "  QUARTERTURN_ADMIN_KEY (an API key of your own, at least 32 characters)"
@@ -35,6 +37,17 @@ lint: $(TESTS) $(MODULES)  ## style, types, import contract
 
 train: $(STAMP)  ## train on PCam: make train DIR=folder-with-h5-files
 	$(BIN)/python -m model.train $(DIR)
+
+bench: $(TESTS)  ## every stage beside naive ways and peers, in minutes; writes docs/benchmarks.md
+	$(BIN)/python -m bench
+
+bench-quick: $(TESTS)  ## the same with less work, in under two minutes; prints, writes nothing
+	$(BIN)/python -m bench --quick
+
+bench-peers: $(TESTS)  ## install the peers that will install, in an environment of their own
+	$(PYTHON) -m venv .venv-peers
+	@for peer in $(PEERS); do .venv-peers/bin/python -m pip install -q --disable-pip-version-check \
+		-c constraints.txt "$$peer" || echo "$$peer does not install here"; done
 
 digits: $(TESTS)  ## every network on rotated digits, a benchmark of minutes
 	$(BIN)/python -m model.digits

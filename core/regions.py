@@ -41,11 +41,12 @@ class FoundRegion:
 
 def find_regions(scores: Values, threshold: float, frame: Frame) -> list[FoundRegion]:
     """All regions of at least two cells with score ≥ threshold, by highest score, then area, then place."""
-    over = np.nan_to_num(scores, nan=-1.0) >= threshold
+    over = scores >= threshold  # not where a score is no number
     count, labels = cv2.connectedComponents(over.astype(np.uint8), connectivity=4)
-    flat = labels.ravel()
-    order = np.argsort(flat, kind="stable")
-    bounds = np.searchsorted(flat[order], np.arange(1, count + 1))
+    cells = np.flatnonzero(over)
+    named = labels.ravel()[cells]
+    order = cells[np.argsort(named.astype(np.min_scalar_type(count)), kind="stable")]  # few names sort by radix
+    bounds = np.cumsum([0, *np.bincount(named, minlength=count)[1:]])
     found = []
     for first, last in pairwise(bounds):
         if last - first >= MIN_CELLS:
@@ -93,26 +94,38 @@ def outline(rows: NDArray[Any], cols: NDArray[Any]) -> list[list[tuple[int, int]
 
     The outer ring first; each ring ends where it began and holds its corners only.
     """
-    inside = set(zip(rows.tolist(), cols.tolist(), strict=True))
-    edges: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for r, c in inside:
-        for (dr, dc), start, end in (
-            ((-1, 0), (c, r), (c + 1, r)),
-            ((0, 1), (c + 1, r), (c + 1, r + 1)),
-            ((1, 0), (c + 1, r + 1), (c, r + 1)),
-            ((0, -1), (c, r + 1), (c, r)),
-        ):
-            if (r + dr, c + dc) not in inside:
-                edges.setdefault(start, []).append(end)
+    edges = _edges(rows, cols)
     rings = []
-    while edges:
-        rings.append(_corners(_walk(edges)))
+    for start in sorted(edges):
+        while start in edges:
+            rings.append(_corners(_walk(edges, start)))
     return sorted(rings, key=lambda ring: -abs(_signed_area(ring)))
 
 
-def _walk(edges: dict[tuple[int, int], list[tuple[int, int]]]) -> list[tuple[int, int]]:
-    """Follow directed edges (inside on the right) from any start back to it, turning right where two meet."""
-    start = min(edges)
+Corner = tuple[int, int]
+
+
+def _edges(rows: NDArray[Any], cols: NDArray[Any]) -> dict[Corner, list[Corner]]:
+    """Every side of a square beyond which there is none, from its start to its end, with the square on the right."""
+    top, left = int(rows.min()), int(cols.min())
+    mask = np.zeros((int(np.ptp(rows)) + 3, int(np.ptp(cols)) + 3), bool)
+    mask[rows - top + 1, cols - left + 1] = True
+    inside, edges = mask[1:-1, 1:-1], dict[Corner, list[Corner]]()
+    for beyond, (x0, y0), (x1, y1) in (
+        (mask[:-2, 1:-1], (0, 0), (1, 0)),
+        (mask[1:-1, 2:], (1, 0), (1, 1)),
+        (mask[2:, 1:-1], (1, 1), (0, 1)),
+        (mask[1:-1, :-2], (0, 1), (0, 0)),
+    ):
+        y, x = (place.tolist() for place in np.nonzero(inside & ~beyond))
+        for row, col in zip(y, x, strict=True):
+            start, end = (col + left + x0, row + top + y0), (col + left + x1, row + top + y1)
+            edges.setdefault(start, []).append(end)
+    return edges
+
+
+def _walk(edges: dict[Corner, list[Corner]], start: Corner) -> list[Corner]:
+    """Follow directed edges (inside on the right) from a start back to it, turning right where two meet."""
     ring, heading = [start], (1, 0)
     while True:
         here = ring[-1]

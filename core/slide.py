@@ -28,6 +28,8 @@ from core.errors import SlideRejected
 from core.geometry import Frame
 from core.native_tiles import BLOCK_PX, SHRINKS
 
+KEEP_FREED = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 28)}  # decision 12
+
 
 @dataclass(frozen=True)
 class Level:
@@ -110,7 +112,13 @@ class Reader:
 
     def __init__(self, path: Path, seconds: float, memory_bytes: int) -> None:
         self._seconds, self._lock = seconds, threading.Lock()
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+        environment = {
+            **os.environ,
+            "OPENBLAS_NUM_THREADS": "1",
+            "OMP_NUM_THREADS": "1",
+            "MALLOC_ARENA_MAX": "2",
+            **KEEP_FREED,
+        }
         self._child = subprocess.Popen(
             [sys.executable, "-m", "core.reader_child", str(path), str(memory_bytes), str(os.getpid())],
             stdin=subprocess.PIPE,

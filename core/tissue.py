@@ -15,9 +15,15 @@ DARKEST = 24
 
 def saturation(blocks: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """HSV saturation 0..255 of (rows, cols, 3), integer arithmetic throughout."""
-    high, low = blocks.max(-1).astype(np.int64), blocks.min(-1).astype(np.int64)
-    share: NDArray[np.uint8] = (255 * (high - low) // np.maximum(high, 1)).astype(np.uint8)
+    high, low = _brightest(blocks), np.minimum(np.minimum(blocks[..., 0], blocks[..., 1]), blocks[..., 2])
+    spread = np.uint16(255) * (high - low)  # 65,025 at most
+    share: NDArray[np.uint8] = (spread // np.maximum(high, 1)).astype(np.uint8)
     return share
+
+
+def _brightest(blocks: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The largest of a block's three channels."""
+    return np.maximum(np.maximum(blocks[..., 0], blocks[..., 1]), blocks[..., 2])
 
 
 def otsu(values: NDArray[np.uint8]) -> int:
@@ -34,7 +40,7 @@ def block_mask(blocks: NDArray[np.uint8]) -> Mask:
     """(rows, cols, 3) block means → bool (rows, cols)."""
     values = saturation(blocks)
     threshold = max(otsu(values), SATURATION_FLOOR)
-    mask: Mask = (values > threshold) & (blocks.max(-1) > DARKEST)
+    mask: Mask = (values > threshold) & (_brightest(blocks) > DARKEST)
     return mask
 
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from model import probes, strangeness
 from model.corruptions import patches_of
-from model.dense import Logits
+from model.dense import Logits, Pixels
 from model.densenet import DenseNet
 from model.evaluate import figures
 from model.frozen import Frozen, freeze
@@ -28,10 +28,11 @@ from model.pcam import BadData, Split, read_split
 from model.study import ANSWERS
 from model.systems import SYSTEMS
 from model.train_familiarity import described, errors, told_apart
-from model.weights import Card, WeightsRefused, load_network
+from model.weights import COMPARISON, Card, WeightsRefused, load_network, names
 
 WHERE = ANSWERS / "probes.json"
 TURNED_PATCHES = 96
+RIVALS_STEP_DEG = 15
 
 
 def machine() -> dict[str, Any]:
@@ -86,6 +87,27 @@ def of_splits(frozen: Frozen, card: Card, splits: dict[str, Split]) -> dict[str,
     return found
 
 
+def rivals(patches: Pixels) -> dict[str, dict[str, float]]:
+    """Each network that is shipped for comparison: how turns move its scores, on the grid and between."""
+    found = {}
+    for name in names():
+        network, card = load_network(name)
+        if card.purpose != COMPARISON:
+            continue
+        frozen = freeze(network)
+        turned = probes.angles(frozen, patches, RIVALS_STEP_DEG)
+        off = [i for i, angle in enumerate(turned["angle"]) if angle % 90]
+        found[name] = {
+            "eight_views": probes.eight_views(frozen, patches)["score"],
+            "quarter_turns": max(
+                m for m, angle in zip(turned["moved"], turned["angle"], strict=True) if angle % 90 == 0
+            ),
+            "between": float(np.mean([turned["moved"][i] for i in off])),
+            "there_and_back": float(np.mean([turned["there_and_back"][i] for i in off])),
+        }
+    return found
+
+
 def other_tissue(picture: Path, mpp: float, frozen: Frozen, card: Card, test: Split) -> dict[str, Any]:
     """How the patches of a picture of other tissue are told from test's, and how many are unfamiliar."""
     known = strangeness.read(strangeness.path_of(card.name), card.digest)
@@ -114,6 +136,7 @@ def measure(directory: Path, only: list[str], picture: tuple[Path, float] | None
         "shipped": lambda: of_splits(frozen, card, splits),
         "eight_views": lambda: probes.eight_views(frozen, test.patches),
         "angles": lambda: probes.angles(frozen, some),
+        "rivals": lambda: rivals(some),
         "stability": lambda: probes.stability(frozen, test, card.temperature),
         "controls": lambda: probes.controls(network, test),
     }

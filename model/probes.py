@@ -62,14 +62,14 @@ def turned(images: Tensor, angle_deg: float) -> Tensor:
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
-def angles(network: nn.Module, patches: Pixels) -> dict[str, list[float]]:
+def angles(network: nn.Module, patches: Pixels, step_deg: int = STEP_DEG) -> dict[str, list[float]]:
     """How a turn by each angle moves the score, and how much of that is resampling alone.
 
     `there_and_back` turns a patch by the angle and back again: its content stands as before, blurred twice.
     """
     plain, images = _scores(network, patches), _as_images(patches)
     found: dict[str, list[float]] = {name: [] for name in ("angle", "mean", "moved", "spread", "there_and_back")}
-    for angle in range(0, 360, STEP_DEG):
+    for angle in range(0, 360, step_deg):
         once = turned(images, angle)
         scores = _scores(network, _as_patches(once))
         again = _scores(network, _as_patches(turned(once, -angle)))
@@ -179,8 +179,8 @@ def controls(network: DenseNet, split: Split) -> dict[str, dict[str, Any]]:
 
 
 @torch.inference_mode()
-def flops_per_cell(frozen: Frozen) -> float:
-    """Multiplications and additions of all convolutions for one cell of a 512 px region, its share of halo included."""
+def flops(frozen: Frozen, side_px: int) -> int:
+    """Multiplications and additions of all convolutions for one square region."""
     total = 0
 
     def count(layer: nn.Module, _: Any, out: Tensor) -> None:
@@ -190,10 +190,15 @@ def flops_per_cell(frozen: Frozen) -> float:
 
     convs = [layer for layer in frozen.modules() if isinstance(layer, nn.Conv2d)]
     handles = [layer.register_forward_hook(count) for layer in convs]
-    infer(frozen, np.zeros((1, REGION_PX, REGION_PX, 3), np.uint8))
+    infer(frozen, np.zeros((1, side_px, side_px, 3), np.uint8))
     for handle in handles:
         handle.remove()
-    return total / cells_a_side(REGION_PX) ** 2
+    return total
+
+
+def flops_per_cell(frozen: Frozen, side_px: int = REGION_PX) -> float:
+    """Of a cell of a dense region, its share of halo included."""
+    return flops(frozen, side_px) / cells_a_side(side_px) ** 2
 
 
 def cells_per_second(frozen: Frozen, rounds: int = 3) -> float:

@@ -93,7 +93,21 @@ def angles(found: dict[str, Any]) -> str:
 ![Angles](detector-angles.png)
 
 Between quarter turns a score moves by {moved:.3f} on average; turned there and back again, which is resampling alone
-(twice), by {back:.3f}. A turn cannot be had without resampling, so the first number is of both together."""
+(twice), by {back:.3f}. A turn cannot be had without resampling, so the first number is of both together.
+
+The networks for comparison, every 15°, scores: what eight views may do to one patch, a quarter turn on average, turns
+between them, and resampling alone.
+
+{_turned(found["rivals"])}"""
+
+
+def _turned(rivals: dict[str, dict[str, float]]) -> str:
+    keys = ("eight_views", "quarter_turns", "between", "there_and_back")
+    rows = [
+        [name, *(f"{one[key]:.3f}" if one[key] > 1e-4 else f"{one[key]:.0e}" for key in keys)]
+        for name, one in rivals.items()
+    ]
+    return table(["network", "eight views, largest", "quarter turns, mean", "between, mean", "there and back"], rows)
 
 
 def stability(found: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ PATCH ends the first one (whose client may be long gone) before it answers.
 import asyncio
 import errno
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from email.utils import formatdate
 from typing import Annotated, Any
 
@@ -28,6 +28,7 @@ router = APIRouter(prefix="/uploads", tags=["uploads (tus)"])
 VERSION = {"Tus-Resumable": "1.0.0", "Cache-Control": "no-store"}
 OFFSET_TYPE = "application/offset+octet-stream"
 HANDOVER_SECONDS = 10.0
+BATCH_BYTES, BATCHES = 1 << 20, 2  # what is written at once, and how much may wait for the disk
 _holders: "dict[str, Holder]" = {}
 
 
@@ -109,8 +110,44 @@ def _location(upload: Upload, slide: Slide) -> dict[str, str]:
 class Holder:
     """The PATCH that writes an upload now: others ask it to stop, and wait until its bytes are safe."""
 
-    def __init__(self) -> None:
-        self.stop, self.ended = asyncio.Event(), asyncio.Event()
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self.ended, self.stopped, self.whole = asyncio.Event(), False, False
+        self.batches: asyncio.Queue[bytes | None] = asyncio.Queue(BATCHES)
+        self._pump = asyncio.create_task(self._receive(chunks))
+
+    async def _receive(self, chunks: AsyncIterator[bytes]) -> None:
+        """Fill `batches` with what comes, ahead of the disk; None is the last. It writes nothing and can be cut off."""
+        parts, size = list[bytes](), 0
+        try:
+            async for chunk in chunks:
+                parts.append(chunk)
+                size += len(chunk)
+                if size >= BATCH_BYTES:
+                    await self.batches.put(b"".join(parts))
+                    parts, size = [], 0
+            self.whole = True
+        except ClientDisconnect:
+            pass
+        finally:
+            await self.batches.put(b"".join(parts))
+            await self.batches.put(None)
+
+    async def batch(self) -> bytes | None:
+        """The next bytes to write, a mebibyte or what there is; None when no more will come."""
+        ended_unborn = self._pump.done() and self.batches.empty()
+        return None if ended_unborn else await self.batches.get()
+
+    def stop(self) -> None:
+        """Wait for no more bytes; those that came are still written."""
+        self.stopped = True
+        self._pump.cancel()
+
+    async def end(self) -> None:
+        """Nobody takes batches any more."""
+        while not self._pump.done():
+            self._pump.cancel()
+            await asyncio.wait((self._pump,), timeout=0.01)
+        self.ended.set()
 
 
 async def _hand_over(upload_id: str) -> None:
@@ -123,7 +160,7 @@ async def _hand_over(upload_id: str) -> None:
         Conflict: the holder does not end.
     """
     while (holder := _holders.get(upload_id)) is not None:
-        holder.stop.set()
+        holder.stop()
         try:
             await asyncio.wait_for(holder.ended.wait(), HANDOVER_SECONDS)
         except TimeoutError:
@@ -146,51 +183,28 @@ async def append(
     if content_type != OFFSET_TYPE:
         raise UnsupportedType("bad-content-type", f"PATCH takes {OFFSET_TYPE}", f"send Content-Type: {OFFSET_TYPE}")
     await _hand_over(upload_id)
-    holder = _holders[upload_id] = Holder()
+    holder = _holders[upload_id] = Holder(request.stream())
     try:
-        await _receive(visitor, upload_id, request, start, upload_checksum, holder.stop)
+        await _write(visitor, upload_id, start, upload_checksum, holder)
     finally:
+        await holder.end()
         del _holders[upload_id]
-        holder.ended.set()
-    if holder.stop.is_set():
+    if holder.stopped:
         raise Invalid("handed-over", "another request took this upload over", "ask with HEAD and go on there")
     return Response(status_code=204, headers=await to_thread.run_sync(_finish, visitor, upload_id))
 
 
-async def _receive(
-    visitor: Who, upload_id: str, request: Request, start: int, checksum: str | None, stop: asyncio.Event
-) -> None:
+async def _write(visitor: Who, upload_id: str, start: int, checksum: str | None, holder: Holder) -> None:
     writer = await to_thread.run_sync(_open, visitor, upload_id, start, checksum)
     whole = False
     try:
-        async for chunk in _until(stop, request.stream()):
-            if chunk:
-                await to_thread.run_sync(writer.write, chunk)
-        whole = not stop.is_set()
-    except ClientDisconnect:
-        pass
+        while (batch := await holder.batch()) is not None:
+            await to_thread.run_sync(writer.write, batch)
+        whole = holder.whole and not holder.stopped
     except OSError as error:
         raise _no_space(error) from None
     finally:
         await to_thread.run_sync(_close, writer, whole)
-
-
-async def _until(stop: asyncio.Event, chunks: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
-    """The chunks that come before `stop` is set; what waits for the next one is given up then."""
-    stopping = asyncio.ensure_future(stop.wait())
-    try:
-        while True:
-            coming = asyncio.ensure_future(anext(chunks, None))
-            await asyncio.wait((coming, stopping), return_when=asyncio.FIRST_COMPLETED)
-            if not coming.done():
-                coming.cancel()
-                return
-            chunk = coming.result()
-            if chunk is None:
-                return
-            yield chunk
-    finally:
-        stopping.cancel()
 
 
 def _close(writer: uploads.Writer, whole: bool) -> None:

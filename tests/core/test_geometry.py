@@ -14,7 +14,7 @@ from core.regions import find_regions, outline
 from core.resample import area_average, taps
 from core.sampling import axis_downsample, sample
 from core.slide import Source
-from core.tissue import all_cells, block_mask, cell_mask
+from core.tissue import all_cells, block_mask, cell_mask, saturation
 
 lengths = st.integers(1, 5000)
 mpps = st.floats(0.1, NETWORK_MPP)
@@ -134,3 +134,10 @@ def test_regions_lie_where_their_cells_do(mpp):
     assert region.area_um2 == pytest.approx(9 * (16 * 0.972) ** 2, rel=2e-3)
     assert region.area_corrected_um2 == pytest.approx(region.area_um2 * 4 / 9)
     assert region.rank == 1
+
+
+@given(st.integers(0, 2**31))
+def test_saturation_is_its_definition(seed):
+    blocks = np.random.default_rng(seed).integers(0, 256, (5, 6, 3), dtype=np.uint8)
+    high, low = blocks.max(-1).astype(int), blocks.min(-1).astype(int)
+    np.testing.assert_array_equal(saturation(blocks), 255 * (high - low) // np.maximum(high, 1))

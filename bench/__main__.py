@@ -1,0 +1,80 @@
+"""python -m bench: run all sections in one go, print the ratios, write docs/benchmarks.json and docs/benchmarks.md.
+
+Speeds drift with the machine, ratios of one run less so: they are what is compared with the baseline that is kept. A
+ratio that fell by more than a share is said, and nothing fails: a benchmark on a busy machine is no test.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench import inference, reading, small, tiles, uploads
+from bench.machine import described
+from bench.tables import Section, page, shown
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+FELL = 0.15
+SECTIONS: dict[str, Callable[[bool], Section]] = {
+    "inference": inference.measure,
+    "reading": reading.measure,
+    "tiles": tiles.measure,
+    "uploads": uploads.measure,
+    "small": small.measure,
+}
+
+
+def whole_page(found: dict[str, Section], machine: dict[str, Any]) -> str:
+    packages = ", ".join(f"{name} {number}" for name, number in machine["packages"].items())
+    head = f"""# Benchmarks
+
+*Made by `make bench`, in one run: every way beside every other on the same work. Compare ratios, not figures:
+machines differ, and this one drifts.* Measured on {machine["processor"]}, {machine["cores"]} cores,
+{machine["capability"]}; torch
+{machine["torch"]}, {packages}.
+Targets that were met are bold."""
+    return "\n\n".join([head, *map(page, found.values())]) + "\n"
+
+
+def fallen(found: dict[str, Section], before: dict[str, Any]) -> list[str]:
+    """Ratios that are worse than the baseline's by more than the tolerance."""
+    known = {t["claim"]: t["reached"] for section in before.get("sections", {}).values() for t in section["targets"]}
+    said = []
+    for target in (target for section in found.values() for target in section.targets):
+        was = known.get(target.claim)
+        if was and target.reached:
+            change = (was / target.reached if target.at_most else target.reached / was) - 1
+            if change < -FELL:
+                said.append(f"{target.claim}: {shown(target.reached)}, was {shown(was)}")
+    return said
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure, beside peers.")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and less work; prints, writes nothing")
+    parser.add_argument("--only", nargs="+", choices=list(SECTIONS), help="these sections; prints, writes nothing")
+    options = parser.parse_args(arguments)
+    found = {}
+    for name, measure in SECTIONS.items():
+        if not options.only or name in options.only:
+            print(f"{name} …", file=sys.stderr, flush=True)
+            found[name] = measure(options.quick)
+            print(page(found[name]) + "\n", flush=True)
+    baseline = DOCS / "benchmarks.json"
+    before = json.loads(baseline.read_text()) if baseline.exists() else {}
+    for sentence in fallen(found, before):
+        print(f"Fell by more than {FELL:.0%}: {sentence}.", flush=True)
+    if options.quick or options.only:
+        return 0
+    machine = described()
+    content = {"machine": machine, "sections": {name: asdict(section) for name, section in found.items()}}
+    baseline.write_text(json.dumps(content, indent=1) + "\n")
+    (DOCS / "benchmarks.md").write_text(whole_page(found, machine))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

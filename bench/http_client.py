@@ -1,0 +1,63 @@
+"""Many clients at once on raw connections: a walk over paths, with the time that each answer took."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What a walk came to. `answers`: the bodies, by path, if they were asked for."""
+
+    seconds: float
+    taken_ms: list[float]
+    answers: dict[str, bytes]
+
+    @property
+    def per_second(self) -> float:
+        return len(self.taken_ms) / self.seconds
+
+    def percentile_ms(self, share: float) -> float:
+        return float(np.percentile(self.taken_ms, share))
+
+
+async def _get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, headers: str) -> bytes:
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode())
+    head = await reader.readuntil(b"\r\n\r\n")
+    status, _, rest = head.partition(b"\r\n")
+    if b" 200 " not in status + b" ":
+        raise RuntimeError(f"{path} answered {status.decode()}")
+    length = next(
+        int(line.split(b":")[1]) for line in rest.split(b"\r\n") if line.lower().startswith(b"content-length:")
+    )
+    return await reader.readexactly(length)
+
+
+async def _client(port: int, paths: Iterator[str], headers: str, keep: bool, into: Walk) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for path in paths:
+        began = time.perf_counter()
+        content = await _get(reader, writer, path, headers)
+        into.taken_ms.append(1000 * (time.perf_counter() - began))
+        if keep:
+            into.answers[path] = content
+    writer.close()
+
+
+def walk(port: int, paths: list[str], headers: str = "", clients: int = 8, keep: bool = False) -> Walk:
+    """Every path once, by so many clients, each on a connection that it keeps.
+
+    Raises:
+        RuntimeError: an answer was not 200.
+    """
+
+    async def all_of_them() -> Walk:
+        shared, found = iter(paths), Walk(0.0, [], {})
+        began = time.perf_counter()
+        await asyncio.gather(*(_client(port, shared, headers, keep, found) for _ in range(clients)))
+        return Walk(time.perf_counter() - began, found.taken_ms, found.answers)
+
+    return asyncio.run(all_of_them())

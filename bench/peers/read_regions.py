@@ -1,0 +1,60 @@
+"""Run by a peers' interpreter: python read_regions.py LIBRARY SLIDE LEVEL SIDE N → JSON, CPU seconds for N regions.
+
+Regions lie on a diagonal walk, each read once, after one to warm up. Prints {"error": …} where the library is missing.
+"""
+
+import json
+import sys
+import time
+
+
+def opened(library, path):
+    """A function of (x_l0, y_l0, level, side) that gives an RGB array."""
+    import numpy as np
+
+    if library == "cucim":
+        from cucim import CuImage
+
+        image = CuImage(path)
+        return lambda x, y, level, side: np.asarray(image.read_region((x, y), (side, side), level))
+    if library == "tiffslide":
+        from tiffslide import TiffSlide
+
+        slide = TiffSlide(path)
+        return lambda x, y, level, side: slide.read_region((x, y), level, (side, side), as_array=True)
+    if library == "pyvips":
+        import pyvips
+
+        regions = {}
+
+        def read(x, y, level, side):
+            if level not in regions:
+                image = pyvips.Image.new_from_file(path, page=level)
+                regions[level] = (pyvips.Region.new(image), image.width, image.bands)
+            region, _, bands = regions[level]
+            scale = regions[level][1] / whole
+            raw = region.fetch(round(x * scale), round(y * scale), side, side)
+            return np.frombuffer(raw, np.uint8).reshape(side, side, bands)
+
+        whole = pyvips.Image.new_from_file(path, page=0).width
+        return read
+    raise ImportError(library)
+
+
+def main():
+    library, path, level, side, count, downsample = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:7])
+    try:
+        read = opened(library, path)
+    except ImportError as error:
+        print(json.dumps({"error": str(error)}))
+        return
+    places = [((i % 6) * side * downsample + 64, (i // 6) * side * downsample + 64) for i in range(count + 1)]
+    first = read(*places[-1], level, side)
+    began = time.process_time()
+    for x, y in places[:-1]:
+        read(x, y, level, side)
+    print(json.dumps({"seconds": (time.process_time() - began) / count, "mean": float(first[..., :3].mean())}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""A service of our own for a measurement: migrated, with an API and workers, in a folder that goes with it."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+from cli.client import Client
+
+ROOT = Path(__file__).resolve().parent.parent
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def cpu_of(pid: int) -> float:
+    """CPU seconds of a process and of all that it started and that still live."""
+    children: dict[int, list[int]] = {}
+    spent: dict[int, float] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        one = int(stat.parent.name)
+        children.setdefault(int(fields[1]), []).append(one)
+        spent[one] = (int(fields[11]) + int(fields[12])) / TICK
+    total, waiting = 0.0, [pid]
+    while waiting:
+        one = waiting.pop()
+        total += spent.get(one, 0.0)
+        waiting += children.get(one, [])
+    return total
+
+
+def resident_mib(pid: int) -> float:
+    """Resident memory of one process, MiB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+class OwnService:
+    """API and workers on SQLite; a context that ends what it started."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.port, self.key = free_port(), secrets.token_hex(24)
+        own = {"QUARTERTURN_DATA": str(folder), "QUARTERTURN_PORT": str(self.port), "QUARTERTURN_ADMIN_KEY": self.key}
+        self.environment = {**os.environ, **own, "QUARTERTURN_MIN_FREE_BYTES": "0", **settings}
+        self.processes: list[subprocess.Popen[bytes]] = []
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run([sys.executable, "-m", "core.migrations"], check=True, cwd=ROOT, env=self.environment)
+
+    def start(self, module: str) -> int:
+        """Start `python -m module`; its process id."""
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        command = [sys.executable, "-m", module]
+        process = subprocess.Popen(command, cwd=ROOT, env=self.environment, start_new_session=True, **quiet)  # type: ignore[call-overload]
+        self.processes.append(process)
+        return int(process.pid)
+
+    def start_api(self) -> int:
+        """The API, ready; its process id."""
+        pid = self.start("api")
+        wait_for(self.port)
+        return pid
+
+    def client(self) -> Client:
+        return Client(f"http://127.0.0.1:{self.port}", self.key)
+
+    def __enter__(self) -> "OwnService":
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        end(self.processes)
+
+
+def end(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Kill the groups of these processes, all of which were started as leaders of one."""
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def wait_for(port: int, seconds: float = 60) -> None:
+    """Until somebody listens. Raises TimeoutError."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise TimeoutError(f"nobody listens on {port}")

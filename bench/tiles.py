@@ -1,0 +1,184 @@
+"""Tiles for viewers: ours, with authentication, beside what everyone writes, large_image, and nginx on files."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from bench import peers
+from bench.http_client import Walk, walk
+from bench.service import OwnService, cpu_of, end, free_port, resident_mib, wait_for
+from bench.slides import write_slide
+from bench.tables import Section, Target
+from core.native_tiles import native_levels
+
+HERE = Path(peers.__file__).parent
+ABOUT = """A JPEG-tiled slide with levels four times apart; a viewer's walk, each tile asked for once, 8 connections
+kept alive, pages warm. CPU is the server's, its children's included; the client is Python and takes the other core."""
+SHARES = (0.8, 0.17, 0.03)  # of views, by level
+Tile = tuple[int, int, int]  # level, column, row
+
+
+def viewer_walk(sizes: list[tuple[int, int]], count: int) -> list[Tile]:
+    """Tiles of views of 6×4 tiles over the levels, each once. `sizes`: whole tiles (columns, rows) of each level."""
+    rng, seen = np.random.default_rng(0), dict[Tile, None]()
+    while len(seen) < count:
+        level = int(
+            rng.choice(len(sizes), p=np.array([0.8, 0.17, 0.03][: len(sizes)]) / sum([0.8, 0.17, 0.03][: len(sizes)]))
+        )
+        cols, rows = sizes[level]
+        left, top = int(rng.integers(0, max(1, cols - 6))), int(rng.integers(0, max(1, rows - 4)))
+        for row in range(top, min(rows, top + 4)):
+            for col in range(left, min(cols, left + 6)):
+                seen[(level, col, row)] = None
+    return list(seen)[:count]
+
+
+def measure(quick: bool) -> Section:
+    """Each server by itself, on the same walk."""
+    section = Section("Tiles", ABOUT)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = write_slide(folder / "slide.tiff", *((16384, 12288) if quick else (40_000, 30_000)))
+        with path.open("rb") as file:
+            levels = native_levels(file)
+        sizes = [(level.width // level.tile_width, level.height // level.tile_height) for level in levels]
+        tiles = viewer_walk(sizes, 500 if quick else 2000)
+        deepest = int(np.ceil(np.log2(max(levels[0].width, levels[0].height))))
+        ours = _ours(section, folder, path, tiles, quick)
+        zoomed = [f"/{deepest - 2 * level}/{col}_{row}.jpeg" for level, col, row in tiles]
+        deep = _peer(section, "DeepZoomGenerator behind FastAPI", [sys.executable, "deepzoom_server.py"], path, zoomed)
+        top = int(np.ceil(np.log2(max(levels[0].columns, levels[0].rows))))
+        counted = [f"/{top - 2 * level}/{col}_{row}.jpeg" for level, col, row in tiles]
+        large = _peer(section, "large_image", [str(peers.PYTHON), "large_image_server.py"], path, counted)
+        fixed = _nginx(section, folder, path, tiles)
+    section.targets += [
+        Target("tiles: CPU of DeepZoomGenerator over ours", 20, deep and deep / ours),
+        Target("tiles: CPU of large_image over ours", 10, large and large / ours, why="it is not here"),
+        Target(
+            "tiles: our CPU over nginx's with extracted files", 7, fixed and ours / fixed, True, "nginx is not here"
+        ),
+        Target("tiles: CPU of iipsrv over ours", 8, None, why="it needs FastCGI behind a server, which was not set up"),
+        Target("tiles: CPU of TIAToolbox over ours", 75, None, why="it is not here"),
+    ]
+    return section
+
+
+def _report(section: Section, what: str, cpu_s: float, found: Walk, note: str = "") -> float:
+    """CPU milliseconds a tile."""
+    cost = 1000 * cpu_s / len(found.taken_ms)
+    p50, p99 = found.percentile_ms(50), found.percentile_ms(99)
+    told = f"{found.per_second:,.0f} tiles/s; p50 {p50:.2f} ms, p99 {p99:.2f} ms"
+    return section.add(what, cost, "CPU ms a tile", f"{told}; {note}" if note else told)
+
+
+def _ours(section: Section, folder: Path, path: Path, tiles: list[Tile], quick: bool) -> float:
+    with OwnService(folder / "data") as service:
+        api = service.start_api()
+        service.start("worker")
+        client = service.client()
+        slide = client.wait_for_slide(client.upload(path, {}))
+        end(service.processes[1:])
+        base, key = f"/api/v1/slides/{slide['id']}/tiles", f"Authorization: Bearer {service.key}\r\n"
+        paths = [f"{base}/{level}/{col}_{row}.jpeg" for level, col, row in tiles]
+        walk(service.port, paths[:200], key)
+        rounds, before, began = (4 if quick else 10), resident_mib(api), cpu_of(api)
+        walks = [walk(service.port, paths, key) for _ in range(rounds)]
+        spent = (cpu_of(api) - began) / rounds
+        cost = _report(section, "ours, authentication included", spent, min(walks, key=lambda one: one.seconds))
+        grown = resident_mib(api) - before
+        section.add(
+            "ours: memory grown over all of these tiles",
+            grown,
+            "MiB",
+            f"{rounds * len(paths):,} tiles, {before:.0f} MiB before",
+        )
+        _edges(section, service.port, api, base, key, path)
+    return cost
+
+
+def _edges(section: Section, port: int, api: int, base: str, key: str, path: Path) -> None:
+    """Tiles that the slide's edge cuts off: decoded, cropped and encoded once, then kept."""
+    with path.open("rb") as file:
+        level = native_levels(file)[0]
+    paths = [f"{base}/0/{level.columns - 1}_{row}.jpeg" for row in range(level.rows)]
+    walk(port, paths[:1], key)
+    began = cpu_of(api)
+    found = walk(port, paths[1:], key)
+    _report(section, "ours, tiles cut off by the edge, made", cpu_of(api) - began, found)
+
+
+@contextmanager
+def running(command: list[str], port: int) -> Iterator[int]:
+    """A server while a block runs; its process id."""
+    process = subprocess.Popen(
+        command, cwd=HERE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        wait_for(port, 20)
+        yield process.pid
+    finally:
+        end([process])
+
+
+def _peer(section: Section, what: str, start: list[str], path: Path, paths: list[str]) -> float | None:
+    port = free_port()
+    if not Path(start[0]).exists():
+        section.missing.append(f"{what} (make bench-peers was not run)")
+        return None
+    try:
+        with running([*start, str(path), str(port)], port) as pid:
+            walk(port, paths[:50])
+            began = cpu_of(pid)
+            found = walk(port, paths)
+            return _report(section, what, cpu_of(pid) - began, found)
+    except (TimeoutError, RuntimeError, OSError) as error:
+        section.missing.append(f"{what} ({error})")
+        return None
+
+
+def nginx_or_none(folder: Path, http: str) -> list[str] | None:
+    """How to start an nginx with this configuration; None where there is none."""
+    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    configuration = folder / "nginx.conf"
+    user = "user root; " if os.geteuid() == 0 else ""
+    configuration.write_text(
+        f"daemon off; {user}pid {folder}/nginx.pid; error_log /dev/null; events {{}} http {{ access_log off; {http} }}"
+    )
+    return [found, "-c", str(configuration), "-p", str(folder)] if found else None
+
+
+def _nginx(section: Section, folder: Path, path: Path, tiles: list[Tile]) -> float | None:
+    """The limit: a server in C that sends files which somebody extracted before."""
+    root, port = folder / "tiles", free_port()
+    server = f"server {{ listen 127.0.0.1:{port}; root {root}; }}"
+    command = nginx_or_none(folder, f"sendfile on; open_file_cache max=10000; {server}")
+    if command is None:
+        section.missing.append("nginx")
+        return None
+    _extract(path, tiles, root)
+    with running(command, port) as pid:
+        paths = [f"/{level}/{col}_{row}.jpeg" for level, col, row in tiles]
+        walk(port, paths)
+        began = cpu_of(pid)
+        walks = [walk(port, paths) for _ in range(10)]
+        spent = (cpu_of(pid) - began) / len(walks)
+        return _report(section, "nginx, tiles extracted beforehand", spent, min(walks, key=lambda one: one.seconds))
+
+
+def _extract(path: Path, tiles: list[Tile], root: Path) -> None:
+    with path.open("rb") as file:
+        levels = native_levels(file)
+        for number, col, row in tiles:
+            target = root / str(number) / f"{col}_{row}.jpeg"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            span = levels[number].span(col, row)
+            assert span is not None
+            file.seek(span[0])
+            target.write_bytes(levels[number].splice(file.read(span[1])) or b"")
