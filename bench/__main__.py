@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import inference, reading, small, tiles, uploads
+from bench import gpu, inference, reading, small, tiles, uploads, whole_slide
 from bench.machine import described
 from bench.tables import Section, page, shown
 
@@ -20,10 +20,12 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 FELL = 0.15
 SECTIONS: dict[str, Callable[[bool], Section]] = {
     "inference": inference.measure,
+    "gpu": gpu.measure,
     "reading": reading.measure,
     "tiles": tiles.measure,
     "uploads": uploads.measure,
     "small": small.measure,
+    "whole-slide": whole_slide.measure,
 }
 
 

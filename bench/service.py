@@ -7,12 +7,14 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from cli.client import Client
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -22,10 +24,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def cpu_of(pid: int) -> float:
-    """CPU seconds of a process and of all that it started and that still live."""
+@dataclass(frozen=True)
+class Usage:
+    """CPU seconds and resident MiB."""
+
+    cpu_s: float
+    mib: float
+
+
+def usage_of(pid: int) -> Usage:
+    """Of a process and of all that it started and that still live; pages that they share are counted in each."""
     children: dict[int, list[int]] = {}
-    spent: dict[int, float] = {}
+    spent: dict[int, Usage] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rsplit(")", 1)[1].split()
@@ -33,13 +43,21 @@ def cpu_of(pid: int) -> float:
             continue
         one = int(stat.parent.name)
         children.setdefault(int(fields[1]), []).append(one)
-        spent[one] = (int(fields[11]) + int(fields[12])) / TICK
-    total, waiting = 0.0, [pid]
+        spent[one] = Usage((int(fields[11]) + int(fields[12])) / TICK, int(fields[21]) * PAGE / 2**20)
+    found, waiting = list[Usage](), [pid]
     while waiting:
         one = waiting.pop()
-        total += spent.get(one, 0.0)
+        found += [spent[one]] if one in spent else []
         waiting += children.get(one, [])
-    return total
+    return Usage(sum(one.cpu_s for one in found), sum(one.mib for one in found))
+
+
+def cpu_of(pid: int) -> float:
+    return usage_of(pid).cpu_s
+
+
+def tree_mib(pid: int) -> float:
+    return usage_of(pid).mib
 
 
 def resident_mib(pid: int) -> float:

@@ -76,7 +76,8 @@ def _target(target: Target) -> str:
 
 def page(section: Section) -> str:
     """Markdown."""
-    lines = [f"## {section.name}", "", section.about, "", "| what | figure | unit | |", "| --- | --- | --- | --- |"]
+    lines = [f"## {section.name}", "", section.about]
+    lines += ["", "| what | figure | unit | |", "| --- | --- | --- | --- |"] if section.rows else []
     lines += [f"| {row.what} | {shown(row.figure)} | {row.unit} | {row.note} |" for row in section.rows]
     if section.targets:
         lines += ["", "| ratio | target | reached |", "| --- | --- | --- |", *map(_target, section.targets)]

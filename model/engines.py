@@ -5,7 +5,7 @@ from it is known and told. A network of a family that OpenVINO has no graph of i
 """
 
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +19,7 @@ from model.layers import GroupBatchNorm2d
 from model.weights import WeightsRefused
 
 Backend = Literal["torch", "openvino"]
+NOT_INSTALLED = "OpenVINO is not installed: pip install -e '.[openvino]', or choose torch"
 TOLERANCE: dict[Precision, float] = {"float32": golden.TOLERANCE, "bfloat16": 0.5}  # logits
 
 
@@ -31,7 +32,11 @@ class Engine:
     threads: int = 1
 
     def describe(self, family: Family) -> dict[str, Any]:
-        """All that the bits of a network of this family depend on, beside its weights."""
+        """All that the bits of a network of this family depend on, beside its weights.
+
+        Raises:
+            WeightsRefused: OpenVINO was asked for and is not installed.
+        """
         cuda, openvino = torch.cuda.is_available(), self._openvino(family)
         return {
             "backend": "openvino-cpu" if openvino else "torch-cuda" if cuda else "torch-cpu",
@@ -40,7 +45,7 @@ class Engine:
             else torch.backends.cpu.get_cpu_capability(),
             "precision": self.precision,
             "torch": torch.__version__,
-            "openvino": version("openvino") if openvino else None,
+            "openvino": _openvino_version() if openvino else None,
             "threads": self.threads,
         }
 
@@ -58,11 +63,18 @@ class Engine:
         return self.backend == "openvino" and isinstance(family.norm(1), GroupBatchNorm2d)
 
 
+def _openvino_version() -> str:
+    try:
+        return version("openvino")
+    except PackageNotFoundError as error:
+        raise WeightsRefused(NOT_INSTALLED) from error
+
+
 def _on_openvino(frozen: Folded, precision: Precision, threads: int) -> Detector:
     try:
         from model.openvino_graph import OnOpenVino
     except ModuleNotFoundError as error:
-        raise WeightsRefused("OpenVINO is not installed: pip install -e '.[openvino]', or choose torch") from error
+        raise WeightsRefused(NOT_INSTALLED) from error
     return OnOpenVino(frozen, precision, threads)
 
 

@@ -123,7 +123,7 @@ def band(held: work.Claim, lease: Lease, served: Served) -> None:
     if done.strangeness is not None:
         planes["strangeness"] = heatmap.pack(done.strangeness)
     with writing() as session:
-        analyses.complete_part(session, held, {"unreadable": done.unreadable}, planes)
+        analyses.complete_part(session, held, {"unreadable": done.unreadable, "seconds": done.seconds}, planes)
 
 
 def check(held: work.Claim, lease: Lease, served: Served) -> None:

@@ -1,7 +1,9 @@
 """The benchmark's own arithmetic: what it calls met, what it calls fallen, a walk that asks for each tile once."""
 
 import pytest
+import torch
 
+from bench import gpu
 from bench.__main__ import fallen
 from bench.tables import Section, Target, page, shown
 from bench.tiles import viewer_walk
@@ -57,3 +59,12 @@ def test_a_walk_asks_for_each_tile_once_and_stays_on_the_slide():
     assert len(set(tiles)) == len(tiles) == 800
     assert all(0 <= col < sizes[level][0] and 0 <= row < sizes[level][1] for level, col, row in tiles)
     assert tiles == viewer_walk(sizes, 800)
+
+
+def test_the_gpu_s_benchmark_runs_on_any_device():
+    section = Section("g", "")
+    gpu.rows(section, torch.device("cpu"), 1, 112, compiled=False)
+    assert [row.what for row in section.rows] == ["float32, eager", "bfloat16, eager", "float16, eager"]
+    assert all(row.figure > 0 for row in section.rows)
+    drifts = [float(row.note.split("up to ")[1].split()[0]) for row in section.rows]
+    assert drifts[0] < 1e-3 < max(drifts[1:]) < 1, "eight bits of mantissa are told from twenty-four"

@@ -13,7 +13,7 @@ from slides import tissue, write_pyramid
 from model import golden
 from model.frozen import freeze
 from model.systems import get_system
-from model.weights import load_network, read_card, write
+from model.weights import COMPARISON, load_network, read_card, write
 
 pytestmark = pytest.mark.services
 NAME = "p4m-densenet"
@@ -96,17 +96,18 @@ def test_a_failed_rotation_check_withholds_the_results(served, tmp_path):
     assert client.http.get(f"/api/v1/analyses/{unchecked['id']}/heatmap").status_code == 200
 
 
-def write_rival(directory, name="rival", spoiled=False):
+def write_rival(directory, name="rival", spoiled=False, purpose=""):
     """A small plain network with random weights beside the others; spoiled: its golden outputs are another's."""
     torch.manual_seed(3)
     network = get_system("z2-densenet").build(n0=8, growth=6).eval()
     expected = [value + spoiled for value in golden.outputs(freeze(network))]
-    write(network, name, directory, golden=expected, scope={"organ": "lymph node", "stain": "H&E", "scanners": []})
+    scope = {"organ": "lymph node", "stain": "H&E", "scanners": []}
+    write(network, name, directory, golden=expected, scope=scope, purpose=purpose)
 
 
 def test_networks_are_served_by_name_each_under_its_own_group(served, tmp_path):
     settings = write_planted(tmp_path / "weights")
-    write_rival(tmp_path / "weights")
+    write_rival(tmp_path / "weights", purpose=COMPARISON)
     write_rival(tmp_path / "weights", "spoiled", spoiled=True)
     service = served({**settings, "QUARTERTURN_RETRY_SECONDS": "0.1"})
     service.start_worker()
@@ -115,6 +116,7 @@ def test_networks_are_served_by_name_each_under_its_own_group(served, tmp_path):
     offered = client.call("GET", "/api/v1/models").json()
     assert {card["name"] for card in offered["models"]} == {"planted", "rival", "spoiled"}
     assert offered["default"] == "planted"
+    assert {card["name"] for card in offered["models"] if card["purpose"] == COMPARISON} == {"rival"}
     path = write_pyramid(tmp_path / "slide.tiff", tissue(900, 1200, [(300, 400, 251)]), 0.5)
     slide = client.wait_for_slide(client.upload(path, {}))
     asked = {model: client.analyse(slide["id"], model=model) for model in ("planted", "rival")}
@@ -128,6 +130,8 @@ def test_networks_are_served_by_name_each_under_its_own_group(served, tmp_path):
     assert plain["elements"] == []
     assert plain["spread_logits"] > 1e-3
     assert not np.array_equal(logits(client, asked["planted"]["id"]), logits(client, asked["rival"]["id"]))
+    warned = {model: "comparison" in [n["code"] for n in one["results"]["scope_notes"]] for model, one in asked.items()}
+    assert warned == {"planted": False, "rival": True}
     for analysis in asked.values():
         assert analysis["results"]["familiarity"] is None
         answer = client.http.get(f"/api/v1/analyses/{analysis['id']}/heatmap", params={"quantity": "strangeness"})

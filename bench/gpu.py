@@ -1,0 +1,75 @@
+"""The same frozen graph on a GPU: cells a second by precision, beside the card's own limit; where there is one."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.tables import Section
+from model.dense import REGION_PX, cells_a_side
+from model.frozen import freeze
+from model.probes import flops_per_cell
+from model.weights import load_network
+
+ABOUT = """Dense regions that lie on the device already, channels last; wall seconds between two moments at which the
+device has nothing left to do. TF32 is off, so float32 is float32."""
+KINDS = (torch.float32, torch.bfloat16, torch.float16)
+
+
+def measure(quick: bool) -> Section:
+    """Rows by precision, eager and compiled; where there is no GPU the section says so."""
+    section = Section("Inference on a GPU", ABOUT)
+    if not torch.cuda.is_available():
+        section.missing.append("a GPU: not yet measured")
+        return section
+    rows(section, torch.device("cuda"), 4 if quick else 16, REGION_PX, compiled=True)
+    return section
+
+
+def rows(section: Section, device: torch.device, regions: int, side_px: int, compiled: bool) -> None:
+    """Speeds on any device; drift is held against float32 on the CPU."""
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    frozen = freeze(load_network()[0])
+    pixels = np.random.default_rng(0).integers(0, 256, (regions, side_px, side_px, 3), dtype=np.uint8)
+    image = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
+    with torch.inference_mode():
+        reference = frozen(image[:1])
+        for kind in KINDS:
+            peak = _matrix_flops(device, kind)
+            network, there = freeze(load_network()[0]).to(device, kind), image.to(device, kind)
+            forms: dict[str, Callable[[Any], Any]] = {"eager": network}
+            if compiled:
+                forms["compiled"] = torch.compile(network, mode="reduce-overhead")
+            for form, forward in forms.items():
+                worst = float((forward(there)[:1].float().cpu() - reference).abs().max())
+                seconds = _seconds(device, lambda f=forward, x=there: f(x))  # type: ignore[misc]
+                speed = regions * cells_a_side(side_px) ** 2 / seconds
+                share = speed * flops_per_cell(frozen, side_px) / peak
+                note = f"{share:.0%} of the card's limit for it; up to {worst:.1e} logits from the CPU's float32"
+                section.add(f"{str(kind).removeprefix('torch.')}, {form}", speed, "cells/s", note)
+
+
+def _matrix_flops(device: torch.device, kind: torch.dtype, side: int = 0) -> float:
+    """The device's own limit: a square matrix product."""
+    side = side or (8192 if device.type == "cuda" else 256)
+    a = torch.randn(side, side, device=device).to(kind)
+    return 2 * side**3 / _seconds(device, lambda: a @ a)
+
+
+def _seconds(device: torch.device, work: Callable[[], Any], rounds: int = 5) -> float:
+    work()
+    found = []
+    for _ in range(rounds):
+        _wait(device)
+        began = time.perf_counter()
+        work()
+        _wait(device)
+        found.append(time.perf_counter() - began)
+    return min(found)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()

@@ -1,0 +1,55 @@
+"""What a worker process offers: what its folder holds, as it was when the process started."""
+
+import pytest
+import torch
+
+from model import golden
+from model.engines import Engine
+from model.frozen import freeze
+from model.systems import get_system
+from model.weights import COMPARISON, SHIPPED, WeightsRefused, names, paths, read_card, write
+from worker.network import Serving
+
+
+def put(directory, name, seed=0, **known):
+    torch.manual_seed(seed)
+    network = get_system("z2-densenet").build(n0=4, growth=4).eval()
+    write(network, name, directory, golden=golden.outputs(freeze(network)), **known)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    put(tmp_path, "own")
+    put(tmp_path, "rival", seed=1, purpose=COMPARISON)
+    return tmp_path
+
+
+def test_rivals_are_offered_unless_a_site_says_no(folder):
+    assert set(Serving(folder, "own", Engine()).offers) == {"own", "rival"}
+    assert set(Serving(folder, "own", Engine(), rivals=False).offers) == {"own"}
+
+
+def test_files_that_changed_since_the_start_do_not_run_under_the_old_fingerprint(folder):
+    serving = Serving(folder, "own", Engine())
+    put(folder, "rival", seed=2, purpose=COMPARISON)
+    with pytest.raises(WeightsRefused, match="others than when this worker started"):
+        serving.network("rival")
+    assert [offer.card.name for offer in serving.good_offers()] == ["own"]
+
+
+def test_every_shipped_rival_says_what_it_is_for_and_passes_its_own_self_test():
+    shipped = names(SHIPPED)
+    assert {name for name in shipped if read_card(name).purpose != COMPARISON} == {"p4m-densenet"}
+    assert len(shipped) >= 9
+    serving = Serving(SHIPPED, "p4m-densenet", Engine())
+    for name in shipped:
+        served = serving.network(name)
+        assert served.provenance["golden_difference"] <= golden.TOLERANCE
+        assert served.card.calibration()["prevalence"] == pytest.approx(283 / 745)
+        assert paths(name)[0].stat().st_size < 2 << 20
+
+
+def test_openvino_without_openvino_is_refused_with_what_to_do(folder, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "model.openvino_graph", None)
+    with pytest.raises(WeightsRefused, match="not installed"):
+        Serving(folder, "own", Engine("openvino"))
