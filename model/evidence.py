@@ -178,21 +178,24 @@ def _mean_auc(runs: list[Answer], data: Data, part: str = "valid") -> tuple[floa
 
 
 def trained_controls(answers: list[Answer], data: Data) -> str:
-    """Runs that must know nothing, or little."""
-    named = {"shuffled": "labels shuffled", "masked": "the labelled centre masked"}
+    """Runs that must know nothing, or little, beside one that was trained on the same patches as they are."""
+    named = {"shuffled": "labels shuffled", "masked": "the labelled centre masked", "rivals": "nothing changed"}
     parts = (("valid", data.valid), ("test", data.test))
     rows = [
-        [named[answer.job.plan], *(f"{auc(split.labels, answer.logits[part]):.3f}" for part, split in parts)]
-        for answer in answers
-        if answer.job.plan in named
+        [named[one.job.plan], str(one.job.steps)] + [f"{auc(split.labels, one.logits[p]):.3f}" for p, split in parts]
+        for one in sorted(answers, key=lambda one: one.job.plan)
+        if one.job.plan in named and one.job.system == US
     ]
-    if not rows:
-        return "## Trained controls\n\nNot run yet: `python -m model.study DIR --plans controls`."
+    if len(rows) < len(named):
+        return "## Trained controls\n\nNot run yet: `python -m model.study DIR --plans controls rivals`."
     return f"""## Trained controls
 
-{table(["trained with", "AUC on valid", "AUC on test"], rows)}
+{table(["trained with", "steps", "AUC on valid", "AUC on test"], rows)}
 
-Shuffled labels must give about 0.5. With the centre masked, what is left is what the surroundings betray."""
+Half width, one run each. Shuffled labels teach nothing, which is 0.5 on average; but slides differ in colour, so one
+network that knows nothing may well lean to one side of it (random weights above do). What is left with the centre
+masked is what its surroundings betray: where that is as much as the whole patch, the score is of a neighbourhood, not
+of the 32 px that the label speaks of."""
 
 
 def repeated(answers: list[Answer], data: Data) -> str:

@@ -67,12 +67,14 @@ def test_fractions_and_controls_say_what_was_run(tmp_path, data):
         for share in (0.05, 0.25):
             job = Job("fractions", "p4m-densenet", steps=300, fraction=share, seed=seed)
             keep(tmp_path, job, data, 1 + share, valid=0, test=0)
-    keep(tmp_path, Job("shuffled", "p4m-densenet", steps=300, shuffled=True), data, 0, valid=0, test=0)
+    for plan, strength in (("shuffled", 0), ("masked", 1), ("rivals", 3)):
+        assert "Not run yet" in evidence.trained_controls(read_answers(tmp_path), data)
+        keep(tmp_path, Job(plan, "p4m-densenet", steps=300), data, strength, valid=0, test=0)
     answers = read_answers(tmp_path)
     rows = [line for line in evidence.fractions(answers, data, tmp_path).splitlines() if line.startswith("| p4m")]
     assert [row.split("|")[3].strip() for row in rows] == ["5%", "25%"]
     assert all(row.endswith("| 2 |") for row in rows)
-    value = float(evidence.trained_controls(answers, data).split("labels shuffled |")[1].split("|")[0])
+    value = float(evidence.trained_controls(answers, data).split("labels shuffled | 300 |")[1].split("|")[0])
     assert value == pytest.approx(0.5, abs=0.1)
     assert "| fractions | 4 |" in evidence.left_out(answers)
 
