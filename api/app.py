@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.errors import ServerErrorMiddleware
@@ -44,15 +45,21 @@ def create_api(files: SlideFiles) -> FastAPI:
 
 
 def _describe_tiles(api: FastAPI) -> None:
-    """Tiles are served below the framework; its documentation learns of them by hand."""
-    described = api.openapi()
-    for path, sentence in TILES.items():
-        names = [part.split("}")[0] for part in path.split("{")[1:]]
-        parameters = [{"name": n, "in": "path", "required": True, "schema": {"type": "string"}} for n in names]
-        answers = {"200": {"description": "JPEG", "content": {"image/jpeg": {}}}, "304": {"description": "unchanged"}}
-        described["paths"][PREFIX + path] = {
-            "get": {"tags": ["slides"], "summary": sentence, "parameters": parameters, "responses": answers}
-        }
+    """Tiles are served below the framework; its documentation, made when it is asked for, learns of them by hand."""
+    made = api.openapi
+
+    def openapi() -> dict[str, Any]:
+        described = made()
+        for path, sentence in TILES.items():
+            names = [part.split("}")[0] for part in path.split("{")[1:]]
+            parameters = [{"name": n, "in": "path", "required": True, "schema": {"type": "string"}} for n in names]
+            shown = {"description": "JPEG", "content": {"image/jpeg": {}}}
+            answers = {"200": shown, "304": {"description": "unchanged"}}
+            asked = {"tags": ["slides"], "summary": sentence, "parameters": parameters, "responses": answers}
+            described["paths"][PREFIX + path] = {"get": asked}
+        return described
+
+    api.openapi = openapi  # type: ignore[method-assign] # as FastAPI's documentation says
 
 
 def create_app() -> ASGIApp:

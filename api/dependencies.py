@@ -14,8 +14,6 @@ from core.errors import Unauthenticated
 from core.idempotency import Answer
 from core.settings import get_settings
 
-CELERY = broker.make_celery()
-
 
 def cookie_name() -> str:
     """`__Host-` binds a cookie to this very host; browsers take it over TLS only."""
@@ -102,4 +100,4 @@ OnlyOnce = Annotated[Once, Depends(Once)]
 
 def ring(times: int = 1) -> None:
     """After the commit: wake the workers (the reconciler does, should this be lost)."""
-    broker.ring(CELERY, times)
+    broker.ring(broker.doorbell(), times)

@@ -6,13 +6,15 @@ ratio that fell by more than a share is said, and nothing fails: a benchmark on 
 
 import argparse
 import json
+import multiprocessing
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import gpu, inference, reading, small, tiles, uploads, whole_slide
+from bench import gpu, growth, inference, reading, small, tiles, uploads, whole_slide
 from bench.machine import described
 from bench.tables import Section, page, shown
 
@@ -26,6 +28,7 @@ SECTIONS: dict[str, Callable[[bool], Section]] = {
     "uploads": uploads.measure,
     "small": small.measure,
     "whole-slide": whole_slide.measure,
+    "growth": growth.measure,
 }
 
 
@@ -54,6 +57,12 @@ def fallen(found: dict[str, Section], before: dict[str, Any]) -> list[str]:
     return said
 
 
+def by_itself(measure: Callable[[bool], Section], quick: bool) -> Section:
+    """A section in a process of its own: no section's settings, threads or memory are another's."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(measure, quick).result()
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure, beside peers.")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and less work; prints, writes nothing")
@@ -63,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name, measure in SECTIONS.items():
         if not options.only or name in options.only:
             print(f"{name} …", file=sys.stderr, flush=True)
-            found[name] = measure(options.quick)
+            found[name] = by_itself(measure, options.quick)
             print(page(found[name]) + "\n", flush=True)
     baseline = DOCS / "benchmarks.json"
     before = json.loads(baseline.read_text()) if baseline.exists() else {}

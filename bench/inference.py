@@ -56,7 +56,7 @@ def measure(quick: bool) -> Section:
         Target("dense bfloat16 over naive patchwise", 330, half and half / naive, why="" if has_amx() else _NO_AMX),
         Target("patchwise float32, share of the limit", 0.70, one_by_one / peak),
         Target("dense float32, share of the limit (work with its halo)", 0.53, limit),
-        Target("over escnn's exported network", 3, None, why="escnn does not install here"),
+        Target("over escnn's exported network", 3, None, absent="escnn does not install here"),
     ]
     return section
 

@@ -18,13 +18,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Target:
-    """A ratio that was aimed at. `reached`: None where what it needs is not here, and `why` says so."""
+    """A ratio that was aimed at. `why`: it was missed. `absent`: it was not measured (`reached` is None)."""
 
     claim: str
     wanted: float
     reached: float | None
     at_most: bool = False
     why: str = ""
+    absent: str = "what it needs is not here"
 
     @property
     def met(self) -> bool:
@@ -69,9 +70,9 @@ def shown(value: float) -> str:
 def _target(target: Target) -> str:
     wanted = f"{'≤' if target.at_most else '≥'} {target.wanted:g}"
     if target.reached is None:
-        return f"| {target.claim} | {wanted} | not measured: {target.why} |"
+        return f"| {target.claim} | {wanted} | not measured: {target.absent} |"
     reached = shown(target.reached)
-    return f"| {target.claim} | {wanted} | {f'**{reached}**' if target.met else f'{reached} (missed) {target.why}'} |"
+    return f"| {target.claim} | {wanted} | {f'**{reached}**' if target.met else f'{reached} (missed){target.why}'} |"
 
 
 def page(section: Section) -> str:

@@ -60,12 +60,16 @@ def measure(quick: bool) -> Section:
         fixed = _nginx(section, folder, path, tiles)
     section.targets += [
         Target("tiles: CPU of DeepZoomGenerator over ours", 20, deep and deep / ours),
-        Target("tiles: CPU of large_image over ours", 10, large and large / ours, why="it is not here"),
+        Target("tiles: CPU of large_image over ours", 10, large and large / ours, absent="it is not here"),
         Target(
-            "tiles: our CPU over nginx's with extracted files", 7, fixed and ours / fixed, True, "nginx is not here"
+            "tiles: our CPU over nginx's with extracted files",
+            7,
+            fixed and ours / fixed,
+            True,
+            absent="nginx is not here",
         ),
-        Target("tiles: CPU of iipsrv over ours", 8, None, why="it needs FastCGI behind a server, which was not set up"),
-        Target("tiles: CPU of TIAToolbox over ours", 75, None, why="it is not here"),
+        Target("tiles: CPU of iipsrv over ours", 8, None, absent="its FastCGI was not set up"),
+        Target("tiles: CPU of TIAToolbox over ours", 75, None, absent="it is not here"),
     ]
     return section
 

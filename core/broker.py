@@ -5,12 +5,13 @@ The API and the reconciler ring; a lost ring costs time, never work. Redis in pr
 """
 
 import logging
-from typing import Any
-
-from celery import Celery
-from kombu.exceptions import OperationalError
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from core.settings import EMBEDDED, Settings, get_settings
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 RING = "worker.ring"
 QUEUE = "quarterturn"
@@ -33,8 +34,10 @@ def transport_options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def make_celery(settings: Settings | None = None) -> Celery:
+def make_celery(settings: Settings | None = None) -> "Celery":
     """The Celery application, for ringing and for answering."""
+    from celery import Celery
+
     settings = settings or get_settings()
     app = Celery("quarterturn", broker=settings.broker())
     app.conf.update(
@@ -56,8 +59,27 @@ def make_celery(settings: Settings | None = None) -> Celery:
     return app
 
 
-def ring(app: Celery, times: int = 1) -> bool:
+@lru_cache(maxsize=1)
+def doorbell() -> "Celery":
+    """This process's application for ringing; made when somebody first rings, so that the API is there sooner."""
+    return make_celery()
+
+
+def is_answering() -> bool:
+    """Whether the broker can be reached."""
+    app = doorbell()
+    try:
+        with app.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=2)
+    except (OSError, *app.connection_for_write().connection_errors):
+        return False
+    return True
+
+
+def ring(app: "Celery", times: int = 1) -> bool:
     """Ring the doorbell; False when the broker is away (the reconciler rings again)."""
+    from kombu.exceptions import OperationalError
+
     try:
         for _ in range(times):
             app.send_task(RING, queue=QUEUE, retry=False)

@@ -6,9 +6,9 @@ from typing import Any
 from fastapi import APIRouter, Response
 from sqlalchemy.exc import DBAPIError
 
-from api.dependencies import CELERY, Read, Who
+from api.dependencies import Read, Who
 from api.schemas import NOTICE, iso
-from core import cards
+from core import broker, cards
 from core.database import is_answering, reading
 from core.settings import get_settings
 
@@ -35,7 +35,7 @@ def health() -> dict[str, str]:
 @router.get("/readyz")
 def readiness(response: Response) -> dict[str, Any]:
     """Whether work can be taken: database, broker and disk. Workers are told, and do not make it unready."""
-    checks = {"database": _database(), "broker": _broker(), "disk": _disk()}
+    checks = {"database": _database(), "broker": broker.is_answering(), "disk": _disk()}
     ready = all(checks.values())
     response.status_code = 200 if ready else 503
     return {"ready": ready, "checks": checks, "workers": _workers() if checks["database"] else None}
@@ -45,15 +45,6 @@ def _database() -> bool:
     try:
         return is_answering()
     except DBAPIError:
-        return False
-
-
-def _broker() -> bool:
-    try:
-        with CELERY.connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, timeout=2)
-        return True
-    except (OSError, *CELERY.connection_for_write().connection_errors):
         return False
 
 

@@ -20,13 +20,17 @@ def test_the_page_says_what_was_reached_missed_and_not_measured():
     section = Section(
         "Name",
         "About.",
-        targets=[Target("one", 2, 3.0), Target("two", 2, 1.0, why="; slow"), Target("three", 2, None, why="no peer")],
+        targets=[
+            Target("one", 2, 3.0),
+            Target("two", 2, 1.0, why="; slow"),
+            Target("three", 2, None, absent="no peer"),
+        ],
     )
     section.add("what", 1234.5, "MB/s", "note")
     written = page(section)
     assert "| what | 1,234 | MB/s | note |" in written
     assert "| one | ≥ 2 | **3.00** |" in written
-    assert "| two | ≥ 2 | 1.00 (missed) ; slow |" in written
+    assert "| two | ≥ 2 | 1.00 (missed); slow |" in written
     assert "| three | ≥ 2 | not measured: no peer |" in written
 
 

@@ -1,0 +1,106 @@
+"""python -m bench.scaling: docs/scaling.md, what one machine carries and what ten do, from docs/benchmarks.json.
+
+Every figure is a measured unit cost times a stated load. What is assumed is said and can be changed here.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from bench.__main__ import DOCS
+from bench.tables import shown
+
+DAY_S = 86_400.0
+BUSY = 0.7  # the share of a day that a worker's core is to be used
+
+
+@dataclass(frozen=True)
+class Slide:
+    """A typical one: 80,000×60,000 px at 0.25 µm a pixel, a quarter of it tissue."""
+
+    gigabytes: float = 1.0
+    cells: int = 320_000
+    tiles_viewed: int = 1_500
+    cells_a_band: int = 6 * 27 * 27
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Measured unit costs, by what they are of."""
+
+    cells_a_second: float  # one worker on one core
+    tile_cpu_ms: float
+    row_ms: float  # a row of work claimed and done, on the database
+    upload_mb_a_second: float
+
+    @classmethod
+    def of(cls, sections: dict[str, Any]) -> "Costs":
+        def figure(section: str, what: str) -> float:
+            return float(next(row["figure"] for row in sections[section]["rows"] if row["what"] == what))
+
+        rows = next(
+            row["note"] for row in sections["growth"]["rows"] if row["what"].startswith("a row of work, by workers")
+        )
+        return cls(
+            figure("whole-slide", "ours, workers: 1"),
+            figure("tiles", "ours, authentication included"),
+            min(float(part.split(": ")[1].split()[0]) for part in rows.split(", ")),
+            figure("uploads", "tus, one PATCH"),
+        )
+
+
+def line(costs: Costs, slide: Slide, slides_a_day: int) -> list[str]:
+    """What so many slides a day need, of each part."""
+    cores = slides_a_day * slide.cells / costs.cells_a_second / (DAY_S * BUSY)
+    rows = slides_a_day * (slide.cells / slide.cells_a_band + 8)
+    database = rows * costs.row_ms / 1000 / DAY_S
+    tiles = slides_a_day * slide.tiles_viewed * costs.tile_cpu_ms / 1000 / (8 * 3600)
+    network = slides_a_day * slide.gigabytes * 1000 / DAY_S
+    return [
+        f"{slides_a_day:,}", shown(cores), f"{database:.1%}", f"{tiles:.1%}", f"{network:.1f} MB/s",
+        f"{network / costs.upload_mb_a_second:.1%}", f"{slides_a_day * slide.gigabytes / 1000:,.1f} TB",
+    ]  # fmt: skip
+
+
+HEAD = ["slides a day", "worker cores", "one database's time", "one core for tiles", "network", "one upload's speed",
+        "storage a day"]  # fmt: skip
+
+
+def page(content: dict[str, Any]) -> str:
+    """Markdown."""
+    costs, slide, processor = Costs.of(content["sections"]), Slide(), content["machine"]["processor"]
+    table = [HEAD, ["---"] * len(HEAD), *(line(costs, slide, n) for n in (10, 100, 1_000, 10_000))]
+    rows = "\n".join("| " + " | ".join(one) + " |" for one in table)
+    minutes, speed = shown(slide.cells / costs.cells_a_second / 60), shown(costs.cells_a_second)
+    night = f"{12 * 3600 * costs.cells_a_second / slide.cells:,.0f}"
+    bands, band_s = slide.cells / slide.cells_a_band, slide.cells_a_band / costs.cells_a_second
+    return f"""# What a machine carries
+
+*Made by `python -m bench.scaling` from [the benchmarks](benchmarks.md), measured on {processor}.
+A slide here is {slide.cells:,} cells of tissue and {slide.gigabytes:g} GB, of which {slide.tiles_viewed:,} tiles are
+looked at in eight hours; a core works {BUSY:.0%} of the day. Multiply by your own.*
+
+One core does {speed} cells a second: {minutes} minutes a slide, {night} slides in a night of twelve hours. Workers
+share nothing but the database and the slides' files, so ten machines do ten times as much, until something below is
+full.
+
+{rows}
+
+* **Workers** are what is bought: their number grows with slides, and nothing else does as fast. A GPU was not measured.
+* **The database** sees about {bands + 8:,.0f} rows of work a slide, at {shown(costs.row_ms)} ms each (SQLite, one
+  writer at a time; PostgreSQL lets many write). Each core asks for a row every {band_s:.1f} seconds.
+* **Redis** carries a doorbell a change and one a reconciler's round: messages without content, far from any limit.
+* **Viewers** cost {shown(costs.tile_cpu_ms)} ms of CPU a tile: a thousand people who pan at two tiles a second keep
+  {2 * costs.tile_cpu_ms:.0%} of a core busy.
+* **Storage and network** come first at 10,000 slides a day: a file passes once on its way in and once to a worker, the
+  shared folder must read as fast as it is written, and nothing is deleted by itself.
+"""
+
+
+def main() -> None:
+    content = json.loads((DOCS / "benchmarks.json").read_text())
+    (DOCS / "scaling.md").write_text(page(content))
+
+
+if __name__ == "__main__":
+    main()
