@@ -25,8 +25,9 @@ def _tissue_tiles() -> list[Pixels]:
 
 
 def _glass_tile() -> Pixels:
-    rng = np.random.default_rng(1)
-    return (np.full((TILE_PX, TILE_PX, 3), 243, np.int16) + rng.integers(-2, 3, (TILE_PX, TILE_PX, 3))).astype(np.uint8)
+    """Bright and grey: noise that is the same in all colours is no tissue."""
+    noise = np.random.default_rng(1).integers(-2, 3, (TILE_PX, TILE_PX, 1))
+    return np.broadcast_to(243 + noise, (TILE_PX, TILE_PX, 3)).astype(np.uint8)
 
 
 def write_slide(path: Path, width: int, height: int, mpp: float = 0.25, downsamples: tuple[int, ...] = (4, 16)) -> Path:

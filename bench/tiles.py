@@ -62,7 +62,7 @@ def measure(quick: bool) -> Section:
         Target("tiles: CPU of DeepZoomGenerator over ours", 20, deep and deep / ours),
         Target("tiles: CPU of large_image over ours", 10, large and large / ours, absent="it is not here"),
         Target(
-            "tiles: our CPU over nginx's with extracted files",
+            "tiles: our CPU over nginx's, of files",
             7,
             fixed and ours / fixed,
             True,

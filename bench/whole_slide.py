@@ -50,7 +50,7 @@ def measure(quick: bool) -> Section:
     one, two = runs
     section.targets += [
         Target("whole slide, one worker over the naive pipeline", 20, one.cells / one.seconds / naive),
-        Target("share of the wall that the network is busy", 0.90, one.network / one.seconds),
+        Target("share of the wall that one worker's network is busy", 0.90, one.network / one.seconds),
         Target("memory of a worker with its children, MiB", 1536, one.most_mib, at_most=True),
         Target("two workers over one", 1.8, one.seconds / two.seconds),
     ]

@@ -49,7 +49,8 @@ class NativePixels:
             Unusable: a tile cannot be decoded.
         """
         level = self.levels[number]
-        out = np.full((height, width, 3), WHITE, np.uint8)
+        inside = min(x, y) >= 0 and shrink * (x + width) <= level.width and shrink * (y + height) <= level.height
+        out = np.empty((height, width, 3), np.uint8) if inside else np.full((height, width, 3), WHITE, np.uint8)
         step_x, step_y = level.tile_width // shrink, level.tile_height // shrink
         for row in range(max(0, y // step_y), min(level.rows, -(-(y + height) // step_y))):
             for col in range(max(0, x // step_x), min(level.columns, -(-(x + width) // step_x))):
