@@ -90,6 +90,8 @@ class SlideFiles:
             raise Gone("slide-file-gone", detail, "restore it") from None
         with self._files_lock:
             self._files[path] = found
+        if not index.exists():  # deleted meanwhile: its space shall be free
+            self.drop(path)
         return found
 
     @contextmanager
@@ -128,6 +130,7 @@ class SlideFiles:
     def drop(self, path: Path) -> None:
         """Nobody will ask for this slide again: its file's space shall be free."""
         with self._files_lock:
+            self._files.expire()  # pop would leave what has expired
             self._files.pop(path, None)
         with self._lock:
             reader = self._idle.pop(path) if path in self._idle else None

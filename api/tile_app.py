@@ -75,8 +75,8 @@ class TileApp:
         self.app, self.files = app, files
         self._visitors: TTLCache[Proof, Visitor] = TTLCache(1024, REMEMBER_SECONDS)
         self._places: TTLCache[tuple[str, str], Place] = TTLCache(256, REMEMBER_SECONDS)
-        self._made: LRUCache[bytes, bytes] = LRUCache(KEPT_BYTES, getsizeof=len)
-        self._limiter: CapacityLimiter | None = None
+        self._made: LRUCache[tuple[str, bytes], bytes] = LRUCache(KEPT_BYTES, getsizeof=len)
+        self._limiters: tuple[CapacityLimiter, CapacityLimiter] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = Asked.of(scope["path"]) if scope["type"] == "http" and scope["method"] in ("GET", "HEAD") else None
@@ -104,7 +104,7 @@ class TileApp:
         visitor = self._visitors.get(proof)
         place = self._places.get((visitor.workspace_id, asked.slide_id)) if visitor else None
         if visitor is None or place is None:
-            visitor, place = await self._in_thread(_looked_up, proof, asked.slide_id)
+            visitor, place = await self._in_thread(_looked_up, proof, asked.slide_id, at_once=True)
             self._visitors[proof], self._places[(visitor.workspace_id, asked.slide_id)] = visitor, place
         return place
 
@@ -115,7 +115,7 @@ class TileApp:
             content = file.tile_at_once(asked.level, asked.col, asked.row) if file else None
             if content is not None:
                 return content
-        return self._made.get(tag)
+        return self._made.get((asked.slide_id, tag))
 
     async def _fetched(self, place: Place, asked: Asked, tag: bytes) -> bytes:
         content: bytes | None = None
@@ -125,7 +125,7 @@ class TileApp:
         if content is None:
             content = await self._in_thread(self._rendered, place, asked)
             if len(content) < KEPT_BYTES:
-                self._made[tag] = content
+                self._made[(asked.slide_id, tag)] = content
         return content
 
     def _rendered(self, place: Place, asked: Asked) -> bytes:
@@ -139,9 +139,10 @@ class TileApp:
                 raise NotFound(error.code, error.detail) from None
             raise
 
-    async def _in_thread(self, function: Any, *arguments: Any) -> Any:
-        self._limiter = self._limiter or CapacityLimiter(THREADS)
-        return await to_thread.run_sync(function, *arguments, limiter=self._limiter)
+    async def _in_thread(self, function: Any, *arguments: Any, at_once: bool = False) -> Any:
+        """`at_once`: not behind tiles that are being made."""
+        self._limiters = self._limiters or (CapacityLimiter(THREADS), CapacityLimiter(THREADS))
+        return await to_thread.run_sync(function, *arguments, limiter=self._limiters[at_once])
 
 
 def _looked_up(proof: Proof, slide_id: str) -> tuple[Visitor, Place]:

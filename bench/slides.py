@@ -39,7 +39,7 @@ def write_slide(path: Path, width: int, height: int, mpp: float = 0.25, downsamp
             resolution = (1e4 / (mpp * factor),) * 2
             tiff.write(
                 _laid(tiles, glass, size), shape=(*size, 3), dtype=np.uint8, tile=(TILE_PX, TILE_PX),
-                compression="jpeg", compressionargs={"level": 80}, photometric="ycbcr", subsampling=(2, 2),
+                compression="jpeg", compressionargs={"level": 80}, photometric="rgb",
                 resolution=resolution, resolutionunit="CENTIMETER", subfiletype=int(factor > 1), metadata=None,
             )  # fmt: skip
     return path

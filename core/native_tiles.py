@@ -24,6 +24,7 @@ MOST_DIRECTORIES, MOST_ENTRIES, MOST_TILES = 200, 500, 20_000_000
 FORMATS = {1: "B", 2: "B", 3: "H", 4: "I", 7: "B", 13: "I", 16: "Q", 18: "Q"}
 APP14_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
 SOI = b"\xff\xd8"
+JFIF, ADOBE, SOS = b"\xe0", b"\xee", b"\xda"  # second bytes of markers
 NO_TABLES = SOI + b"\xff\xd9"
 
 
@@ -56,14 +57,26 @@ class NativeLevel:
         offset, count = int(self.offsets[place]), int(self.counts[place])
         return (offset, count) if offset and len(SOI) < count <= MOST_TILE_BYTES else None
 
+    def _contradicts(self, stream: bytes) -> bool:
+        """Whether a decoder would believe the tile's own JFIF or Adobe marker rather than the photometric tag."""
+        place = len(SOI)
+        while stream[place : place + 1] == b"\xff" and stream[place + 1 : place + 2] not in (SOS, b""):
+            kind, length = stream[place + 1 : place + 2], int.from_bytes(stream[place + 2 : place + 4], "big")
+            if kind == ADOBE and stream[place + 4 : place + 9] == b"Adobe":
+                return (stream[place + 15 : place + 16] == b"\0") != (self.photometric == RGB)
+            if kind == JFIF and self.photometric == RGB:
+                return True
+            place += 2 + length
+        return False
+
     def lies_within(self, size: int) -> bool:
         """Whether every tile ends before the file does (without the sums that could overflow)."""
         inside = (self.offsets <= size) & (self.counts <= size)
         return bool(inside.all() and (self.counts <= np.uint64(size) - self.offsets).all())
 
     def splice(self, stream: bytes) -> bytes | None:
-        """The tile's stream as a whole JPEG; None when it is none."""
-        if stream[:2] != SOI:
+        """The tile's stream as a whole JPEG; None when it is none, or contradicts its directory's colours."""
+        if stream[:2] != SOI or self._contradicts(stream):
             return None
         marker = APP14_RGB if self.photometric == RGB else b""
         return SOI + marker + self.tables[2:-2] + stream[2:]

@@ -22,9 +22,9 @@ def axis_downsample(length_l0: int, length_level: int) -> float:
 
 
 def best_source(sources: Sequence[Source], pixel_l0: float) -> Source:
-    """The coarsest source that is not coarser than `pixel_l0` level-0 pixels per pixel; of equals the first."""
+    """The coarsest source that is not coarser than `pixel_l0` level-0 pixels per pixel; of equals the least shrunk."""
     fine_enough = [one for one in sources if max(one.downsample_x, one.downsample_y) <= pixel_l0 * 1.001]
-    return max(fine_enough, key=lambda one: one.downsample_x, default=sources[0])
+    return max(fine_enough, key=lambda one: (one.downsample_x, -one.shrink), default=sources[0])
 
 
 def _axis_taps(axis: Axis, start_net: int, pixel_net: int, count: int, downsample: float) -> Taps:

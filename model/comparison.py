@@ -40,7 +40,7 @@ class Answer:
 
 def read_answers(directory: Path) -> list[Answer]:
     """All answers of a directory, by name."""
-    return [_answer(path) for path in sorted(directory.glob("*.npz"))]
+    return [_answer(path) for path in sorted(directory.glob("*[0-9].npz"))]
 
 
 def _answer(path: Path) -> Answer:

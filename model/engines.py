@@ -37,17 +37,19 @@ class Engine:
         Raises:
             WeightsRefused: OpenVINO was asked for and is not installed.
         """
-        cuda, openvino = torch.cuda.is_available(), self._openvino(family)
+        cuda, openvino = self.device(family) == "cuda", self._openvino(family)
         return {
             "backend": "openvino-cpu" if openvino else "torch-cuda" if cuda else "torch-cpu",
-            "device": torch.cuda.get_device_name()
-            if cuda and not openvino
-            else torch.backends.cpu.get_cpu_capability(),
+            "device": torch.cuda.get_device_name() if cuda else torch.backends.cpu.get_cpu_capability(),
             "precision": self.precision,
             "torch": torch.__version__,
             "openvino": _openvino_version() if openvino else None,
             "threads": self.threads,
         }
+
+    def device(self, family: Family) -> str:
+        """Where a network of this family computes."""
+        return "cuda" if torch.cuda.is_available() and not self._openvino(family) else "cpu"
 
     def prepare(self, frozen: Frozen) -> Detector:
         """The detector that answers. `frozen`: float32, on its device; it is left as it is.

@@ -51,7 +51,7 @@ def rivals(answers: list[Answer], data: Data, found: dict[str, Any], folder: Pat
     return f"""## Rivals
 
 {len(folds)} of 5 folds over the {len(np.unique(held[US].groups))} slide groups that they hold out ({len(held[US].labels)}
-patches), test untouched; each system at a quarter of its parameters (n0 = 16, growth = 12), {by_fold[folds[0]][US].job.steps}
+patches), test untouched; each system at about a quarter of its parameters (z2-wide: of p4m's FLOPs), {by_fold[folds[0]][US].job.steps}
 steps of 32 patches, one seed, augmentation at 0.3. Scores are as trained, without a temperature; those of the folds'
 networks are pooled. Intervals are over slide groups alone: how far another seed would move a system is not in them.
 
@@ -84,7 +84,22 @@ def on_splits(answers: list[Answer], data: Data) -> str:
 The same recipe ({ours[US].job.steps} steps, one seed, half width) on the {ours[US].patches:,} patches of train's known
 slides; on test each was run once. These networks are served by name, for comparison (`python -m model.ship_rivals`).
 
-{table(head, rows)}"""
+{table(head, rows)}
+
+{_verdicts(ours, data)}"""
+
+
+def _verdicts(ours: dict[str, Answer], data: Data) -> str:
+    """Whom p4m clearly leads and whom it clearly trails, of all that were asked, in a sentence for each split."""
+    said = []
+    for part in SPLITS:
+        mine = _held(ours[US], data, part)
+        others = {name: paired(mine, _held(one, data, part)) for name, one in ours.items() if name != US}
+        ahead = [name for name, one in others.items() if one.interval[0] > 0]
+        behind = [name for name, one in others.items() if one.interval[1] < 0]
+        told = f"clearly ahead of {', '.join(ahead) or 'none'}, clearly behind {', '.join(behind) or 'none'}"
+        said.append(f"On {part} {US} is {told} (paired over slide groups).")
+    return " ".join(said)
 
 
 def _held(answer: Answer, data: Data, part: str) -> Held:
@@ -144,16 +159,19 @@ Known slides of train, by patch and by slide group, equal steps; AUC on valid.
 
 
 def _ahead(curves: dict[tuple[str, str], dict[float, list[Answer]]], data: Data) -> str:
-    """p4m beside plain convolution trained on turned patches, at every share that both have; who wins, in a sentence."""
-    rows, won, lost = [], 0, 0
-    for by in ("patch", "slide"):
-        mine, other = (curves.get((system, by), {}) for system in (US, "z2-densenet"))
-        for share in sorted(set(mine) & set(other)):
-            value, interval = _difference(mine[share], other[share], data)
-            rows.append([by, f"{share:.0%}", f"{value:+.3f} {between(interval)}"])
-            won, lost = won + (interval[0] > 0), lost + (interval[1] < 0)
-    said = f"{US} is clearly ahead at {won} of {len(rows)} shares and clearly behind at {lost}; at the rest the interval holds zero."
-    return f"{table(['by', 'share', f'{US} less z2-densenet, AUC'], rows)}\n\n{said}"
+    """p4m beside plain convolution and the floor at every share that both have; who wins, in a sentence."""
+    rows, said = [], []
+    for rival in ("z2-densenet", FLOOR):
+        won, lost, asked = 0, 0, 0
+        for by in ("patch", "slide"):
+            mine, other = (curves.get((system, by), {}) for system in (US, rival))
+            for share in sorted(set(mine) & set(other)):
+                value, interval = _difference(mine[share], other[share], data)
+                rows.append([rival, by, f"{share:.0%}", f"{value:+.3f} {between(interval)}"])
+                won, lost, asked = won + (interval[0] > 0), lost + (interval[1] < 0), asked + 1
+        said.append(f"Beside {rival} {US} is clearly ahead at {won} of {asked} shares and clearly behind at {lost}")
+    head = ["rival", "by", "share", f"{US} less the rival, AUC"]
+    return f"{table(head, rows)}\n\n{'; '.join(said)}; at the rest the interval holds zero."
 
 
 def _difference(mine: list[Answer], other: list[Answer], data: Data) -> tuple[float, tuple[float, float]]:
@@ -193,9 +211,19 @@ def trained_controls(answers: list[Answer], data: Data) -> str:
 {table(["trained with", "steps", "AUC on valid", "AUC on test"], rows)}
 
 Half width, one run each. Shuffled labels teach nothing, which is 0.5 on average; but slides differ in colour, so one
-network that knows nothing may well lean to one side of it (random weights above do). What is left with the centre
-masked is what its surroundings betray: where that is as much as the whole patch, the score is of a neighbourhood, not
-of the 32 px that the label speaks of."""
+network that knows nothing may well lean to one side of it (random weights above do). {_what_the_centre_adds(answers, data)}"""
+
+
+def _what_the_centre_adds(answers: list[Answer], data: Data) -> str:
+    """Of the 32 px that the label speaks of, in a sentence that follows the figures."""
+    whole, masked = (
+        {one.job.plan: one for one in answers if one.job.system == US}[plan] for plan in ("rivals", "masked")
+    )
+    gains = {part: paired(_held(whole, data, part), _held(masked, data, part)) for part in SPLITS}
+    reads = any(gain.interval[0] > 0 for gain in gains.values())
+    told = "so it reads the centre too" if reads else "**so at this size and training it scores a neighbourhood**"
+    figures = [f"{gain.difference:+.3f} {between(gain.interval)} on {part}" for part, gain in gains.items()]
+    return f"Seeing the labelled centre adds {' and '.join(figures)} to its surroundings alone: {told}."
 
 
 def repeated(answers: list[Answer], data: Data) -> str:

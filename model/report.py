@@ -1,6 +1,6 @@
 """python -m model.report DIR: docs/detector.md and its figures, from the answers and probes in docs/evidence.
 
-Nothing on the page is typed by hand: every number is of a file that a command of this package wrote. Sections whose
+Every number of a measurement is of a file that a command of this package wrote, or quoted from the card. Sections whose
 runs are not there say so.
 """
 
@@ -17,7 +17,7 @@ from model import strangeness
 from model.comparison import read_answers
 from model.evidence import between, fractions, left_out, on_splits, repeated, rivals, table, trained_controls
 from model.figures import draw_angles, draw_reliability
-from model.measure import WHERE
+from model.measure import TURNED_PATCHES, WHERE
 from model.pcam import BadData
 from model.study import ANSWERS, Data
 from model.weights import DEFAULT_NAME, WeightsRefused, read_card
@@ -95,7 +95,7 @@ def angles(found: dict[str, Any]) -> str:
 Between quarter turns a score moves by {moved:.3f} on average; turned there and back again, which is resampling alone
 (twice), by {back:.3f}. A turn cannot be had without resampling, so the first number is of both together.
 
-The networks for comparison, every 15°, scores: what eight views may do to one patch, a quarter turn on average, turns
+The networks for comparison, every 15°, about {TURNED_PATCHES} patches, scores as trained: what eight views may do to one patch, a quarter turn on average, turns
 between them, and resampling alone.
 
 {_turned(found["rivals"])}"""
@@ -129,8 +129,9 @@ def familiar(found: dict[str, Any]) -> str:
         return "## What is familiar\n\nNot made yet: `python -m model.train_familiarity DIR`."
     known = strangeness.read(path, read_card(DEFAULT_NAME).digest).known
     rows = [_told_apart(name, one) for name, one in known["test"].items() if name != "unchanged"]
-    other = found["other_tissue"]
-    rows.append(_told_apart(f"*instead:* {other['patches']} of {other['picture']}, no lymph node", other))
+    other = found.get("other_tissue")
+    if other:
+        rows.append(_told_apart(f"*instead:* {other['patches']} of {other['picture']}", other))
     usual = known["test"]["unchanged"]["over_threshold"]
     return f"""## What is familiar
 
@@ -141,7 +142,7 @@ usual is what valid's slides have; corruptions are told from the patches of test
 
 Unchanged, {usual:.1%} of test's patches are over the limit, where 2 % of valid's are. The raw reconstruction error alone
 would call blurred and blank pictures the most familiar of all: an AUC under 0.5 points the wrong way.
-{_not_told_apart({**known["test"], "the demo slide": other})}"""
+{_not_told_apart({**known["test"], **({other["picture"]: other} if other else {})})}"""
 
 
 def _not_told_apart(found: dict[str, dict[str, float]]) -> str:

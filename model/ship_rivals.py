@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from model.densenet import DenseNet
@@ -24,9 +25,13 @@ def network_of(job: Job, work: Path) -> DenseNet:
     """A rival as the study trained it.
 
     Raises:
-        WeightsRefused: the study has not.
+        WeightsRefused: the study has not, or not to the end.
     """
-    learnt = state_of(work / learner_of(job).name / "checkpoint.pt")
+    checkpoint = work / learner_of(job).name / "checkpoint.pt"
+    learnt = state_of(checkpoint)
+    step = torch.load(checkpoint, weights_only=True)["step"]
+    if step != job.steps:
+        raise WeightsRefused(f"{checkpoint} stands at step {step} of {job.steps}: let the study finish")
     network = DenseNet(config_of(job)).eval()
     network.load_state_dict(learnt.state_dict())
     return network

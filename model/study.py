@@ -267,7 +267,11 @@ def main(arguments: list[str] | None = None) -> int:
         with claimed(job, options.work) as ours:
             if ours and not answered(job):
                 print(f"{number} of {len(jobs)}: {job.name}", file=sys.stderr, flush=True)
-                do(job, data, options.work)
+                try:
+                    do(job, data, options.work)
+                except ValueError as error:
+                    print(f"{job.name} in {options.work}: {error}; remove its folder to begin anew.", file=sys.stderr)
+                    return 2
     return 0
 
 

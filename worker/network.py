@@ -109,7 +109,7 @@ class Serving:
         beside = strangeness.path_of(name, self._directory)
         if describe(card, beside, self._engine) != self.offers[name].provenance:
             raise WeightsRefused(f"the files of {name} are others than when this worker started: restart it")
-        frozen = freeze(network).to("cuda" if torch.cuda.is_available() else "cpu")
+        frozen = freeze(network).to(self._engine.device(get_family(card.config.family)))
         difference = golden.check(frozen, card)
         detector = self._engine.prepare(frozen)
         seen = {"golden_difference": difference, "drift": engines.check(detector, frozen, self._engine.precision)}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from slides import tissue
 
-from core.native_tiles import NativeLevel, dump, native_levels, restore
+from core.native_tiles import APP14_RGB, SOI, NativeLevel, dump, native_levels, restore
 
 TILE = 128
 
@@ -65,3 +65,13 @@ def test_any_bytes_are_an_answer_or_a_value_error(noise):
             native_levels(io.BytesIO(head + noise))
         except ValueError:
             continue
+
+
+def test_a_tile_whose_own_marker_says_other_colours_is_left_to_others():
+    """A decoder believes JFIF and Adobe markers; OpenSlide believes the directory."""
+    plain, jfif = b"\xff\xd8\xff\xdb\x00\x04ab\xff\xda", b"\xff\xd8\xff\xe0\x00\x04ab\xff\xda"
+    adobe = [SOI + APP14_RGB[:-1] + bytes([transform]) + b"\xff\xda" for transform in (0, 1)]
+    nothing = np.array([0], np.uint64)
+    rgb, ycbcr = (NativeLevel(8, 8, 8, 8, kind, b"\xff\xd8\xff\xd9", nothing, nothing) for kind in (2, 6))
+    assert [bool(rgb.splice(tile)) for tile in (plain, jfif, *adobe)] == [True, False, True, False]
+    assert [bool(ycbcr.splice(tile)) for tile in (plain, jfif, *adobe)] == [True, True, False, True]

@@ -6,6 +6,8 @@ import tifffile
 from PIL import Image
 from slides import write_pyramid
 
+from core.native_pixels import NativePixels, Unusable
+from core.opened_slide import OpenedSlide
 from core.slide import Reader, SlideInfo, Source
 
 MEMORY = 2 << 30
@@ -38,6 +40,45 @@ def test_a_large_flat_slide_has_a_thumbnail_overviews_and_tissue(flat, tmp_path)
         assert np.abs(seen - truth)[..., :2].max() <= 6, "JPEG's error, and no part out of place"
         head, blocks = reader.call("tissue", mpp_x=info.mpp_x, mpp_y=info.mpp_y, scaled=True)
         assert len(blocks) == head["shape"][0] * head["shape"][1]
+
+
+@pytest.fixture(scope="module")
+def flat_jpeg(tmp_path_factory):
+    """81 million pixels in one level of JPEG tiles, as simple exports are."""
+    path = tmp_path_factory.mktemp("flat") / "flat.tiff"
+    tifffile.imwrite(path, ramps(9001, 9003), tile=(512, 512), compression="jpeg", photometric="rgb",
+                     compressionargs={"level": 95}, resolution=(5e4, 5e4), resolutionunit="CENTIMETER")  # fmt: skip
+    return path
+
+
+def test_a_large_flat_jpeg_slide_is_looked_at_like_any_other(flat_jpeg, tmp_path):
+    truth = np.asarray(Image.fromarray(ramps(9001, 9003)).resize((400, 400), Image.Resampling.BOX), int)
+    with Reader(flat_jpeg, 60, MEMORY) as reader:
+        info = SlideInfo.from_dict(reader.call("inspect")[0]["info"])
+        (tmp_path / "t.jpeg").write_bytes(reader.call("thumbnail", most_px=400)[1])
+        seen = np.asarray(Image.open(tmp_path / "t.jpeg").convert("RGB"), int)
+        assert np.abs(seen - truth).max() <= 8
+        for mpp in (0.1215, 0.2, 0.2268, 0.2425, 0.243, 0.25):
+            head, blocks = reader.call("tissue", mpp_x=mpp, mpp_y=mpp, scaled=True)
+            assert len(blocks) == head["shape"][0] * head["shape"][1]
+        for level in (level for level in info.levels if level.made):
+            box = {"width": info.width, "height": info.height, "out": [level.width, level.height]}
+            assert reader.call("render", x=0, y=0, **box)[1][:2] == b"\xff\xd8"
+
+
+def test_what_our_decoder_leaves_is_averaged_by_openslide_in_strips(flat_jpeg, monkeypatch):
+    monkeypatch.setattr("core.opened_slide.MOST_REGION_PX", 300_000)
+    slide, box = OpenedSlide(flat_jpeg), (250, 130, 300, 200)
+    quarter = Source(0, 4, 4.0, 4.0)
+    expected = slide.read(quarter, *box).astype(int)
+    monkeypatch.setattr(NativePixels, "read", unusable)
+    seen = slide.read(quarter, *box)
+    assert seen.shape == (200, 300, 3)
+    assert np.abs(seen - expected).max() <= 2, "averages, whoever decodes"
+
+
+def unusable(*_):
+    raise Unusable("none of ours")
 
 
 def test_a_read_that_is_too_large_is_refused(flat):

@@ -41,7 +41,9 @@ def test_three_figures_are_shown(value, told):
 
 def test_what_fell_is_said_and_what_rose_is_not():
     before = {
-        "sections": {"s": {"targets": [{"claim": c, "reached": 10.0} for c in ("fell", "rose", "slower", "same")]}}
+        "sections": {
+            "s": {"targets": [{"claim": c, "reached": 10.0} for c in ("fell", "rose", "slower", "same", "gone")]}
+        }
     }
     now = Section(
         "s",
@@ -54,7 +56,7 @@ def test_what_fell_is_said_and_what_rose_is_not():
             Target("new", 1, 1.0),
         ],
     )
-    assert [sentence.split(":")[0] for sentence in fallen({"s": now}, before)] == ["fell", "slower"]
+    assert [sentence.split(":")[0] for sentence in fallen({"s": now}, before)] == ["gone", "fell", "slower"]
 
 
 def test_a_walk_asks_for_each_tile_once_and_stays_on_the_slide():

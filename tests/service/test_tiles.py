@@ -17,7 +17,7 @@ pytestmark = pytest.mark.services
 
 
 def write(path):
-    tifffile.imwrite(path, tissue(1100, 1300), tile=(256, 256), compression="jpeg", photometric="ycbcr",
+    tifffile.imwrite(path, tissue(1100, 1300), tile=(256, 256), compression="jpeg", photometric="rgb",
                      resolution=(2e4, 2e4), resolutionunit="CENTIMETER")  # fmt: skip
     return path
 
