@@ -120,6 +120,10 @@ def test_nothing_is_out_of_reach_on_small_screens(page, service, tmp_path, width
             name = f"{width}x{height}{'-slide' if path != '/' else ''}.png"
             page.screenshot(path=Path(os.environ["QUARTERTURN_SCREENSHOTS"]) / name)
         assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+        within = (
+            "() => [...document.querySelectorAll('.panel')].every((panel) => panel.scrollWidth <= panel.clientWidth)"
+        )
+        assert page.evaluate(within), "nothing of the panel is cut off, however long a network's name is"
         for button in page.locator("button:visible").all():
             assert button.bounding_box()["height"] >= 30
 
