@@ -30,23 +30,29 @@ class TileFile:
     version: str
     levels: dict[int, native_tiles.NativeLevel]
 
-    def tile(self, level: int, col: int, row: int) -> bytes | None:
-        """The file's own JPEG, completed; None where it has none for this place."""
+    def _found(self, level: int, col: int, row: int) -> tuple[native_tiles.NativeLevel, int, int] | None:
+        """A tile's level, offset and bytes."""
         native = self.levels.get(level)
         span = native.span(col, row) if native else None
-        if native is None or span is None:
+        return None if native is None or span is None else (native, *span)
+
+    def tile(self, level: int, col: int, row: int) -> bytes | None:
+        """The file's own JPEG, completed; None where it has none for this place."""
+        found = self._found(level, col, row)
+        if found is None:
             return None
-        return native.splice(os.pread(self.file.fileno(), span[1], span[0]))
+        native, offset, count = found
+        return native.splice(os.pread(self.file.fileno(), count, offset))
 
     def tile_at_once(self, level: int, col: int, row: int) -> bytes | None:
         """The same if its bytes are in memory already; None when they are not, or cannot be known to be."""
-        native = self.levels.get(level)
-        span = native.span(col, row) if native else None
-        if native is None or span is None or AT_ONCE is None:
+        found = self._found(level, col, row)
+        if found is None or AT_ONCE is None:
             return None
-        stream = bytearray(span[1])
+        native, offset, count = found
+        stream = bytearray(count)
         try:
-            if os.preadv(self.file.fileno(), [stream], span[0], AT_ONCE) != span[1]:
+            if os.preadv(self.file.fileno(), [stream], offset, AT_ONCE) != count:
                 return None
         except OSError:  # not in memory, or a file system that cannot tell
             return None

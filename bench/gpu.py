@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from bench.tables import Section
+from bench.tables import Section, least_seconds
 from model.dense import REGION_PX, cells_a_side
 from model.frozen import freeze
 from model.probes import flops_per_cell
@@ -44,7 +45,7 @@ def rows(section: Section, device: torch.device, regions: int, side_px: int, com
                 forms["compiled"] = torch.compile(network, mode="reduce-overhead")
             for form, forward in forms.items():
                 worst = float((forward(there)[:1].float().cpu() - reference).abs().max())
-                seconds = _seconds(device, lambda f=forward, x=there: f(x))  # type: ignore[misc]
+                seconds = _seconds(device, partial(forward, there))
                 speed = regions * cells_a_side(side_px) ** 2 / seconds
                 share = speed * flops_per_cell(frozen, side_px) / peak
                 note = f"{share:.0%} of the card's limit for it; up to {worst:.1e} logits from the CPU's float32"
@@ -58,16 +59,14 @@ def _matrix_flops(device: torch.device, kind: torch.dtype, side: int = 0) -> flo
     return 2 * side**3 / _seconds(device, lambda: a @ a)
 
 
-def _seconds(device: torch.device, work: Callable[[], Any], rounds: int = 5) -> float:
-    work()
-    found = []
-    for _ in range(rounds):
-        _wait(device)
-        began = time.perf_counter()
+def _seconds(device: torch.device, work: Callable[[], Any]) -> float:
+    """The least wall seconds until the device has nothing left to do."""
+
+    def finished() -> None:
         work()
         _wait(device)
-        found.append(time.perf_counter() - began)
-    return min(found)
+
+    return least_seconds(finished, 5, time.perf_counter)
 
 
 def _wait(device: torch.device) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from bench.machine import has_amx
-from bench.tables import Section, Target, cpu_seconds
+from bench.tables import Section, Target, least_seconds
 from model import engines
 from model.dense import REGION_PX, Pixels, cells_a_side, infer
 from model.densenet import PATCH_PX, STRIDE_PX
@@ -21,7 +21,7 @@ GEMM_SIDE = 1024
 def gemm_gflops(rounds: int) -> float:
     """The core's own limit for float32: a square matrix product."""
     a, b = torch.randn(GEMM_SIDE, GEMM_SIDE), torch.randn(GEMM_SIDE, GEMM_SIDE)
-    return 2 * GEMM_SIDE**3 / cpu_seconds(lambda: a @ b, 3 * rounds) / 1e9
+    return 2 * GEMM_SIDE**3 / least_seconds(lambda: a @ b, 3 * rounds) / 1e9
 
 
 def measure(quick: bool) -> Section:
@@ -71,7 +71,7 @@ _NO_AMX = "; this processor has no AMX, so bfloat16 is twice float32 and no more
 def _speed(network: torch.nn.Module, pixels: Pixels, rounds: int) -> float:
     """Cells a CPU second."""
     cells = len(pixels) * cells_a_side(pixels.shape[1]) ** 2
-    return cells / cpu_seconds(lambda: infer(network, pixels), rounds)
+    return cells / least_seconds(lambda: infer(network, pixels), rounds)
 
 
 def _share_of_cells(frozen: Frozen) -> float:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench import peers
 from bench.slides import write_slide
-from bench.tables import Section, Target, cpu_seconds
+from bench.tables import Section, Target, least_seconds
 from cli.demo_slide import demo_slide
 from core.geometry import Frame
 from core.native_pixels import NativePixels
@@ -80,13 +80,13 @@ def measure(quick: bool) -> Section:
 
 def _by_openslide(section: Section, slide: openslide.OpenSlide) -> tuple[float, float]:
     """MP/s of the 10× level, and of the network's pixels out of level 0."""
-    whole = cpu_seconds(lambda: [_region(slide, 1, 4 * x, 4 * y) for x, y in PLACES], 3)
+    whole = least_seconds(lambda: [_region(slide, 1, 4 * x, 4 * y) for x, y in PLACES], 3)
     frame, sources = _frame(slide, AS_IF_MPP), [Source(0, 1, 1.0, 1.0)]
 
     def read(_: Source, x: int, y: int, width: int, height: int) -> Pixels:
         return np.asarray(slide.read_region((x, y), 0, (width, height)).convert("RGB"))
 
-    made = cpu_seconds(lambda: [sample(read, sources, frame, origin, SHAPE) for origin in ORIGINS], 2)
+    made = least_seconds(lambda: [sample(read, sources, frame, origin, SHAPE) for origin in ORIGINS], 2)
     return (
         section.add("10× level: OpenSlide, PIL, RGB", len(PLACES) * SIDE**2 / 1e6 / whole, "MP/s"),
         section.add("no 10× level: OpenSlide, area average", MADE_MP / made, "MP/s of the network's"),
@@ -98,7 +98,7 @@ def _ours(section: Section, slide: openslide.OpenSlide, ours: "Ours", theirs: tu
     for x, y in PLACES:
         same = np.array_equal(_region(slide, 1, 4 * x, 4 * y), ours.read(whole, x, y, SIDE, SIDE))
         assert same, "pixels are OpenSlide's, bit for bit"
-    seconds = cpu_seconds(lambda: [ours.read(whole, x, y, SIDE, SIDE) for x, y in PLACES], 3)
+    seconds = least_seconds(lambda: [ours.read(whole, x, y, SIDE, SIDE) for x, y in PLACES], 3)
     mine = section.add(OURS, len(PLACES) * SIDE**2 / 1e6 / seconds, "MP/s", "0 grey levels apart")
     section.targets.append(Target("reading 1,024 px over OpenSlide and PIL", 5, mine / theirs[0]))
     for what, mpp, scaled in (
@@ -108,7 +108,7 @@ def _ours(section: Section, slide: openslide.OpenSlide, ours: "Ours", theirs: tu
     ):
         frame, sources = _frame(slide, mpp), sources_of(ours.levels[:1], scaled)
         work = partial(_sampled, ours, sources, frame)
-        speed = section.add(what, MADE_MP / cpu_seconds(work, 2), "MP/s of the network's")
+        speed = section.add(what, MADE_MP / least_seconds(work, 2), "MP/s of the network's")
         if scaled:
             claim = f"no 10× level, {mpp} µm a pixel, over OpenSlide and averaging"
             section.targets.append(Target(claim, 8, speed / theirs[1]))

@@ -81,11 +81,12 @@ class OwnService:
 
     def start(self, module: str) -> int:
         """Start `python -m module`; its process id."""
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        command = [sys.executable, "-m", module]
-        process = subprocess.Popen(command, cwd=ROOT, env=self.environment, start_new_session=True, **quiet)  # type: ignore[call-overload]
+        process = subprocess.Popen(
+            [sys.executable, "-m", module], cwd=ROOT, env=self.environment, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
         self.processes.append(process)
-        return int(process.pid)
+        return process.pid
 
     def start_api(self) -> int:
         """The API, ready; its process id."""

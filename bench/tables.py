@@ -49,8 +49,8 @@ class Section:
         return figure
 
 
-def cpu_seconds(work: Callable[[], Any], rounds: int, clock: Callable[[], float] = time.process_time) -> float:
-    """The least seconds that this process computed, over some rounds after one to warm up."""
+def least_seconds(work: Callable[[], Any], rounds: int, clock: Callable[[], float] = time.process_time) -> float:
+    """The least seconds by a clock (of this process's CPU unless said), over some rounds after one to warm up."""
     work()
     found = []
     for _ in range(rounds):

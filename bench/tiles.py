@@ -1,24 +1,18 @@
 """Tiles for viewers: ours, with authentication, beside what everyone writes, large_image, and nginx on files."""
 
-import os
-import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from bench import peers
 from bench.http_client import Walk, walk
-from bench.service import OwnService, cpu_of, end, free_port, resident_mib, wait_for
+from bench.service import OwnService, cpu_of, end, free_port, resident_mib
 from bench.slides import write_slide
 from bench.tables import Section, Target
 from core.native_tiles import native_levels
 
-HERE = Path(peers.__file__).parent
 ABOUT = """A JPEG-tiled slide with levels four times apart; a viewer's walk, each tile asked for once, 8 connections
 kept alive, pages warm. CPU is the server's, its children's included; the client is Python and takes the other core."""
 SHARES = (0.8, 0.17, 0.03)  # of views, by level
@@ -29,9 +23,7 @@ def viewer_walk(sizes: list[tuple[int, int]], count: int) -> list[Tile]:
     """Tiles of views of 6×4 tiles over the levels, each once. `sizes`: whole tiles (columns, rows) of each level."""
     rng, seen = np.random.default_rng(0), dict[Tile, None]()
     while len(seen) < count:
-        level = int(
-            rng.choice(len(sizes), p=np.array([0.8, 0.17, 0.03][: len(sizes)]) / sum([0.8, 0.17, 0.03][: len(sizes)]))
-        )
+        level = int(rng.choice(len(SHARES), p=SHARES))
         cols, rows = sizes[level]
         left, top = int(rng.integers(0, max(1, cols - 6))), int(rng.integers(0, max(1, rows - 4)))
         for row in range(top, min(rows, top + 4)):
@@ -118,26 +110,13 @@ def _edges(section: Section, port: int, api: int, base: str, key: str, path: Pat
     _report(section, "ours, tiles cut off by the edge, made", cpu_of(api) - began, found)
 
 
-@contextmanager
-def running(command: list[str], port: int) -> Iterator[int]:
-    """A server while a block runs; its process id."""
-    process = subprocess.Popen(
-        command, cwd=HERE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        wait_for(port, 20)
-        yield process.pid
-    finally:
-        end([process])
-
-
 def _peer(section: Section, what: str, start: list[str], path: Path, paths: list[str]) -> float | None:
     port = free_port()
     if not Path(start[0]).exists():
         section.missing.append(f"{what} (make bench-peers was not run)")
         return None
     try:
-        with running([*start, str(path), str(port)], port) as pid:
+        with peers.running([*start, str(path), str(port)], port) as pid:
             walk(port, paths[:50])
             began = cpu_of(pid)
             found = walk(port, paths)
@@ -147,27 +126,16 @@ def _peer(section: Section, what: str, start: list[str], path: Path, paths: list
         return None
 
 
-def nginx_or_none(folder: Path, http: str) -> list[str] | None:
-    """How to start an nginx with this configuration; None where there is none."""
-    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    configuration = folder / "nginx.conf"
-    user = "user root; " if os.geteuid() == 0 else ""
-    configuration.write_text(
-        f"daemon off; {user}pid {folder}/nginx.pid; error_log /dev/null; events {{}} http {{ access_log off; {http} }}"
-    )
-    return [found, "-c", str(configuration), "-p", str(folder)] if found else None
-
-
 def _nginx(section: Section, folder: Path, path: Path, tiles: list[Tile]) -> float | None:
     """The limit: a server in C that sends files which somebody extracted before."""
     root, port = folder / "tiles", free_port()
     server = f"server {{ listen 127.0.0.1:{port}; root {root}; }}"
-    command = nginx_or_none(folder, f"sendfile on; open_file_cache max=10000; {server}")
+    command = peers.nginx_or_none(folder, f"sendfile on; open_file_cache max=10000; {server}")
     if command is None:
         section.missing.append("nginx")
         return None
     _extract(path, tiles, root)
-    with running(command, port) as pid:
+    with peers.running(command, port) as pid:
         paths = [f"/{level}/{col}_{row}.jpeg" for level, col, row in tiles]
         walk(port, paths)
         began = cpu_of(pid)

@@ -14,7 +14,6 @@ from pathlib import Path
 from bench import peers
 from bench.service import ROOT, OwnService, cpu_of, free_port, resident_mib
 from bench.tables import Section, Target
-from bench.tiles import nginx_or_none, running
 
 CHUNK = os.urandom(1 << 20)
 ABOUT = """One request body of random bytes over loopback, the client sending as fast as it is taken; the file is in its
@@ -118,7 +117,7 @@ def _form(section: Section, folder: Path, size: int) -> float | None:
         section.missing.append("FastAPI's UploadFile (make bench-peers was not run)")
         return None
     port = free_port()
-    with running([str(peers.PYTHON), "upload_server.py", str(folder), str(port)], port) as pid:
+    with peers.running([str(peers.PYTHON), "upload_server.py", str(folder), str(port)], port) as pid:
         before = b'--bench\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
         after = b"\r\n--bench--\r\n"
 
@@ -135,11 +134,11 @@ def _form(section: Section, folder: Path, size: int) -> float | None:
 def _nginx(section: Section, folder: Path, size: int) -> float | None:
     port = free_port()
     server = f"listen 127.0.0.1:{port}; root {folder}; location / {{ dav_methods PUT; client_max_body_size 0; }}"
-    found = nginx_or_none(folder, f"client_body_temp_path {folder}/bodies; server {{ {server} }}")
+    found = peers.nginx_or_none(folder, f"client_body_temp_path {folder}/bodies; server {{ {server} }}")
     if found is None:
         section.missing.append("nginx")
         return None
-    with running(found, port) as pid:
+    with peers.running(found, port) as pid:
         lines = "PUT /put.bin HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
         send(port, f"{lines}{1 << 20}\r\n\r\n".encode(), b"", 1, b"")
         head = f"{lines}{size << 20}\r\n\r\n".encode()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from core.geometry import Frame
 from core.heatmap import Values
 
+Corner = tuple[int, int]
 MIN_CELLS = 2
 Points = list[tuple[float, float]]
 
@@ -89,7 +90,7 @@ def _inner_share(rows: NDArray[Any], cols: NDArray[Any]) -> float:
     return float(cv2.erode(fine, np.ones((3, 3), np.uint8)).sum()) / (4 * len(rows))
 
 
-def outline(rows: NDArray[Any], cols: NDArray[Any]) -> list[list[tuple[int, int]]]:
+def outline(rows: NDArray[Any], cols: NDArray[Any]) -> list[list[Corner]]:
     """The closed boundary rings of a set of unit squares [c, c+1] × [r, r+1], as (x, y) corners.
 
     The outer ring first; each ring ends where it began and holds its corners only.
@@ -100,9 +101,6 @@ def outline(rows: NDArray[Any], cols: NDArray[Any]) -> list[list[tuple[int, int]
         while start in edges:
             rings.append(_corners(_walk(edges, start)))
     return sorted(rings, key=lambda ring: -abs(_signed_area(ring)))
-
-
-Corner = tuple[int, int]
 
 
 def _edges(rows: NDArray[Any], cols: NDArray[Any]) -> dict[Corner, list[Corner]]:

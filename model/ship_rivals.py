@@ -16,7 +16,7 @@ from model.densenet import DenseNet
 from model.evaluate import ship
 from model.memory import keep_freed_memory
 from model.pcam import BadData, Split, read_split
-from model.study import FLOOR, Job, config_of, learner_of, plan_rivals
+from model.study import FLOOR, Job, answering, learner_of, plan_rivals
 from model.systems import get_system
 from model.weights import COMPARISON, DEFAULT_NAME, SHIPPED, WeightsRefused, state_of
 
@@ -32,9 +32,7 @@ def network_of(job: Job, work: Path) -> DenseNet:
     step = torch.load(checkpoint, weights_only=True)["step"]
     if step != job.steps:
         raise WeightsRefused(f"{checkpoint} stands at step {step} of {job.steps}: let the study finish")
-    network = DenseNet(config_of(job)).eval()
-    network.load_state_dict(learnt.state_dict())
-    return network
+    return answering(job, learnt)
 
 
 def about(job: Job, known: Split) -> dict[str, str]:

@@ -186,8 +186,7 @@ def do(job: Job, data: Data, work: Path) -> None:
         return
     learner = learner_of(job)
     run = trained(learner, split, next(iter(asked.values())), work / learner.name)
-    network = DenseNet(config_of(job)).eval()
-    network.load_state_dict(run.average.state_dict())
+    network = answering(job, run.average)
     parameters = sum(p.numel() for p in network.parameters())
     _keep(job, split, {name: predict(network, part).numpy() for name, part in asked.items()}, parameters)
 
@@ -213,6 +212,13 @@ def claimed(job: Job, work: Path) -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+def answering(job: Job, learnt: DenseNet) -> DenseNet:
+    """The network that gives the job's answers, with the weights that were learnt."""
+    network = DenseNet(config_of(job)).eval()
+    network.load_state_dict(learnt.state_dict())
+    return network
 
 
 def learner_of(job: Job) -> Job:

@@ -2,9 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from bench.service import end, wait_for
 
 HERE = Path(__file__).resolve().parent
 PYTHON = Path(os.environ.get("QUARTERTURN_PEERS", HERE.parent.parent / ".venv-peers")) / "bin" / "python"
@@ -20,3 +25,27 @@ def ask(script: str, *arguments: str | int | Path) -> dict[str, Any]:
         return dict(json.loads(done.stdout.strip().splitlines()[-1]))
     except (IndexError, ValueError):
         return {"error": (done.stderr.strip().splitlines() or ["it printed nothing"])[-1][:120]}
+
+
+@contextmanager
+def running(command: list[str], port: int) -> Iterator[int]:
+    """A server while a block runs; its process id."""
+    process = subprocess.Popen(
+        command, cwd=HERE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        wait_for(port, 20)
+        yield process.pid
+    finally:
+        end([process])
+
+
+def nginx_or_none(folder: Path, http: str) -> list[str] | None:
+    """How to start an nginx with this configuration; None where there is none."""
+    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    configuration = folder / "nginx.conf"
+    user = "user root; " if os.geteuid() == 0 else ""
+    configuration.write_text(
+        f"daemon off; {user}pid {folder}/nginx.pid; error_log /dev/null; events {{}} http {{ access_log off; {http} }}"
+    )
+    return [found, "-c", str(configuration), "-p", str(folder)] if found else None
