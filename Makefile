@@ -44,10 +44,18 @@ bench: $(TESTS)  ## every stage beside naive ways and peers, in minutes; writes 
 bench-quick: $(TESTS)  ## the same with less work, in under two minutes; prints, writes nothing
 	$(BIN)/python -m bench --quick
 
-bench-peers: $(TESTS)  ## install the peers that will install, in an environment of their own
+bench-peers: $(TESTS)  ## install the peers that will install (10 GB: some want PyTorch for CUDA)
 	$(PYTHON) -m venv .venv-peers
 	@for peer in $(PEERS); do .venv-peers/bin/python -m pip install -q --disable-pip-version-check \
 		-c constraints.txt "$$peer" || echo "$$peer does not install here"; done
+	@$(MAKE) --no-print-directory .venv-peers/escnn WITH="numpy<2 $$(grep ^torch== constraints.txt) escnn"
+	@$(MAKE) --no-print-directory .venv-peers/tiatoolbox WITH="tiatoolbox"
+	@$(MAKE) --no-print-directory .venv-peers/wsinfer WITH="numpy<2 zarr<3 wsinfer safetensors openslide-python openslide-bin"
+
+.venv-peers/%:  # what does not go together with the others
+	@$(PYTHON) -m venv $@
+	@set -f; $@/bin/python -m pip install -q --disable-pip-version-check $(foreach package,$(WITH),'$(package)') || \
+		echo "$(@F) does not install here (escnn needs a Fortran compiler)"
 
 digits: $(TESTS)  ## every network on rotated digits, a benchmark of minutes
 	$(BIN)/python -m model.digits

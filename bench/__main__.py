@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import gpu, growth, inference, reading, small, tiles, uploads, whole_slide
+from bench.figures import draw_growth
 from bench.machine import described
 from bench.tables import Section, page, shown
 
@@ -86,6 +87,9 @@ def main(arguments: list[str] | None = None) -> int:
     content = {"machine": machine, "sections": {name: asdict(section) for name, section in found.items()}}
     baseline.write_text(json.dumps(content, indent=1) + "\n")
     (DOCS / "benchmarks.md").write_text(whole_page(found, machine))
+    for section in found.values():
+        if section.picture:
+            draw_growth(DOCS / section.picture, section.series)
     return 0
 
 

@@ -23,7 +23,7 @@ Series = list[tuple[float, float]]
 
 
 def measure(quick: bool) -> Section:
-    section = Section("Growth", ABOUT)
+    section = Section("Growth", ABOUT, picture="growth.png")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _stored(section, folder / "rows", (10, 100, 1000) if quick else (10, 1000, 100_000))
@@ -38,6 +38,7 @@ def add(section: Section, what: str, unit: str, series: Series) -> float:
     (x0, y0), (x1, y1) = series[-2], series[-1]
     slope = float(np.log(y1 / y0) / np.log(x1 / x0))
     told = ", ".join(f"{x:,.0f}: {y:.3g}" for x, y in series)
+    section.series[f"{what} ({unit})"] = series
     section.add(what, slope, "exponent", f"{told} {unit}")
     return slope
 

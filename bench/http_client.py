@@ -24,7 +24,10 @@ class Walk:
         return float(np.percentile(self.taken_ms, share))
 
 
-async def _get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, headers: str) -> bytes:
+async def _get(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, headers: str
+) -> tuple[bytes, bool]:
+    """The body, and whether the server keeps the connection."""
     writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode())
     head = await reader.readuntil(b"\r\n\r\n")
     status, _, rest = head.partition(b"\r\n")
@@ -33,22 +36,27 @@ async def _get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path:
     length = next(
         int(line.split(b":")[1]) for line in rest.split(b"\r\n") if line.lower().startswith(b"content-length:")
     )
-    return await reader.readexactly(length)
+    return await reader.readexactly(length), b"connection: close" not in rest.lower()
 
 
 async def _client(port: int, paths: Iterator[str], headers: str, keep: bool, into: Walk) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    kept = False
     for path in paths:
         began = time.perf_counter()
-        content = await _get(reader, writer, path, headers)
+        if not kept:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        content, kept = await _get(reader, writer, path, headers)
+        if not kept:
+            writer.close()
         into.taken_ms.append(1000 * (time.perf_counter() - began))
         if keep:
             into.answers[path] = content
-    writer.close()
+    if kept:
+        writer.close()
 
 
 def walk(port: int, paths: list[str], headers: str = "", clients: int = 8, keep: bool = False) -> Walk:
-    """Every path once, by so many clients, each on a connection that it keeps.
+    """Every path once, by so many clients, each on a connection that it keeps if the server does.
 
     Raises:
         RuntimeError: an answer was not 200.

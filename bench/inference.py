@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from bench import peers
 from bench.machine import has_amx
 from bench.tables import Section, Target, least_seconds
 from model import engines
@@ -56,7 +57,7 @@ def measure(quick: bool) -> Section:
         Target("dense bfloat16 over naive patchwise", 330, half and half / naive, why="" if has_amx() else _NO_AMX),
         Target("patchwise float32, share of the limit", 0.70, one_by_one / peak),
         Target("dense float32, share of the limit (work with its halo)", 0.53, limit),
-        Target("over escnn's exported network", 3, None, absent="escnn does not install here"),
+        *_beside_escnn(section, max(patchwise, others.get("patchwise", 0)), best, quick),
     ]
     return section
 
@@ -65,7 +66,21 @@ _ABOUT = """One thread, CPU seconds, best of some rounds. A cell is one score: p
 dense, a 512 px region gives 27×27 at once. Naive is the trained module in eval mode, what a tutorial does. A plain
 network of the same widths is the frozen network itself: its filter banks are plain convolutions."""
 _NAIVE = "; dense needs {:.0f} times less work, and does it at {:.0%} of this core's limit"
+_ESCNN = "; its export is plain convolutions, too, and ours are near this core's limit"
 _NO_AMX = "; this processor has no AMX, so bfloat16 is twice float32 and no more"
+
+
+def _beside_escnn(section: Section, patchwise: float, dense: float, quick: bool) -> list[Target]:
+    """The same skeleton and widths, exported by escnn to plain convolutions, patch by patch and dense."""
+    found = peers.ask("escnn_network.py", 3 if quick else 20, of="escnn")
+    claims = "patchwise float32 over escnn's exported network", "dense float32 over the same, dense"
+    if "error" in found:
+        section.missing.append(f"escnn ({found['error']})")
+        return [Target(claim, 3, None) for claim in claims]
+    section.add("escnn, exported, patch by patch", found["patchwise"], "cells/s", "channels last")
+    section.add("escnn, exported, dense", found["dense"], "cells/s", "which its users must think of themselves")
+    pairs = (patchwise / found["patchwise"], dense / found["dense"])
+    return [Target(claim, 3, ratio, why=_ESCNN) for claim, ratio in zip(claims, pairs, strict=True)]
 
 
 def _speed(network: torch.nn.Module, pixels: Pixels, rounds: int) -> float:

@@ -36,13 +36,18 @@ class Target:
 
 @dataclass
 class Section:
-    """Rows of one stage, its targets, and sentences on how it was measured."""
+    """Rows of one stage, its targets, and sentences on how it was measured.
+
+    `series`: what grew, (size, cost) by name, drawn into `picture`, a file beside the page.
+    """
 
     name: str
     about: str
     rows: list[Row] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    series: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    picture: str = ""
 
     def add(self, what: str, figure: float, unit: str, note: str = "") -> float:
         self.rows.append(Row(what, figure, unit, note))
@@ -82,6 +87,8 @@ def page(section: Section) -> str:
     lines += [f"| {row.what} | {shown(row.figure)} | {row.unit} | {row.note} |" for row in section.rows]
     if section.targets:
         lines += ["", "| ratio | target | reached |", "| --- | --- | --- |", *map(_target, section.targets)]
+    if section.picture:
+        lines += ["", f"![{section.name}]({section.picture})"]
     if section.missing:
         lines += ["", "Not here, so not beside us: " + "; ".join(section.missing) + "."]
     return "\n".join(lines)

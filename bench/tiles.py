@@ -48,7 +48,12 @@ def measure(quick: bool) -> Section:
         deep = _peer(section, "DeepZoomGenerator behind FastAPI", [sys.executable, "deepzoom_server.py"], path, zoomed)
         top = int(np.ceil(np.log2(max(levels[0].columns, levels[0].rows))))
         counted = [f"/{top - 2 * level}/{col}_{row}.jpeg" for level, col, row in tiles]
-        large = _peer(section, "large_image", [str(peers.PYTHON), "large_image_server.py"], path, counted)
+        large = _peer(section, "large_image", [peers.python(), "large_image_server.py"], path, counted)
+        zoomify = "/tileserver/layer/slide/default/zoomify/TileGroup0"
+        asked = [f"{zoomify}/{top - 2 * level}-{col}-{row}@1x.jpg" for level, col, row in tiles[:500]]
+        tia = _peer(section, "TIAToolbox", [peers.python("tiatoolbox"), "tiatoolbox_server.py"], path, asked)
+        numbered = [(len(levels) - 1 - level, row * levels[level].columns + col) for level, col, row in tiles]
+        iip = _iipsrv(section, folder, path, numbered)
         fixed = _nginx(section, folder, path, tiles)
     section.targets += [
         Target("tiles: CPU of DeepZoomGenerator over ours", 20, deep and deep / ours),
@@ -60,8 +65,8 @@ def measure(quick: bool) -> Section:
             True,
             absent="nginx is not here",
         ),
-        Target("tiles: CPU of iipsrv over ours", 8, None, absent="its FastCGI was not set up"),
-        Target("tiles: CPU of TIAToolbox over ours", 75, None, absent="it is not here"),
+        Target("tiles: CPU of iipsrv over ours", 8, iip and iip / ours, absent="it is not here"),
+        Target("tiles: CPU of TIAToolbox over ours", 75, tia and tia / ours, absent="it is not here"),
     ]
     return section
 
@@ -124,6 +129,26 @@ def _peer(section: Section, what: str, start: list[str], path: Path, paths: list
     except (TimeoutError, RuntimeError, OSError) as error:
         section.missing.append(f"{what} ({error})")
         return None
+
+
+def _iipsrv(section: Section, folder: Path, path: Path, tiles: list[tuple[int, int]]) -> float | None:
+    """The C++ server behind nginx, as its manual has it: it decodes a tile and encodes it again."""
+    port, behind, home = free_port(), free_port(), folder / "iip"
+    home.mkdir()
+    command = peers.iipsrv_or_none(behind)
+    passed = "fastcgi_param QUERY_STRING $query_string; fastcgi_param REQUEST_METHOD $request_method;"
+    front = peers.nginx_or_none(
+        home, f"server {{ listen 127.0.0.1:{port}; location / {{ fastcgi_pass 127.0.0.1:{behind}; {passed} }} }}"
+    )
+    if command is None or front is None:
+        section.missing.append("iipsrv (packages iipimage-server and nginx-light)")
+        return None
+    with peers.running(command, behind) as server, peers.running(front, port) as nginx:
+        paths = [f"/?FIF={path}&JTL={level},{number}" for level, number in tiles]
+        walk(port, paths[:50])
+        began = cpu_of(server) + cpu_of(nginx)
+        found = walk(port, paths)
+        return _report(section, "iipsrv behind nginx", cpu_of(server) + cpu_of(nginx) - began, found)
 
 
 def _nginx(section: Section, folder: Path, path: Path, tiles: list[Tile]) -> float | None:

@@ -113,11 +113,11 @@ def _patch(service: OwnService, mebibytes: int) -> bytes:
 
 
 def _form(section: Section, folder: Path, size: int) -> float | None:
-    if not peers.PYTHON.exists():
+    if not Path(peers.python()).exists():
         section.missing.append("FastAPI's UploadFile (make bench-peers was not run)")
         return None
     port = free_port()
-    with peers.running([str(peers.PYTHON), "upload_server.py", str(folder), str(port)], port) as pid:
+    with peers.running([peers.python(), "upload_server.py", str(folder), str(port)], port) as pid:
         before = b'--bench\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
         after = b"\r\n--bench--\r\n"
 

@@ -11,6 +11,7 @@ import numpy as np
 import openslide
 import torch
 
+from bench import peers
 from bench.service import OwnService, end, tree_mib
 from bench.slides import write_slide
 from bench.tables import Section, Target
@@ -25,12 +26,11 @@ the answer, each worker on one thread. Naive is OpenSlide, 96 px patches every 1
 
 @dataclass(frozen=True)
 class Run:
-    """One analysis: cells, wall seconds, seconds of all bands in the networks and waiting for pixels, most MiB."""
+    """One analysis: cells, wall seconds, what all bands spent on each stage (seconds), most MiB."""
 
     cells: int
     seconds: float
-    network: float
-    waiting: float
+    spent: dict[str, float]
     most_mib: float
 
 
@@ -40,21 +40,37 @@ def measure(quick: bool) -> Section:
         folder = Path(name)
         size = (12_000, 8_000) if quick else (40_000, 30_000)
         path = write_slide(folder / "slide.tiff", *size)
+        others = {} if quick else _engines(section, folder)
         naive = section.add("naive pipeline, one core", _naive(path, 4 if quick else 16), "cells/s")
         runs = [_analysed(folder / str(workers), path, workers) for workers in (1, 2)]
     for workers, run in enumerate(runs, 1):
-        busy, waited = run.network / run.seconds / workers, run.waiting / run.seconds / workers
-        shares = f"network {busy:.0%}, waiting for pixels {waited:.1%} of the wall"
-        note = f"{run.seconds:.0f} s for {run.cells:,} cells; {shares}"
-        section.add(f"ours, workers: {workers}", run.cells / run.seconds, "cells/s", f"{note}, {run.most_mib:,.0f} MiB")
+        note = f"{run.seconds:.0f} s for {run.cells:,} cells; {run.most_mib:,.0f} MiB"
+        section.add(f"ours, workers: {workers}", run.cells / run.seconds, "cells/s", note)
     one, two = runs
+    _stages(section, one)
+    speed = one.cells / one.seconds
     section.targets += [
-        Target("whole slide, one worker over the naive pipeline", 20, one.cells / one.seconds / naive),
-        Target("share of the wall that one worker's network is busy", 0.90, one.network / one.seconds),
+        Target("whole slide, one worker over the naive pipeline", 20, speed / naive),
+        Target("share of the wall that one worker's network is busy", 0.90, one.spent["network"] / one.seconds),
         Target("memory of a worker with its children, MiB", 1536, max(one.most_mib, two.most_mib), at_most=True),
         Target("two workers over one", 1.8, one.seconds / two.seconds),
+        *(Target(f"whole slide, one worker over {name}'s engine", 20, speed / its) for name, its in others.items()),
     ]
     return section
+
+
+def _engines(section: Section, folder: Path) -> dict[str, float]:
+    """Cells a second of other people's engines, our trained network wrapped for them, on a slide they can do."""
+    path = write_slide(folder / "small.tiff", 4096, 2048)
+    found = {}
+    for name in ("TIAToolbox", "WSInfer"):
+        its = peers.ask(f"{name.lower()}_engine.py", path, folder / name, of=name.lower())
+        if "error" in its:
+            section.missing.append(f"{name} ({its['error']})")
+            continue
+        note = f"{its['cells']:,} cells in {its['seconds']:.0f} s, one thread, its own tissue mask, 96 px every 16 px"
+        found[name] = section.add(f"{name}'s engine", its["cells"] / its["seconds"], "cells/s", note)
+    return found
 
 
 def _naive(path: Path, batches: int) -> float:
@@ -87,13 +103,24 @@ def _analysed(folder: Path, path: Path, workers: int) -> Run:
         seconds = time.perf_counter() - began
         assert done["state"] == "succeeded", done["reason"]
         end(service.processes[1:])
-        network, waiting = _bands(folder / "quarterturn.db")
-        return Run(done["results"]["coverage"]["analysed_cells"], seconds, network, waiting, most[0])
+        spent = _bands(folder / "quarterturn.db")
+        return Run(done["results"]["coverage"]["analysed_cells"], seconds, spent, most[0])
 
 
-def _bands(database: Path) -> tuple[float, float]:
-    """Seconds of all bands: in the networks, and waiting for pixels."""
+def _stages(section: Section, run: Run) -> None:
+    """Where one worker's wall time went."""
+    shares = {stage: seconds / run.seconds for stage, seconds in run.spent.items()}
+    rest = 1 - shares["network"] - shares["waiting"]
+    section.add("one worker: in the networks", 100 * shares["network"], "% of the wall")
+    section.add("one worker: waiting for pixels", 100 * shares["waiting"], "% of the wall")
+    section.add("one worker: the rest", 100 * rest, "% of the wall", "claims, writing, doorbells, the last step")
+    note = "a thread and a child read ahead: beside the network, not after it"
+    section.add("one worker: reading, meanwhile", 100 * shares["reading"], "% of the wall", note)
+
+
+def _bands(database: Path) -> dict[str, float]:
+    """Seconds of all bands, by stage."""
     with sqlite3.connect(database) as connection:
         rows = connection.execute("select result from work where kind = 'band'").fetchall()
     spent = [json.loads(row[0])["seconds"] for row in rows]
-    return sum(one["network"] for one in spent), sum(one["waiting"] for one in spent)
+    return {stage: sum(one[stage] for one in spent) for stage in ("network", "waiting", "reading")}

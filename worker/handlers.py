@@ -119,11 +119,12 @@ def band(held: work.Claim, lease: Lease, served: Served) -> None:
     regions = [region for region in place.regions() if grid.has_tissue(mask, region)]
     loader = RegionLoader(lambda: reader_of(slide), info, regions)
     done = band_values(served, place, mask, loader, lease.advance)
+    spent = {**done.seconds, "reading": loader.seconds}
     planes = {"values": heatmap.pack(done.values)}
     if done.strangeness is not None:
         planes["strangeness"] = heatmap.pack(done.strangeness)
     with writing() as session:
-        analyses.complete_part(session, held, {"unreadable": done.unreadable, "seconds": done.seconds}, planes)
+        analyses.complete_part(session, held, {"unreadable": done.unreadable, "seconds": spent}, planes)
 
 
 def check(held: work.Claim, lease: Lease, served: Served) -> None:

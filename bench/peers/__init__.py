@@ -12,15 +12,26 @@ from typing import Any
 from bench.service import end, wait_for
 
 HERE = Path(__file__).resolve().parent
-PYTHON = Path(os.environ.get("QUARTERTURN_PEERS", HERE.parent.parent / ".venv-peers")) / "bin" / "python"
+PEERS = Path(os.environ.get("QUARTERTURN_PEERS", HERE.parent.parent / ".venv-peers"))
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def ask(script: str, *arguments: str | int | Path) -> dict[str, Any]:
+def python(of: str = "") -> str:
+    """The interpreter of the peers, or of one that does not go together with the others."""
+    return str(PEERS / of / "bin" / "python")
+
+
+def ask(script: str, *arguments: str | int | Path, of: str = "") -> dict[str, Any]:
     """What a script of this folder prints as JSON; {"error": …} where it cannot run."""
-    if not PYTHON.exists():
-        return {"error": "make bench-peers was not run"}
-    command = [str(PYTHON), str(HERE / script), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    if not Path(python(of)).exists():
+        return {"error": "make bench-peers was not run, or could not install it"}
+    command = [python(of), str(HERE / script), *map(str, arguments)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=300, check=False, env={**os.environ, **ONE_THREAD}
+        )
+    except subprocess.TimeoutExpired:
+        return {"error": "it took more than five minutes"}
     try:
         return dict(json.loads(done.stdout.strip().splitlines()[-1]))
     except (IndexError, ValueError):
@@ -38,6 +49,13 @@ def running(command: list[str], port: int) -> Iterator[int]:
         yield process.pid
     finally:
         end([process])
+
+
+def iipsrv_or_none(port: int) -> list[str] | None:
+    """How to start iipsrv, alone, answering FastCGI on this port; None where there is none."""
+    found = shutil.which("iipsrv.fcgi", path="/usr/lib/iipimage-server:/usr/lib/cgi-bin:/usr/local/bin")
+    settings = ["LOGFILE=/dev/null", "VERBOSITY=0", "MAX_IMAGE_CACHE_SIZE=100"]
+    return ["env", *settings, found, "--bind", f"127.0.0.1:{port}"] if found else None
 
 
 def nginx_or_none(folder: Path, http: str) -> list[str] | None:
