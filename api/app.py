@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp
 
-from api import errors, pages
-from api.middleware import SameOriginWrites, SecurityHeaders
+from api import errors, pages, trail
+from api.middleware import Correlated, SameOriginWrites, SecurityHeaders
 from api.routes import analyses, audit, evaluations, keys, service, session, slides, uploads
 from api.schemas import NOTICE
 from api.slide_files import SlideFiles
@@ -34,7 +34,7 @@ def create_api(files: SlideFiles) -> FastAPI:
         title="Quarterturn", version="1", description=NOTICE, lifespan=lifespan, docs_url=None, redoc_url=None
     )
     api.state.files = files
-    errors.install(api)
+    errors.install(api, refused=trail.denied_to)
     for part in (session, keys, uploads, slides, analyses, evaluations, audit):
         api.include_router(part.router, prefix=PREFIX)
     api.include_router(service.api_router, prefix=PREFIX)
@@ -65,7 +65,7 @@ def _describe_tiles(api: FastAPI) -> None:
 def create_app() -> ASGIApp:
     """All of it: tiles first, since they are many."""
     files = SlideFiles()
-    served = TileApp(SameOriginWrites(create_api(files)), files)
+    served = TileApp(Correlated(SameOriginWrites(create_api(files))), files)
     return SecurityHeaders(ServerErrorMiddleware(served, handler=errors.fault))
 
 

@@ -51,7 +51,8 @@ Read = Annotated[Session, Depends(_read, scope="function")]
 def _visitor(request: Request, authorization: Annotated[str | None, Header()] = None) -> Visitor:
     secret, kind = secret_of(authorization, request.cookies.get(cookie_name()))
     with reading() as session:
-        return access.recognise(session, secret, kind)
+        request.state.visitor = visitor = access.recognise(session, secret, kind)
+    return visitor
 
 
 Who = Annotated[Visitor, Depends(_visitor)]

@@ -1,6 +1,7 @@
 """The table from the domain's errors to HTTP, and RFC 9457 problem documents for every answer that is not a success."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -36,6 +37,7 @@ STATUS: dict[type[errors.QuarterturnError], int] = {
     errors.Unavailable: 503,
     errors.NoSpace: 507,
 }
+KEPT_OUT = (errors.Unauthenticated, errors.Forbidden, errors.Foreign)
 TITLES = {400: "Bad request", 404: "Not found", 405: "Method not allowed", 412: "Precondition failed"}
 log = logging.getLogger(__name__)
 
@@ -74,11 +76,13 @@ def fault(_: Request, __: Exception) -> JSONResponse:
     return problem(500, "server-fault", "something went wrong in the server", "try again; it was written to the log")
 
 
-def install(app: FastAPI) -> None:
-    """All errors of an app answer as problem documents."""
+def install(app: FastAPI, refused: Callable[[Request, str], None]) -> None:
+    """All errors of an app answer as problem documents; `refused` is told of those that keep somebody out."""
 
     @app.exception_handler(errors.QuarterturnError)
-    def _domain(_: Request, error: errors.QuarterturnError) -> JSONResponse:
+    def _domain(request: Request, error: errors.QuarterturnError) -> JSONResponse:
+        if isinstance(error, KEPT_OUT):
+            refused(request, error.code)
         return from_error(error)
 
     @app.exception_handler(RequestValidationError)

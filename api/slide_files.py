@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cachetools import TTLCache
 
-from core import native_tiles
+from core import native_tiles, storage
 from core.errors import Conflict, Gone
 from core.settings import get_settings
 from core.slide import Reader
@@ -120,7 +120,7 @@ class SlideFiles:
         if kept is not None and kept.alive:
             return kept
         settings = get_settings()
-        return Reader(path, settings.reader_seconds, settings.reader_memory_bytes)
+        return Reader(path, settings.reader_seconds, settings.reader_memory_bytes, storage.readable(path))
 
     def _left(self, path: Path) -> list[Reader]:
         """One user fewer; the readers that are to be closed now."""

@@ -19,13 +19,15 @@ from sqlalchemy.exc import DBAPIError
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api import trail
 from api.dependencies import cookie_name, secret_of
 from api.errors import from_database, from_error
+from api.metrics import TILES
 from api.slide_files import SlideFiles, TileFile
 from core import access, catalog, storage
 from core.access import Visitor
 from core.database import reading
-from core.errors import NotFound, QuarterturnError, SlideRejected
+from core.errors import Foreign, NotFound, QuarterturnError, SlideRejected
 from core.slide import SlideInfo
 
 NATIVE = re.compile(r"^/api/v1/slides/([0-9a-f]{32})/tiles/(\d{1,2})/(\d{1,7})_(\d{1,7})\.jpe?g$")
@@ -85,7 +87,7 @@ class TileApp:
             return
         headers = dict(scope["headers"])
         try:
-            place = await self._admit(headers, asked)
+            place = await self._admit(headers, asked, (scope["client"] or ("",))[0])
             tag = asked.tag(place.version)
             if headers.get(b"if-none-match") == tag:
                 await _answer(send, 304, b"", tag)
@@ -96,15 +98,16 @@ class TileApp:
         except DBAPIError as error:
             await from_database(error)(scope, receive, send)
         else:
+            TILES.inc()
             await _answer(send, 200, content, tag)
 
-    async def _admit(self, headers: dict[bytes, bytes], asked: Asked) -> Place:
+    async def _admit(self, headers: dict[bytes, bytes], asked: Asked, origin: str) -> Place:
         """Who asks, and where the slide's tiles lie. Raises Unauthenticated, NotFound or Conflict."""
         proof = headers.get(b"authorization", b""), headers.get(b"cookie", b"")
         visitor = self._visitors.get(proof)
         place = self._places.get((visitor.workspace_id, asked.slide_id)) if visitor else None
         if visitor is None or place is None:
-            visitor, place = await self._in_thread(_looked_up, proof, asked.slide_id, at_once=True)
+            visitor, place = await self._in_thread(_looked_up, proof, asked.slide_id, origin, at_once=True)
             self._visitors[proof], self._places[(visitor.workspace_id, asked.slide_id)] = visitor, place
         return place
 
@@ -145,12 +148,16 @@ class TileApp:
         return await to_thread.run_sync(function, *arguments, limiter=self._limiters[at_once])
 
 
-def _looked_up(proof: Proof, slide_id: str) -> tuple[Visitor, Place]:
+def _looked_up(proof: Proof, slide_id: str, origin: str) -> tuple[Visitor, Place]:
     authorization = proof[0].decode("latin-1") or None
     cookies = cookie_parser(proof[1].decode("latin-1"))
     with reading() as session:
         visitor = access.recognise(session, *secret_of(authorization, cookies.get(cookie_name())))
-        slide = catalog.find(session, visitor, slide_id)
+        try:
+            slide = catalog.find(session, visitor, slide_id)
+        except Foreign as error:
+            trail.denied(visitor, error.code, f"GET tiles of {slide_id}", origin)
+            raise
         index, version = storage.folder(slide.id) / "tiles.npz", (slide.sha256 or "")[:16]
         return visitor, Place(storage.absolute(slide.file), index, version, catalog.info_of(slide))
 

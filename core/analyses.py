@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from core import cards, catalog, grid, heatmap, tissue, work
 from core.access import Visitor
 from core.database import clock
-from core.errors import Conflict, Invalid, NotFound, Withheld
+from core.errors import Conflict, Foreign, Invalid, NotFound, Withheld
 from core.records import Analysis, Slide, Work, Worker
 from core.settings import get_settings
 from core.slide import SlideInfo
@@ -27,7 +27,7 @@ def find(session: Session, visitor: Visitor, analysis_id: str) -> Analysis:
     """An analysis of the visitor's workspace. Raises NotFound."""
     analysis = session.get(Analysis, analysis_id)
     if analysis is None or analysis.workspace_id != visitor.workspace_id:
-        raise NotFound("no-such-analysis", "there is no such analysis here")
+        raise (Foreign if analysis else NotFound)("no-such-analysis", "there is no such analysis here")
     catalog.find(session, visitor, analysis.slide_id)
     return analysis
 

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.access import Visitor
-from core.database import clock
+from core.database import clock, now
 from core.records import Audit, Workspace
 
 PAGE = 100
@@ -62,6 +62,13 @@ def write(session: Session, visitor: Visitor, action: str, subject: str, origin:
     session.add(row)
     session.flush()
     return row
+
+
+def did_lately(session: Session, visitor: Visitor, action: str, subject: str, seconds: float) -> bool:
+    """Whether this principal did the same to the same subject within so many seconds."""
+    same = (Audit.subject == subject, Audit.action == action, Audit.principal_id == visitor.principal_id)
+    lately = select(Audit.number).where(Audit.workspace_id == visitor.workspace_id, *same, Audit.at > now() - seconds)
+    return session.execute(lately.limit(1)).first() is not None
 
 
 def listed(session: Session, visitor: Visitor, before: int | None = None, limit: int = PAGE) -> list[Audit]:

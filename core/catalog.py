@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from core import storage, work
 from core.access import Visitor
 from core.database import clock
-from core.errors import Conflict, Gone, Invalid, NotFound
+from core.errors import Conflict, Foreign, Gone, Invalid, NotFound
 from core.records import Analysis, Outlines, Slide, Upload, Work
 from core.slide import SlideInfo
 
@@ -42,7 +42,8 @@ def find(session: Session, visitor: Visitor, slide_id: str) -> Slide:
     """
     slide = session.get(Slide, slide_id)
     if slide is None or slide.workspace_id != visitor.workspace_id or slide.state == "deleted":
-        raise NotFound("no-such-slide", "there is no such slide here")
+        missing = NotFound if slide is None or slide.workspace_id == visitor.workspace_id else Foreign
+        raise missing("no-such-slide", "there is no such slide here")
     return slide
 
 

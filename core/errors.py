@@ -4,6 +4,7 @@ QuarterturnError
 ├── Unauthenticated      nobody, or a key that is wrong, expired or revoked
 ├── Forbidden            somebody, but not with this role
 ├── NotFound             no such object in this workspace
+│   └── Foreign          it is another workspace's: answers alike, and is written down
 ├── Invalid              a value that cannot be used
 ├── Conflict             the object's state does not allow it
 │   └── Withheld         results that must not be shown
@@ -32,6 +33,10 @@ class Forbidden(QuarterturnError):
 
 
 class NotFound(QuarterturnError):
+    pass
+
+
+class Foreign(NotFound):
     pass
 
 

@@ -13,7 +13,7 @@ from core import analyses, camelyon, catalog, heatmap, work
 from core.access import Visitor
 from core.annotations import Annotation
 from core.database import clock
-from core.errors import Conflict, Invalid, NotFound
+from core.errors import Conflict, Foreign, Invalid, NotFound
 from core.records import Analysis, Outlines, Slide, Work
 from core.regions import find_regions
 
@@ -79,7 +79,8 @@ def find(session: Session, visitor: Visitor, evaluation_id: str) -> Work:
     """Raises NotFound."""
     row = session.get(Work, evaluation_id)
     if row is None or row.kind != "evaluate" or row.workspace_id != visitor.workspace_id:
-        raise NotFound("no-such-evaluation", "there is no such evaluation here")
+        foreign = row is not None and row.workspace_id != visitor.workspace_id
+        raise (Foreign if foreign else NotFound)("no-such-evaluation", "there is no such evaluation here")
     return row
 
 

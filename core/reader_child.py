@@ -1,6 +1,7 @@
-"""The only code that opens slide files: `python -m core.reader_child PATH MEMORY PARENT`, imported by nobody.
+"""The only code that opens slide files: `python -m core.reader_child PATH READABLE MEMORY PARENT`, imported by nobody.
 
-Started by core.slide.Reader, one slide a child; what it can be asked is `do_*` of core.opened_slide.
+Started by core.slide.Reader, one slide a child; what it can be asked is `do_*` of core.opened_slide. Before it opens
+the slide it gives up whatever it does not need for that (core.sandbox).
 """
 
 import json
@@ -18,15 +19,26 @@ from typing import Any, BinaryIO
 import openslide
 from PIL import Image
 
+from core import sandbox
 from core.errors import SlideRejected
 from core.opened_slide import MOST_REGION_PX, Answer, OpenedSlide
 
+MOST_FILES = 256
+
 
 def limit(memory_bytes: int) -> None:
-    """Memory, no core dumps, no files written."""
+    """Memory, no core dumps, no files written, no more files open than a slide needs."""
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MOST_FILES, MOST_FILES))
+
+
+def limit_cpu(seconds: float) -> None:
+    """So much CPU from now on, whatever was used before; over it the process ends."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    most = int(used.ru_utime + used.ru_stime + seconds) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
 
 
 def answer(out: BinaryIO, head: dict[str, Any], payload: bytes = b"") -> None:
@@ -53,11 +65,15 @@ def end_with(parent: int) -> None:
     os._exit(1)
 
 
-def serve(path: Path, requests: BinaryIO, out: BinaryIO) -> None:
+def serve(path: Path, held: list[str], requests: BinaryIO, out: BinaryIO) -> None:
     """Answer requests until the pipe closes; the slide is opened with the first."""
     slide: OpenedSlide | None = None
     for line in requests:
         request = json.loads(line)
+        limit_cpu(request.pop("seconds"))
+        if request["op"] == "sandbox":
+            answer(out, {"held": held})
+            continue
         try:
             slide = slide or OpenedSlide(path)
             operation: Callable[..., Answer] = getattr(slide, f"do_{request.pop('op')}")
@@ -69,11 +85,14 @@ def serve(path: Path, requests: BinaryIO, out: BinaryIO) -> None:
 
 
 def main() -> None:
-    limit(int(sys.argv[2]))
-    threading.Thread(target=end_with, args=(int(sys.argv[3]),), daemon=True).start()
+    path, readable, memory, parent = sys.argv[1:]
+    limit(int(memory))
+    seen = [Path(name) for name in json.loads(readable)]
+    held = ["rlimits", *sandbox.enter([*seen, *sandbox.program_files()])]
+    threading.Thread(target=end_with, args=(int(parent),), daemon=True).start()
     Image.MAX_IMAGE_PIXELS = MOST_REGION_PX
     warnings.simplefilter("error", Image.DecompressionBombWarning)
-    serve(Path(sys.argv[1]), sys.stdin.buffer, sys.stdout.buffer)
+    serve(Path(path), held, sys.stdin.buffer, sys.stdout.buffer)
 
 
 if __name__ == "__main__":

@@ -139,6 +139,7 @@ class Work(Record):
     values: Mapped[bytes | None] = mapped_column(LargeBinary)
     strangeness: Mapped[bytes | None] = mapped_column(LargeBinary)
     reason: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    correlation: Mapped[str] = mapped_column(String(64), default="")
     created_at: Mapped[float] = mapped_column(Float)
     done_at: Mapped[float | None] = mapped_column(Float)
 

@@ -30,6 +30,7 @@ class Settings(BaseSettings):
 
     lease_seconds: float = Field(45.0, gt=0, description="a worker that is silent this long has lost its work")
     trusted_proxies: str = Field("", description="addresses whose X-Forwarded-For is believed; none: of nobody")
+    log_format: Literal["text", "json"] = Field("text", description="of the log's lines")
     reconcile_seconds: float = Field(5.0, gt=0, description="how often doorbells are rung for open and expired work")
     max_attempts: int = Field(5, ge=1, description="claims of one piece of work before it fails")
     repin_seconds: float = Field(

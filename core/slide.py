@@ -28,6 +28,7 @@ from core.errors import SlideRejected
 from core.geometry import Frame
 from core.native_tiles import BLOCK_PX, SHRINKS
 
+SECRETS = "QUARTERTURN_"  # settings, keys and passwords among them: a hostile file must find none
 KEEP_FREED = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 28)}  # decision 12
 
 
@@ -108,19 +109,23 @@ class SlideInfo:
 
 
 class Reader:
-    """One reader child with one slide open. Safe to share between threads: calls take turns."""
+    """One reader child with one slide open. Safe to share between threads: calls take turns.
 
-    def __init__(self, path: Path, seconds: float, memory_bytes: int) -> None:
+    `readable`: the files and folders that the child may read besides Python's own; the slide's file unless said.
+    """
+
+    def __init__(self, path: Path, seconds: float, memory_bytes: int, readable: Sequence[Path] = ()) -> None:
+        seen = json.dumps([str(one) for one in readable or (path,)])
         self._seconds, self._lock = seconds, threading.Lock()
         environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if not name.startswith(SECRETS)},
             "OPENBLAS_NUM_THREADS": "1",
             "OMP_NUM_THREADS": "1",
             "MALLOC_ARENA_MAX": "2",
             **KEEP_FREED,
         }
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "core.reader_child", str(path), str(memory_bytes), str(os.getpid())],
+            [sys.executable, "-m", "core.reader_child", str(path), seen, str(memory_bytes), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -141,7 +146,7 @@ class Reader:
         """
         with self._lock:
             deadline = time.monotonic() + (seconds or self._seconds)
-            request = json.dumps({"op": op, **arguments}).encode() + b"\n"
+            request = json.dumps({"op": op, "seconds": seconds or self._seconds, **arguments}).encode() + b"\n"
             try:
                 assert self._child.stdin is not None
                 self._child.stdin.write(request)
@@ -176,6 +181,10 @@ class Reader:
         """uint8 (height, width, 3) at the source's own pixels; outside the slide, where nothing was scanned, white."""
         _, payload = self.call("region", source=asdict(source), x=x, y=y, width=width, height=height)
         return np.frombuffer(payload, np.uint8).reshape(height, width, 3)
+
+    def held_by(self) -> list[str]:
+        """What keeps the child in: rlimits, and of core.sandbox what this kernel has."""
+        return list(self.call("sandbox")[0]["held"])
 
     def close(self) -> None:
         """End the child; nothing of it is needed any more."""

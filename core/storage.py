@@ -11,7 +11,7 @@ from core.errors import Invalid, NoSpace
 from core.settings import get_settings
 
 KNOWN_SUFFIX = re.compile(r"\.(svs|tiff?|ndpi|vms|vmu|scn|mrxs|svslide|bif|dcm|zvi|czi)$", re.IGNORECASE)
-
+NAMES_OTHERS = (".dcm", ".vms", ".vmu")  # their other files lie beside them, under names of their own
 LONGEST_PATH = 300
 
 
@@ -42,6 +42,15 @@ def find_import(relative: str) -> Path:
     if not path.is_relative_to(root.resolve()) or not path.is_file() or len(str(path)) > LONGEST_PATH:
         raise Invalid("no-such-file", "the import folder has no such file", "name it relative to the import folder")
     return path
+
+
+def readable(path: Path) -> list[Path]:
+    """What a reader of this slide may see: the slide's own folder; of one by reference, the files that belong to it."""
+    if path.is_relative_to(absolute("slides")):
+        return [path.parent]
+    if path.suffix.lower() in NAMES_OTHERS:
+        return [path.parent]
+    return [path, path.with_suffix("")]  # a folder beside an MRXS file has its name
 
 
 def folder(slide_id: str) -> Path:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from core import catalog, storage
 from core.access import Visitor
 from core.database import changed, clock, now, reading, writing
-from core.errors import Conflict, Gone, Invalid, NotFound, TooLarge
+from core.errors import Conflict, Foreign, Gone, Invalid, NotFound, TooLarge
 from core.records import Slide, Upload, Work
 from core.settings import get_settings
 
@@ -107,7 +107,8 @@ def find(session: Session, visitor: Visitor, upload_id: str) -> Upload:
     """
     upload = session.get(Upload, upload_id)
     if upload is None or upload.workspace_id != visitor.workspace_id:
-        raise NotFound("no-such-upload", "there is no such upload here", "create one with POST")
+        missing = Foreign if upload else NotFound
+        raise missing("no-such-upload", "there is no such upload here", "create one with POST")
     if upload.state in ("terminated", "expired"):
         raise Gone("upload-gone", f"this upload was {upload.state}", "create a new one with POST")
     return upload

@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, or_, select, update
 from sqlalchemy.orm import Session
 
+from core import logs
 from core.database import changed, clock, now, reading, writing
 from core.errors import QuarterturnError
 from core.records import Analysis, Work
@@ -50,12 +51,13 @@ class Claim:
     ordinal: int
     payload: dict[str, Any]
     model: str | None = None
+    correlation: str = ""
 
 
 def add(session: Session, kind: str, workspace_id: str, slide_id: str, **fields: Any) -> Work:
     """A new open row in its lane."""
     row = Work(kind=kind, lane=LANES[kind], workspace_id=workspace_id, slide_id=slide_id, **fields)
-    row.created_at = clock(session)
+    row.created_at, row.correlation = clock(session), logs.correlation()
     session.add(row)
     session.flush()
     return row
@@ -117,7 +119,9 @@ def _take(session: Session, work_id: str, worker: str) -> Work | None:
 
 def _as_claim(row: Work, model: str | None) -> Claim:
     ids = (row.slide_id, row.analysis_id)
-    return Claim(row.id, row.kind, row.token, row.attempts, *ids, row.ordinal, dict(row.payload), model)
+    return Claim(
+        row.id, row.kind, row.token, row.attempts, *ids, row.ordinal, dict(row.payload), model, row.correlation
+    )
 
 
 def _held(held: Claim) -> ColumnElement[bool]:

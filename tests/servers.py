@@ -119,8 +119,11 @@ class Redis:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
-        self.port = free_port()
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder)]
+        self.folder, self.port = folder, free_port()
+        self.start()
+
+    def start(self) -> None:
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         safe = ["--appendonly", "yes", "--maxmemory-policy", "noeviction", "--save", ""]
         self.process = subprocess.Popen([*command, *safe], stdout=subprocess.DEVNULL)
         until(lambda: socket.create_connection(("127.0.0.1", self.port), 1).close() is None)
@@ -128,6 +131,13 @@ class Redis:
     def stop(self) -> None:
         self.process.kill()
         self.process.wait()
+
+    def command(self, *words: str) -> None:
+        """Say something to it in its own protocol; whatever it answers."""
+        with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
+            sent = "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
+            connection.sendall(f"*{len(words)}\r\n{sent}".encode())
+            connection.recv(1 << 16)
 
     @property
     def url(self) -> str:

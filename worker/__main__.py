@@ -1,9 +1,9 @@
 """python -m worker: self-test the network, then serve. Exit 3: the network was refused, with the reason."""
 
 import argparse
-import logging
 import sys
 
+from core import logs
 from model.weights import WeightsRefused
 from worker.app import app
 from worker.network import serving
@@ -17,7 +17,7 @@ def main() -> int:
         "--processes", type=int, default=1, help="pool processes, each with its own network (default 1)"
     )
     options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.configure("worker")
     try:
         serving()
     except WeightsRefused as error:

@@ -36,7 +36,7 @@ def reader_of(slide: Slide) -> Reader:
     close_readers()
     settings = get_settings()
     path = storage.absolute(slide.file)
-    _readers[slide.id] = Reader(path, settings.reader_seconds, settings.reader_memory_bytes)
+    _readers[slide.id] = Reader(path, settings.reader_seconds, settings.reader_memory_bytes, storage.readable(path))
     return _readers[slide.id]
 
 
@@ -76,7 +76,8 @@ def inspect(held: work.Claim, lease: Lease, _: Served) -> None:
 
 def _look(slide: Slide, path: Path, mpp: float | None, lease: Lease) -> tuple[SlideInfo, bytes | None]:
     settings = get_settings()
-    with Reader(path, settings.inspect_seconds, settings.reader_memory_bytes) as reader:
+    seen = storage.readable(path)
+    with Reader(path, settings.inspect_seconds, settings.reader_memory_bytes, seen) as reader:
         answer, index = reader.call("inspect")
         known = answer["info"]
         if mpp is not None:
@@ -124,7 +125,8 @@ def band(held: work.Claim, lease: Lease, served: Served) -> None:
     if done.strangeness is not None:
         planes["strangeness"] = heatmap.pack(done.strangeness)
     with writing() as session:
-        analyses.complete_part(session, held, {"unreadable": done.unreadable, "seconds": spent}, planes)
+        cells = int(np.isfinite(done.values).sum())
+        analyses.complete_part(session, held, {"unreadable": done.unreadable, "cells": cells, "seconds": spent}, planes)
 
 
 def check(held: work.Claim, lease: Lease, served: Served) -> None:

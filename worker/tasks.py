@@ -1,12 +1,13 @@
 """The doorbell's answer: claim one row, do it, ring again while any is open. One of the two process edges."""
 
 import logging
+import time
 from typing import Any
 
 from celery.signals import worker_process_init, worker_process_shutdown
 from sqlalchemy.exc import DBAPIError
 
-from core import analyses, broker, work
+from core import analyses, broker, logs, work
 from core.database import writing
 from core.settings import get_settings
 from worker.app import app
@@ -31,6 +32,14 @@ def ring() -> None:
 
 def perform(held: work.Claim) -> None:
     """Do a claimed row; whatever goes wrong opens it again with the reason, until its attempts are used up."""
+    with logs.correlated(held.correlation):
+        began, ended = time.monotonic(), _perform(held)
+        told = {"work": held.id, "kind": held.kind, "analysis": held.analysis_id, "slide": held.slide_id}
+        log.info("work %s", ended, extra={"fields": {**told, "seconds": round(time.monotonic() - began, 3)}})
+
+
+def _perform(held: work.Claim) -> str:
+    """What became of it, in a word."""
     settings = get_settings()
     patience = settings.inspect_seconds if held.kind == "inspect" else max(settings.lease_seconds, 60.0)
     try:
@@ -40,19 +49,23 @@ def perform(held: work.Claim) -> None:
                 analyses.started(held.analysis_id, network.provenance, session)
         with Lease(held, patience) as lease:
             HANDLERS[held.kind](held, lease, network)
+        return "done"
     except work.LeaseLost:
-        log.info("%s %s is no longer ours; nothing was written", held.kind, held.id)
+        return "lost"
     except DBAPIError as error:
         log.warning("%s %s stopped: the database is away (%s)", held.kind, held.id, type(error).__name__)
+        return "stopped"
     except Exception as error:
         log.exception("%s %s failed", held.kind, held.id)
         close_readers()
         work.give_back(held, {"code": "worker-error", "detail": f"{type(error).__name__}: {error}"})
+        return "failed"
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator] # celery ships no types
 def load(**_: Any) -> None:
     """A pool process begins: load the network, say so, and keep saying so."""
+    logs.configure("worker")
     Heartbeat(serving()).start()
 
 

@@ -16,6 +16,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from api.dependencies import Analyst, OnlyOnce, Read, Who, Write, ring
 from api.schemas import NOTICE, AnalysisOut, AnalysisRequest, ProfileOut, ProfileRequest
+from api.trail import Told
 from core import analyses, catalog, geojson, heatmap
 from core.database import reading
 from core.errors import NotFound
@@ -40,6 +41,7 @@ def create(
     wanted: AnalysisRequest,
     later: BackgroundTasks,
     once: OnlyOnce,
+    told: Told,
 ) -> AnalysisOut:
     """Analyse a slide. Answers at once; follow it by GET or by its events."""
     slide = catalog.find(session, visitor, slide_id)
@@ -47,6 +49,7 @@ def create(
 
     def produce() -> Answer:
         analysis = analyses.create(session, slide, wanted.model, settings)
+        told.changed(session, "analysis.create", analysis.id, slide=slide.id)
         later.add_task(ring, RINGS)
         return _out(session, analysis).model_dump()
 
@@ -66,23 +69,28 @@ def look(session: Read, visitor: Who, analysis_id: str) -> AnalysisOut:
 
 
 @router.post("/analyses/{analysis_id}/cancel")
-def cancel(session: Write, visitor: Analyst, analysis_id: str, once: OnlyOnce) -> AnalysisOut:
+def cancel(session: Write, visitor: Analyst, analysis_id: str, once: OnlyOnce, told: Told) -> AnalysisOut:
     """Cancelled when this answers; workers stop within two seconds and write nothing more."""
     analyses.find(session, visitor, analysis_id)
 
     def produce() -> Answer:
-        return _out(session, analyses.cancel(session, analysis_id)).model_dump()
+        cancelled = analyses.cancel(session, analysis_id)
+        told.changed(session, "analysis.cancel", analysis_id)
+        return _out(session, cancelled).model_dump()
 
     return AnalysisOut(**once(None, produce))
 
 
 @router.post("/analyses/{analysis_id}/retry")
-def retry(session: Write, visitor: Analyst, analysis_id: str, later: BackgroundTasks, once: OnlyOnce) -> AnalysisOut:
+def retry(
+    session: Write, visitor: Analyst, analysis_id: str, later: BackgroundTasks, once: OnlyOnce, told: Told
+) -> AnalysisOut:
     """Start a failed or cancelled analysis again; what was done stays done."""
     analyses.find(session, visitor, analysis_id)
 
     def produce() -> Answer:
         analysis = analyses.retry(session, analysis_id)
+        told.changed(session, "analysis.retry", analysis_id)
         later.add_task(ring, RINGS)
         return _out(session, analysis).model_dump()
 
@@ -125,6 +133,7 @@ def heat_map(
     session: Read,
     visitor: Who,
     analysis_id: str,
+    told: Told,
     dtype: Literal["float32", "uint8"] = "float32",
     quantity: Literal["score", "logit", "strangeness"] = "score",
 ) -> Response:
@@ -136,6 +145,10 @@ def heat_map(
     x = a·col + b·row + c, y = d·col + e·row + f.
     """
     analysis, info, results = _results(session, visitor, analysis_id)
+    if dtype == "uint8":
+        told.viewed("analysis.view", analysis.id)
+    else:
+        told.sent("analysis.export", analysis.id, what=f"heatmap.{quantity}")
     if quantity == "strangeness":
         values = _strangeness(session, analysis, info, results, dtype)
     else:
@@ -162,9 +175,10 @@ def _strangeness(
 
 
 @router.get("/analyses/{analysis_id}/heatmap.png", response_class=Response)
-def picture(session: Read, visitor: Who, analysis_id: str) -> Response:
+def picture(session: Read, visitor: Who, analysis_id: str, told: Told) -> Response:
     """One grey pixel a cell (0 to 254 for scores 0 to 1), transparent where nothing was analysed."""
     analysis, info, _ = _results(session, visitor, analysis_id)
+    told.sent("analysis.export", analysis.id, what="heatmap.png")
     grey = heatmap.to_uint8(heatmap.to_scores(analyses.plane(session, analysis, info)))
     alpha = np.where(grey == heatmap.NOT_ANALYSED, 0, 255).astype(np.uint8)
     buffer = io.BytesIO()
@@ -173,28 +187,31 @@ def picture(session: Read, visitor: Who, analysis_id: str) -> Response:
 
 
 @router.get("/analyses/{analysis_id}/regions")
-def regions(session: Read, visitor: Who, analysis_id: str) -> dict[str, Any]:
+def regions(session: Read, visitor: Who, analysis_id: str, told: Told) -> dict[str, Any]:
     """Ranked regions in level-0 pixels: highest cell first, then area."""
     _, _, results = _results(session, visitor, analysis_id)
+    told.viewed("analysis.view", analysis_id)
     known = {"threshold": results["threshold"], "summary": results["summary"], "preliminary": True, "notice": NOTICE}
     return {**known, "regions": results["regions"]}
 
 
 @router.get("/analyses/{analysis_id}/regions.geojson")
 def regions_geojson(
-    session: Read, visitor: Who, analysis_id: str, origin: Literal["level0", "bounds"] = "level0"
+    session: Read, visitor: Who, analysis_id: str, told: Told, origin: Literal["level0", "bounds"] = "level0"
 ) -> Response:
     """GeoJSON polygons. `origin=bounds` counts from the scanned area's corner, as QuPath does."""
     _, info, results = _results(session, visitor, analysis_id)
+    told.sent("analysis.export", analysis_id, what="regions.geojson")
     shift = (info.bounds_x, info.bounds_y) if origin == "bounds" else (0, 0)
     content = json.dumps(geojson.feature_collection(results["regions"], shift))
     return Response(content, media_type="application/geo+json")
 
 
 @router.get("/analyses/{analysis_id}/regions.csv")
-def regions_csv(session: Read, visitor: Who, analysis_id: str) -> Response:
+def regions_csv(session: Read, visitor: Who, analysis_id: str, told: Told) -> Response:
     """One line a region; lengths in level-0 pixels, areas in µm²."""
     _, _, results = _results(session, visitor, analysis_id)
+    told.sent("analysis.export", analysis_id, what="regions.csv")
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     numbers = ("rank", "cells", "max_score", "mean_score", "area_um2", "area_corrected_um2")
@@ -207,13 +224,20 @@ def regions_csv(session: Read, visitor: Who, analysis_id: str) -> Response:
 
 @router.post("/analyses/{analysis_id}/profiles", status_code=202)
 def profile(
-    session: Write, visitor: Analyst, analysis_id: str, wanted: ProfileRequest, later: BackgroundTasks, once: OnlyOnce
+    session: Write,
+    visitor: Analyst,
+    analysis_id: str,
+    wanted: ProfileRequest,
+    later: BackgroundTasks,
+    once: OnlyOnce,
+    told: Told,
 ) -> ProfileOut:
     """Score against angle at a cell: asked for here, fetched from profiles/{id}; asking again costs nothing."""
     analysis = analyses.find(session, visitor, analysis_id)
 
     def produce() -> Answer:
         row = analyses.add_profile(session, analysis, wanted.row, wanted.col)
+        told.changed(session, "analysis.profile", analysis.id, row=wanted.row, col=wanted.col)
         later.add_task(ring)
         return ProfileOut.of(row).model_dump()
 

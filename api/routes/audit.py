@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 
 from api.dependencies import Admin, Read
 from api.schemas import AuditCheck, AuditPage, AuditRow
+from api.trail import Told
 from core import audit
 
 router = APIRouter(prefix="/audit", tags=["audit"])
@@ -15,10 +16,12 @@ router = APIRouter(prefix="/audit", tags=["audit"])
 def listed(
     session: Read,
     visitor: Admin,
+    told: Told,
     cursor: Annotated[int | None, Query(ge=1, description="of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = audit.PAGE,
 ) -> AuditPage:
-    """What was done in the workspace, newest first."""
+    """What was done in the workspace, newest first. Reading it is written down, too."""
+    told.viewed("audit.view", visitor.workspace_id)
     found = audit.listed(session, visitor, cursor, limit + 1)
     more = found[limit - 1].number if len(found) > limit else None
     return AuditPage(rows=[AuditRow.of(row) for row in found[:limit]], next_cursor=more)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from api.dependencies import Analyst, OnlyOnce, Read, Who, Write, ring
 from api.schemas import NOTICE, Reason, iso
+from api.trail import Told
 from core import annotations, catalog, evaluations
 from core.errors import TooLarge
 from core.idempotency import Answer
@@ -88,6 +89,7 @@ def outline(
     content: Annotated[bytes, Depends(body_of)],
     session: Write,
     once: OnlyOnce,
+    told: Told,
     exhaustive: Annotated[bool, Query(description="false: there may be tumour that is not outlined")] = True,
 ) -> OutlinesOut:
     """ASAP's XML or Camelyon16's polygon JSON, in level-0 pixels; without outlines for a slide without tumour."""
@@ -95,6 +97,7 @@ def outline(
 
     def produce() -> Answer:
         evaluations.outline(session, catalog.find(session, visitor, slide_id), found)
+        told.changed(session, "annotation.write", slide_id)
         holes = sum(polygon.hole for polygon in found.polygons)
         return {"tumour": len(found.polygons) - holes, "holes": holes, "exhaustive": found.exhaustive}
 
@@ -103,17 +106,20 @@ def outline(
 
 
 @router.get("/slides/{slide_id}/annotation")
-def outlines(session: Read, visitor: Who, slide_id: str) -> dict[str, Any]:
+def outlines(session: Read, visitor: Who, slide_id: str, told: Told) -> dict[str, Any]:
     """The outlines as they are kept: polygons in level-0 pixels."""
-    return evaluations.outlines_of(session, catalog.find(session, visitor, slide_id)).to_dict()
+    found = evaluations.outlines_of(session, catalog.find(session, visitor, slide_id))
+    told.viewed("annotation.view", slide_id)
+    return found.to_dict()
 
 
 @router.delete("/slides/{slide_id}/annotation", status_code=204)
-def remove(session: Write, visitor: Analyst, slide_id: str, once: OnlyOnce) -> Response:
+def remove(session: Write, visitor: Analyst, slide_id: str, once: OnlyOnce, told: Told) -> Response:
     """The outlines go; evaluations that were made with them stay."""
 
     def produce() -> Answer:
         evaluations.remove_outlines(session, catalog.find(session, visitor, slide_id))
+        told.changed(session, "annotation.remove", slide_id)
         return {}
 
     once(None, produce)
@@ -122,12 +128,13 @@ def remove(session: Write, visitor: Analyst, slide_id: str, once: OnlyOnce) -> R
 
 @router.post("/evaluations", status_code=202)
 def evaluate(
-    session: Write, visitor: Analyst, wanted: EvaluationRequest, later: BackgroundTasks, once: OnlyOnce
+    session: Write, visitor: Analyst, wanted: EvaluationRequest, later: BackgroundTasks, once: OnlyOnce, told: Told
 ) -> EvaluationOut:
     """Hold analyses of one network against the outlines of their slides; follow it by GET."""
 
     def produce() -> Answer:
         row = evaluations.request(session, visitor, wanted.mode, wanted.analyses, wanted.threshold)
+        told.changed(session, "evaluation.create", row.id, mode=wanted.mode)
         later.add_task(ring)
         return EvaluationOut.of(row).model_dump()
 
@@ -145,5 +152,7 @@ def listed(
 
 
 @router.get("/evaluations/{evaluation_id}")
-def look(session: Read, visitor: Who, evaluation_id: str) -> EvaluationOut:
-    return EvaluationOut.of(evaluations.find(session, visitor, evaluation_id))
+def look(session: Read, visitor: Who, evaluation_id: str, told: Told) -> EvaluationOut:
+    found = evaluations.find(session, visitor, evaluation_id)
+    told.viewed("evaluation.view", found.id)
+    return EvaluationOut.of(found)

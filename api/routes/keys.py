@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response
 
 from api.dependencies import Admin, OnlyOnce, Read, Write
 from api.schemas import KeyOut, KeyRequest
+from api.trail import Told
 from core import access
 from core.idempotency import Answer
 
@@ -17,22 +18,25 @@ def listed(session: Read, visitor: Admin) -> list[KeyOut]:
 
 
 @router.post("", status_code=201)
-def create(session: Write, visitor: Admin, wanted: KeyRequest, once: OnlyOnce) -> KeyOut:
+def create(session: Write, visitor: Admin, wanted: KeyRequest, once: OnlyOnce, told: Told) -> KeyOut:
     """A new key. Keep the secret: it is not kept here, and a replay of this call answers without it."""
     seconds = None if wanted.expires_days is None else wanted.expires_days * 86_400
 
     def produce() -> Answer:
-        return KeyOut.of(*access.create_key(session, visitor, wanted.name, wanted.role, seconds)).model_dump()
+        key, secret = access.create_key(session, visitor, wanted.name, wanted.role, seconds)
+        told.changed(session, "key.create", key.id, name=key.name, role=key.role)
+        return KeyOut.of(key, secret).model_dump()
 
     return KeyOut(**once(wanted, produce, keep=lambda answer: {**answer, "key": None}))
 
 
 @router.delete("/{key_id}", status_code=204)
-def revoke(session: Write, visitor: Admin, key_id: str, once: OnlyOnce) -> Response:
+def revoke(session: Write, visitor: Admin, key_id: str, once: OnlyOnce, told: Told) -> Response:
     """Revoke a key at once (tiles may be served to it for another second)."""
 
     def produce() -> Answer:
         access.revoke_key(session, visitor, key_id)
+        told.changed(session, "key.revoke", key_id)
         return {}
 
     once(None, produce)

@@ -6,9 +6,10 @@ from typing import Any
 from fastapi import APIRouter, Response
 from sqlalchemy.exc import DBAPIError
 
+from api import metrics
 from api.dependencies import Read, Who
 from api.schemas import NOTICE, iso
-from core import broker, cards
+from core import broker, cards, gauges
 from core.database import is_answering, reading
 from core.settings import get_settings
 
@@ -39,6 +40,12 @@ def readiness(response: Response) -> dict[str, Any]:
     ready = all(checks.values())
     response.status_code = 200 if ready else 503
     return {"ready": ready, "checks": checks, "workers": _workers() if checks["database"] else None}
+
+
+@router.get("/metrics", response_class=Response)
+def metered(session: Read, _: Who) -> Response:
+    """Prometheus' text format; it wants a key like any other program."""
+    return Response(metrics.exposition(gauges.gauges(session)), media_type=metrics.CONTENT_TYPE)
 
 
 def _database() -> bool:

@@ -1,11 +1,14 @@
 """Browser sessions: a one-time link's token, or an API key, is traded for a cookie."""
 
+from contextlib import suppress
+
 from fastapi import APIRouter, Request, Response
 
 from api.dependencies import Who, Write, cookie_name
 from api.schemas import Me, SignIn
-from core import access
-from core.errors import Invalid
+from api.trail import origin_of
+from core import access, audit
+from core.errors import Invalid, Unauthenticated
 from core.settings import get_settings
 
 router = APIRouter(prefix="/session", tags=["session"])
@@ -16,7 +19,7 @@ def _me(visitor: access.Visitor) -> Me:
 
 
 @router.post("", status_code=201)
-def sign_in(session: Write, wanted: SignIn, response: Response) -> Me:
+def sign_in(session: Write, wanted: SignIn, request: Request, response: Response) -> Me:
     """Sign in with the token of a one-time link, or with a key."""
     seconds = get_settings().session_hours * 3600
     if wanted.token:
@@ -26,6 +29,7 @@ def sign_in(session: Write, wanted: SignIn, response: Response) -> Me:
         secret = access.issue(session, visitor.principal_id, "session", seconds, parent=wanted.key)
     else:
         raise Invalid("nothing-to-sign-in-with", "neither token nor key was sent", "send one of them")
+    audit.write(session, visitor, "session.open", visitor.principal_id, origin_of(request))
     name = cookie_name()
     response.set_cookie(
         name,
@@ -50,7 +54,10 @@ def sign_out(session: Write, request: Request) -> Response:
     """End this browser's session."""
     secret = request.cookies.get(cookie_name())
     if secret:
-        access.revoke(session, secret)
+        with suppress(Unauthenticated):  # it ended before
+            visitor = access.recognise(session, secret, "session")
+            access.revoke(session, secret)
+            audit.write(session, visitor, "session.close", visitor.principal_id, origin_of(request))
     response = Response(status_code=204)
     response.delete_cookie(cookie_name(), path="/")
     return response

@@ -7,9 +7,10 @@ from fastapi.responses import FileResponse
 
 from api.dependencies import Admin, Analyst, OnlyOnce, Read, Who, Write, ring
 from api.schemas import LatestAnalysis, ListedSlide, SlideChange, SlideOut, SlidePage, SlideReference
-from core import audit, catalog, storage
+from api.trail import Told, Trail
+from core import catalog, storage
 from core.access import Visitor
-from core.database import writing
+from core.database import reading
 from core.errors import NotFound, SlideRejected
 from core.idempotency import Answer
 from core.records import Slide
@@ -38,13 +39,16 @@ def _listed(slide: Slide, latest: catalog.LatestAnalysis | None) -> ListedSlide:
 
 
 @router.post("", status_code=201)
-def refer(session: Write, visitor: Analyst, wanted: SlideReference, later: BackgroundTasks, once: OnlyOnce) -> SlideOut:
+def refer(
+    session: Write, visitor: Analyst, wanted: SlideReference, later: BackgroundTasks, once: OnlyOnce, told: Told
+) -> SlideOut:
     """A slide by reference: a file in the import folder of the service, read where it lies and never changed."""
     identifiers = catalog.clean_identifiers(wanted.identifiers)
 
     def produce() -> Answer:
         path = storage.find_import(wanted.path)
         slide = catalog.referred(session, visitor, path, wanted.sha256, identifiers)
+        told.changed(session, "slide.refer", slide.id)
         later.add_task(ring)
         return SlideOut.of(slide).model_dump()
 
@@ -52,9 +56,10 @@ def refer(session: Write, visitor: Analyst, wanted: SlideReference, later: Backg
 
 
 @router.get("/{slide_id}.dzi")
-def deep_zoom(session: Read, visitor: Who, slide_id: str) -> Response:
+def deep_zoom(session: Read, visitor: Who, slide_id: str, told: Told) -> Response:
     """The Deep Zoom descriptor, for any viewer that knows the format."""
     info = catalog.info_of(catalog.find(session, visitor, slide_id))
+    told.viewed("slide.view", slide_id)
     content = (
         '<?xml version="1.0" encoding="UTF-8"?>'
         '<Image xmlns="http://schemas.microsoft.com/deepzoom/2008" Format="jpeg" Overlap="1" TileSize="254">'
@@ -76,6 +81,7 @@ def change(
     change: SlideChange,
     later: BackgroundTasks,
     once: OnlyOnce,
+    told: Told,
 ) -> SlideOut:
     """Answer `needs_input` with mpp, or set identifiers."""
     slide = catalog.find(session, visitor, slide_id)
@@ -84,18 +90,22 @@ def change(
     def produce() -> Answer:
         if catalog.answer(session, slide, change.mpp, identifiers) is not None:
             later.add_task(ring)
+        told.changed(session, "slide.change", slide.id, changed=sorted(change.model_dump(exclude_none=True)))
         return SlideOut.of(slide).model_dump()
 
     return SlideOut(**once(change, produce))
 
 
 @router.post("/{slide_id}/inspect")
-def inspect_again(session: Write, visitor: Analyst, slide_id: str, later: BackgroundTasks, once: OnlyOnce) -> SlideOut:
+def inspect_again(
+    session: Write, visitor: Analyst, slide_id: str, later: BackgroundTasks, once: OnlyOnce, told: Told
+) -> SlideOut:
     """Inspect a slide again whose inspection failed in the worker (reason `inspect-failed`): its bytes are here."""
 
     def produce() -> Answer:
         slide = catalog.find(session, visitor, slide_id)
         catalog.inspect_again(session, slide)
+        told.changed(session, "slide.inspect", slide.id)
         later.add_task(ring)
         return SlideOut.of(slide).model_dump()
 
@@ -104,13 +114,20 @@ def inspect_again(session: Write, visitor: Analyst, slide_id: str, later: Backgr
 
 @router.delete("/{slide_id}", status_code=204)
 def delete(
-    session: Write, visitor: Analyst, slide_id: str, request: Request, later: BackgroundTasks, once: OnlyOnce
+    session: Write,
+    visitor: Analyst,
+    slide_id: str,
+    request: Request,
+    later: BackgroundTasks,
+    once: OnlyOnce,
+    told: Told,
 ) -> Response:
     """Remove a slide, its analyses and its files; a file that was named by reference stays where it is."""
 
     def produce() -> Answer:
         slide = catalog.find(session, visitor, slide_id)
         catalog.delete(session, slide)
+        told.changed(session, "slide.delete", slide.id)
         later.add_task(storage.remove, slide_id)
         later.add_task(request.app.state.files.drop, storage.absolute(slide.file))  # after: none opens it again
         return {}
@@ -129,24 +146,25 @@ def thumbnail(session: Read, visitor: Who, slide_id: str) -> FileResponse:
 
 
 @router.get("/{slide_id}/macro", response_class=Response)
-def macro(visitor: Analyst, slide_id: str, request: Request) -> Response:
+def macro(visitor: Analyst, slide_id: str, request: Request, told: Told) -> Response:
     """JPEG of the whole glass, both ends painted over: a label lies at one of them. Written down in the audit."""
-    return _reveal(visitor, slide_id, "macro", request)
+    return _reveal(visitor, slide_id, "macro", request, told)
 
 
 @router.get("/{slide_id}/label", response_class=Response)
-def label(visitor: Admin, slide_id: str, request: Request) -> Response:
+def label(visitor: Admin, slide_id: str, request: Request, told: Told) -> Response:
     """JPEG of the label, which may name the patient. For administrators; written down in the audit."""
-    return _reveal(visitor, slide_id, "label", request)
+    return _reveal(visitor, slide_id, "label", request, told)
 
 
-def _reveal(visitor: Visitor, slide_id: str, name: Literal["macro", "label"], request: Request) -> Response:
+def _reveal(
+    visitor: Visitor, slide_id: str, name: Literal["macro", "label"], request: Request, told: Trail
+) -> Response:
     """What lies beside the slide in its file. It is written down before it is read, so that nothing is shown unseen."""
-    origin = request.client.host if request.client else ""
-    with writing() as session:
+    with reading() as session:
         slide = catalog.find(session, visitor, slide_id)
         catalog.info_of(slide)
-        audit.write(session, visitor, f"slide.{name}.reveal", slide.id, origin)
+    told.sent(f"slide.{name}.reveal", slide.id)
     try:
         with request.app.state.files.reader(storage.absolute(slide.file)) as reader:
             content = reader.call(name)[1]
@@ -158,10 +176,11 @@ def _reveal(visitor: Visitor, slide_id: str, name: Literal["macro", "label"], re
 
 
 @router.get("/{slide_id}/tiles")
-def tiles(session: Read, visitor: Who, slide_id: str) -> dict[str, Any]:
+def tiles(session: Read, visitor: Who, slide_id: str, told: Told) -> dict[str, Any]:
     """The slide's levels, finest first, each with its own tile size; tiles lie at tiles/{level}/{col}_{row}.jpeg."""
     slide = catalog.find(session, visitor, slide_id)
     info = catalog.info_of(slide)
+    told.viewed("slide.view", slide.id)
     return {
         "width": info.width,
         "height": info.height,

@@ -17,7 +17,9 @@ from starlette.requests import ClientDisconnect
 
 from api.dependencies import Analyst, Who, ring
 from api.errors import UnsupportedType, UnsupportedVersion
+from api.metrics import UPLOADED
 from api.schemas import iso
+from api.trail import Told, Trail
 from core import catalog, storage, uploads
 from core.database import reading, writing
 from core.errors import Conflict, Invalid, NoSpace
@@ -68,6 +70,7 @@ def capabilities() -> Response:
 def create(
     visitor: Analyst,
     request: Request,
+    told: Told,
     tus_resumable: Annotated[str | None, Header()] = None,
     upload_length: Annotated[str | None, Header()] = None,
     upload_metadata: Annotated[str, Header()] = "",
@@ -78,6 +81,7 @@ def create(
     identifiers = _identifiers(uploads.parse_metadata(upload_metadata).identifiers)
     with writing() as session:
         upload = uploads.create(session, visitor, length, upload_metadata, identifiers)
+        told.changed(session, "upload.create", upload.id, bytes=length)
     location = f"{request.url.path.rstrip('/')}/{upload.id}"
     return Response(status_code=201, headers={**_headers(upload), "Location": location})
 
@@ -95,12 +99,14 @@ def _identifiers(content: str | None) -> dict[str, str]:
 
 
 @router.head("/{upload_id}", status_code=200)
-async def offset(visitor: Who, upload_id: str, tus_resumable: Annotated[str | None, Header()] = None) -> Response:
+async def offset(
+    visitor: Who, upload_id: str, told: Told, tus_resumable: Annotated[str | None, Header()] = None
+) -> Response:
     """How many bytes are safe. Ends a PATCH that still holds the upload: its client asks because it was cut off."""
     _require_tus(tus_resumable)
     await _hand_over(upload_id)
     # A PATCH whose last bytes were safe may have died before it said so.
-    return Response(headers=await to_thread.run_sync(_finish, visitor, upload_id))
+    return Response(headers=await to_thread.run_sync(_finish, visitor, upload_id, told))
 
 
 def _location(upload: Upload, slide: Slide) -> dict[str, str]:
@@ -172,6 +178,7 @@ async def append(
     visitor: Analyst,
     upload_id: str,
     request: Request,
+    told: Told,
     tus_resumable: Annotated[str | None, Header()] = None,
     upload_offset: Annotated[str | None, Header()] = None,
     upload_checksum: Annotated[str | None, Header()] = None,
@@ -191,7 +198,7 @@ async def append(
         del _holders[upload_id]
     if holder.stopped:
         raise Invalid("handed-over", "another request took this upload over", "ask with HEAD and go on there")
-    return Response(status_code=204, headers=await to_thread.run_sync(_finish, visitor, upload_id))
+    return Response(status_code=204, headers=await to_thread.run_sync(_finish, visitor, upload_id, told))
 
 
 async def _write(visitor: Who, upload_id: str, start: int, checksum: str | None, holder: Holder) -> None:
@@ -200,6 +207,7 @@ async def _write(visitor: Who, upload_id: str, start: int, checksum: str | None,
     try:
         while (batch := await holder.batch()) is not None:
             await to_thread.run_sync(writer.write, batch)
+            UPLOADED.inc(len(batch))
         whole = holder.whole and not holder.stopped
     except OSError as error:
         raise _no_space(error) from None
@@ -227,10 +235,12 @@ def _open(visitor: Who, upload_id: str, start: int, checksum: str | None) -> upl
         return uploads.Writer(upload, session.get_one(Slide, upload.slide_id), start, checksum)
 
 
-def _finish(visitor: Who, upload_id: str) -> dict[str, str]:
+def _finish(visitor: Who, upload_id: str, told: Trail) -> dict[str, str]:
     with writing() as session:
         upload = uploads.find(session, visitor, upload_id)
         work = uploads.finish(session, upload_id)
+        if work is not None:
+            told.changed(session, "upload.finish", upload_id, bytes=upload.length)
         session.refresh(upload)
         headers = {**_headers(upload), **_location(upload, session.get_one(Slide, upload.slide_id))}
     if work is not None:
@@ -240,19 +250,20 @@ def _finish(visitor: Who, upload_id: str) -> dict[str, str]:
 
 @router.delete("/{upload_id}", status_code=204)
 async def terminate(
-    visitor: Analyst, upload_id: str, tus_resumable: Annotated[str | None, Header()] = None
+    visitor: Analyst, upload_id: str, told: Told, tus_resumable: Annotated[str | None, Header()] = None
 ) -> Response:
     """Give an unfinished upload up; its bytes are removed."""
     _require_tus(tus_resumable)
     await _hand_over(upload_id)
-    await to_thread.run_sync(_terminate, visitor, upload_id)
+    await to_thread.run_sync(_terminate, visitor, upload_id, told)
     return Response(status_code=204, headers=VERSION)
 
 
-def _terminate(visitor: Who, upload_id: str) -> None:
+def _terminate(visitor: Who, upload_id: str, told: Trail) -> None:
     with writing() as session:
         upload = uploads.find(session, visitor, upload_id)
         uploads.terminate(session, upload)
+        told.changed(session, "upload.terminate", upload_id)
     storage.remove(upload.slide_id)
 
 

@@ -42,7 +42,7 @@ def near(pixels, colour):
 
 def told_of(client, slide):
     rows = client.call("GET", "/api/v1/audit").json()["rows"]
-    return [(row["action"], row["who"]) for row in rows if row["subject"] == slide["id"]]
+    return [(row["action"], row["who"]) for row in rows if row["subject"] == slide["id"] and "reveal" in row["action"]]
 
 
 def key_of(client, service, name, role):

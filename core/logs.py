@@ -1,0 +1,81 @@
+"""Log lines: for people as text, for machines as one JSON object a line, each with the correlation of its request.
+
+A correlation begins with a request (its X-Request-Id, or one that is made), is kept with the work that the request
+asked for, and is taken up again by whichever worker does that work: one search finds all that came of a request.
+Text that came from outside cannot begin a line of its own in either form.
+"""
+
+import json
+import logging
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+from core.settings import get_settings
+
+LONGEST = 64
+_current: ContextVar[str] = ContextVar("correlation", default="")
+
+
+def correlation() -> str:
+    """Of what is being done now; empty outside a request or a piece of work."""
+    return _current.get()
+
+
+def new_correlation() -> str:
+    return uuid.uuid4().hex
+
+
+@contextmanager
+def correlated(known: str) -> Iterator[None]:
+    """All lines inside belong to this correlation."""
+    token = _current.set(known[:LONGEST])
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+class JsonLines(logging.Formatter):
+    """time, level, service, logger, message, correlation, `fields` (log.info(…, extra={"fields": {…}})), exception."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "service": self._service,
+            "logger": record.name,
+            "message": record.getMessage(),
+            "correlation": correlation(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            told["exception"] = self.formatException(record.exc_info)
+        return json.dumps(told, ensure_ascii=False, default=str)
+
+
+class TextLines(logging.Formatter):
+    """The same for people: a line each, what came with it in key=value pairs."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+        fields = {**getattr(record, "fields", {}), **({"correlation": correlation()} if correlation() else {})}
+        pairs = "".join(f" {name}={value}" for name, value in fields.items())
+        return (super().formatMessage(record) + pairs).replace("\r", "\\r").replace("\n", "\\n")
+
+
+def configure(service: str, level: int = logging.INFO) -> None:
+    """This process's log goes to standard error, in the form that the settings name."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines(service) if get_settings().log_format == "json" else TextLines())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for chatty in ("httpx", "alembic", "celery", "kombu", "amqp"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)

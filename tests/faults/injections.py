@@ -1,0 +1,126 @@
+"""The faults: each hurts a part of a running service for real, and leaves it as it would stand after somebody came."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from random import Random
+
+from faults.scene import Scene
+
+WORKERS = ("one", "two")
+PAST_THE_LEASE = 4.0  # the lease is three seconds here
+Fault = Callable[[Scene, Random], None]
+
+
+def worker_killed(scene: Scene, rng: Random) -> None:
+    """kill -9 of a worker, its pool and its readers; a new one comes."""
+    scene.restart(rng.choice(WORKERS))
+
+
+def pool_child_killed(scene: Scene, rng: Random) -> None:
+    """The process that computes is gone, its parent stays."""
+    for pid in scene.children(rng.choice(WORKERS), "spawn_main")[:1]:
+        os.kill(pid, signal.SIGKILL)
+
+
+def readers_killed(scene: Scene, rng: Random) -> None:
+    """Every process that has a slide open is gone."""
+    for name in (*WORKERS, "api"):
+        for pid in scene.children(name, "core.reader_child"):
+            os.kill(pid, signal.SIGKILL)
+
+
+def zombie(scene: Scene, rng: Random) -> None:
+    """A worker stands still past its lease, then wakes and thinks that it holds its work."""
+    name = rng.choice(WORKERS)
+    scene.stop(name)
+    time.sleep(PAST_THE_LEASE)
+    scene.go_on(name)
+
+
+def worker_ends_in_good_order(scene: Scene, rng: Random) -> None:
+    """SIGTERM, as a deployment sends it."""
+    name = rng.choice(WORKERS)
+    os.kill(scene.group(name), signal.SIGTERM)
+    time.sleep(1)
+    scene.restart(name)
+
+
+def api_killed(scene: Scene, rng: Random) -> None:
+    """kill -9 in the middle of whatever is being sent."""
+    scene.restart("api")
+
+
+def disk_full(scene: Scene, rng: Random) -> None:
+    """Not a byte is free for a while."""
+    scene.fill_disk()
+    time.sleep(rng.uniform(0.5, 2))
+    scene.free_disk()
+
+
+def messages_lost(scene: Scene, rng: Random) -> None:
+    """The broker forgets everything."""
+    if scene.redis:
+        scene.redis.command("FLUSHALL")
+        return
+    for message in (scene.service.data / "broker" / "messages").glob("*"):
+        message.unlink(missing_ok=True)
+
+
+def messages_doubled(scene: Scene, rng: Random) -> None:
+    """Far more doorbells than there is work."""
+    scene.service.start("ringer", "faults.ringer")
+    scene.service.processes.pop("ringer").wait()
+
+
+def broker_killed(scene: Scene, rng: Random) -> None:
+    assert scene.redis
+    scene.redis.stop()
+    time.sleep(rng.uniform(0, 1.5))
+    scene.redis.start()
+
+
+def broker_full(scene: Scene, rng: Random) -> None:
+    """Redis takes no more writes."""
+    assert scene.redis
+    scene.redis.command("CONFIG", "SET", "maxmemory", "1")
+    time.sleep(1)
+    scene.redis.command("CONFIG", "SET", "maxmemory", "0")
+
+
+def database_stopped(scene: Scene, rng: Random) -> None:
+    """PostgreSQL ends at once, without a checkpoint, and recovers."""
+    assert scene.postgres
+    scene.postgres.stop("immediate")
+    time.sleep(rng.uniform(0, 1))
+    scene.postgres.start()
+
+
+def connections_cut(scene: Scene, rng: Random) -> None:
+    """Every connection to the database and the broker is reset."""
+    for proxy in scene.proxies:
+        proxy.cut()
+
+
+def network_away(scene: Scene, rng: Random) -> None:
+    """Nobody reaches the database or the broker for a while."""
+    for proxy in scene.proxies:
+        proxy.away = True
+        proxy.cut()
+    time.sleep(rng.uniform(0.5, 2.5))
+    for proxy in scene.proxies:
+        proxy.away = False
+
+
+EVERYWHERE: tuple[Fault, ...] = (
+    worker_killed, pool_child_killed, readers_killed, zombie, worker_ends_in_good_order, api_killed, messages_lost,
+    messages_doubled,
+)  # fmt: skip
+ON_SERVERS: tuple[Fault, ...] = (broker_killed, broker_full, database_stopped, connections_cut, network_away)
+
+
+def faults_of(scene: Scene) -> list[Fault]:
+    """What can be done to this scene."""
+    found = list(EVERYWHERE) + (list(ON_SERVERS) if scene.engine == "production" else [])
+    return [*found, disk_full] if scene.disk else found

@@ -1,0 +1,104 @@
+"""What must hold when the faults are over: nothing that was acknowledged is lost, and nothing untrue is told."""
+
+import contextlib
+import hashlib
+import time
+from pathlib import Path
+
+import httpx2 as httpx
+import numpy as np
+from heat_maps import planes
+from numpy.typing import NDArray
+from servers import until
+
+from faults.load import ENDED, Known
+from faults.scene import Scene
+
+CALM_SECONDS = 240.0
+References = dict[str, NDArray[np.float32]]
+
+
+def reference_of(scene: Scene, picture: Path) -> NDArray[np.float32]:
+    """The planes of a picture's cells on a service that nobody hurts."""
+    client = scene.service.client()
+    slide = client.wait_for_slide(client.upload(picture, {}))
+    analysis = client.analyse(slide["id"], rotation_check=False)
+    assert analysis["state"] == "succeeded", analysis
+    return planes(client, analysis["id"])
+
+
+def wait_until_calm(scene: Scene, known: Known) -> None:
+    """Every slide is inspected, every analysis has ended."""
+    client = scene.service.client()
+
+    def calm() -> bool:
+        scene.heal()
+        with contextlib.suppress(httpx.HTTPError):
+            states = [client.call("GET", f"/api/v1/slides/{one}").json()["state"] for one in known.slides]
+            ends = [client.call("GET", f"/api/v1/analyses/{one}").json()["state"] for one in known.analyses]
+            return all(state == "ready" for state in states) and all(state in ENDED for state in ends)
+        return False
+
+    until(calm, CALM_SECONDS, every=1)
+
+
+def check(scene: Scene, known: Known, pictures: dict[str, Path], references: References) -> None:
+    """Raises AssertionError with what does not hold."""
+    assert not known.shrunk, known.shrunk
+    _check_slides(scene, known, pictures)
+    _check_analyses(scene, known, references)
+    _check_files(scene)
+    _check_audit(scene, known)
+
+
+def _check_slides(scene: Scene, known: Known, pictures: dict[str, Path]) -> None:
+    for slide_id, name in known.slides.items():
+        (file,) = (scene.service.data / "slides" / slide_id).glob("slide*")
+        same = hashlib.sha256(file.read_bytes()).digest() == hashlib.sha256(pictures[name].read_bytes()).digest()
+        assert same, f"slide {slide_id} is not what was acknowledged"
+
+
+def _check_analyses(scene: Scene, known: Known, references: References) -> None:
+    client = scene.service.client()
+    for analysis_id, slide_id in known.analyses.items():
+        found = client.call("GET", f"/api/v1/analyses/{analysis_id}").json()
+        if analysis_id in known.cancelled:
+            assert found["state"] == "cancelled", found
+            continue
+        assert found["state"] == "succeeded", found
+        rows = scene.service.rows(
+            "SELECT ordinal, state FROM work WHERE analysis_id = :id AND kind = 'band' ORDER BY ordinal",
+            id=analysis_id,
+        )
+        assert [ordinal for ordinal, _ in rows] == list(range(len(rows))), "each band once"
+        assert {state for _, state in rows} == {"done"}
+        expected = references[known.slides[slide_id]]
+        assert np.array_equal(planes(client, analysis_id), expected, equal_nan=True), f"{analysis_id}: other bits"
+
+
+def _check_files(scene: Scene) -> None:
+    """Every folder is a slide's that is not gone; no half-written file is left."""
+    time.sleep(1)
+    alive = {row[0] for row in scene.service.rows("SELECT id FROM slides WHERE state <> 'deleted'")}
+    folders = {path.name for path in (scene.service.data / "slides").iterdir()}
+    empty = {one for one in folders if not any((scene.service.data / "slides" / one).glob("*/*"))}
+    assert folders - alive - {one for one in empty if _holds_nothing(scene, one)} == set(), "orphans"
+    assert not list((scene.service.data / "slides").glob("*/*.part"))
+
+
+def _holds_nothing(scene: Scene, slide_id: str) -> bool:
+    """An upload whose creation was not acknowledged may leave an empty file, which is swept after a while."""
+    return not sum(path.stat().st_size for path in (scene.service.data / "slides" / slide_id).iterdir())
+
+
+def _check_audit(scene: Scene, known: Known) -> None:
+    """The chain holds, and tells of every change that was acknowledged, once."""
+    client = scene.service.client()
+    assert client.call("GET", "/api/v1/audit/check").json()["holds"]
+    told = scene.service.rows("SELECT action, subject FROM audit")
+    for action, subjects in (
+        ("upload.create", known.slides), ("upload.finish", known.slides), ("analysis.create", known.analyses),
+        ("analysis.cancel", known.cancelled),
+    ):  # fmt: skip
+        for subject in subjects:
+            assert told.count((action, subject)) == 1, (action, subject)

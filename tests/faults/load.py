@@ -1,0 +1,145 @@
+"""People who use the service while it is hurt: they repeat what was not acknowledged, and remember what was."""
+
+import base64
+import contextlib
+import hashlib
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import httpx2 as httpx
+from servers import KEY, PATCH
+
+from cli.client import TUS
+
+PATIENCE = 120.0
+MOST_UNFINISHED = 5
+ENDED = ("succeeded", "failed", "cancelled")
+
+
+@dataclass
+class Known:
+    """What the service acknowledged: slides by the picture they hold, analyses by slide, and those we cancelled."""
+
+    slides: dict[str, str] = field(default_factory=dict)
+    analyses: dict[str, str] = field(default_factory=dict)
+    cancelled: set[str] = field(default_factory=set)
+    shrunk: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Patient:
+    """Sends a request again until it is answered; a refusal by the state of things ends it."""
+
+    def __init__(self, url: str) -> None:
+        self.http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, timeout=20)
+
+    def call(self, method: str, path: str, **sent: object) -> httpx.Response:
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            with contextlib.suppress(httpx.HTTPError, OSError):
+                answer = self.http.request(method, path, **sent)
+                if answer.status_code < 500:
+                    return answer
+            time.sleep(0.2)
+        raise AssertionError(f"{method} {path} was not answered within {PATIENCE} s")
+
+
+class Load:
+    """Threads that upload and analyse until `stop`; pictures: files by name."""
+
+    def __init__(self, url: str, pictures: list[Path], seed: int) -> None:
+        self.url, self.pictures, self.known = url, pictures, Known()
+        self.errors: list[BaseException] = []
+        self._over = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._run, args=(work, Random(f"{seed}-{work.__name__}")), daemon=True)
+            for work in (self._upload, self._analyse)
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """No new work; what was begun is brought to its end."""
+        self._over.set()
+        for thread in self._threads:
+            thread.join(2 * PATIENCE)
+            assert not thread.is_alive(), "a client hangs"
+        if self.errors:
+            raise self.errors[0]
+
+    def _run(self, work: object, rng: Random) -> None:
+        person = Patient(self.url)
+        try:
+            while not self._over.is_set():
+                work(person, rng)
+        except BaseException as error:  # noqa: BLE001 - told by stop()
+            self.errors.append(error)
+
+    def _upload(self, person: Patient, rng: Random) -> None:
+        path = rng.choice(self.pictures)
+        content = path.read_bytes()
+        metadata = {"filename": path.name, "sha256": hashlib.sha256(content).hexdigest()}
+        told = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in metadata.items())
+        asked = {**TUS, "Upload-Length": str(len(content)), "Upload-Metadata": told}
+        created = person.call("POST", "/api/v1/uploads", headers=asked)
+        assert created.status_code == 201, created.text
+        slide_id = self._send(person, rng, created.headers["Location"], content)
+        with self.known.lock:
+            self.known.slides[slide_id] = path.name
+        time.sleep(rng.uniform(0.5, 2))
+
+    def _send(self, person: Patient, rng: Random, location: str, content: bytes) -> str:
+        """Piece by piece from the offset that the service names; it never falls behind what it acknowledged."""
+        acknowledged = 0
+        while True:
+            asked = person.call("HEAD", location, headers=TUS)
+            offset = int(asked.headers["Upload-Offset"])
+            if offset < acknowledged:
+                self.known.shrunk.append(f"{location}: {offset} after {acknowledged}")
+            if "Location-Slide" in asked.headers:
+                return asked.headers["Location-Slide"].rsplit("/", 1)[-1]
+            piece = content[offset : offset + rng.randrange(1, 1 + len(content))]
+            fields = {**PATCH, "Upload-Offset": str(offset)}
+            with contextlib.suppress(httpx.HTTPError, OSError):
+                answer = person.http.patch(location, headers=fields, content=piece)
+                if answer.status_code == 204:
+                    acknowledged = int(answer.headers["Upload-Offset"])
+
+    def _analyse(self, person: Patient, rng: Random) -> None:
+        """Ask for an analysis under a key that is kept until it is acknowledged; cancel one now and then."""
+        time.sleep(rng.uniform(0.2, 1))
+        with self.known.lock:
+            slides = list(self.known.slides)
+            waiting = [one for one in self.known.analyses if one not in self.known.cancelled]
+        unfinished = [one for one in waiting[-2 * MOST_UNFINISHED :] if self._state(person, one) not in ENDED]
+        if not slides or len(unfinished) >= MOST_UNFINISHED:
+            return
+        slide_id = rng.choice(slides)
+        if person.call("GET", f"/api/v1/slides/{slide_id}").json()["state"] != "ready":
+            return
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        asked = {"rotation_check": rng.random() < 0.2}
+        answers = [person.call("POST", f"/api/v1/slides/{slide_id}/analyses", headers=key, json=asked)]
+        if rng.random() < 0.3:  # sent again, as one does who did not hear the first answer
+            answers.append(person.call("POST", f"/api/v1/slides/{slide_id}/analyses", headers=key, json=asked))
+        if any(answer.status_code == 503 for answer in answers):
+            return
+        ids = {answer.json()["id"] for answer in answers}
+        assert len(ids) == 1, "one key, one analysis"
+        analysis_id = ids.pop()
+        with self.known.lock:
+            self.known.analyses[analysis_id] = slide_id
+        if rng.random() < 0.1:
+            answer = person.call("POST", f"/api/v1/analyses/{analysis_id}/cancel")
+            if answer.status_code == 200 and answer.json()["state"] == "cancelled":
+                self.known.cancelled.add(analysis_id)
+
+    @staticmethod
+    def _state(person: Patient, analysis_id: str) -> str:
+        return str(person.call("GET", f"/api/v1/analyses/{analysis_id}").json()["state"])

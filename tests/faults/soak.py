@@ -1,0 +1,97 @@
+"""python -m faults.soak: hurt a service at random while people use it, and prove that nothing was lost.
+
+The seed gives the order of the faults; how they meet the load is the machine's own chance.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+from servers import until
+from slides import tissue, write_pyramid
+
+from faults import invariants
+from faults.injections import Fault, faults_of
+from faults.load import Load
+from faults.scene import Scene
+
+PAUSE = (0.2, 1.5)
+
+
+def pictures_in(folder: Path) -> dict[str, Path]:
+    """Two small slides of some regions each."""
+    made = {}
+    for number, (height, width) in enumerate(((1300, 1500), (900, 1100))):
+        name = f"picture{number}.tiff"
+        made[name] = write_pyramid(folder / name, tissue(height, width, [(400, 500, 251)], seed=number), 0.5)
+    return made
+
+
+def chosen(scene: Scene, rng: Random) -> Fault:
+    return rng.choice(faults_of(scene))
+
+
+def run(engine: str, seed: int, faults: list[Fault] | None, count: int, seconds: float) -> Counter[str]:
+    """These faults, or `count` random ones, or as many as fit into the seconds; then the invariants. What was done.
+
+    Raises:
+        AssertionError: something that was acknowledged is lost, or something untrue is told.
+    """
+    rng, done = Random(seed), Counter[str]()
+    folder = Path(tempfile.mkdtemp(prefix="quarterturn-faults-"))
+    scene = Scene(engine, folder)
+    try:
+        pictures = pictures_in(folder)
+        references = {name: invariants.reference_of(scene, path) for name, path in pictures.items()}
+        load = Load(scene.service.url, list(pictures.values()), seed)
+        load.start()
+        until(lambda: load.known.analyses, 60)
+        end = time.monotonic() + seconds
+        planned = iter(faults) if faults is not None else iter(lambda: chosen(scene, rng), None)
+        for fault in planned:
+            if faults is None and (sum(done.values()) >= count or time.monotonic() > end):
+                break
+            fault(scene, rng)
+            done[fault.__name__] += 1
+            print(f"{sum(done.values()):4d} {fault.__name__}", flush=True)
+            time.sleep(rng.uniform(*PAUSE))
+        scene.heal()
+        load.stop()
+        invariants.wait_until_calm(scene, load.known)
+        invariants.check(scene, load.known, pictures, references)
+        _tell(done, load)
+    except BaseException:
+        print(scene.service.logs(), file=sys.stderr)
+        raise
+    finally:
+        scene.close()
+    return done
+
+
+def _tell(done: Counter[str], load: Load) -> None:
+    known = load.known
+    kinds = ", ".join(f"{count} {name}" for name, count in sorted(done.items()))
+    print(f"{sum(done.values())} faults ({kinds})")
+    print(
+        f"{len(known.slides)} slides, {len(known.analyses)} analyses acknowledged ({len(known.cancelled)} cancelled): "
+        "every byte, every band and every row of the audit is there, heat maps to the bit"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m faults.soak", description=__doc__)
+    parser.add_argument("--engine", choices=("embedded", "production"), default="production")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--faults", type=int, default=10**9, help="end after so many")
+    parser.add_argument("--minutes", type=float, default=10)
+    options = parser.parse_args()
+    print(f"{options.engine}, seed {options.seed}", flush=True)
+    run(options.engine, options.seed, None, options.faults, 60 * options.minutes)
+
+
+if __name__ == "__main__":
+    main()
