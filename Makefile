@@ -9,10 +9,14 @@ MODULES := frontend/node_modules/.installed
 CODE := api bench cli core model supervisor worker tests
 PEERS := fastapi uvicorn httptools uvloop python-multipart openslide-python openslide-bin large-image[tiff,openslide] \
 	cucim-cu12 tiffslide pyvips-binary pyvips
+SEED := 1
+COUNT := 40
+MINUTES := 10
+ENGINE := production
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint train evaluate study digits bench bench-quick bench-peers clean
+.PHONY: help run test lint faults soak train evaluate study digits bench bench-quick bench-peers clean
 
 help:  ## show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +38,15 @@ lint: $(TESTS) $(MODULES)  ## style, types, import contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	cd frontend && npx --no-install tsc -p .
+
+faults: $(TESTS)  ## hurt the running service in every way, on both engines: make faults SEED=1 COUNT=40
+	@sh tests/servers.sh
+	@for engine in embedded production; do PYTHONPATH=.:tests $(BIN)/python -m faults.soak --engine $$engine \
+		--seed $(SEED) --faults $(COUNT) --minutes 600 || exit 1; done
+
+soak: $(TESTS)  ## the same at random for some minutes: make soak MINUTES=10 SEED=1 ENGINE=production
+	@sh tests/servers.sh
+	@PYTHONPATH=.:tests $(BIN)/python -m faults.soak --engine $(ENGINE) --seed $(SEED) --minutes $(MINUTES)
 
 train: $(STAMP)  ## train on PCam: make train DIR=folder-with-h5-files
 	$(BIN)/python -m model.train $(DIR)

@@ -19,6 +19,15 @@ from sqlalchemy.types import Float
 from core.settings import get_settings
 
 BUSY_MS = 20_000
+# A host that is cut off answers nothing, not even "no"; one that is stopped holds its locks: neither may last.
+PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+    "options": f"-c idle_in_transaction_session_timeout={BUSY_MS} -c lock_timeout={BUSY_MS}",
+}
 
 
 class now(ColumnElement[float]):  # noqa: N801 - reads as the SQL function that it is
@@ -41,7 +50,7 @@ def _now_postgresql(*_: Any, **__: Any) -> str:
 def make_engine(url: str) -> Engine:
     """An engine with the house's settings."""
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10)
+        return create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10, connect_args=PATIENCE)
     engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")

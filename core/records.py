@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 DEFAULT_WORKSPACE = "default"
+NULLABLE = JSON(none_as_null=True)  # nothing is NULL, never the JSON text null
 
 
 def new_id() -> str:
@@ -26,7 +27,7 @@ def new_id() -> str:
 
 
 class Record(DeclarativeBase):
-    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON}  # noqa: RUF012 - SQLAlchemy reads it so
+    type_annotation_map = {dict[str, Any]: NULLABLE, list[Any]: NULLABLE}  # noqa: RUF012 - SQLAlchemy reads it so
 
 
 class Workspace(Record):

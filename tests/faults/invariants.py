@@ -9,12 +9,11 @@ import httpx2 as httpx
 import numpy as np
 from heat_maps import planes
 from numpy.typing import NDArray
-from servers import until
 
 from faults.load import ENDED, Known
 from faults.scene import Scene
 
-CALM_SECONDS = 240.0
+CALM_SECONDS = 120.0
 References = dict[str, NDArray[np.float32]]
 
 
@@ -29,17 +28,16 @@ def reference_of(scene: Scene, picture: Path) -> NDArray[np.float32]:
 
 def wait_until_calm(scene: Scene, known: Known) -> None:
     """Every slide is inspected, every analysis has ended."""
-    client = scene.service.client()
-
-    def calm() -> bool:
+    client, end = scene.service.client(), time.monotonic() + CALM_SECONDS
+    waiting = [f"slides/{one}" for one in known.slides] + [f"analyses/{one}" for one in known.analyses]
+    while waiting and time.monotonic() < end:
         scene.heal()
         with contextlib.suppress(httpx.HTTPError):
-            states = [client.call("GET", f"/api/v1/slides/{one}").json()["state"] for one in known.slides]
-            ends = [client.call("GET", f"/api/v1/analyses/{one}").json()["state"] for one in known.analyses]
-            return all(state == "ready" for state in states) and all(state in ENDED for state in ends)
-        return False
-
-    until(calm, CALM_SECONDS, every=1)
+            found = {one: client.call("GET", f"/api/v1/{one}").json()["state"] for one in waiting}
+            waiting = [one for one, state in found.items() if state not in (*ENDED, "ready")]
+        time.sleep(1)
+    unfinished = "SELECT kind, state, attempts, token, worker, lease_until, reason FROM work WHERE state IN "
+    assert not waiting, (waiting, scene.service.rows(unfinished + "('open', 'claimed')"))
 
 
 def check(scene: Scene, known: Known, pictures: dict[str, Path], references: References) -> None:

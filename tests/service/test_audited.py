@@ -116,7 +116,8 @@ def test_what_cannot_be_written_down_does_not_happen(client, service, slide):
     where, place = f"/api/v1/analyses/{analysis['id']}", f"/api/v1/slides/{slide['id']}"
     asked = [
         ("GET", f"{place}/tiles", {}), ("GET", f"{where}/regions.csv", {}), ("GET", f"{where}/heatmap", {}),
-        ("POST", f"{place}/analyses", {"json": {}}), ("DELETE", place, {}), ("PATCH", place, {"json": {"identifiers": {"block": "B"}}}),
+        ("POST", f"{place}/analyses", {"json": {}}), ("DELETE", place, {}),
+        ("PATCH", place, {"json": {"identifiers": {"block": "B"}}}),
         ("POST", "/api/v1/keys", {"json": {"name": "x", "role": "viewer"}}),
         ("POST", "/api/v1/uploads", {"headers": {**TUS, "Upload-Length": "10"}}),
     ]  # fmt: skip

@@ -1,0 +1,88 @@
+"""What was saved from one instance is found again in another, on either engine; a damaged backup changes nothing."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from heat_maps import planes
+from servers import PATCH, ROOT, Service
+from service_engines import settings_of
+from slides import tissue, write_pyramid
+
+from cli.client import TUS
+
+pytestmark = pytest.mark.services
+HALF = os.urandom(500_000)
+
+
+def backup(service, what, folder):
+    command = [sys.executable, "-m", "core.backup", what, str(folder)]
+    return subprocess.run(command, cwd=ROOT, env=service.environment, capture_output=True, text=True)
+
+
+@pytest.fixture
+def lived_in(own, tmp_path):
+    """A service with an analysed slide and half an upload: client, slide, analysis, location."""
+    client = own.client()
+    own.start_worker()
+    own.wait_for_worker()
+    path = write_pyramid(tmp_path / "slide.tiff", tissue(700, 900, [(200, 300, 151)]), 0.5)
+    slide = client.wait_for_slide(client.upload(path, {"accession": "S26-1"}))
+    analysis = client.analyse(slide["id"], rotation_check=False)
+    location = client.call("POST", "/api/v1/uploads", headers={**TUS, "Upload-Length": "1000000"}).headers["Location"]
+    client.call("PATCH", location, headers={**PATCH, "Upload-Offset": "0"}, content=HALF)
+    return client, slide, analysis, location
+
+
+@pytest.fixture
+def empty(own, tmp_path, request):
+    """Another instance, of the other engine."""
+    other = "embedded" if "QUARTERTURN_DATABASE_URL" in own.environment else "production"
+    found = Service(tmp_path / "other", settings_of(other, tmp_path / "servers", request.addfinalizer))
+    request.addfinalizer(found.stop)
+    return found
+
+
+def test_an_empty_instance_of_the_other_engine_finds_everything(own, lived_in, empty, tmp_path):
+    client, slide, analysis, location = lived_in
+    saved = backup(own, "save", tmp_path / "backup")
+    assert saved.returncode == 0, saved.stderr
+    before = planes(client, analysis["id"])
+    own.stop()  # the disaster
+    loaded = backup(empty, "load", tmp_path / "backup")
+    assert loaded.returncode == 0, loaded.stderr
+    empty.start_api()
+    client = empty.client()
+    found = client.call("GET", f"/api/v1/slides/{slide['id']}").json()
+    assert {**found, "updated_at": 0} == {**slide, "updated_at": 0}
+    assert client.call("GET", f"/api/v1/analyses/{analysis['id']}").json()["results"] == analysis["results"]
+    np.testing.assert_array_equal(planes(client, analysis["id"]), before)
+    assert client.call("GET", f"/api/v1/slides/{slide['id']}/tiles/0/0_0.jpeg").content
+    assert client.call("GET", f"/api/v1/slides/{slide['id']}/thumbnail").content
+    assert client.call("GET", "/api/v1/audit/check").json()["holds"]
+    assert client.call("HEAD", location, headers=TUS).headers["Upload-Offset"] == str(len(HALF))
+    answer = client.call("PATCH", location, headers={**PATCH, "Upload-Offset": str(len(HALF))}, content=HALF)
+    assert "Location-Slide" in answer.headers
+    (file,) = (empty.data / "slides" / location[-32:]).iterdir()
+    assert file.read_bytes() == HALF + HALF
+
+
+def test_a_damaged_backup_and_an_instance_in_use_are_refused(own, lived_in, empty, tmp_path):
+    _, slide, _, _ = lived_in
+    folder = tmp_path / "backup"
+    assert backup(own, "save", folder).returncode == 0
+    again = backup(own, "save", folder)
+    assert (again.returncode, "not empty" in again.stderr) == (1, True)
+    mine = backup(own, "load", folder)
+    assert (mine.returncode, "holds slides" in mine.stderr) == (1, True)
+    (file,) = (folder / "slides" / slide["id"]).glob("slide*")
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    hurt = backup(empty, "load", folder)
+    assert (hurt.returncode, "not as it was saved" in hurt.stderr) == (1, True)
+    assert empty.rows("SELECT count(*) FROM slides") == [(0,)]
+    (folder / "backup.json").unlink()
+    torn = backup(empty, "load", folder)
+    assert (torn.returncode, "no whole backup" in torn.stderr) == (1, True)
