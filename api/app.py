@@ -9,6 +9,7 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp
 
 from api import errors, pages, trail
+from api.gate import Gate
 from api.middleware import Correlated, SameOriginWrites, SecurityHeaders
 from api.routes import analyses, audit, evaluations, keys, service, session, slides, uploads
 from api.schemas import NOTICE
@@ -65,7 +66,7 @@ def _describe_tiles(api: FastAPI) -> None:
 def create_app() -> ASGIApp:
     """All of it: tiles first, since they are many."""
     files = SlideFiles()
-    served = TileApp(Correlated(SameOriginWrites(create_api(files))), files)
+    served = TileApp(Correlated(SameOriginWrites(Gate(create_api(files)))), files)
     return SecurityHeaders(ServerErrorMiddleware(served, handler=errors.fault))
 
 

@@ -48,11 +48,18 @@ Write = Annotated[Session, Depends(_write, scope="function")]
 Read = Annotated[Session, Depends(_read, scope="function")]
 
 
+def recognised(request: Request) -> Visitor:
+    """Who sends a request; looked up once. Raises Unauthenticated."""
+    known: Visitor | None = getattr(request.state, "visitor", None)
+    if known is None:
+        secret, kind = secret_of(request.headers.get("authorization"), request.cookies.get(cookie_name()))
+        with reading() as session:
+            request.state.visitor = known = access.recognise(session, secret, kind)
+    return known
+
+
 def _visitor(request: Request, authorization: Annotated[str | None, Header()] = None) -> Visitor:
-    secret, kind = secret_of(authorization, request.cookies.get(cookie_name()))
-    with reading() as session:
-        request.state.visitor = visitor = access.recognise(session, secret, kind)
-    return visitor
+    return recognised(request)
 
 
 Who = Annotated[Visitor, Depends(_visitor)]

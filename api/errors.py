@@ -29,6 +29,7 @@ STATUS: dict[type[errors.QuarterturnError], int] = {
     errors.Withheld: 409,
     errors.Gone: 410,
     errors.TooLarge: 413,
+    errors.TooMany: 429,
     errors.Invalid: 422,
     UnsupportedVersion: 412,
     UnsupportedType: 415,
@@ -37,6 +38,7 @@ STATUS: dict[type[errors.QuarterturnError], int] = {
     errors.Unavailable: 503,
     errors.NoSpace: 507,
 }
+HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 412: {"Tus-Version": "1.0.0"}, 429: {"Retry-After": "1"}}
 KEPT_OUT = (errors.Unauthenticated, errors.Forbidden, errors.Foreign)
 TITLES = {400: "Bad request", 404: "Not found", 405: "Method not allowed", 412: "Precondition failed"}
 log = logging.getLogger(__name__)
@@ -48,8 +50,7 @@ def problem(status: int, code: str, detail: str, action: str = "", **more: Any) 
     content = {"type": f"urn:quarterturn:problem:{code}", "title": title, "status": status, "detail": detail, **more}
     if action:
         content["action"] = action
-    headers = {401: {"WWW-Authenticate": "Bearer"}, 412: {"Tus-Version": "1.0.0"}}.get(status, {})
-    return JSONResponse(content, status, headers, media_type="application/problem+json")
+    return JSONResponse(content, status, HEADERS.get(status, {}), media_type="application/problem+json")
 
 
 def from_error(error: errors.QuarterturnError) -> JSONResponse:

@@ -10,6 +10,7 @@ QuarterturnError
 │   └── Withheld         results that must not be shown
 ├── Gone                 it was here
 ├── TooLarge             over a limit
+├── TooMany              too often, or too much at once
 ├── NoSpace              the disk is full
 ├── Unavailable          no worker or server can do it now
 └── SlideRejected        a file that is no usable slide (code, sentence)
@@ -57,6 +58,10 @@ class Gone(QuarterturnError):
 
 
 class TooLarge(QuarterturnError):
+    pass
+
+
+class TooMany(QuarterturnError):
     pass
 
 

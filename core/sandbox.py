@@ -53,10 +53,14 @@ def landlock_version() -> int:
 
 
 def program_files() -> list[Path]:
-    """Where Python and shared libraries lie: modules are loaded late, and hold no slides."""
+    """Where Python and shared libraries lie: modules are loaded late, and hold no slides.
+
+    The folder that the code lies in is not among them: the data may lie there, too.
+    """
     ours = Path(__file__).resolve().parent
+    packages = [path for path in map(Path, filter(None, sys.path)) if not ours.is_relative_to(path.resolve())]
     system = [Path(name) for name in ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/proc/self", "/proc/cpuinfo")]
-    return [Path(sys.prefix), Path(sys.base_prefix), ours, *system]
+    return [Path(sys.prefix), Path(sys.base_prefix), ours, *packages, *system]
 
 
 def enter(readable: Iterable[Path]) -> list[str]:

@@ -44,6 +44,11 @@ class Settings(BaseSettings):
     upload_max_bytes: int = Field(64 * GIB, gt=0)
     upload_expires_hours: float = Field(24.0, gt=0)
     min_free_bytes: int = Field(GIB, ge=0, description="free space that an upload must leave")
+    requests_per_second: float = Field(50.0, ge=0, description="of one visitor, in the long run; 0: no limit")
+    request_burst: int = Field(300, ge=1, description="of one visitor, at once; tiles are not counted")
+    published_locally: bool = Field(
+        False, description="the address beyond loopback is a container's, published on this machine's loopback alone"
+    )
     session_hours: float = Field(12.0, gt=0)
     link_minutes: float = Field(10.0, gt=0, description="how long a one-time sign-in link lives")
     reader_seconds: float = Field(60.0, gt=0, description="wall clock of one answer of a slide reader")
