@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from core.database import clock, writing
 from core.records import Worker
 from core.settings import get_settings
+from core.slide import reader_held_by
 from worker.network import Offer, Serving
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class Heartbeat(threading.Thread):
     def _row(self, offer: Offer, seen_at: float) -> Worker:
         known = {key: value for key, value in offer.card.__dict__.items() if key != "golden"}
         known["calibration"] = offer.card.calibration()
+        known["reader_held_by"] = list(reader_held_by())
         return Worker(
             id=self._serving.worker,
             model=offer.card.name,

@@ -10,8 +10,9 @@ from api import metrics
 from api.dependencies import Read, Who
 from api.schemas import NOTICE, iso
 from core import broker, cards, gauges
-from core.database import is_answering, reading
+from core.database import clock, is_answering, reading
 from core.settings import get_settings
+from core.slide import reader_held_by
 
 router = APIRouter(tags=["service"])
 api_router = APIRouter(tags=["service"])
@@ -35,11 +36,17 @@ def health() -> dict[str, str]:
 
 @router.get("/readyz")
 def readiness(response: Response) -> dict[str, Any]:
-    """Whether work can be taken: database, broker and disk. Workers are told, and do not make it unready."""
+    """Whether work can be taken: database, broker and disk. Workers are told, and do not make it unready.
+
+    `readers`: what keeps the children in that open slides (core.sandbox), here and where workers run. `models`: what
+    live workers run, each with the digest of its weights; `heard_seconds`: since the last word of any worker.
+    """
     checks = {"database": _database(), "broker": broker.is_answering(), "disk": _disk()}
     ready = all(checks.values())
     response.status_code = 200 if ready else 503
-    return {"ready": ready, "checks": checks, "workers": _workers() if checks["database"] else None}
+    known = _workers() if checks["database"] else {"workers": None}
+    readers = {"here": list(reader_held_by()), **known.pop("readers", {})}
+    return {"ready": ready, "checks": checks, **known, "readers": readers}
 
 
 @router.get("/metrics", response_class=Response)
@@ -60,6 +67,13 @@ def _disk() -> bool:
     return shutil.disk_usage(settings.data).free >= settings.min_free_bytes
 
 
-def _workers() -> int:
+def _workers() -> dict[str, Any]:
     with reading() as session:
-        return len({worker.id for worker in cards.live_workers(session)})
+        alive, at = cards.live_workers(session), clock(session)
+    readers = sorted({tuple(worker.card.get("reader_held_by", ())) for worker in alive})
+    return {
+        "workers": len({worker.id for worker in alive}),
+        "heard_seconds": round(at - max(worker.seen_at for worker in alive), 1) if alive else None,
+        "models": {worker.model: worker.card["digest"] for worker in alive},
+        "readers": {"workers": [list(held) for held in readers]},
+    }

@@ -9,6 +9,7 @@ import httpx2 as httpx
 import numpy as np
 from heat_maps import planes
 from numpy.typing import NDArray
+from servers import until
 
 from faults.load import ENDED, Known
 from faults.scene import Scene
@@ -50,6 +51,8 @@ def check(scene: Scene, known: Known, pictures: dict[str, Path], references: Ref
 
 
 def _check_slides(scene: Scene, known: Known, pictures: dict[str, Path]) -> None:
+    for slide_id in known.deleted:
+        until(lambda gone=slide_id: not (scene.service.data / "slides" / gone).exists(), 60)
     for slide_id, name in known.slides.items():
         (file,) = (scene.service.data / "slides" / slide_id).glob("slide*")
         same = hashlib.sha256(file.read_bytes()).digest() == hashlib.sha256(pictures[name].read_bytes()).digest()
@@ -96,7 +99,7 @@ def _check_audit(scene: Scene, known: Known) -> None:
     told = scene.service.rows("SELECT action, subject FROM audit")
     for action, subjects in (
         ("upload.create", known.slides), ("upload.finish", known.slides), ("analysis.create", known.analyses),
-        ("analysis.cancel", known.cancelled),
+        ("analysis.cancel", known.cancelled), ("slide.delete", known.deleted),
     ):  # fmt: skip
         for subject in subjects:
             assert told.count((action, subject)) == 1, (action, subject)

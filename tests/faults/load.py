@@ -17,16 +17,18 @@ from cli.client import TUS
 
 PATIENCE = 120.0
 MOST_UNFINISHED = 5
+MOST_SLIDES = 30  # the disk is small
 ENDED = ("succeeded", "failed", "cancelled")
 
 
 @dataclass
 class Known:
-    """What the service acknowledged: slides by the picture they hold, analyses by slide, and those we cancelled."""
+    """What the service acknowledged: slides by the picture they hold, analyses by slide; what we cancelled, deleted."""
 
     slides: dict[str, str] = field(default_factory=dict)
     analyses: dict[str, str] = field(default_factory=dict)
     cancelled: set[str] = field(default_factory=set)
+    deleted: set[str] = field(default_factory=set)
     shrunk: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -118,6 +120,9 @@ class Load:
             slides = list(self.known.slides)
             waiting = [one for one in self.known.analyses if one not in self.known.cancelled]
         unfinished = [one for one in waiting[-2 * MOST_UNFINISHED :] if self._state(person, one) not in ENDED]
+        if len(slides) > MOST_SLIDES:
+            self._delete(person, rng.choice(slides))
+            return
         if not slides or len(unfinished) >= MOST_UNFINISHED:
             return
         slide_id = rng.choice(slides)
@@ -139,6 +144,18 @@ class Load:
             answer = person.call("POST", f"/api/v1/analyses/{analysis_id}/cancel")
             if answer.status_code == 200 and answer.json()["state"] == "cancelled":
                 self.known.cancelled.add(analysis_id)
+
+    def _delete(self, person: Patient, slide_id: str) -> None:
+        """404 is an answer, too: the first request was heard and its answer lost."""
+        answer = person.call("DELETE", f"/api/v1/slides/{slide_id}")
+        assert answer.status_code in (204, 404), answer.text
+        with self.known.lock:
+            del self.known.slides[slide_id]
+            gone = [one for one, slide in self.known.analyses.items() if slide == slide_id]
+            for analysis_id in gone:
+                del self.known.analyses[analysis_id]
+                self.known.cancelled.discard(analysis_id)
+            self.known.deleted.add(slide_id)
 
     @staticmethod
     def _state(person: Patient, analysis_id: str) -> str:

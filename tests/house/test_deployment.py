@@ -14,13 +14,21 @@ def test_compose_is_valid_and_safe(repository):
     path = repository / "docker-compose.yml"
     check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(path)]
     subprocess.run(check, check=True, capture_output=True)
-    services = yaml.safe_load(path.read_text())["services"]
+    whole = yaml.safe_load(path.read_text())
+    services = whole["services"]
+    assert whole["networks"]["inside"]["internal"] is True
     assert {"postgres", "redis", "migrate", "api", "worker"} <= set(services)
     assert all(not service.get("privileged") for service in services.values())
     assert all(port.startswith("127.0.0.1:") for service in services.values() for port in service.get("ports", []))
     assert "noeviction" in services["redis"]["command"]
     for name, service in services.items():
         assert name == "migrate" or "healthcheck" in service
+        assert "no-new-privileges:true" in service["security_opt"]
+        assert service["read_only"] is True
+        assert name == "api" or service["networks"] == ["inside"], "only the API's port is published"
+        assert name == "migrate" or service["deploy"]["resources"]["limits"]["memory"]
+        plain = [value for key, value in service.get("environment", {}).items() if "PASSWORD" in key or "KEY" in key]
+        assert all(str(value).startswith("/run/secrets/") for value in plain), "secrets come by file"
 
 
 def test_every_copied_source_exists(repository):

@@ -222,5 +222,10 @@ def test_nobody_comes_in_without_a_key(service):
         answer = httpx.get(service.url + path)
         assert answer.status_code == 401
         assert answer.headers["content-type"] == "application/problem+json"
-    assert httpx.get(service.url + "/readyz").json()["ready"] is True
+    told = httpx.get(service.url + "/readyz").json()
+    assert told["ready"] is True
+    assert told["heard_seconds"] < 10
+    assert len(told["models"]["p4m-densenet"]) == 64
+    assert told["readers"]["workers"] == [told["readers"]["here"]], "one machine, one kernel"
+    assert "rlimits" in told["readers"]["here"]
     assert "/api/v1/uploads" in httpx.get(service.url + "/openapi.json").json()["paths"]

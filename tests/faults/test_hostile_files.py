@@ -1,0 +1,81 @@
+"""Damaged and hostile files: a reader answers or says why not, and whoever asked it goes on."""
+
+import os
+import struct
+import time
+
+import numpy as np
+import pytest
+from slides import tissue, write_pyramid, write_svs
+
+from core.errors import SlideRejected
+from core.slide import Reader, Source
+from faults.mutants import mutants
+
+COUNT = int(os.environ.get("QUARTERTURN_MUTANTS", "24"))  # of each kind; `make faults` tries 500
+SECONDS, MEMORY = 20.0, 3 << 30
+REASONS = {
+    "not-a-slide", "unreadable", "reader-crashed", "reader-timeout", "too-much-memory", "truncated", "empty-claim",
+    "too-large-a-read",
+}  # fmt: skip
+
+
+def dicom(test_data):
+    found = sorted((test_data / "slides").rglob("*.dcm"), key=lambda path: path.stat().st_size)
+    if not found:
+        pytest.skip("no DICOM slide here")
+    return found[0].read_bytes()
+
+
+def small_slides(tmp_path):
+    picture = np.full((60, 90, 3), 200, np.uint8)
+    tiff = write_pyramid(tmp_path / "whole.tiff", tissue(300, 400), 0.5, (2,))
+    svs = write_svs(tmp_path / "whole.svs", tissue(300, 400), 0.5, picture, picture, "x = y")
+    return {"tiff": tiff.read_bytes(), "svs": svs.read_bytes()}
+
+
+def asked(path):
+    """What a worker asks a new slide; the code of the refusal, or nothing."""
+    began = time.monotonic()
+    try:
+        with Reader(path, SECONDS, MEMORY) as reader:
+            reader.call("inspect")
+            reader.region(Source(0, 1, 1, 1), 0, 0, 200, 200)
+    except SlideRejected as error:
+        assert error.detail
+        assert "Traceback" not in error.detail
+        return error.code
+    finally:
+        assert time.monotonic() - began < 2 * SECONDS + 5
+    return None
+
+
+@pytest.mark.parametrize("kind", ["tiff", "svs", "dicom"])
+def test_mutants_are_read_or_refused(kind, tmp_path, request):
+    content = dicom(request.getfixturevalue("test_data")) if kind == "dicom" else small_slides(tmp_path)[kind]
+    path, outcomes = tmp_path / f"mutant.{kind.replace('dicom', 'dcm')}", {}
+    for damaged in mutants(content, seed=26, count=COUNT):
+        path.write_bytes(damaged)
+        code = asked(path)
+        outcomes[code] = outcomes.get(code, 0) + 1
+    print(kind, outcomes)
+    assert sum(outcomes.values()) == COUNT
+    assert outcomes.keys() - {None} <= REASONS, outcomes
+    assert len(outcomes) > 1, "some are refused, or the mutants are too kind"
+
+
+@pytest.mark.parametrize("length", [0, 1, 8, 100, 1024, 5000, 20_000])
+def test_truncated_files_are_refused(length, tmp_path):
+    path = tmp_path / "short.tiff"
+    path.write_bytes(small_slides(tmp_path)["tiff"][:length])
+    assert asked(path) in REASONS
+
+
+def test_a_directory_that_leads_to_itself_is_refused(tmp_path):
+    content = bytearray(small_slides(tmp_path)["tiff"])
+    (first,) = struct.unpack_from("<I", content, 4)
+    (count,) = struct.unpack_from("<H", content, first)
+    struct.pack_into("<I", content, first + 2 + 12 * count, first)
+    path = tmp_path / "loop.tiff"
+    path.write_bytes(content)
+    assert asked(path) in (None, *REASONS), "OpenSlide may read the first level and stop there"
