@@ -94,7 +94,7 @@ class Load:
         slide_id = self._send(person, rng, created.headers["Location"], content)
         with self.known.lock:
             self.known.slides[slide_id] = path.name
-        time.sleep(rng.uniform(0.5, 2))
+        time.sleep(rng.uniform(2, 5))
 
     def _send(self, person: Patient, rng: Random, location: str, content: bytes) -> str:
         """Piece by piece from the offset that the service names; it never falls behind what it acknowledged."""

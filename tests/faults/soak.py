@@ -19,7 +19,7 @@ from faults.injections import Fault, faults_of
 from faults.load import Load
 from faults.scene import Scene
 
-PAUSE = (0.2, 1.5)
+PAUSE = (0.5, 3.0)
 
 
 def pictures_in(folder: Path) -> dict[str, Path]:

@@ -38,7 +38,7 @@ def asked(path):
     """What a worker asks a new slide; the code of the refusal, or nothing."""
     began = time.monotonic()
     try:
-        with Reader(path, SECONDS, MEMORY) as reader:
+        with Reader(path, SECONDS, MEMORY, [path.parent]) as reader:  # as of an uploaded slide
             reader.call("inspect")
             reader.region(Source(0, 1, 1, 1), 0, 0, 200, 200)
     except SlideRejected as error:
