@@ -1,7 +1,7 @@
 """A patient's name, planted wherever a scanner or a person would put it, is found nowhere that it need not be.
 
-What a file carries (properties, descriptions, comments) must be nowhere at all; the file's own name is shown to those who
-may see the slide, and is in no log, address, header, audit, export or metric.
+What a file carries (properties, descriptions, comments) must be nowhere at all; the file's own name is shown to those
+who may see the slide, and is in no log, address, header, audit, export or metric.
 """
 
 import numpy as np
@@ -31,7 +31,15 @@ def planted(folder):
 def seen(client, slide, analysis):
     """(where, bytes, headers) of everything that the service answers about it."""
     place, where = f"/api/v1/slides/{slide['id']}", f"/api/v1/analyses/{analysis['id']}"
-    paths = [place, f"{place}.dzi", f"{place}/tiles", f"{place}/thumbnail", f"{place}/analyses", where, "/api/v1/slides"]
+    paths = [
+        place,
+        f"{place}.dzi",
+        f"{place}/tiles",
+        f"{place}/thumbnail",
+        f"{place}/analyses",
+        where,
+        "/api/v1/slides",
+    ]
     paths += [f"{where}/{name}" for name in EXPORTS] + [f"{place}/macro", f"{place}/label"]
     paths += [f"{place}/tiles/{level}/0_0.jpeg" for level in range(2)] + [f"{place}_files/{z}/0_0.jpeg" for z in (0, 9)]
     paths += ["/api/v1/audit", "/api/v1/models", "/api/v1/evaluations", "/api/v1/keys", "/metrics", "/readyz"]

@@ -1,0 +1,208 @@
+"""An analysis as a state machine: claims, zombies, cancel, retry, restart and deletion in any order, on real databases.
+
+The model is what callers were told. Whatever happens: no late write counts, nobody is told two ends, what was cancelled
+stays still until it is retried, and in the end every band is done once and the analysis has succeeded, or was ended.
+"""
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from core import analyses, catalog, database, heatmap, work
+from core.access import Visitor
+from core.errors import Conflict, NotFound
+from core.records import DEFAULT_WORKSPACE, Analysis, Slide, Work, Worker
+from core.settings import get_settings
+from core.slide import Level, SlideInfo
+
+pytestmark = pytest.mark.services
+LEASE = 0.05
+WHO = Visitor("p", DEFAULT_WORKSPACE, "analyst", "someone")
+CARD = {"threshold": 0.5, "scope": {}, "digest": "0" * 64}
+SIDE_PX = 1100
+ASKED = {"tissue": "all", "threshold": None, "rotation_check": False}
+
+
+@pytest.fixture(autouse=True)
+def quick(own_database, monkeypatch):
+    for name, value in (
+        ("LEASE_SECONDS", LEASE),
+        ("MAX_ATTEMPTS", 1000),
+        ("RETRY_SECONDS", 0.01),
+        ("REGIONS_PER_BAND", 1),
+    ):
+        monkeypatch.setenv(f"QUARTERTURN_{name}", str(value))
+    get_settings.cache_clear()
+
+
+def ready_slide(session):
+    info = SlideInfo("x", SIDE_PX, SIDE_PX, [Level(SIDE_PX, SIDE_PX, 1.0, 1.0)], 0.972, 0.972, "file")
+    frame = info.frame()
+    blocks = np.ones((frame.y.cells - 1, frame.x.cells - 1), np.uint8)
+    slide = Slide(workspace_id=DEFAULT_WORKSPACE, filename="x", file="x", state="ready", created_at=0, updated_at=0)
+    slide.info, slide.tissue, slide.sha256 = info.to_dict(), blocks.tobytes(), "0" * 64
+    session.add(slide)
+    session.flush()
+    return slide
+
+
+class Analysing(RuleBasedStateMachine):
+    """One analysis; workers that hold on to old claims; people who change their minds."""
+
+    @initialize()
+    def begin(self):
+        self.claims, self.done = [], {}
+        with database.writing() as session:
+            session.query(Work).delete()
+            session.merge(Worker(id="w", model="m", fingerprint="f", provenance={}, card=CARD, seen_at=1e12))
+            self.slide = ready_slide(session).id
+            self.id = analyses.create(session, session.get_one(Slide, self.slide), "m", ASKED).id
+            self.bands = session.query(Work).filter_by(analysis_id=self.id, kind="band").count()
+        assert self.bands > 2
+        self.state = "queued"  # as callers know it
+
+    def alive(self):
+        return self.state in ("queued", "running")
+
+    @rule()
+    def claim(self):
+        held = work.claim("w", {"m": "f"})
+        if held is None:
+            return
+        assert self.alive(), "work of what has ended was given out"
+        assert (held.kind, held.ordinal) not in self.done
+        with database.writing() as session:
+            analyses.started(held.analysis_id, {"threads": 1}, session)
+        self.claims.append(held)
+        self.state = "running"
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def write(self, data):
+        """Any claim, however old, tries to write what it computed."""
+        held = data.draw(st.sampled_from(self.claims))
+        newest = max((c for c in self.claims if c.id == held.id), key=lambda c: c.token)
+        try:
+            with database.writing() as session:
+                if held.kind == "finish":
+                    analyses.succeed(session, held, {"summary": "x"}, None)
+                else:
+                    values = np.full((1, 1), held.token, np.float32)
+                    analyses.complete_part(session, held, {"unreadable": 0}, {"values": heatmap.pack(values)})
+        except work.LeaseLost:
+            return
+        assert self.alive(), "a late write counted"
+        assert held == newest, "a zombie wrote"
+        assert (held.kind, held.ordinal) not in self.done
+        self.done[(held.kind, held.ordinal)] = held.token
+        if held.kind == "finish":
+            self.state = "succeeded"
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def renew(self, data):
+        held = data.draw(st.sampled_from(self.claims))
+        if work.renew(held):
+            assert self.alive()
+
+    @rule()
+    def leases_run_out(self):
+        time.sleep(LEASE * 1.2)
+
+    @rule()
+    def cancel(self):
+        try:
+            with database.writing() as session:
+                assert analyses.cancel(session, self.id).state == "cancelled"
+        except Conflict:
+            assert self.state == "succeeded"
+            return
+        assert self.state != "succeeded"
+        if self.state != "deleted":
+            self.state = "cancelled"
+
+    @rule()
+    def retry(self):
+        try:
+            with database.writing() as session:
+                analyses.retry(session, self.id)
+        except (Conflict, NotFound):
+            assert self.state != "cancelled", "what was cancelled can be retried"
+            return
+        assert self.state == "cancelled"
+        self.state = "queued"
+
+    @precondition(lambda self: self.alive())
+    @rule()
+    def restart(self):
+        """No worker of its fingerprint is left: everything anew."""
+        with database.writing() as session:
+            analyses.restart(session, analyses.lock(session, self.id))
+        self.done, self.state = {}, "queued"
+
+    @precondition(lambda self: self.state != "deleted")
+    @rule(sure=st.integers(0, 9))
+    def delete(self, sure):
+        if sure:
+            return
+        with database.writing() as session:
+            catalog.delete(session, session.get_one(Slide, self.slide))
+        self.state = "deleted"
+
+    @invariant()
+    def rows_say_what_callers_know(self):
+        if not hasattr(self, "id"):
+            return
+        with database.reading() as session:
+            rows = session.query(Work).filter_by(analysis_id=self.id).all()
+            told = session.get_one(Analysis, self.id).state
+        assert told == self.state or (self.state == "deleted" and told in ("cancelled", "succeeded"))
+        if not self.alive():
+            assert not [row for row in rows if row.state in ("open", "claimed")], "nothing is left to do"
+        if self.state == "deleted":
+            assert all(row.values is None for row in rows)
+            return
+        assert sum(row.kind == "finish" for row in rows) <= 1
+        for (kind, ordinal), token in self.done.items():
+            (row,) = (row for row in rows if (row.kind, row.ordinal) == (kind, ordinal))
+            assert row.state == "done"
+            assert kind == "finish" or heatmap.unpack(row.values, (1, 1))[0, 0] == token
+
+    def teardown(self):
+        """Left in peace, what lives ends well: every band once, then the finish."""
+        if not hasattr(self, "id"):
+            return
+        end = time.monotonic() + 20
+        while self.alive() and time.monotonic() < end:
+            with database.writing() as session:
+                analyses.add_finish(session, analyses.lock(session, self.id))  # as the reconciler does
+            held = work.claim("w", {"m": "f"})
+            if held is None:
+                time.sleep(LEASE / 2)
+                continue
+            self.claims = [held]
+            with database.writing() as session:
+                analyses.started(held.analysis_id, {"threads": 1}, session)
+                if held.kind == "finish":
+                    analyses.succeed(session, held, {"summary": "x"}, None)
+                    self.state = "succeeded"
+                else:
+                    analyses.complete_part(session, held, {"unreadable": 0})
+        if self.state == "succeeded":
+            with database.reading() as session:
+                rows = session.query(Work).filter_by(analysis_id=self.id).all()
+            assert sorted((row.kind, row.ordinal) for row in rows) == [
+                *(("band", number) for number in range(self.bands)), ("finish", 0),
+            ]  # fmt: skip
+            assert {row.state for row in rows} == {"done"}
+        else:
+            assert self.state in ("cancelled", "deleted"), "it never ended"
+
+
+def test_analyses():
+    Analysing.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+    Analysing.TestCase().runTest()
