@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 from api import errors, pages, trail
 from api.gate import Gate
 from api.middleware import Correlated, SameOriginWrites, SecurityHeaders
-from api.routes import analyses, audit, evaluations, keys, service, session, slides, uploads
+from api.routes import analyses, audit, evaluations, keys, people, service, session, slides, uploads
 from api.schemas import NOTICE
 from api.slide_files import SlideFiles
 from api.tile_app import TileApp
@@ -36,7 +36,7 @@ def create_api(files: SlideFiles) -> FastAPI:
     )
     api.state.files = files
     errors.install(api, refused=trail.denied_to)
-    for part in (session, keys, uploads, slides, analyses, evaluations, audit):
+    for part in (session, keys, people, uploads, slides, analyses, evaluations, audit):
         api.include_router(part.router, prefix=PREFIX)
     api.include_router(service.api_router, prefix=PREFIX)
     api.include_router(service.router)

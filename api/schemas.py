@@ -189,6 +189,7 @@ class KeyOut(BaseModel):
     revoked: bool
     created_at: str | None
     expires_at: str | None
+    used_at: str | None = Field(None, description="to the minute; null: never")
     key: str | None = Field(None, description="the secret, in the answer that made it and nowhere else")
 
     @classmethod
@@ -200,6 +201,7 @@ class KeyOut(BaseModel):
             revoked=known.revoked,
             created_at=iso(known.created_at),
             expires_at=iso(known.expires_at),
+            used_at=iso(known.used_at),
             key=secret,
         )
 
@@ -208,6 +210,8 @@ class SignIn(BaseModel):
     model_config = {"extra": "forbid"}
     token: str | None = Field(None, max_length=200, description="of a one-time sign-in link")
     key: str | None = Field(None, max_length=200, description="an API key")
+    login: str | None = Field(None, max_length=100, description="a person's name, with a password")
+    password: str | None = Field(None, max_length=200)
 
 
 class Me(BaseModel):

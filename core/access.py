@@ -11,7 +11,7 @@ from typing import Literal
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from core.database import changed, clock, now
+from core.database import changed, clock, now, writing
 from core.errors import Forbidden, NotFound, Unauthenticated
 from core.records import DEFAULT_WORKSPACE, Credential, Principal, Workspace
 from core.settings import get_settings
@@ -96,6 +96,7 @@ class KnownKey:
     revoked: bool
     created_at: float
     expires_at: float | None
+    used_at: float | None
 
 
 def _keys(visitor: Visitor) -> Select[Credential, Principal]:
@@ -105,7 +106,8 @@ def _keys(visitor: Visitor) -> Select[Credential, Principal]:
 
 def _known(credential: Credential, principal: Principal) -> KnownKey:
     key_id, revoked = credential.hash[:KEY_ID], bool(credential.revoked)
-    return KnownKey(key_id, principal.name, principal.role, revoked, credential.created_at, credential.expires_at)
+    times = (credential.created_at, credential.expires_at, credential.used_at)
+    return KnownKey(key_id, principal.name, principal.role, revoked, *times)
 
 
 def keys(session: Session, visitor: Visitor) -> list[KnownKey]:
@@ -158,6 +160,12 @@ def recognise(session: Session, secret: str, kind: Kind) -> Visitor:
 
 def _is_valid(credential: type[Credential]) -> tuple[ColumnElement[bool], ...]:
     return ~credential.revoked, or_(credential.expires_at.is_(None), credential.expires_at > now())
+
+
+def note_use(secret: str) -> None:
+    """A key or session is in use now."""
+    with writing() as session:
+        session.execute(update(Credential).where(Credential.hash == fingerprint_of(secret)).values(used_at=now()))
 
 
 def revoke(session: Session, secret: str) -> bool:

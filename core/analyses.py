@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from core import cards, catalog, grid, heatmap, tissue, work
 from core.access import Visitor
 from core.database import clock
-from core.errors import Conflict, Foreign, Invalid, NotFound, Withheld
+from core.errors import Conflict, Foreign, Invalid, NotFound, TooMany, Withheld
 from core.records import Analysis, Slide, Work, Worker
 from core.settings import get_settings
 from core.slide import SlideInfo
@@ -38,15 +38,20 @@ def of_slide(session: Session, slide: Slide) -> list[Analysis]:
     return list(session.scalars(found.order_by(Analysis.created_at.desc(), Analysis.id)))
 
 
-def create(session: Session, slide: Slide, model: str | None, settings: dict[str, Any]) -> Analysis:
+def create(
+    session: Session, slide: Slide, model: str | None, settings: dict[str, Any], created_by: str = ""
+) -> Analysis:
     """Queue an analysis and all its work, in one transaction.
 
     Args:
         settings: tissue ("auto" or "all"), threshold (None: the card's), rotation_check (bool).
+        created_by: the principal whose quota it counts against.
 
     Raises:
         Conflict: the slide is not ready. Invalid: it is coarser than the network. Unavailable: no worker.
+        TooMany: the principal has as many under way as it may.
     """
+    _require_quota(session, created_by)
     catalog.lock(session, slide)
     if slide.state == "needs_input":
         raise Conflict("mpp-missing", "the slide needs its micrometres per pixel first", "PATCH the slide with mpp")
@@ -59,6 +64,7 @@ def create(session: Session, slide: Slide, model: str | None, settings: dict[str
         slide_id=slide.id,
         model=name,
         settings={**settings, "threshold": threshold},
+        created_by=created_by,
         created_at=clock(session),
     )
     session.add(analysis)
@@ -67,6 +73,15 @@ def create(session: Session, slide: Slide, model: str | None, settings: dict[str
     assert mask.shape == grid.grid_shape(frame)
     _add_work(session, analysis, mask)
     return analysis
+
+
+def _require_quota(session: Session, created_by: str) -> None:
+    most = get_settings().quota_analyses
+    mine = select(func.count()).where(Analysis.created_by == created_by, Analysis.state.in_(ACTIVE))
+    if most and created_by and (session.scalar(mine) or 0) >= most:
+        raise TooMany(
+            "quota-analyses", f"you have {most} analyses under way, as many as you may", "wait for one to end"
+        )
 
 
 def cell_mask(slide: Slide, choice: str) -> tissue.Mask:

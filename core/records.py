@@ -46,6 +46,16 @@ class Principal(Record):
     role: Mapped[str] = mapped_column(String(16))
 
 
+class Password(Record):
+    """How a person signs in; `hash` is argon2id's."""
+
+    __tablename__ = "passwords"
+    principal_id: Mapped[str] = mapped_column(ForeignKey("principals.id"), primary_key=True)
+    login: Mapped[str] = mapped_column(String(100), unique=True)
+    hash: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[float] = mapped_column(Float)
+
+
 class Credential(Record):
     """What proves a principal: an API key, a browser session or a one-time link. Only the hash of it is kept."""
 
@@ -57,6 +67,7 @@ class Credential(Record):
     expires_at: Mapped[float | None] = mapped_column(Float)
     revoked: Mapped[bool] = mapped_column(Boolean, default=False)
     parent: Mapped[str | None] = mapped_column(String(64))  # the key that opened a session: it ends with it
+    used_at: Mapped[float | None] = mapped_column(Float)  # to the minute
     adopted: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())  # the operator's own key
 
 
@@ -68,15 +79,16 @@ class Slide(Record):
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
     state: Mapped[str] = mapped_column(String(16), default="uploading")
-    reason: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    reason: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE)
     filename: Mapped[str] = mapped_column(String(255))
     file: Mapped[str] = mapped_column(String(300))  # relative to the data folder
     size_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     sha256: Mapped[str | None] = mapped_column(String(64))
     declared_sha256: Mapped[str | None] = mapped_column(String(64))
-    identifiers: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
-    info: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    identifiers: Mapped[dict[str, Any]] = mapped_column(NULLABLE, default=dict)
+    info: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE)
     tissue: Mapped[bytes | None] = mapped_column(LargeBinary)
+    created_by: Mapped[str] = mapped_column(String(32), default="", server_default="")  # a principal
     created_at: Mapped[float] = mapped_column(Float)
     updated_at: Mapped[float] = mapped_column(Float)
 
@@ -103,13 +115,14 @@ class Analysis(Record):
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
     slide_id: Mapped[str] = mapped_column(ForeignKey("slides.id"), index=True)
     state: Mapped[str] = mapped_column(String(16), default="queued", index=True)
-    reason: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    withheld: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    reason: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE)
+    withheld: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE)
     model: Mapped[str] = mapped_column(String(100))
-    settings: Mapped[dict[str, Any]] = mapped_column(JSON)
+    settings: Mapped[dict[str, Any]] = mapped_column(NULLABLE)
     fingerprint: Mapped[str | None] = mapped_column(String(64))
-    provenance: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    results: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    provenance: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE)
+    results: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE)
+    created_by: Mapped[str] = mapped_column(String(32), default="", server_default="")  # a principal
     created_at: Mapped[float] = mapped_column(Float)
     started_at: Mapped[float | None] = mapped_column(Float)
     ended_at: Mapped[float | None] = mapped_column(Float)
@@ -135,12 +148,12 @@ class Work(Record):
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     lease_until: Mapped[float | None] = mapped_column(Float)
     worker: Mapped[str | None] = mapped_column(String(100))
-    payload: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
-    result: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    payload: Mapped[dict[str, Any]] = mapped_column(NULLABLE, default=dict)
+    result: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE)
     values: Mapped[bytes | None] = mapped_column(LargeBinary)
     strangeness: Mapped[bytes | None] = mapped_column(LargeBinary)
-    reason: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    correlation: Mapped[str] = mapped_column(String(64), default="")
+    reason: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE)
+    correlation: Mapped[str] = mapped_column(String(64), default="", server_default="")
     created_at: Mapped[float] = mapped_column(Float)
     done_at: Mapped[float | None] = mapped_column(Float)
 
@@ -150,7 +163,7 @@ class Outlines(Record):
 
     __tablename__ = "outlines"
     slide_id: Mapped[str] = mapped_column(ForeignKey("slides.id"), primary_key=True)
-    content: Mapped[dict[str, Any]] = mapped_column(JSON)
+    content: Mapped[dict[str, Any]] = mapped_column(NULLABLE)
     created_at: Mapped[float] = mapped_column(Float)
 
 
@@ -161,8 +174,8 @@ class Worker(Record):
     id: Mapped[str] = mapped_column(String(100), primary_key=True)
     model: Mapped[str] = mapped_column(String(100), primary_key=True)
     fingerprint: Mapped[str] = mapped_column(String(64))
-    provenance: Mapped[dict[str, Any]] = mapped_column(JSON)
-    card: Mapped[dict[str, Any]] = mapped_column(JSON)
+    provenance: Mapped[dict[str, Any]] = mapped_column(NULLABLE)
+    card: Mapped[dict[str, Any]] = mapped_column(NULLABLE)
     seen_at: Mapped[float] = mapped_column(Float)
 
 
@@ -173,7 +186,7 @@ class Idempotency(Record):
     principal_id: Mapped[str] = mapped_column(ForeignKey("principals.id"), primary_key=True)
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     request_hash: Mapped[str] = mapped_column(String(64))
-    answer: Mapped[dict[str, Any]] = mapped_column(JSON)
+    answer: Mapped[dict[str, Any]] = mapped_column(NULLABLE)
     created_at: Mapped[float] = mapped_column(Float)
 
 
@@ -189,5 +202,5 @@ class Audit(Record):
     action: Mapped[str] = mapped_column(String(60))
     subject: Mapped[str] = mapped_column(String(64), index=True)
     origin: Mapped[str] = mapped_column(String(64))
-    detail: Mapped[dict[str, Any]] = mapped_column(JSON)
+    detail: Mapped[dict[str, Any]] = mapped_column(NULLABLE)
     hash: Mapped[str] = mapped_column(String(64))

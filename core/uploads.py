@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from core import catalog, storage
@@ -69,6 +69,7 @@ def create(session: Session, visitor: Visitor, length: int, header: str, identif
         raise Invalid("empty-upload", "a slide of no bytes cannot be sent", "choose a file that is not empty")
     if length > settings.upload_max_bytes:
         raise TooLarge("upload-too-large", f"{length} bytes are over the limit of {settings.upload_max_bytes}")
+    _require_quota(session, visitor, length)
     storage.require_space(length)
     started = clock(session)
     slide = Slide(
@@ -76,6 +77,7 @@ def create(session: Session, visitor: Visitor, length: int, header: str, identif
         filename=metadata.filename,
         file="",
         declared_sha256=metadata.sha256,
+        created_by=visitor.principal_id,
         identifiers=identifiers,
         created_at=started,
         updated_at=started,
@@ -96,6 +98,18 @@ def create(session: Session, visitor: Visitor, length: int, header: str, identif
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     return upload
+
+
+def _require_quota(session: Session, visitor: Visitor, length: int) -> None:
+    """Raises TooLarge when the principal would keep more than it may."""
+    most = get_settings().quota_bytes
+    if not most:
+        return
+    mine = select(func.coalesce(func.sum(Upload.length), 0)).join(Slide, Upload.slide_id == Slide.id)
+    kept = session.scalar(mine.where(Slide.created_by == visitor.principal_id, Slide.state != "deleted")) or 0
+    if kept + length > most:
+        told = f"{length} bytes are more than what is left of your {most} ({kept} are used)"
+        raise TooLarge("quota-bytes", told, "delete slides, or ask an administrator for more")
 
 
 def find(session: Session, visitor: Visitor, upload_id: str) -> Upload:

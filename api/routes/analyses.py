@@ -48,7 +48,7 @@ def create(
     settings = wanted.model_dump(exclude={"model"})
 
     def produce() -> Answer:
-        analysis = analyses.create(session, slide, wanted.model, settings)
+        analysis = analyses.create(session, slide, wanted.model, settings, visitor.principal_id)
         told.changed(session, "analysis.create", analysis.id, slide=slide.id)
         later.add_task(ring, RINGS)
         return _out(session, analysis).model_dump()

@@ -44,7 +44,7 @@ def readiness(response: Response) -> dict[str, Any]:
     checks = {"database": _database(), "broker": broker.is_answering(), "disk": _disk()}
     ready = all(checks.values())
     response.status_code = 200 if ready else 503
-    known = _workers() if checks["database"] else {"workers": None}
+    known: dict[str, Any] = _workers() if checks["database"] else {"workers": None}
     readers = {"here": list(reader_held_by()), **known.pop("readers", {})}
     return {"ready": ready, "checks": checks, **known, "readers": readers}
 

@@ -3,11 +3,13 @@
 from contextlib import suppress
 
 from fastapi import APIRouter, Request, Response
+from sqlalchemy.orm import Session
 
 from api.dependencies import Who, Write, cookie_name
 from api.schemas import Me, SignIn
 from api.trail import origin_of
-from core import access, audit
+from core import access, audit, people
+from core.database import writing
 from core.errors import Invalid, Unauthenticated
 from core.settings import get_settings
 
@@ -18,23 +20,31 @@ def _me(visitor: access.Visitor) -> Me:
     return Me(name=visitor.name, role=visitor.role, workspace=visitor.workspace_id)
 
 
-@router.post("", status_code=201)
-def sign_in(session: Write, wanted: SignIn, request: Request, response: Response) -> Me:
-    """Sign in with the token of a one-time link, or with a key."""
+def _proved(session: Session, wanted: SignIn, person: access.Visitor | None) -> tuple[access.Visitor, str]:
+    """Who signs in, and a new session's secret. Raises Unauthenticated or Invalid."""
     seconds = get_settings().session_hours * 3600
+    if person is not None:
+        return person, access.issue(session, person.principal_id, "session", seconds)
     if wanted.token:
-        visitor, secret = access.open_session(session, wanted.token)
-    elif wanted.key:
+        return access.open_session(session, wanted.token)
+    if wanted.key:
         visitor = access.recognise(session, wanted.key, "key")
-        secret = access.issue(session, visitor.principal_id, "session", seconds, parent=wanted.key)
-    else:
-        raise Invalid("nothing-to-sign-in-with", "neither token nor key was sent", "send one of them")
-    audit.write(session, visitor, "session.open", visitor.principal_id, origin_of(request))
+        return visitor, access.issue(session, visitor.principal_id, "session", seconds, parent=wanted.key)
+    raise Invalid("nothing-to-sign-in-with", "neither token, key nor name and password were sent", "send one of them")
+
+
+@router.post("", status_code=201)
+def sign_in(wanted: SignIn, request: Request, response: Response) -> Me:
+    """Sign in with the token of a one-time link, with a key, or with a name and a password."""
+    person = people.recognise(wanted.login, wanted.password) if wanted.login and wanted.password else None
+    with writing() as session:  # after the password, which is slow to check
+        visitor, secret = _proved(session, wanted, person)
+        audit.write(session, visitor, "session.open", visitor.principal_id, origin_of(request))
     name = cookie_name()
     response.set_cookie(
         name,
         secret,
-        max_age=int(seconds),
+        max_age=int(get_settings().session_hours * 3600),
         httponly=True,
         samesite="strict",
         secure=name.startswith("__Host-"),

@@ -143,7 +143,8 @@ async function attempt(action) {
 element("sign-in").addEventListener("submit", async (event) => {
   event.preventDefault();
   try {
-    await post("/session", { key: /** @type {HTMLInputElement} */ (element("key")).value.trim() });
+    const [login, secret] = ["login", "key"].map((id) => /** @type {HTMLInputElement} */ (element(id)).value);
+    await post("/session", login.trim() ? { login: login.trim(), password: secret } : { key: secret.trim() });
     location.reload();
   } catch (error) {
     say(element("sign-in-error"), `${/** @type {Error} */ (error).message}.`);

@@ -1,0 +1,69 @@
+"""People: made and removed by administrators; each may change the own password."""
+
+from typing import Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
+
+from api.dependencies import Admin, Read, Who, Write
+from api.schemas import iso
+from api.trail import Told
+from core import people
+from core.people import Person
+
+router = APIRouter(prefix="/people", tags=["people"])
+
+
+class PersonRequest(BaseModel):
+    model_config = {"extra": "forbid"}
+    login: str = Field(min_length=3, max_length=100, pattern=r"^[A-Za-z0-9._@-]+$")
+    role: Literal["viewer", "analyst", "admin"] = "viewer"
+    password: str = Field(max_length=people.LONGEST)
+
+
+class PasswordChange(BaseModel):
+    model_config = {"extra": "forbid"}
+    password: str = Field(max_length=people.LONGEST)
+
+
+class PersonOut(BaseModel):
+    id: str
+    login: str
+    role: str
+    created_at: str | None
+
+    @classmethod
+    def of(cls, person: Person) -> "PersonOut":
+        return cls(id=person.id, login=person.login, role=person.role, created_at=iso(person.created_at))
+
+
+@router.get("")
+def listed(session: Read, visitor: Admin) -> list[PersonOut]:
+    """The workspace's people, by name."""
+    return [PersonOut.of(person) for person in people.listed(session, visitor)]
+
+
+@router.post("", status_code=201)
+def create(session: Write, visitor: Admin, wanted: PersonRequest, told: Told) -> PersonOut:
+    """A person who signs in with a name and a password. A name that is taken is refused, so sending twice is safe."""
+    person = people.create(session, visitor, wanted.login, wanted.role, wanted.password)
+    told.changed(session, "person.create", person.id, login=person.login, role=person.role)
+    return PersonOut.of(person)
+
+
+@router.put("/{person_id}/password", status_code=204)
+def change_password(session: Write, visitor: Who, person_id: str, wanted: PasswordChange, told: Told) -> Response:
+    """One's own, or anybody's for an administrator. Every session of the person ends."""
+    if visitor.principal_id != person_id:
+        visitor.require("admin")
+    people.change_password(session, visitor, person_id, wanted.password)
+    told.changed(session, "person.password", person_id)
+    return Response(status_code=204)
+
+
+@router.delete("/{person_id}", status_code=204)
+def remove(session: Write, visitor: Admin, person_id: str, told: Told) -> Response:
+    """Sessions end at once (tiles may be served for another second); what the person did stays told."""
+    people.remove(session, visitor, person_id)
+    told.changed(session, "person.remove", person_id)
+    return Response(status_code=204)

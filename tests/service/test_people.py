@@ -1,0 +1,106 @@
+"""People with passwords, what is known of keys, and quotas."""
+
+import httpx2 as httpx
+import pytest
+from servers import PATCH, until
+from slides import tissue, write_pyramid
+
+from cli.client import TUS, Client
+
+pytestmark = pytest.mark.services
+SENTENCE = "four mild turnips dancing"
+
+
+def browser(service):
+    return httpx.Client(base_url=service.url, timeout=30)
+
+
+def test_a_person_signs_in_works_and_is_told(client, service):
+    made = client.call("POST", "/api/v1/people", json={"login": "mia", "role": "analyst", "password": SENTENCE}).json()
+    with browser(service) as mia:
+        answer = mia.post("/api/v1/session", json={"login": "mia", "password": SENTENCE})
+        assert answer.status_code == 201
+        cookie = answer.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "samesite=strict" in cookie
+        assert mia.get("/api/v1/session").json()["role"] == "analyst"
+        assert mia.get("/api/v1/people").status_code == 403
+        other = "five brisk herons sleeping"
+        assert mia.put(f"/api/v1/people/{made['id']}/password", json={"password": other}).status_code == 204
+        assert mia.get("/api/v1/session").status_code == 401, "every session ended"
+        assert mia.post("/api/v1/session", json={"login": "mia", "password": SENTENCE}).status_code == 401
+        assert mia.post("/api/v1/session", json={"login": "mia", "password": other}).status_code == 201
+        client.call("DELETE", f"/api/v1/people/{made['id']}")
+        assert mia.get("/api/v1/session").status_code == 401
+        assert mia.post("/api/v1/session", json={"login": "mia", "password": other}).status_code == 401
+    rows = client.call("GET", "/api/v1/audit").json()["rows"]
+    told = [row["action"] for row in reversed(rows) if made["id"] in (row["subject"], row["principal_id"])]
+    wanted = ["person.create", "session.open", "access.denied", "person.password", "session.open", "person.remove"]
+    assert told == wanted
+    assert SENTENCE not in str(rows)
+
+
+def test_passwords_are_kept_as_argon2id_and_nobody_learns_who_exists(client, service):
+    client.call("POST", "/api/v1/people", json={"login": "noa", "password": SENTENCE})
+    ((kept,),) = service.rows("SELECT hash FROM passwords WHERE login = 'noa'")
+    assert kept.startswith("$argon2id$")
+    with browser(service) as someone:
+        wrong = someone.post("/api/v1/session", json={"login": "noa", "password": "not this one at all"})
+        nobody = someone.post("/api/v1/session", json={"login": "nobody", "password": "not this one at all"})
+    assert wrong.status_code == nobody.status_code == 401
+    assert wrong.json() == nobody.json()
+
+
+@pytest.mark.parametrize(
+    ("login", "password", "status"),
+    [("li", SENTENCE, 422), ("eve<b>", SENTENCE, 422), ("eve", "short", 422), ("eve", "a" * 40, 422),
+     ("evelyn", "evelyn evelyn 1", 422), ("eve", "x" * 300, 422)],
+)  # fmt: skip
+def test_bad_names_and_passwords_are_refused(client, login, password, status):
+    answer = client.http.post("/api/v1/people", json={"login": login, "password": password})
+    assert answer.status_code == status
+    assert password not in answer.text or len(password) < 7
+
+
+def test_a_name_is_one_person_s(client):
+    asked = {"login": "ira", "password": SENTENCE}
+    assert client.http.post("/api/v1/people", json=asked).status_code == 201
+    assert client.http.post("/api/v1/people", json=asked).status_code == 409
+
+
+def test_a_key_s_last_use_is_known(client, service):
+    made = client.call("POST", "/api/v1/keys", json={"name": "robot", "role": "viewer"}).json()
+
+    def used():
+        (key,) = (key for key in client.call("GET", "/api/v1/keys").json() if key["id"] == made["id"])
+        return key["used_at"]
+
+    assert used() is None
+    Client(service.url, made["key"]).call("GET", "/api/v1/slides")
+    assert used() is not None
+
+
+def test_quotas_end_with_a_sentence_and_come_back(own, tmp_path):
+    own.environment |= {"QUARTERTURN_QUOTA_BYTES": "2000000", "QUARTERTURN_QUOTA_ANALYSES": "1"}
+    own.kill("api")
+    own.start_api()
+    client = own.client()
+    own.start_worker()
+    own.wait_for_worker()
+    path = write_pyramid(tmp_path / "slide.tiff", tissue(400, 500), 0.5)
+    slide = client.wait_for_slide(client.upload(path, {}))
+    too_much = client.http.post("/api/v1/uploads", headers={**TUS, "Upload-Length": "1900000"})
+    assert too_much.status_code == 413
+    assert "are used" in too_much.json()["detail"]
+    begun = client.call("POST", "/api/v1/uploads", headers={**TUS, "Upload-Length": "1000"}).headers["Location"]
+    client.call("PATCH", begun, headers={**PATCH, "Upload-Offset": "0"}, content=b"x" * 500)
+    own.kill("worker")
+    place = f"/api/v1/slides/{slide['id']}/analyses"
+    first = client.call("POST", place, json={}).json()
+    second = client.http.post(place, json={})
+    assert second.status_code == 429
+    assert "under way" in second.json()["detail"]
+    client.call("POST", f"/api/v1/analyses/{first['id']}/cancel")
+    assert client.http.post(place, json={}).status_code == 201
+    client.call("DELETE", f"/api/v1/slides/{slide['id']}")
+    until(lambda: client.http.post("/api/v1/uploads", headers={**TUS, "Upload-Length": "1900000"}).status_code == 201)
