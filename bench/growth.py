@@ -61,7 +61,7 @@ def _stored(section: Section, folder: Path, sizes: tuple[int, ...]) -> None:
         known = {"workspace_id": visitor.workspace_id, "created_at": 1.0}
         with writing() as session:
             slides = [{"id": f"{i:032x}", "filename": f"{i}.svs", "file": f"/nowhere/{i}", "state": "ready",
-                       "updated_at": 1.0, **known} for i in range(first, last)]  # fmt: skip
+                       "updated_at": 1.0, **known, "created_at": float(i)} for i in range(first, last)]  # fmt: skip
             session.bulk_insert_mappings(Slide.__mapper__, slides)
             rows = [{"kind": "band", "lane": 4, "slide_id": one["id"], "state": "done", **known} for one in slides]
             session.bulk_insert_mappings(Work.__mapper__, rows)

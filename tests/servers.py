@@ -52,9 +52,10 @@ def until(condition, seconds=60.0, every=0.1):
 
 
 class Postgres:
-    """A PostgreSQL of our own, on a Unix-user that it accepts."""
+    """A PostgreSQL of our own, on a Unix-user that it accepts; on another host of ours by its address and `on`."""
 
-    def __init__(self, password: str | None = None) -> None:
+    def __init__(self, password: str | None = None, address: str = "127.0.0.1", on: tuple[str, ...] = ()) -> None:
+        self.address, self.on = address, on
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
         self.bin = found[-1].parent if found else Path(shutil.which("initdb") or "").parent
         self.folder, self.port = Path(tempfile.mkdtemp(prefix="quarterturn-postgres-")), free_port()
@@ -63,6 +64,9 @@ class Postgres:
             shutil.chown(self.folder, self.user)
         how = self._authentication(password)
         self.run("initdb", "-D", str(self.folder / "data"), "-U", "quarterturn", *how, "-E", "UTF8", "--no-sync")
+        if on:
+            with (self.folder / "data" / "pg_hba.conf").open("a") as file:
+                file.write(f"host all all {address}/24 trust\n")
         self.start()
 
     def _authentication(self, password: str | None) -> list[str]:
@@ -93,10 +97,10 @@ class Postgres:
                 "--clear-groups",
                 *command,
             ]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/")
+        subprocess.run([*self.on, *command], check=True, stdout=subprocess.DEVNULL, cwd="/")
 
     def start(self) -> None:
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
+        options = f"-p {self.port} -c listen_addresses={self.address} -c unix_socket_directories= -c fsync=off"
         self.run(
             "pg_ctl", "-D", str(self.folder / "data"), "-l", str(self.folder / "log"), "-w", "-o", options, "start"
         )
@@ -111,22 +115,25 @@ class Postgres:
 
     @property
     def url(self) -> str:
-        return f"postgresql+psycopg://quarterturn@127.0.0.1:{self.port}/postgres"
+        return f"postgresql+psycopg://quarterturn@{self.address}:{self.port}/postgres"
 
 
 class Redis:
     """A Redis of our own with the production settings: appendonly, noeviction."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, address: str = "127.0.0.1", on: tuple[str, ...] = ()) -> None:
         folder.mkdir(parents=True)
+        self.address, self.on = address, on
         self.folder, self.port = folder, free_port()
         self.start()
 
     def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        where = ["--bind", self.address, "--protected-mode", "no" if self.on else "yes"]
+        command = [*self.on, "redis-server", "--port", str(self.port), *where, "--dir", str(self.folder)]
         safe = ["--appendonly", "yes", "--maxmemory-policy", "noeviction", "--save", ""]
         self.process = subprocess.Popen([*command, *safe], stdout=subprocess.DEVNULL)
-        until(lambda: socket.create_connection(("127.0.0.1", self.port), 1).close() is None)
+        if not self.on:
+            until(lambda: socket.create_connection((self.address, self.port), 1).close() is None)
 
     def stop(self) -> None:
         self.process.kill()
@@ -141,7 +148,7 @@ class Redis:
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis://{self.address}:{self.port}/0"
 
 
 @dataclass
@@ -152,12 +159,14 @@ class Service:
     environment: dict[str, str]
     port: int = field(default_factory=free_port)
     processes: dict[str, subprocess.Popen] = field(default_factory=dict)
+    migrate_on: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
         own = {"QUARTERTURN_DATA": str(self.data), "QUARTERTURN_PORT": str(self.port), "QUARTERTURN_ADMIN_KEY": KEY}
         self.environment = {**os.environ, **FAST, **own, **self.environment}
-        subprocess.run([sys.executable, "-m", "core.migrations"], check=True, cwd=ROOT, env=self.environment)
+        migrate = [*self.migrate_on, sys.executable, "-m", "core.migrations"]
+        subprocess.run(migrate, check=True, cwd=ROOT, env=self.environment)
 
     @property
     def url(self) -> str:
@@ -180,10 +189,12 @@ class Service:
         with self._database().begin() as connection:
             connection.execute(text(query), values)
 
-    def start(self, name: str, *module: str, **more: str) -> subprocess.Popen:
+    def start(
+        self, name: str, *module: str, on: tuple[str, ...] = (), cwd: Path = ROOT, **more: str
+    ) -> subprocess.Popen:
         with (self.data / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", *module], stdout=log, stderr=log, cwd=ROOT,
+                [*on, sys.executable, "-m", *module], stdout=log, stderr=log, cwd=cwd,
                 env={**self.environment, **more}, start_new_session=True,
             )  # fmt: skip
         return self.processes[name]

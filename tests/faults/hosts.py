@@ -1,0 +1,71 @@
+"""Hosts of our own on one machine: network namespaces on a switch, each cable of which can be pulled."""
+
+import contextlib
+import os
+import subprocess
+
+NAMES = ("main", "left", "right")
+
+
+class NotPermitted(Exception):
+    """This system lets us make no network namespaces."""
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True)
+
+
+class Hosts:
+    """main, left and right at 10.99.0.1, .2 and .3; nothing of it is reachable from outside, nor reaches out.
+
+    Raises:
+        NotPermitted.
+    """
+
+    def __init__(self) -> None:
+        self._tag, self._made = f"qt{os.getpid() % 100_000}", list[str]()
+        try:
+            self._add("switch")
+            _ip("-n", self.space("switch"), "link", "add", "bridge", "type", "bridge")
+            _ip("-n", self.space("switch"), "link", "set", "bridge", "up")
+            for number, name in enumerate(NAMES, 1):
+                self._connect(name, number)
+        except (OSError, subprocess.CalledProcessError) as error:
+            self.close()
+            raise NotPermitted(str(error)) from None
+
+    def space(self, name: str) -> str:
+        return f"{self._tag}{name}"
+
+    def _add(self, name: str) -> None:
+        _ip("netns", "add", self.space(name))
+        self._made.append(self.space(name))
+        _ip("-n", self.space(name), "link", "set", "lo", "up")
+
+    def _connect(self, name: str, number: int) -> None:
+        self._add(name)
+        port = f"to-{name}"
+        _ip("-n", self.space("switch"), "link", "add", port, "type", "veth", "peer", "eth0", "netns", self.space(name))
+        _ip("-n", self.space("switch"), "link", "set", port, "master", "bridge", "up")
+        _ip("-n", self.space(name), "addr", "add", f"10.99.0.{number}/24", "dev", "eth0")
+        _ip("-n", self.space(name), "link", "set", "eth0", "up")
+
+    def on(self, name: str) -> tuple[str, ...]:
+        """What to put before a command, so that it runs on this host."""
+        return ("ip", "netns", "exec", self.space(name))
+
+    @staticmethod
+    def address(name: str) -> str:
+        return f"10.99.0.{1 + NAMES.index(name)}"
+
+    def pull(self, name: str) -> None:
+        """The host's cable: nothing goes in or out, and nobody is told."""
+        _ip("-n", self.space("switch"), "link", "set", f"to-{name}", "down")
+
+    def plug(self, name: str) -> None:
+        _ip("-n", self.space("switch"), "link", "set", f"to-{name}", "up")
+
+    def close(self) -> None:
+        for space in self._made:
+            with contextlib.suppress(OSError, subprocess.CalledProcessError):
+                _ip("netns", "del", space)

@@ -1,0 +1,95 @@
+"""Three hosts, one slide: the cable of one is pulled in the middle, the other finishes, to the bit; then it is plugged in."""
+
+import os
+import time
+
+import httpx2 as httpx
+import numpy as np
+import pytest
+from heat_maps import planes
+from servers import KEY, ROOT, Postgres, Redis, Service, until
+from slides import tissue, write_pyramid
+
+from cli.client import Client
+from faults.hosts import Hosts, NotPermitted
+
+pytestmark = pytest.mark.services
+
+
+@pytest.fixture
+def hosts():
+    try:
+        found = Hosts()
+    except NotPermitted as error:
+        pytest.skip(f"this system lets nobody make network namespaces: {error}")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def cluster(hosts, tmp_path, request):
+    """PostgreSQL, Redis and the API on `main`; slides in a folder that all hosts share."""
+    address, on = hosts.address("main"), hosts.on("main")
+    postgres, redis = Postgres(address=address, on=on), Redis(tmp_path / "redis", address, on)
+    request.addfinalizer(postgres.remove)
+    request.addfinalizer(redis.stop)
+    urls = {"QUARTERTURN_DATABASE_URL": postgres.url, "QUARTERTURN_BROKER_URL": redis.url}
+    service = Service(tmp_path / "shared", urls, migrate_on=on)
+    request.addfinalizer(service.stop)
+    service.start("api", "api", on=on)
+    socket = tmp_path / "relay"
+    service.start("relay", "faults.relay", str(socket), str(service.port), on=on, PYTHONPATH=str(ROOT / "tests"))
+    client = Client(service.url, KEY)
+    client.http = httpx.Client(
+        base_url=service.url, headers={"Authorization": f"Bearer {KEY}"}, timeout=60,
+        transport=httpx.HTTPTransport(uds=str(socket)),
+    )  # fmt: skip
+    until(lambda: client.http.get("/healthz").status_code == 200, 60)
+    return service, client
+
+
+def start_worker(service, hosts, name, folder):
+    """In a working directory of its own."""
+    (folder / name).mkdir()
+    service.start(name, "worker", on=hosts.on(name), cwd=folder / name, PYTHONPATH=str(ROOT))
+
+
+def analyse(client, slide):
+    """Asked for; its id, and when."""
+    asked = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={"rotation_check": False}).json()
+    return asked["id"], time.monotonic()
+
+
+def ended(client, analysis_id, seconds=240):
+    return client.poll(f"/api/v1/analyses/{analysis_id}", lambda a: a["state"] not in ("queued", "running"), seconds)
+
+
+@pytest.mark.timeout(600)
+def test_one_host_is_cut_off_and_the_other_finishes(cluster, hosts, tmp_path):
+    service, client = cluster
+    start_worker(service, hosts, "left", tmp_path)
+    client.wait_for_worker(120)
+    slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "big.tiff", tissue(2600, 2600), 0.5), {}))
+    alone, began = analyse(client, slide)
+    assert ended(client, alone)["state"] == "succeeded"
+    one_s = time.monotonic() - began
+    start_worker(service, hosts, "right", tmp_path)
+    until(lambda: client.http.get("/readyz").json()["workers"] == 2, 120)
+    together, began = analyse(client, slide)
+    assert ended(client, together)["state"] == "succeeded"
+    two_s = time.monotonic() - began
+    cut, _ = analyse(client, slide)
+    until(lambda: client.call("GET", f"/api/v1/analyses/{cut}").json()["progress"]["done"] >= 2, 60)
+    hosts.pull("right")
+    assert ended(client, cut)["state"] == "succeeded", "the other host did it all"
+    hosts.plug("right")
+    until(lambda: client.http.get("/readyz").json()["workers"] == 2, 120)
+    time.sleep(4)  # whatever the one that was away still wants to write
+    expected = planes(client, alone)
+    for analysis_id in (together, cut):
+        np.testing.assert_array_equal(planes(client, analysis_id), expected)
+    last, _ = analyse(client, slide)
+    assert ended(client, last)["state"] == "succeeded"
+    print(
+        f"one host {one_s:.1f} s, two hosts {two_s:.1f} s: {one_s / two_s:.2f} times as fast on {os.cpu_count()} cores"
+    )
