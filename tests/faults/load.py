@@ -29,6 +29,7 @@ class Known:
     analyses: dict[str, str] = field(default_factory=dict)
     cancelled: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
+    asked: int = 0  # analyses in all, those of slides deleted since among them
     shrunk: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -140,6 +141,7 @@ class Load:
         analysis_id = ids.pop()
         with self.known.lock:
             self.known.analyses[analysis_id] = slide_id
+            self.known.asked += 1
         if rng.random() < 0.1:
             answer = person.call("POST", f"/api/v1/analyses/{analysis_id}/cancel")
             if answer.status_code == 200 and answer.json()["state"] == "cancelled":

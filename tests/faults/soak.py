@@ -77,7 +77,7 @@ def _tell(done: Counter[str], load: Load) -> None:
     kinds = ", ".join(f"{count} {name}" for name, count in sorted(done.items()))
     print(f"{sum(done.values())} faults ({kinds})")
     print(
-        f"{len(known.slides)} slides, {len(known.analyses)} analyses acknowledged ({len(known.cancelled)} cancelled), "
+        f"{len(known.slides)} slides, {len(known.analyses)} analyses ({len(known.cancelled)} cancelled; {known.asked} in all) acknowledged, "
         f"{len(known.deleted)} slides deleted: "
         "every byte, every band and every row of the audit is there, heat maps to the bit"
     )

@@ -1,4 +1,4 @@
-"""Three hosts, one slide: the cable of one is pulled in the middle, the other finishes, to the bit; then it is plugged in."""
+"""Three hosts, one slide: the cable of one is pulled in the middle, the other finishes, to the bit; then it is back."""
 
 import os
 import time
@@ -64,6 +64,7 @@ def ended(client, analysis_id, seconds=240):
     return client.poll(f"/api/v1/analyses/{analysis_id}", lambda a: a["state"] not in ("queued", "running"), seconds)
 
 
+@pytest.mark.skipif(os.environ.get("QUARTERTURN_FAULTS") != "all", reason="a minute and a half: make faults runs it")
 @pytest.mark.timeout(600)
 def test_one_host_is_cut_off_and_the_other_finishes(cluster, hosts, tmp_path):
     service, client = cluster
@@ -90,6 +91,5 @@ def test_one_host_is_cut_off_and_the_other_finishes(cluster, hosts, tmp_path):
         np.testing.assert_array_equal(planes(client, analysis_id), expected)
     last, _ = analyse(client, slide)
     assert ended(client, last)["state"] == "succeeded"
-    print(
-        f"one host {one_s:.1f} s, two hosts {two_s:.1f} s: {one_s / two_s:.2f} times as fast on {os.cpu_count()} cores"
-    )
+    ratio = one_s / two_s
+    print(f"one host {one_s:.1f} s, two hosts {two_s:.1f} s: {ratio:.2f} times as fast on {os.cpu_count()} cores")
