@@ -76,11 +76,9 @@ def _tell(done: Counter[str], load: Load) -> None:
     known = load.known
     kinds = ", ".join(f"{count} {name}" for name, count in sorted(done.items()))
     print(f"{sum(done.values())} faults ({kinds})")
-    print(
-        f"{len(known.slides)} slides, {len(known.analyses)} analyses ({len(known.cancelled)} cancelled; {known.asked} in all) acknowledged, "
-        f"{len(known.deleted)} slides deleted: "
-        "every byte, every band and every row of the audit is there, heat maps to the bit"
-    )
+    kept = f"{len(known.slides)} slides, {len(known.analyses)} analyses ({len(known.cancelled)} cancelled) acknowledged"
+    gone = f"{len(known.deleted)} slides deleted, {known.asked} analyses asked for in all"
+    print(f"{kept}; {gone}: every byte, every band and every row of the audit is there, heat maps to the bit")
 
 
 def main() -> None:
