@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DataError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from core import errors, uploads
@@ -72,6 +73,11 @@ def from_database(error: DBAPIError) -> JSONResponse:
     return problem(503, "database-away", "the database does not answer", "try again in a moment")
 
 
+def too_crowded() -> JSONResponse:
+    """Every connection to the database is in use, and stayed so."""
+    return problem(503, "too-crowded", "too many requests wait for the database", "try again in a moment")
+
+
 def fault(_: Request, __: Exception) -> JSONResponse:
     """What nobody foresaw; the server's log has it."""
     return problem(500, "server-fault", "something went wrong in the server", "try again; it was written to the log")
@@ -96,6 +102,10 @@ def install(app: FastAPI, refused: Callable[[Request, str], None]) -> None:
     def _http(_: Request, error: HTTPException) -> JSONResponse:
         code = TITLES.get(error.status_code, "Request refused").lower().replace(" ", "-")
         return problem(error.status_code, code, str(error.detail), "see /docs for what there is")
+
+    @app.exception_handler(PoolTimeout)
+    def _crowded(_: Request, __: PoolTimeout) -> JSONResponse:
+        return too_crowded()
 
     @app.exception_handler(DBAPIError)
     def _database(_: Request, error: DBAPIError) -> JSONResponse:

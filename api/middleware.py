@@ -15,6 +15,7 @@ from api.metrics import REQUESTS
 from core import logs
 from core.settings import get_settings
 
+PLAIN = re.compile(r"[a-z0-9._-]{0,45}")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 log = logging.getLogger(__name__)
 POLICY = (
@@ -49,7 +50,7 @@ class SecurityHeaders:
 class Correlated:
     """Each request has an id, its caller's or one of ours: answered, logged, and kept with the work that it asks for.
 
-    One line a request: no query, no names; the path holds ids alone.
+    One line a request: no query, and of the path ids and our own words alone.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -71,11 +72,20 @@ class Correlated:
         with logs.correlated(known):
             try:
                 await self.app(scope, receive, told)
+            except Exception:
+                status[0] = 500
+                log.exception("a fault that nobody foresaw")
+                raise
             finally:
                 REQUESTS.labels(scope["method"], str(status[0])).inc()
-                fields = {"method": scope["method"], "path": scope["path"][:200], "status": status[0]}
+                fields = {"method": scope["method"], "path": _plain(scope["path"]), "status": status[0]}
                 seconds = round(time.monotonic() - began, 4)
                 log.info("request", extra={"fields": {**fields, "seconds": seconds, "visitor": _visitor_of(scope)}})
+
+
+def _plain(path: str) -> str:
+    """Ids and our own words; whatever else somebody asked for is left out."""
+    return "/".join(part if PLAIN.fullmatch(part) else "…" for part in path[:300].split("/"))
 
 
 def _visitor_of(scope: Scope) -> str:

@@ -16,18 +16,19 @@ from typing import Any
 from anyio import CapacityLimiter, to_thread
 from cachetools import LRUCache, TTLCache
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import trail
 from api.dependencies import cookie_name, secret_of
-from api.errors import from_database, from_error
+from api.errors import from_database, from_error, too_crowded
 from api.metrics import TILES
 from api.slide_files import SlideFiles, TileFile
 from core import access, catalog, storage
 from core.access import Visitor
 from core.database import reading
-from core.errors import Foreign, NotFound, QuarterturnError, SlideRejected
+from core.errors import Foreign, NotFound, QuarterturnError, SlideRejected, Unauthenticated
 from core.slide import SlideInfo
 
 NATIVE = re.compile(r"^/api/v1/slides/([0-9a-f]{32})/tiles/(\d{1,2})/(\d{1,7})_(\d{1,7})\.jpe?g$")
@@ -97,6 +98,8 @@ class TileApp:
             await from_error(error)(scope, receive, send)
         except DBAPIError as error:
             await from_database(error)(scope, receive, send)
+        except PoolTimeout:
+            await too_crowded()(scope, receive, send)
         else:
             TILES.inc()
             await _answer(send, 200, content, tag)
@@ -151,15 +154,19 @@ class TileApp:
 def _looked_up(proof: Proof, slide_id: str, origin: str) -> tuple[Visitor, Place]:
     authorization = proof[0].decode("latin-1") or None
     cookies = cookie_parser(proof[1].decode("latin-1"))
-    with reading() as session:
-        visitor = access.recognise(session, *secret_of(authorization, cookies.get(cookie_name())))
-        try:
+    visitor: Visitor | None = None
+    try:
+        with reading() as session:
+            visitor = access.recognise(session, *secret_of(authorization, cookies.get(cookie_name())))
             slide = catalog.find(session, visitor, slide_id)
-        except Foreign as error:
+            index, version = storage.folder(slide.id) / "tiles.npz", (slide.sha256 or "")[:16]
+            place = Place(storage.absolute(slide.file), index, version, catalog.info_of(slide))
+            trail.Trail.of(visitor, origin).viewed(session, "slide.view", slide_id)  # of who asked for no manifest
+    except (Foreign, Unauthenticated) as error:
+        if visitor or proof[0]:
             trail.denied(visitor, error.code, f"GET tiles of {slide_id}", origin)
-            raise
-        index, version = storage.folder(slide.id) / "tiles.npz", (slide.sha256 or "")[:16]
-        return visitor, Place(storage.absolute(slide.file), index, version, catalog.info_of(slide))
+        raise
+    return visitor, place
 
 
 def _native(file: TileFile, info: SlideInfo, asked: Asked) -> bytes | None:

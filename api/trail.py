@@ -2,8 +2,8 @@
 
 A change is told in its own transaction (`changed`), so that neither stands without the other. What leaves the service
 is told in a transaction that ends before (`sent`, `viewed`): an audit that cannot be written blocks what it would tell
-of. A view is a principal's first look at a thing in a quarter of an hour; tiles are none. Refusals are told once a
-minute for each place, so that nobody fills the disk by being refused.
+of. A view is a principal's first look at a thing in a quarter of an hour. Refusals are told once a minute for each
+place, and so many a minute at most, so that nobody fills the disk by being refused.
 """
 
 import logging
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from starlette.requests import HTTPConnection
 
@@ -23,6 +24,8 @@ from core.records import DEFAULT_WORKSPACE
 
 VIEW_SECONDS = 900.0
 DENIAL_SECONDS = 60.0
+MOST_DENIALS = 20  # rows a minute of one principal, or of all that nobody knows
+DENIED = "access.denied"
 LONGEST_PLACE = 64
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 NOBODY = Visitor("", DEFAULT_WORKSPACE, "viewer", "nobody known")
@@ -40,24 +43,29 @@ class Trail:
     def __init__(self, visitor: Who, request: Request) -> None:
         self._visitor, self._origin = visitor, origin_of(request)
 
+    @classmethod
+    def of(cls, visitor: Visitor, origin: str) -> "Trail":
+        """Where no framework's request is at hand."""
+        found = cls.__new__(cls)
+        found._visitor, found._origin = visitor, origin
+        return found
+
     def changed(self, session: Session, action: str, subject: str, **detail: Any) -> None:
         """In the transaction of the change, which must lock what it changes before."""
         audit.write(session, self._visitor, action, subject, self._origin, **detail)
 
-    def sent(self, action: str, subject: str, **detail: Any) -> None:
-        """Before something leaves the service."""
+    def sent(self, looked: Session, action: str, subject: str, **detail: Any) -> None:
+        """Before something leaves the service. `looked`: the request's look at the database, which ends here: who waits
+        for a connection holds none.
+        """
+        looked.commit()
         with writing() as session:
             audit.write(session, self._visitor, action, subject, self._origin, **detail)
 
-    def viewed(self, action: str, subject: str) -> None:
+    def viewed(self, looked: Session, action: str, subject: str) -> None:
         """Before something is shown, the first time in a quarter of an hour."""
-        if not _lately(self._visitor, action, subject, VIEW_SECONDS):
-            self.sent(action, subject)
-
-
-def _lately(visitor: Visitor, action: str, subject: str, seconds: float) -> bool:
-    with reading() as session:
-        return audit.did_lately(session, visitor, action, subject, seconds)
+        if not audit.did_lately(looked, self._visitor, action, subject, VIEW_SECONDS):
+            self.sent(looked, action, subject)
 
 
 Told = Annotated[Trail, Depends(Trail)]
@@ -66,17 +74,22 @@ Told = Annotated[Trail, Depends(Trail)]
 def denied(visitor: Visitor | None, code: str, place: str, origin: str) -> None:
     """Somebody was refused. A refusal stands even where it cannot be written down."""
     who, subject = (visitor, place[:LONGEST_PLACE]) if visitor else (NOBODY, origin)
+    REFUSED.labels(code).inc()
     try:
-        if not _lately(who, "access.denied", subject, DENIAL_SECONDS):
+        with reading() as looked:
+            told = audit.did_lately(looked, who, DENIED, subject, DENIAL_SECONDS)
+            many = audit.count_lately(looked, who, DENIED, DENIAL_SECONDS) >= MOST_DENIALS
+        if not told and not many:
             with writing() as session:
-                audit.write(session, who, "access.denied", subject, origin, code=code, place=place[:500])
-    except DBAPIError as error:
+                audit.write(session, who, DENIED, subject, origin, code=code, place=place[:500])
+    except (DBAPIError, PoolTimeout) as error:
         log.warning("a refusal (%s) was not written down: %s", code, type(error).__name__)
 
 
 def denied_to(request: Request, code: str) -> None:
     """The same of a request; one that brought no proof at all was not refused anything."""
-    REFUSED.labels(code).inc()
     visitor: Visitor | None = getattr(request.state, "visitor", None)
     if visitor or "authorization" in request.headers or request.method not in SAFE_METHODS:
-        denied(visitor, code, f"{request.method} {request.url.path}", origin_of(request))
+        denied(visitor, code, f"{request.method} {request.scope['path']}", origin_of(request))
+    else:
+        REFUSED.labels(code).inc()

@@ -1,6 +1,7 @@
 """A large file sent: tus beside FastAPI's UploadFile and a server in C; and how soon the API is there."""
 
 import base64
+import hashlib
 import os
 import socket
 import subprocess
@@ -59,14 +60,17 @@ def measure(quick: bool) -> Section:
     section, size = Section("Uploads and start-up", ABOUT), 128 if quick else 1024
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        ours, most, idle = _tus(section, folder / "data", size)
+        ours, summed, most, idle, ready = _tus(section, folder / "data", size)
         form = _form(section, folder, size)
         nginx = _nginx(section, folder, size)
     seconds = _import_seconds()
+    section.add("API ready after its start, an instance that was there before", ready, "s", "first answer of /healthz")
     section.add("API's modules imported, torch not among them", seconds, "s", "median of 5 processes")
     section.targets += [
         Target("tus over UploadFile, bytes a second", 1.8, form and ours / form, absent="make bench-peers was not run"),
         Target("tus over nginx's PUT, bytes a second", 0.6, nginx and ours / nginx, absent="nginx is not here"),
+        Target("tus with a sha256 checked on the way, over without", 0.6, summed / ours, why=_SUMMED),
+        Target("API ready after its start, seconds", 5, ready, at_most=True),
         Target("memory that an upload takes, MiB", 64, most - idle, at_most=True),
         Target("import of the API, seconds", 1, seconds, at_most=True),
     ]
@@ -84,17 +88,26 @@ def _row(section: Section, what: str, size: int, work: Callable[[], float], pid:
     return speed, watched.most
 
 
-def _tus(section: Section, folder: Path, size: int) -> tuple[float, float, float]:
-    """MB/s, most resident MiB, and MiB before."""
+_SUMMED = "; the thread that writes sums, too"
+
+
+def _tus(section: Section, folder: Path, size: int) -> tuple[float, float, float, float, float]:
+    """MB/s, MB/s with a checksum, most resident MiB, MiB before, and seconds until the API was ready."""
     with OwnService(folder) as service:
+        began = time.perf_counter()
         api = service.start_api()
+        ready = time.perf_counter() - began
         send(service.port, _patch(service, 1), b"", 1, b"")
         idle, head = resident_mib(api), _patch(service, size)
         speed, most = _row(section, "tus, one PATCH", size, lambda: send(service.port, head, b"", size, b""), api)
-        return speed, most, idle
+        digest = base64.b64encode(hashlib.sha256(CHUNK * size).digest()).decode()
+        head = _patch(service, size, f"Upload-Checksum: sha256 {digest}")
+        what = "tus, one PATCH, its sha256 checked on the way"
+        summed, _ = _row(section, what, size, lambda: send(service.port, head, b"", size, b""), api)
+        return speed, summed, most, idle, ready
 
 
-def _patch(service: OwnService, mebibytes: int) -> bytes:
+def _patch(service: OwnService, mebibytes: int, *more: str) -> bytes:
     """A new upload's PATCH, without its body."""
     metadata = f"filename {base64.b64encode(b'bench.tiff').decode()}"
     length = str(mebibytes << 20)
@@ -108,6 +121,7 @@ def _patch(service: OwnService, mebibytes: int) -> bytes:
         "Upload-Offset: 0",
         "Content-Type: application/offset+octet-stream",
         f"Content-Length: {length}",
+        *more,
     ]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 

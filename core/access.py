@@ -125,8 +125,8 @@ def create_key(session: Session, visitor: Visitor, name: str, role: str, seconds
     return _known(session.get_one(Credential, fingerprint_of(secret)), principal), secret
 
 
-def revoke_key(session: Session, visitor: Visitor, key_id: str) -> None:
-    """Revoke a key of the workspace at once; doing it twice is no error.
+def revoke_key(session: Session, visitor: Visitor, key_id: str) -> bool:
+    """Revoke a key of the workspace at once; doing it twice is no error, and False.
 
     Raises:
         NotFound: there is no such key here.
@@ -135,7 +135,8 @@ def revoke_key(session: Session, visitor: Visitor, key_id: str) -> None:
     row = session.execute(found).first()
     if row is None:
         raise NotFound("no-such-key", "there is no such key here", "see GET /api/v1/keys")
-    row[0].revoked = True
+    before, row[0].revoked = row[0].revoked, True
+    return not before
 
 
 def recognise(session: Session, secret: str, kind: Kind) -> Visitor:

@@ -179,10 +179,11 @@ def retry(session: Session, analysis_id: str) -> Analysis:
     """A new start of a failed or cancelled analysis; what is done and could be read stays done.
 
     Raises:
-        Conflict: it is neither.
+        Conflict: it is neither. TooMany: its principal has as many under way as it may.
     """
-    slide_id = session.get_one(Analysis, analysis_id).slide_id
-    catalog.lock(session, session.get_one(Slide, slide_id))
+    known = session.get_one(Analysis, analysis_id)
+    _require_quota(session, known.created_by)
+    catalog.lock(session, session.get_one(Slide, known.slide_id))
     analysis = lock(session, analysis_id)
     if analysis.state not in ("failed", "cancelled"):
         raise Conflict(

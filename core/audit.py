@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.access import Visitor
@@ -69,6 +69,13 @@ def did_lately(session: Session, visitor: Visitor, action: str, subject: str, se
     same = (Audit.subject == subject, Audit.action == action, Audit.principal_id == visitor.principal_id)
     lately = select(Audit.number).where(Audit.workspace_id == visitor.workspace_id, *same, Audit.at > now() - seconds)
     return session.execute(lately.limit(1)).first() is not None
+
+
+def count_lately(session: Session, visitor: Visitor, action: str, seconds: float) -> int:
+    """How often this principal did so within so many seconds."""
+    mine = (Audit.workspace_id == visitor.workspace_id, Audit.at > now() - seconds)
+    found = select(func.count()).where(*mine, Audit.principal_id == visitor.principal_id, Audit.action == action)
+    return session.scalar(found) or 0
 
 
 def listed(session: Session, visitor: Visitor, before: int | None = None, limit: int = PAGE) -> list[Audit]:

@@ -1,6 +1,6 @@
 """python -m core.backup save FOLDER | load FOLDER: everything that is kept, out of one instance and into an empty one.
 
-    FOLDER/backup.json          revision of the schema, rows of each table, size and sha256 of each file; written last
+    FOLDER/backup.json          revision of the schema, size and sha256 of each table and file; written last
     FOLDER/tables/NAME.jsonl    one row a line, bytes as base64
     FOLDER/slides/ID/…          the files of slides; of an unfinished upload as much as the database knows of
 
@@ -12,6 +12,8 @@ import argparse
 import base64
 import hashlib
 import json
+import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
@@ -25,12 +27,14 @@ from core import storage
 from core.database import get_engine
 from core.errors import Conflict, Invalid, NotFound
 from core.migrations import migrate
-from core.records import Record, Slide, Upload, Work
+from core.records import Audit, Password, Principal, Record, Slide, Upload, Work
 
 INDEX = "backup.json"
 BATCH = 500
 LEFT_OUT = ("workers",)  # who lives now
 COPY_BYTES = 1 << 20
+DERIVED = ("tiles.npz", "thumbnail.jpeg")  # not every slide has them
+KEPT = re.compile(r"tables/[a-z_]+\.jsonl|slides/[0-9a-f]{32}/(slide(\.[a-z]+)?|tiles\.npz|thumbnail\.jpeg)")
 
 
 def _tables() -> list[Table]:
@@ -69,30 +73,37 @@ def save(folder: Path) -> dict[str, Any]:
     """
     if folder.exists() and any(folder.iterdir()):
         raise Conflict("folder-in-use", f"{folder} is not empty", "name a new folder")
-    (folder / "tables").mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)  # hashes of keys and passwords, and slides
+    (folder / "tables").mkdir()
     engine = get_engine()
     level = "REPEATABLE READ" if engine.dialect.name == "postgresql" else "SERIALIZABLE"
     with engine.connect().execution_options(reading=True, isolation_level=level) as connection:
         revision = _revision(connection)
-        rows = {table.name: _save_table(connection, table, folder) for table in _tables()}
+        tables = {table.name: _save_table(connection, table, folder) for table in _tables()}
         wanted = list(_files(connection))
-    files = {}
+    files, missing = {}, []
     for relative, most in wanted:
         copied = _copy(storage.absolute(relative), folder / relative, most)
         if copied is not None:
             files[relative] = copied
-    index = {"revision": revision, "rows": rows, "files": files}
+        elif not relative.endswith(DERIVED):
+            missing.append(relative)
+    index = {"revision": revision, "tables": tables, "files": files, "missing": missing}
     storage.write(folder / INDEX, json.dumps(index, indent=1).encode())
     return index
 
 
-def _save_table(connection: Connection, table: Table, folder: Path) -> int:
-    count = 0
-    with (folder / "tables" / f"{table.name}.jsonl").open("w") as file:
+def _save_table(connection: Connection, table: Table, folder: Path) -> dict[str, Any]:
+    """Its rows, bytes and sha256."""
+    count, path = 0, folder / "tables" / f"{table.name}.jsonl"
+    with path.open("w") as file:
         for row in connection.execute(select(table).execution_options(yield_per=BATCH)):
             file.write(json.dumps(_plain(row)) + "\n")
             count += 1
-    return count
+        file.flush()
+        os.fsync(file.fileno())
+    return {"rows": count, "bytes": path.stat().st_size, "sha256": storage.sha256(path)}
 
 
 def _files(connection: Connection) -> Iterator[tuple[str, int | None]]:
@@ -102,7 +113,7 @@ def _files(connection: Connection) -> Iterator[tuple[str, int | None]]:
         if Path(file).is_absolute():
             continue
         yield file, offset if state == "open" else None
-        for name in ("tiles.npz", "thumbnail.jpeg"):
+        for name in DERIVED:
             yield f"slides/{slide_id}/{name}", None
 
 
@@ -118,6 +129,8 @@ def _copy(source: Path, target: Path, most: int | None) -> dict[str, Any] | None
             digest.update(part)
             written.write(part)
             left -= len(part)
+        written.flush()
+        os.fsync(written.fileno())
     return {"bytes": size - left, "sha256": digest.hexdigest()}
 
 
@@ -132,22 +145,30 @@ def load(folder: Path) -> dict[str, Any]:
     """
     index = _checked(folder)
     migrate()
+    with get_engine().connect().execution_options(reading=True) as connection:
+        _require_empty(connection, index)
+    for relative in index["files"]:  # before the transaction: this takes its time
+        target = storage.absolute(relative)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / relative, target)
     with get_engine().begin() as connection:
-        if _revision(connection) != index["revision"]:
-            known = f"the backup is of schema {index['revision']}"
-            raise Conflict("other-version", known, "load it with the version that saved it")
-        if connection.execute(select(func.count()).select_from(Slide)).scalar_one():
-            raise Conflict("instance-in-use", "this instance holds slides", "load into an empty one")
-        for relative in index["files"]:
-            target = storage.absolute(relative)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(folder / relative, target)
+        _require_empty(connection, index)
         for table in reversed(_tables()):
             connection.execute(table.delete())  # the administrator that migrating made
         for table in _tables():
             _load_table(connection, table, folder)
         _settle(connection)
     return index
+
+
+def _require_empty(connection: Connection, index: dict[str, Any]) -> None:
+    if _revision(connection) != index["revision"]:
+        known = f"the backup is of schema {index['revision']}"
+        raise Conflict("other-version", known, "load it with the version that saved it")
+    held = {table: connection.scalar(select(func.count()).select_from(table)) for table in (Slide, Audit, Password)}
+    principals = connection.scalar(select(func.count()).select_from(Principal))
+    if any(held.values()) or (principals or 0) > 1:
+        raise Conflict("instance-in-use", "this instance holds slides, people or an audit", "load into an empty one")
 
 
 def _load_table(connection: Connection, table: Table, folder: Path) -> None:
@@ -178,9 +199,10 @@ def _checked(folder: Path) -> dict[str, Any]:
         index: dict[str, Any] = json.loads((folder / INDEX).read_text())
     except (OSError, ValueError):
         raise Invalid("no-backup", f"{folder} holds no whole backup ({INDEX} is missing)", "save it again") from None
-    for relative, known in index["files"].items():
+    wanted = {f"tables/{table.name}.jsonl": index["tables"].get(table.name, {}) for table in _tables()}
+    for relative, known in {**wanted, **index["files"]}.items():
         path = folder / relative
-        if not path.is_file() or storage.sha256(path) != known["sha256"]:
+        if not KEPT.fullmatch(relative) or not path.is_file() or storage.sha256(path) != known.get("sha256"):
             raise Invalid("backup-damaged", f"{relative} is missing or not as it was saved", "use another backup")
     return index
 
@@ -195,9 +217,15 @@ def main(arguments: list[str] | None = None) -> int:
     except (Invalid, Conflict, NotFound) as error:
         print(f"{error.detail}: {error.action}.", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"{options.folder}: {error.strerror or error}; nothing of it counts.", file=sys.stderr)
+        return 1
+    for relative in index["missing"]:
+        print(f"{relative} was not there to be saved.", file=sys.stderr)
     total = sum(one["bytes"] for one in index["files"].values())
     done = "saved" if options.what == "save" else "loaded"
-    print(f"{sum(index['rows'].values())} rows, {len(index['files'])} files, {total:,} bytes {done}.")
+    rows = sum(table["rows"] for table in index["tables"].values())
+    print(f"{rows} rows, {len(index['files'])} files, {total:,} bytes {done}.")
     return 0
 
 

@@ -19,6 +19,8 @@ from sqlalchemy.types import Float
 from core.settings import get_settings
 
 BUSY_MS = 20_000
+SQLITE = {"timeout": BUSY_MS / 1000, "check_same_thread": False}
+IDLE_MS = 60_000
 # A host that is cut off answers nothing, not even "no"; one that is stopped holds its locks: neither may last.
 PATIENCE = {
     "connect_timeout": 5,
@@ -26,7 +28,7 @@ PATIENCE = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
-    "options": f"-c idle_in_transaction_session_timeout={BUSY_MS} -c lock_timeout={BUSY_MS}",
+    "options": f"-c idle_in_transaction_session_timeout={IDLE_MS} -c lock_timeout={BUSY_MS}",
 }
 
 
@@ -51,7 +53,7 @@ def make_engine(url: str) -> Engine:
     """An engine with the house's settings."""
     if not url.startswith("sqlite"):
         return create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10, connect_args=PATIENCE)
-    engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False})
+    engine = create_engine(url, pool_size=20, max_overflow=20, connect_args=SQLITE)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _: Any) -> None:

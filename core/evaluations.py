@@ -113,7 +113,9 @@ def measure(session: Session, analysis_id: str, asked: dict[str, Any]) -> dict[s
     assert info.mpp_x is not None
     assert info.mpp_y is not None
     place = camelyon.Place(info.width, info.height, info.mpp_x, info.mpp_y)
-    result = camelyon.evaluate_slide(outlines, place, _detections(session, analysis, asked["threshold"]), asked["mode"])
+    detections = _detections(session, analysis, asked["threshold"])
+    session.commit()  # what follows takes its time and reads nothing
+    result = camelyon.evaluate_slide(outlines, place, detections, asked["mode"])
     return {**known, "result": result}
 
 

@@ -7,6 +7,7 @@ Text that came from outside cannot begin a line of its own in either form.
 
 import json
 import logging
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from core.settings import get_settings
 
 LONGEST = 64
+CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 _current: ContextVar[str] = ContextVar("correlation", default="")
 
 
@@ -69,7 +71,7 @@ class TextLines(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
         fields = {**getattr(record, "fields", {}), **({"correlation": correlation()} if correlation() else {})}
         pairs = "".join(f" {name}={value}" for name, value in fields.items())
-        return (super().formatMessage(record) + pairs).replace("\r", "\\r").replace("\n", "\\n")
+        return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", super().formatMessage(record) + pairs)
 
 
 def configure(service: str, level: int = logging.INFO) -> None:

@@ -181,8 +181,10 @@ def dump(levels: dict[int, NativeLevel]) -> bytes:
 
 
 def restore(content: bytes) -> dict[int, NativeLevel]:
-    """The inverse of `dump`."""
+    """The inverse of `dump`. Raises ValueError for a compressed one, which `dump` never makes: it may be a bomb."""
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        if any(member.compress_type for member in arrays.zip.infolist()):
+            raise ValueError("a compressed tile index")
         numbers = sorted(int(name.split("_")[0]) for name in arrays.files if name.endswith("_head"))
         return {n: _restored(arrays, n) for n in numbers}
 

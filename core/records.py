@@ -134,6 +134,8 @@ class Work(Record):
     __tablename__ = "work"
     __table_args__ = (
         Index("work_to_claim", "state", "lane", "created_at"),
+        Index("work_by_end", "kind", "done_at"),
+        Index("work_by_attempts", "attempts"),
         UniqueConstraint("analysis_id", "kind", "ordinal"),
     )
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)

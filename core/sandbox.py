@@ -20,7 +20,8 @@ _ASK_VERSION, _PATH_BENEATH = 1, 1
 _READ_FILE, _READ_DIR = 1 << 2, 1 << 3
 _FILE_RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}  # all, by version
 _BIND_AND_CONNECT = 3
-_NET_SINCE = 4
+_SIGNALS_AND_SOCKETS = 3  # none to, none of other domains
+_NET_SINCE, _SCOPES_SINCE = 4, 6
 
 _ALLOW, _KILL, _ERRNO, _EPERM, _ENOSYS = 0x7FFF0000, 0x80000000, 0x00050000, 1, 38
 _LOAD, _EQUAL, _AT_LEAST, _HAS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -34,6 +35,9 @@ _FORBIDDEN: dict[str, dict[str, int]] = {
         "init_module": 175, "finit_module": 313, "bpf": 321, "process_vm_readv": 310, "process_vm_writev": 311,
         "add_key": 248, "request_key": 249, "keyctl": 250, "perf_event_open": 298, "userfaultfd": 323,
         "io_uring_setup": 425, "open_by_handle_at": 304, "unshare": 272, "setns": 308, "pidfd_getfd": 438,
+        "tkill": 200, "rt_sigqueueinfo": 129, "rt_tgsigqueueinfo": 297, "pidfd_open": 434, "pidfd_send_signal": 424,
+        "setpriority": 141, "sched_setaffinity": 203, "sched_setscheduler": 144, "shmget": 29, "shmat": 30,
+        "shmctl": 31, "semget": 64, "msgget": 68, "mq_open": 240,
     },
     "aarch64": {
         "socket": 198, "connect": 203, "accept": 202, "bind": 200, "listen": 201, "socketpair": 199, "accept4": 242,
@@ -41,10 +45,14 @@ _FORBIDDEN: dict[str, dict[str, int]] = {
         "init_module": 105, "finit_module": 273, "bpf": 280, "process_vm_readv": 270, "process_vm_writev": 271,
         "add_key": 217, "request_key": 218, "keyctl": 219, "perf_event_open": 241, "userfaultfd": 282,
         "io_uring_setup": 425, "open_by_handle_at": 265, "unshare": 97, "setns": 268, "pidfd_getfd": 438,
+        "tkill": 130, "rt_sigqueueinfo": 138, "rt_tgsigqueueinfo": 240, "pidfd_open": 434, "pidfd_send_signal": 424,
+        "setpriority": 140, "sched_setaffinity": 122, "sched_setscheduler": 119, "shmget": 194, "shmat": 196,
+        "shmctl": 195, "semget": 190, "msgget": 186, "mq_open": 180,
     },
 }  # fmt: skip
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _CLONE3 = 435
+_OWN_ALONE = {"x86_64": (234, 302), "aarch64": (131, 261)}  # tgkill (abort needs it), prlimit64: of this process only
 
 
 def landlock_version() -> int:
@@ -81,6 +89,7 @@ def _restrict_files(readable: Iterable[Path]) -> list[str]:
     rights = _FILE_RIGHTS[max(known for known in _FILE_RIGHTS if known <= version)]
     with_net = version >= _NET_SINCE
     handled = struct.pack("QQ", rights, _BIND_AND_CONNECT) if with_net else struct.pack("Q", rights)
+    handled += struct.pack("Q", _SIGNALS_AND_SOCKETS) if version >= _SCOPES_SINCE else b""
     ruleset = _LIBC.syscall(_CREATE_RULESET, handled, len(handled), 0)
     if ruleset < 0:
         return []
@@ -127,12 +136,18 @@ def _step(code: int, value: int, then: int = 0, otherwise: int = 0) -> bytes:
 
 
 def _program(machine: str) -> Sequence[bytes]:
-    """Another architecture's calls kill; forbidden ones fail with EPERM; clone makes threads, no processes."""
+    """Another architecture's calls kill; forbidden ones fail with EPERM; clone makes threads, no processes.
+
+    Signals and limits reach this very process alone.
+    """
     refuse = _step(_RETURN, _ERRNO | _EPERM)
     steps = [_step(_LOAD, _ARCH_AT), _step(_EQUAL, _ARCHES[machine], 1, 0), _step(_RETURN, _KILL)]
     steps += [_step(_LOAD, _NUMBER_AT), _step(_AT_LEAST, _X32, 0, 1), _step(_RETURN, _KILL)]
     for number in _FORBIDDEN[machine].values():
         steps += [_step(_EQUAL, number, 0, 1), refuse]
+    for number in _OWN_ALONE[machine]:
+        steps += [_step(_EQUAL, number, 0, 5), _step(_LOAD, _FIRST_ARGUMENT_AT), _step(_EQUAL, 0, 2, 0)]
+        steps += [_step(_EQUAL, os.getpid(), 1, 0), refuse, _step(_RETURN, _ALLOW)]
     steps += [_step(_EQUAL, _CLONE3, 0, 1), _step(_RETURN, _ERRNO | _ENOSYS)]  # its flags cannot be seen: use clone
     steps += [_step(_EQUAL, _CLONE[machine], 0, 3), _step(_LOAD, _FIRST_ARGUMENT_AT), _step(_HAS, _CLONE_THREAD, 1, 0)]
     return [*steps, refuse, _step(_RETURN, _ALLOW)]

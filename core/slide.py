@@ -18,11 +18,11 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cachetools import TTLCache, cached
 from numpy.typing import NDArray
 
 from core.errors import SlideRejected
@@ -30,7 +30,8 @@ from core.geometry import Frame
 from core.native_tiles import BLOCK_PX, SHRINKS
 
 SECRETS = "QUARTERTURN_"  # settings, keys and passwords among them: a hostile file must find none
-SANDBOX_SECONDS, SANDBOX_MEMORY = 30.0, 4 << 30
+SANDBOX_SECONDS, SANDBOX_MEMORY, SANDBOX_KEPT_SECONDS = 30.0, 4 << 30, 600.0
+MOST_HEAD, MOST_PAYLOAD = 1 << 20, 1 << 28
 KEEP_FREED = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 28)}  # decision 12
 
 
@@ -110,6 +111,13 @@ class SlideInfo:
         return cls(**{**content, "levels": [Level(**level) for level in content["levels"]]})
 
 
+def _bounded(count: object, most: int) -> int:
+    """A number of bytes that a child may send: whatever took it over must not fill its parent. Raises ValueError."""
+    if not isinstance(count, int) or not 0 <= count <= most:
+        raise ValueError(f"a reader announced {count!r} bytes")
+    return count
+
+
 class Reader:
     """One reader child with one slide open. Safe to share between threads: calls take turns.
 
@@ -154,15 +162,17 @@ class Reader:
                 self._child.stdin.write(request)
                 self._child.stdin.flush()
                 (length,) = struct.unpack(">I", self._receive(4, deadline))
-                answer = json.loads(self._receive(length, deadline))
-                payload = self._receive(answer["bytes"], deadline)
-            except (OSError, EOFError, ValueError) as error:
+                answer = json.loads(self._receive(_bounded(length, MOST_HEAD), deadline))
+                payload = self._receive(_bounded(answer["bytes"] if answer["ok"] else 0, MOST_PAYLOAD), deadline)
+                if not answer["ok"]:
+                    refusal = SlideRejected(str(answer["code"]), str(answer["detail"]), str(answer.get("action", "")))
+            except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
                 self.close()
                 raise SlideRejected(
                     "reader-crashed", "the slide reader crashed on this file", "check the file"
                 ) from error
         if not answer["ok"]:
-            raise SlideRejected(answer["code"], answer["detail"], answer.get("action", ""))
+            raise refusal
         return answer, payload
 
     def _receive(self, count: int, deadline: float) -> bytes:
@@ -205,8 +215,11 @@ class Reader:
         self.close()
 
 
-@lru_cache
+@cached(TTLCache(1, SANDBOX_KEPT_SECONDS), lock=threading.Lock())
 def reader_held_by() -> tuple[str, ...]:
-    """What keeps a reader child in on this machine, asked of one that has nothing to read."""
-    with Reader(Path(os.devnull), SANDBOX_SECONDS, SANDBOX_MEMORY) as reader:
-        return tuple(reader.held_by())
+    """What keeps a reader child in on this machine, asked of one that has nothing to read; nothing when none starts."""
+    try:
+        with Reader(Path(os.devnull), SANDBOX_SECONDS, SANDBOX_MEMORY) as reader:
+            return tuple(reader.held_by())
+    except (SlideRejected, OSError):
+        return ()

@@ -48,7 +48,7 @@ def readable(path: Path) -> list[Path]:
     """What a reader of this slide may see: the slide's own folder; of one by reference, the files that belong to it."""
     if path.is_relative_to(absolute("slides")):
         return [path.parent]
-    if path.suffix.lower() in NAMES_OTHERS:
+    if path.suffix.lower() in NAMES_OTHERS or not KNOWN_SUFFIX.search(path.name):
         return [path.parent]
     return [path, path.with_suffix("")]  # a folder beside an MRXS file has its name
 

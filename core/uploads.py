@@ -22,6 +22,7 @@ from core.records import Slide, Upload, Work
 from core.settings import get_settings
 
 DURABLE_EVERY = 8 << 20
+GONE = ("deleted", "rejected")  # their bytes are, too
 CHECKSUMS = ("sha256", "sha1", "md5")
 LONGEST_METADATA = 4096
 
@@ -106,7 +107,7 @@ def _require_quota(session: Session, visitor: Visitor, length: int) -> None:
     if not most:
         return
     mine = select(func.coalesce(func.sum(Upload.length), 0)).join(Slide, Upload.slide_id == Slide.id)
-    kept = session.scalar(mine.where(Slide.created_by == visitor.principal_id, Slide.state != "deleted")) or 0
+    kept = session.scalar(mine.where(Slide.created_by == visitor.principal_id, Slide.state.notin_(GONE))) or 0
     if kept + length > most:
         told = f"{length} bytes are more than what is left of your {most} ({kept} are used)"
         raise TooLarge("quota-bytes", told, "delete slides, or ask an administrator for more")

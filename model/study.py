@@ -30,6 +30,7 @@ ANSWERS = Path(__file__).resolve().parent.parent / "docs" / "evidence"
 FOLDS = 5
 RIVALS = tuple(SYSTEMS)
 FLOOR = "boosted-trees"
+STEPS: tuple[Literal["average", "decay", "warm-up"], ...] = ("average", "decay", "warm-up")
 FRACTIONS = (0.05, 0.25, 1.0, 0.10, 0.50)  # the most telling first
 
 
@@ -53,6 +54,7 @@ class Job:
     strength: float = 0.3
     shuffled: bool = False
     masked: bool = False
+    without: Literal["", "average", "decay", "warm-up"] = ""
 
     @property
     def name(self) -> str:
@@ -104,6 +106,13 @@ def plan_augmentation() -> Iterator[Job]:
             yield Job(f"augment{round(10 * strength):02d}", "p4m-densenet", steps=360, seed=seed, strength=strength)
 
 
+def plan_steps() -> Iterator[Job]:
+    """The recipe without one of its steps; with all of them it is the augmentation plan's at 0.3."""
+    for seed in (1, 2, 3):
+        for step in STEPS:
+            yield Job(f"without-{step}", "p4m-densenet", steps=360, seed=seed, without=step)
+
+
 PLANS = {
     "folds": plan_folds,
     "rivals": plan_rivals,
@@ -111,6 +120,7 @@ PLANS = {
     "fractions": plan_fractions,
     "seeds": plan_seeds,
     "augmentation": plan_augmentation,
+    "steps": plan_steps,
 }
 
 
@@ -198,7 +208,8 @@ def answered(job: Job) -> bool:
         return False
     with np.load(path) as content:
         about = json.loads(str(content["about"]))
-    return all(about.get(key) == value for key, value in asdict(job).items())
+    known = {**asdict(Job(job.plan, job.system, job.steps)), **about}  # of before a field was there: its default
+    return all(known.get(key) == value for key, value in asdict(job).items())
 
 
 @contextmanager
@@ -233,7 +244,9 @@ def trained(job: Job, split: Split, held_out: Split, out: Path) -> Run:
         epochs=job.steps * 32 / len(split),
         seed=job.seed,
         strength=job.strength,
-        ema=0.99 if job.half else 0.995,
+        ema=0.0 if job.without == "average" else 0.99 if job.half else 0.995,
+        weight_decay=0.0 if job.without == "decay" else Recipe.weight_decay,
+        warm_up=0.0 if job.without == "warm-up" else Recipe.warm_up,
         dihedral=get_system(job.system).dihedral,
     )
     run = Run(config_of(job), recipe, job.steps, torch.device("cpu"))

@@ -20,9 +20,10 @@ class Heartbeat(threading.Thread):
     def __init__(self, serving: Serving) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self._serving = serving
-        self._pause = threading.Event()
+        self._pause, self._held_by = threading.Event(), list[str]()
 
     def beat(self) -> None:
+        self._held_by = list(reader_held_by())  # before the transaction: it starts a process now and then
         with writing() as session:
             for offer in self._serving.good_offers():
                 session.merge(self._row(offer, clock(session)))
@@ -30,7 +31,7 @@ class Heartbeat(threading.Thread):
     def _row(self, offer: Offer, seen_at: float) -> Worker:
         known = {key: value for key, value in offer.card.__dict__.items() if key != "golden"}
         known["calibration"] = offer.card.calibration()
-        known["reader_held_by"] = list(reader_held_by())
+        known["reader_held_by"] = self._held_by
         return Worker(
             id=self._serving.worker,
             model=offer.card.name,

@@ -74,8 +74,10 @@ def cancel(session: Write, visitor: Analyst, analysis_id: str, once: OnlyOnce, t
     analyses.find(session, visitor, analysis_id)
 
     def produce() -> Answer:
+        ended = analyses.lock(session, analysis_id).state not in analyses.ACTIVE
         cancelled = analyses.cancel(session, analysis_id)
-        told.changed(session, "analysis.cancel", analysis_id)
+        if not ended:
+            told.changed(session, "analysis.cancel", analysis_id)
         return _out(session, cancelled).model_dump()
 
     return AnalysisOut(**once(None, produce))
@@ -146,9 +148,9 @@ def heat_map(
     """
     analysis, info, results = _results(session, visitor, analysis_id)
     if dtype == "uint8":
-        told.viewed("analysis.view", analysis.id)
+        told.viewed(session, "analysis.view", analysis.id)
     else:
-        told.sent("analysis.export", analysis.id, what=f"heatmap.{quantity}")
+        told.sent(session, "analysis.export", analysis.id, what=f"heatmap.{quantity}")
     if quantity == "strangeness":
         values = _strangeness(session, analysis, info, results, dtype)
     else:
@@ -178,7 +180,7 @@ def _strangeness(
 def picture(session: Read, visitor: Who, analysis_id: str, told: Told) -> Response:
     """One grey pixel a cell (0 to 254 for scores 0 to 1), transparent where nothing was analysed."""
     analysis, info, _ = _results(session, visitor, analysis_id)
-    told.sent("analysis.export", analysis.id, what="heatmap.png")
+    told.sent(session, "analysis.export", analysis.id, what="heatmap.png")
     grey = heatmap.to_uint8(heatmap.to_scores(analyses.plane(session, analysis, info)))
     alpha = np.where(grey == heatmap.NOT_ANALYSED, 0, 255).astype(np.uint8)
     buffer = io.BytesIO()
@@ -190,7 +192,7 @@ def picture(session: Read, visitor: Who, analysis_id: str, told: Told) -> Respon
 def regions(session: Read, visitor: Who, analysis_id: str, told: Told) -> dict[str, Any]:
     """Ranked regions in level-0 pixels: highest cell first, then area."""
     _, _, results = _results(session, visitor, analysis_id)
-    told.viewed("analysis.view", analysis_id)
+    told.viewed(session, "analysis.view", analysis_id)
     known = {"threshold": results["threshold"], "summary": results["summary"], "preliminary": True, "notice": NOTICE}
     return {**known, "regions": results["regions"]}
 
@@ -201,7 +203,7 @@ def regions_geojson(
 ) -> Response:
     """GeoJSON polygons. `origin=bounds` counts from the scanned area's corner, as QuPath does."""
     _, info, results = _results(session, visitor, analysis_id)
-    told.sent("analysis.export", analysis_id, what="regions.geojson")
+    told.sent(session, "analysis.export", analysis_id, what="regions.geojson")
     shift = (info.bounds_x, info.bounds_y) if origin == "bounds" else (0, 0)
     content = json.dumps(geojson.feature_collection(results["regions"], shift))
     return Response(content, media_type="application/geo+json")
@@ -211,7 +213,7 @@ def regions_geojson(
 def regions_csv(session: Read, visitor: Who, analysis_id: str, told: Told) -> Response:
     """One line a region; lengths in level-0 pixels, areas in µm²."""
     _, _, results = _results(session, visitor, analysis_id)
-    told.sent("analysis.export", analysis_id, what="regions.csv")
+    told.sent(session, "analysis.export", analysis_id, what="regions.csv")
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     numbers = ("rank", "cells", "max_score", "mean_score", "area_um2", "area_corrected_um2")

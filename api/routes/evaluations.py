@@ -109,7 +109,7 @@ def outline(
 def outlines(session: Read, visitor: Who, slide_id: str, told: Told) -> dict[str, Any]:
     """The outlines as they are kept: polygons in level-0 pixels."""
     found = evaluations.outlines_of(session, catalog.find(session, visitor, slide_id))
-    told.viewed("annotation.view", slide_id)
+    told.viewed(session, "annotation.view", slide_id)
     return found.to_dict()
 
 
@@ -154,5 +154,5 @@ def listed(
 @router.get("/evaluations/{evaluation_id}")
 def look(session: Read, visitor: Who, evaluation_id: str, told: Told) -> EvaluationOut:
     found = evaluations.find(session, visitor, evaluation_id)
-    told.viewed("evaluation.view", found.id)
+    told.viewed(session, "evaluation.view", found.id)
     return EvaluationOut.of(found)

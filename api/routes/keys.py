@@ -35,8 +35,8 @@ def revoke(session: Write, visitor: Admin, key_id: str, once: OnlyOnce, told: To
     """Revoke a key at once (tiles may be served to it for another second)."""
 
     def produce() -> Answer:
-        access.revoke_key(session, visitor, key_id)
-        told.changed(session, "key.revoke", key_id)
+        if access.revoke_key(session, visitor, key_id):
+            told.changed(session, "key.revoke", key_id)
         return {}
 
     once(None, produce)

@@ -9,6 +9,7 @@ from api.dependencies import Admin, Read, Who, Write
 from api.schemas import iso
 from api.trail import Told
 from core import people
+from core.database import reading, writing
 from core.people import Person
 
 router = APIRouter(prefix="/people", tags=["people"])
@@ -44,20 +45,26 @@ def listed(session: Read, visitor: Admin) -> list[PersonOut]:
 
 
 @router.post("", status_code=201)
-def create(session: Write, visitor: Admin, wanted: PersonRequest, told: Told) -> PersonOut:
+def create(visitor: Admin, wanted: PersonRequest, told: Told) -> PersonOut:
     """A person who signs in with a name and a password. A name that is taken is refused, so sending twice is safe."""
-    person = people.create(session, visitor, wanted.login, wanted.role, wanted.password)
-    told.changed(session, "person.create", person.id, login=person.login, role=person.role)
+    hashed = people.hashed(wanted.login, wanted.password)
+    with writing() as session:
+        person = people.create(session, visitor, wanted.login, wanted.role, hashed)
+        told.changed(session, "person.create", person.id, login=person.login, role=person.role)
     return PersonOut.of(person)
 
 
 @router.put("/{person_id}/password", status_code=204)
-def change_password(session: Write, visitor: Who, person_id: str, wanted: PasswordChange, told: Told) -> Response:
+def change_password(visitor: Who, person_id: str, wanted: PasswordChange, told: Told) -> Response:
     """One's own, or anybody's for an administrator. Every session of the person ends."""
     if visitor.principal_id != person_id:
         visitor.require("admin")
-    people.change_password(session, visitor, person_id, wanted.password)
-    told.changed(session, "person.password", person_id)
+    with reading() as looked:
+        login = people.find(looked, visitor, person_id).login
+    hashed = people.hashed(login, wanted.password)
+    with writing() as session:
+        people.change_password(session, visitor, person_id, hashed)
+        told.changed(session, "person.password", person_id)
     return Response(status_code=204)
 
 

@@ -1,7 +1,9 @@
 """Browser sessions: a one-time link's token, or an API key, is traded for a cookie."""
 
+import threading
 from contextlib import suppress
 
+from cachetools import TTLCache
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
@@ -10,9 +12,12 @@ from api.schemas import Me, SignIn
 from api.trail import origin_of
 from core import access, audit, people
 from core.database import writing
-from core.errors import Invalid, Unauthenticated
+from core.errors import Invalid, TooMany, Unauthenticated
 from core.settings import get_settings
 
+MOST_TRIES, TRIES_SECONDS = 10, 60.0
+_tries: TTLCache[str, int] = TTLCache(4096, TRIES_SECONDS)
+_lock = threading.Lock()
 router = APIRouter(prefix="/session", tags=["session"])
 
 
@@ -20,11 +25,30 @@ def _me(visitor: access.Visitor) -> Me:
     return Me(name=visitor.name, role=visitor.role, workspace=visitor.workspace_id)
 
 
-def _proved(session: Session, wanted: SignIn, person: access.Visitor | None) -> tuple[access.Visitor, str]:
+def _person(request: Request, login: str, password: str) -> people.Proof:
+    """Who a name and a password prove. Ten tries a minute for each name from each address; a good one costs none.
+
+    Raises:
+        Unauthenticated, TooMany.
+    """
+    place = f"{origin_of(request)} {login}"
+    with _lock:
+        tried = _tries.get(place, 0)
+        if tried >= MOST_TRIES:
+            raise TooMany("too-many-sign-ins", "too many sign-ins under this name failed", "wait a minute")
+        _tries[place] = tried + 1
+    proof = people.recognise(login, password)
+    with _lock:
+        _tries.pop(place, None)
+    return proof
+
+
+def _proved(session: Session, wanted: SignIn, person: people.Proof | None) -> tuple[access.Visitor, str]:
     """Who signs in, and a new session's secret. Raises Unauthenticated or Invalid."""
     seconds = get_settings().session_hours * 3600
     if person is not None:
-        return person, access.issue(session, person.principal_id, "session", seconds)
+        visitor = people.confirm(session, person)
+        return visitor, access.issue(session, visitor.principal_id, "session", seconds)
     if wanted.token:
         return access.open_session(session, wanted.token)
     if wanted.key:
@@ -36,7 +60,7 @@ def _proved(session: Session, wanted: SignIn, person: access.Visitor | None) -> 
 @router.post("", status_code=201)
 def sign_in(wanted: SignIn, request: Request, response: Response) -> Me:
     """Sign in with the token of a one-time link, with a key, or with a name and a password."""
-    person = people.recognise(wanted.login, wanted.password) if wanted.login and wanted.password else None
+    person = _person(request, wanted.login, wanted.password) if wanted.login and wanted.password else None
     with writing() as session:  # after the password, which is slow to check
         visitor, secret = _proved(session, wanted, person)
         audit.write(session, visitor, "session.open", visitor.principal_id, origin_of(request))

@@ -59,7 +59,7 @@ def refer(
 def deep_zoom(session: Read, visitor: Who, slide_id: str, told: Told) -> Response:
     """The Deep Zoom descriptor, for any viewer that knows the format."""
     info = catalog.info_of(catalog.find(session, visitor, slide_id))
-    told.viewed("slide.view", slide_id)
+    told.viewed(session, "slide.view", slide_id)
     content = (
         '<?xml version="1.0" encoding="UTF-8"?>'
         '<Image xmlns="http://schemas.microsoft.com/deepzoom/2008" Format="jpeg" Overlap="1" TileSize="254">'
@@ -164,7 +164,7 @@ def _reveal(
     with reading() as session:
         slide = catalog.find(session, visitor, slide_id)
         catalog.info_of(slide)
-    told.sent(f"slide.{name}.reveal", slide.id)
+        told.sent(session, f"slide.{name}.reveal", slide.id)
     try:
         with request.app.state.files.reader(storage.absolute(slide.file)) as reader:
             content = reader.call(name)[1]
@@ -180,7 +180,7 @@ def tiles(session: Read, visitor: Who, slide_id: str, told: Told) -> dict[str, A
     """The slide's levels, finest first, each with its own tile size; tiles lie at tiles/{level}/{col}_{row}.jpeg."""
     slide = catalog.find(session, visitor, slide_id)
     info = catalog.info_of(slide)
-    told.viewed("slide.view", slide.id)
+    told.viewed(session, "slide.view", slide.id)
     return {
         "width": info.width,
         "height": info.height,

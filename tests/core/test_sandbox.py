@@ -10,14 +10,17 @@ import tifffile
 from slides import tissue
 
 from core import sandbox
+from core.errors import SlideRejected
 from core.slide import Reader
 
 ROOT = Path(__file__).resolve().parents[2]
 ATTEMPTS = """
-import ctypes, json, os, socket, subprocess, sys, threading
+import ctypes, json, os, platform, resource, socket, subprocess, sys, threading
 from pathlib import Path
 from core import sandbox
 
+libc = ctypes.CDLL(None, use_errno=True)
+TGKILL, PRLIMIT, SHMGET = {"x86_64": (234, 302, 29), "aarch64": (131, 261, 194)}[platform.machine()]
 opened, closed, parent = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 held = sandbox.enter([opened, *sandbox.program_files()])
 
@@ -27,6 +30,10 @@ def attempt(what):
     except OSError as error:
         return type(error).__name__
     return "done"
+
+def called(*words):
+    if libc.syscall(*words) < 0:
+        raise OSError(ctypes.get_errno(), "refused")
 
 def in_thread():
     done = []
@@ -49,6 +56,12 @@ print(json.dumps({"held": held, **{name: attempt(what) for name, what in {
     "start a program": lambda: subprocess.run(["true"], check=True),
     "fork": os.fork,
     "kill the parent": lambda: os.kill(parent, 0),
+    "kill a thread of the parent": lambda: called(TGKILL, parent, parent, 0),
+    "limit the parent": lambda: called(PRLIMIT, parent, 7, None, ctypes.create_string_buffer(16)),
+    "slow the parent down": lambda: os.setpriority(os.PRIO_PROCESS, parent, 19),
+    "share memory": lambda: called(SHMGET, 0, 4096, 0o1600),
+    "signal itself": lambda: called(TGKILL, os.getpid(), threading.get_native_id(), 0),
+    "limit itself": lambda: resource.setrlimit(resource.RLIMIT_CPU, (1000, resource.RLIM_INFINITY)),
     "start a thread": in_thread,
 }.items()}}))
 """
@@ -62,13 +75,16 @@ def outcome(tmp_path):
     (opened / "slide").write_text("pixels")
     (closed / "secret").write_text("another slide")
     (opened / "link").symlink_to(closed / "secret")
-    command = [sys.executable, "-c", ATTEMPTS, str(opened), str(closed), "1"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    with subprocess.Popen(["sleep", "60"]) as victim:
+        command = [sys.executable, "-c", ATTEMPTS, str(opened), str(closed), str(victim.pid)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+        victim.kill()
+    assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 def test_it_reads_what_it_may_and_its_threads_run(outcome):
-    for what in ("read what is open", "list what is open", "start a thread"):
+    for what in ("read what is open", "list what is open", "start a thread", "signal itself", "limit itself"):
         assert outcome[what] == "done"
 
 
@@ -82,8 +98,27 @@ def test_no_other_file_is_read_or_changed(outcome):
 def test_no_network_no_programs_no_signals(outcome):
     if "seccomp" not in outcome["held"]:
         pytest.skip("no seccomp filter for this machine")
-    for what in ("open a socket", "open a socket pair", "start a program", "fork", "kill the parent"):
+    reaching = ("open a socket", "open a socket pair", "start a program", "fork", "kill the parent", "share memory")
+    for what in (*reaching, "kill a thread of the parent", "limit the parent", "slow the parent down"):
         assert outcome[what] == "PermissionError", what
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"\xff\xff\xff\xff", b"\x00\x00\x00\x04null", b'\x00\x00\x00\x0b{"ok":true}',
+     b'\x00\x00\x00\x21{"ok":true,"bytes":99999999999999}', b'\x00\x00\x00\x18{"ok": true,"bytes":"x"}'],
+)  # fmt: skip
+def test_a_reader_that_was_taken_over_is_not_believed(sent, tmp_path, monkeypatch):
+    script = tmp_path / "liar"
+    script.write_text(f"#!{sys.executable}\nimport sys, time\nsys.stdin.readline()\n"
+                      f"sys.stdout.buffer.write({sent!r})\nsys.stdout.flush()\ntime.sleep(30)\n")  # fmt: skip
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(script))
+    with Reader(tmp_path / "x", 5, 1 << 30) as reader:
+        with pytest.raises(SlideRejected) as refused:
+            reader.call("inspect")
+        assert refused.value.code == "reader-crashed"
+        assert not reader.alive
 
 
 def test_a_reader_says_what_keeps_it_in_and_reads_all_the_same(tmp_path):

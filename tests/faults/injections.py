@@ -54,6 +54,9 @@ def api_killed(scene: Scene, rng: Random) -> None:
 
 def disk_full(scene: Scene, rng: Random) -> None:
     """Not a byte is free for a while."""
+    if not scene.disk:
+        print("     (no disk of its own here: it stays as it is)", flush=True)
+        return
     scene.fill_disk()
     time.sleep(rng.uniform(0.5, 2))
     scene.free_disk()

@@ -30,12 +30,17 @@ class Scene:
         data.mkdir(parents=True)
         mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(data)]
         self.disk = subprocess.run(mount, capture_output=True, check=False).returncode == 0
-        self.service = Service(data, {**SETTINGS, **self._servers()})
+        self.service: Service | None = None
         self.stopped: set[str] = set()
-        self.service.start_api()
-        for name in ("one", "two"):
-            self.service.start_worker(name)
-        self.service.wait_for_worker()
+        try:
+            self.service = Service(data, {**SETTINGS, **self._servers()})
+            self.service.start_api()
+            for name in ("one", "two"):
+                self.service.start_worker(name)
+            self.service.wait_for_worker()
+        except BaseException:
+            self.close()
+            raise
 
     def _servers(self) -> dict[str, str]:
         if self.engine == "embedded":
@@ -120,13 +125,15 @@ class Scene:
     def close(self) -> None:
         for name in list(self.stopped):
             self.go_on(name)
-        self.service.stop()
+        if self.service:
+            self.service.stop()
         for proxy in self.proxies:
             proxy.close()
         if self.redis:
             self.redis.stop()
         if self.postgres:
-            self.postgres.remove()
+            with contextlib.suppress(subprocess.CalledProcessError):
+                self.postgres.remove()
         if self.disk:
-            subprocess.run(["umount", "-l", str(self.service.data)], check=False)
+            subprocess.run(["umount", "-l", str(self.folder / "data")], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -8,8 +8,9 @@ pytestmark = pytest.mark.services
 
 
 def test_the_embedded_service_loses_nothing(capfd):
-    done = soak.run("embedded", 1, list(injections.EVERYWHERE), 0, 0)
-    assert len(done) == len(injections.EVERYWHERE)
+    wanted = [*injections.EVERYWHERE, injections.disk_full]
+    done = soak.run("embedded", 1, wanted, 0, 0)
+    assert len(done) == len(wanted)
 
 
 def test_the_production_service_loses_nothing(capfd):

@@ -1,5 +1,6 @@
 """What was saved from one instance is found again in another, on either engine; a damaged backup changes nothing."""
 
+import json
 import os
 import subprocess
 import sys
@@ -82,6 +83,24 @@ def test_a_damaged_backup_and_an_instance_in_use_are_refused(own, lived_in, empt
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     hurt = backup(empty, "load", folder)
     assert (hurt.returncode, "not as it was saved" in hurt.stderr) == (1, True)
+    assert empty.rows("SELECT count(*) FROM slides") == [(0,)]
+    table = folder / "tables" / "slides.jsonl"
+    rows = table.read_bytes()
+    file.write_bytes(content)
+    table.write_bytes(b"")
+    emptied = backup(empty, "load", folder)
+    assert (emptied.returncode, "not as it was saved" in emptied.stderr) == (1, True)
+    table.write_bytes(rows)
+    index = json.loads((folder / "backup.json").read_text())
+    index["files"]["../evil"] = index["files"].popitem()[1]
+    (folder / "backup.json").write_text(json.dumps(index))
+    (tmp_path / "evil").write_bytes(content)
+    assert backup(empty, "load", folder).returncode == 1
+    assert not (empty.data.parent / "evil").exists() or empty.data.parent == tmp_path
+    (folder / "backup.json").write_text(json.dumps({**index, "files": {}}))
+    empty.change("INSERT INTO principals (id, workspace_id, name, role) VALUES ('p', 'default', 'somebody', 'viewer')")
+    peopled = backup(empty, "load", folder)
+    assert (peopled.returncode, "people" in peopled.stderr) == (1, True)
     assert empty.rows("SELECT count(*) FROM slides") == [(0,)]
     (folder / "backup.json").unlink()
     torn = backup(empty, "load", folder)

@@ -6,9 +6,11 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from servers import KEY, ROOT
+from slides import tissue, write_pyramid
 
 from cli.client import Client
 
@@ -45,10 +47,11 @@ def head(method, path, port, **fields):
     [("POST", "slides"), ("PATCH", f"uploads/{'0' * 32}"), ("PUT", f"slides/{'0' * 32}/annotation")],
 )  # fmt: skip
 def test_nobody_unknown_has_a_body_read(service, method, path):
-    sent, _ = pour(
+    sent, answer = pour(
         service.port, head(method, f"/api/v1/{path}", service.port, Tus_Resumable="1.0.0", Upload_Offset="0")
     )
     assert sent < 16 << 20, "what the system's own buffers hold, and no more"
+    assert b" 401 " in answer[:20] or answer == b"", "or the connection was cut before the answer was read"
 
 
 def test_a_body_without_end_is_refused_before_it_is_read(client, service):
@@ -84,13 +87,58 @@ def test_bursts_are_answered_with_429_and_end_by_themselves(own):
     assert client.http.get("/api/v1/slides").status_code == 200
 
 
-def test_guessing_keys_is_slowed_down(own):
+def test_guessing_a_password_is_slowed_down_and_keeps_nobody_else_out(own):
+    for login in ("mia", "noa"):
+        own.client().call("POST", "/api/v1/people", json={"login": login, "password": "four mild turnips dancing"})
     client = Client(own.url, "")
     client.http.headers.pop("Authorization")
-    statuses = [client.http.post("/api/v1/session", json={"key": f"qt_guess{n}"}).status_code for n in range(14)]
-    assert statuses[:9] == [401] * 9
-    assert statuses[-1] == 429
-    assert own.client().http.get("/api/v1/slides").status_code == 200, "others go on"
+
+    def tried(login, password):
+        return client.http.post("/api/v1/session", json={"login": login, "password": password}).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(lambda n: tried("mia", f"a guess {n}"), range(24)))
+    assert statuses.count(401) <= 10, "at once they are no more than one after the other"
+    assert statuses.count(429) >= 14
+    assert tried("mia", "four mild turnips dancing") == 429, "for a minute"
+    assert tried("noa", "four mild turnips dancing") == 201
+    assert client.http.post("/api/v1/session", json={"key": KEY}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("PATCH", "slides/annotation"), ("POST", "analyses/annotation/profiles"), ("POST", "uploads/x"),
+     ("PUT", "people/annotation/password")],
+)  # fmt: skip
+def test_no_name_of_a_thing_opens_the_gate_for_a_large_body(client, method, path):
+    answer = client.http.request(method, f"/api/v1/{path}", content=b"[" + b" " * (2 << 20))
+    assert answer.status_code == 413
+
+
+def test_many_viewers_at_once_hold_nobody_up(client, tmp_path):
+    """Each first look is told before it is shown: who waits to tell holds no connection."""
+    path = write_pyramid(tmp_path / "slide.tiff", tissue(300, 400), 0.5)
+    slides = [client.wait_for_slide(client.upload(path, {}))["id"] for _ in range(3)]
+    with ThreadPoolExecutor(60) as pool:
+        asked = [
+            f"/api/v1/slides/{slide}{suffix}" for slide in slides for suffix in ("/tiles", ".dzi") for _ in range(20)
+        ]
+        began = time.monotonic()
+        statuses = list(pool.map(lambda path: client.http.get(path).status_code, asked))
+    assert set(statuses) == {200}
+    assert time.monotonic() - began < 20
+
+
+def test_without_a_database_the_answer_is_503(own):
+    if "QUARTERTURN_DATABASE_URL" not in own.environment:
+        pytest.skip("SQLite is a file: it is not away")
+    own.environment["QUARTERTURN_DATABASE_URL"] = "postgresql+psycopg://quarterturn@127.0.0.1:9/postgres"
+    own.kill("api")
+    own.start_api()
+    for method, path in (("GET", "slides"), ("POST", "slides"), ("DELETE", "slides/x"), ("PATCH", "uploads/x")):
+        answer = own.client().http.request(method, f"/api/v1/{path}", json={})
+        assert answer.status_code == 503, (method, path)
+        assert len(answer.headers["X-Request-Id"]) == 32
 
 
 @pytest.mark.parametrize(
