@@ -136,6 +136,7 @@ class Once:
 
 
 OnlyOnce = Annotated[Once, Depends(Once)]
+SentKey = Annotated[str | None, Header(alias="Idempotency-Key", description="a replay gets the first answer")]
 
 
 def ring(times: int = 1) -> None:

@@ -5,11 +5,12 @@ from typing import Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from api.dependencies import Admin, Read, Who, Write
+from api.dependencies import Admin, OnlyOnce, Read, SentKey, Who, Write
 from api.schemas import iso
 from api.trail import Told
-from core import people
+from core import idempotency, people
 from core.database import reading, writing
+from core.idempotency import Answer
 from core.people import Person
 
 router = APIRouter(prefix="/people", tags=["people"])
@@ -45,17 +46,22 @@ def listed(session: Read, visitor: Admin) -> list[PersonOut]:
 
 
 @router.post("", status_code=201)
-def create(visitor: Admin, wanted: PersonRequest, told: Told) -> PersonOut:
-    """A person who signs in with a name and a password. A name that is taken is refused, so sending twice is safe."""
+def create(visitor: Admin, wanted: PersonRequest, told: Told, key: SentKey = None) -> PersonOut:
+    """A person who signs in with a name and a password."""
     hashed = people.hashed(wanted.login, wanted.password)
     with writing() as session:
-        person = people.create(session, visitor, wanted.login, wanted.role, hashed)
-        told.changed(session, "person.create", person.id, login=person.login, role=person.role)
-    return PersonOut.of(person)
+
+        def produce() -> Answer:
+            person = people.create(session, visitor, wanted.login, wanted.role, hashed)
+            told.changed(session, "person.create", person.id, login=person.login, role=person.role)
+            return PersonOut.of(person).model_dump()
+
+        asked = ["POST people", wanted.login, wanted.role]  # the password is kept as its slow hash alone
+        return PersonOut(**idempotency.once(session, visitor, key, asked, produce))
 
 
 @router.put("/{person_id}/password", status_code=204)
-def change_password(visitor: Who, person_id: str, wanted: PasswordChange, told: Told) -> Response:
+def change_password(visitor: Who, person_id: str, wanted: PasswordChange, told: Told, key: SentKey = None) -> Response:
     """One's own, or anybody's for an administrator. Every session of the person ends."""
     if visitor.principal_id != person_id:
         visitor.require("admin")
@@ -63,14 +69,24 @@ def change_password(visitor: Who, person_id: str, wanted: PasswordChange, told: 
         login = people.find(looked, visitor, person_id).login
     hashed = people.hashed(login, wanted.password)
     with writing() as session:
-        people.change_password(session, visitor, person_id, hashed)
-        told.changed(session, "person.password", person_id)
+
+        def produce() -> Answer:
+            people.change_password(session, visitor, person_id, hashed)
+            told.changed(session, "person.password", person_id)
+            return {}
+
+        idempotency.once(session, visitor, key, ["PUT password", person_id], produce)
     return Response(status_code=204)
 
 
 @router.delete("/{person_id}", status_code=204)
-def remove(session: Write, visitor: Admin, person_id: str, told: Told) -> Response:
+def remove(session: Write, visitor: Admin, person_id: str, told: Told, once: OnlyOnce) -> Response:
     """Sessions end at once (tiles may be served for another second); what the person did stays told."""
-    people.remove(session, visitor, person_id)
-    told.changed(session, "person.remove", person_id)
+
+    def produce() -> Answer:
+        people.remove(session, visitor, person_id)
+        told.changed(session, "person.remove", person_id)
+        return {}
+
+    once(None, produce)
     return Response(status_code=204)

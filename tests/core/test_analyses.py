@@ -204,5 +204,5 @@ class Analysing(RuleBasedStateMachine):
 
 
 def test_analyses():
-    Analysing.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+    Analysing.TestCase.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
     Analysing.TestCase().runTest()

@@ -23,11 +23,11 @@ PAUSE = (0.5, 3.0)
 
 
 def pictures_in(folder: Path) -> dict[str, Path]:
-    """Two small slides of some regions each."""
+    """Small slides, one of some regions and one of few."""
     made = {}
-    for number, (height, width) in enumerate(((1300, 1500), (900, 1100))):
+    for number, (height, width) in enumerate(((1100, 1300), (600, 700))):
         name = f"picture{number}.tiff"
-        made[name] = write_pyramid(folder / name, tissue(height, width, [(400, 500, 251)], seed=number), 0.5)
+        made[name] = write_pyramid(folder / name, tissue(height, width, [(200, 250, 151)], seed=number), 0.5)
     return made
 
 

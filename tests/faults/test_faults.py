@@ -1,4 +1,4 @@
-"""Each fault once, on a service in use, on both engines; `make soak` goes on at random."""
+"""Some faults on a service in use, on both engines; `make faults` does them all, and `make soak` goes on at random."""
 
 import pytest
 
@@ -8,12 +8,12 @@ pytestmark = pytest.mark.services
 
 
 def test_the_embedded_service_loses_nothing(capfd):
-    wanted = [*injections.EVERYWHERE, injections.disk_full]
+    wanted = [injections.pool_child_killed, injections.readers_killed, injections.messages_lost, injections.disk_full]
     done = soak.run("embedded", 1, wanted, 0, 0)
     assert len(done) == len(wanted)
 
 
 def test_the_production_service_loses_nothing(capfd):
-    wanted = [*injections.ON_SERVERS, injections.worker_killed, injections.zombie, injections.api_killed]
+    wanted = [injections.broker_killed, injections.database_stopped, injections.connections_cut, injections.zombie]
     done = soak.run("production", 1, wanted, 0, 0)
     assert len(done) == len(wanted)

@@ -46,33 +46,8 @@ def empty(own, tmp_path, request):
     return found
 
 
-def test_an_empty_instance_of_the_other_engine_finds_everything(own, lived_in, empty, tmp_path):
-    client, slide, analysis, location = lived_in
-    saved = backup(own, "save", tmp_path / "backup")
-    assert saved.returncode == 0, saved.stderr
-    before = planes(client, analysis["id"])
-    own.stop()  # the disaster
-    loaded = backup(empty, "load", tmp_path / "backup")
-    assert loaded.returncode == 0, loaded.stderr
-    empty.start_api()
-    client = empty.client()
-    found = client.call("GET", f"/api/v1/slides/{slide['id']}").json()
-    assert {**found, "updated_at": 0} == {**slide, "updated_at": 0}
-    assert client.call("GET", f"/api/v1/analyses/{analysis['id']}").json()["results"] == analysis["results"]
-    np.testing.assert_array_equal(planes(client, analysis["id"]), before)
-    assert client.call("GET", f"/api/v1/slides/{slide['id']}/tiles/0/0_0.jpeg").content
-    assert client.call("GET", f"/api/v1/slides/{slide['id']}/thumbnail").content
-    assert client.call("GET", "/api/v1/audit/check").json()["holds"]
-    assert client.call("HEAD", location, headers=TUS).headers["Upload-Offset"] == str(len(HALF))
-    answer = client.call("PATCH", location, headers={**PATCH, "Upload-Offset": str(len(HALF))}, content=HALF)
-    assert "Location-Slide" in answer.headers
-    (file,) = (empty.data / "slides" / location[-32:]).iterdir()
-    assert file.read_bytes() == HALF + HALF
-
-
-def test_a_damaged_backup_and_an_instance_in_use_are_refused(own, lived_in, empty, tmp_path):
-    _, slide, _, _ = lived_in
-    folder = tmp_path / "backup"
+def refuse_what_is_damaged(own, slide, empty, tmp_path):
+    folder = tmp_path / "hurt"
     assert backup(own, "save", folder).returncode == 0
     again = backup(own, "save", folder)
     assert (again.returncode, "not empty" in again.stderr) == (1, True)
@@ -105,3 +80,29 @@ def test_a_damaged_backup_and_an_instance_in_use_are_refused(own, lived_in, empt
     (folder / "backup.json").unlink()
     torn = backup(empty, "load", folder)
     assert (torn.returncode, "no whole backup" in torn.stderr) == (1, True)
+    empty.change("DELETE FROM principals WHERE id = 'p'")
+
+
+def test_a_damaged_backup_changes_nothing_and_a_whole_one_brings_all_back(own, lived_in, empty, tmp_path):
+    client, slide, analysis, location = lived_in
+    saved = backup(own, "save", tmp_path / "backup")
+    assert saved.returncode == 0, saved.stderr
+    before = planes(client, analysis["id"])
+    refuse_what_is_damaged(own, slide, empty, tmp_path)
+    own.stop()  # the disaster
+    loaded = backup(empty, "load", tmp_path / "backup")
+    assert loaded.returncode == 0, loaded.stderr
+    empty.start_api()
+    client = empty.client()
+    found = client.call("GET", f"/api/v1/slides/{slide['id']}").json()
+    assert {**found, "updated_at": 0} == {**slide, "updated_at": 0}
+    assert client.call("GET", f"/api/v1/analyses/{analysis['id']}").json()["results"] == analysis["results"]
+    np.testing.assert_array_equal(planes(client, analysis["id"]), before)
+    assert client.call("GET", f"/api/v1/slides/{slide['id']}/tiles/0/0_0.jpeg").content
+    assert client.call("GET", f"/api/v1/slides/{slide['id']}/thumbnail").content
+    assert client.call("GET", "/api/v1/audit/check").json()["holds"]
+    assert client.call("HEAD", location, headers=TUS).headers["Upload-Offset"] == str(len(HALF))
+    answer = client.call("PATCH", location, headers={**PATCH, "Upload-Offset": str(len(HALF))}, content=HALF)
+    assert "Location-Slide" in answer.headers
+    (file,) = (empty.data / "slides" / location[-32:]).iterdir()
+    assert file.read_bytes() == HALF + HALF

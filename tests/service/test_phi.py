@@ -48,10 +48,7 @@ def seen(client, slide, analysis):
         yield path, answer.content, str(answer.headers.raw)
 
 
-def test_a_name_is_nowhere_that_it_need_not_be(own, tmp_path):
-    client = own.client()
-    own.start_worker()
-    own.wait_for_worker()
+def test_a_name_is_nowhere_that_it_need_not_be(client, service, tmp_path):
     slide = client.wait_for_slide(client.upload(planted(tmp_path), {}))
     analysis = client.analyse(slide["id"])
     shows_name = {f"/api/v1/slides/{slide['id']}", "/api/v1/slides"}
@@ -64,9 +61,11 @@ def test_a_name_is_nowhere_that_it_need_not_be(own, tmp_path):
     client.http.patch(f"/api/v1/slides/{slide['id']}", json={"mpp": -1, "identifiers": {"a": NAMED}})
     client.http.post("/api/v1/uploads", headers={**TUS, "Upload-Length": "x", "Upload-Metadata": f"filename {NAMED}"})
     client.call("DELETE", f"/api/v1/slides/{slide['id']}")
-    for log in own.data.glob("*.log"):
+    for log in service.data.glob("*.log"):
         told = log.read_text()
         assert INSIDE not in told, log.name
         assert NAMED not in told, log.name
-    kept = str(own.rows("SELECT * FROM slides")) + str(own.rows("SELECT * FROM audit"))
+    kept = str(service.rows("SELECT * FROM slides WHERE id = :id", id=slide["id"])) + str(
+        service.rows("SELECT * FROM audit")
+    )
     assert INSIDE not in kept
