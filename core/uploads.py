@@ -14,11 +14,11 @@ from typing import BinaryIO
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
-from core import catalog, storage
+from core import audit, catalog, storage
 from core.access import Visitor
 from core.database import changed, clock, now, reading, writing
 from core.errors import Conflict, Foreign, Gone, Invalid, NotFound, TooLarge
-from core.records import Slide, Upload, Work
+from core.records import Principal, Slide, Upload, Work
 from core.settings import get_settings
 
 DURABLE_EVERY = 8 << 20
@@ -232,8 +232,18 @@ def finish_complete() -> int:
         found = list(session.scalars(select(Upload.id).where(Upload.state == "open", Upload.offset == Upload.length)))
     for upload_id in found:
         with writing() as session:
-            finish(session, upload_id)
+            if finish(session, upload_id) is not None:
+                _tell_finished(session, upload_id)
     return len(found)
+
+
+def _tell_finished(session: Session, upload_id: str) -> None:
+    """Whoever sent the last bytes was cut off before it was told: it is told here, in the sender's name."""
+    slide = session.get_one(Slide, upload_id)
+    sender = session.get(Principal, slide.created_by)
+    if sender is not None:
+        visitor = Visitor(sender.id, slide.workspace_id, sender.role, sender.name)
+        audit.write(session, visitor, "upload.finish", upload_id, "", bytes=slide.size_bytes)
 
 
 def expire() -> int:

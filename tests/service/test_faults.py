@@ -121,6 +121,8 @@ def test_an_upload_whose_last_answer_was_never_given_is_finished(own):
     for location in uploads:
         slide = client.poll(f"/api/v1/slides/{location[-32:]}", lambda s: s["state"] == "rejected", 60)
         assert slide["reason"]["code"] == "not-a-slide", "it was inspected"
+        told = own.rows("SELECT who FROM audit WHERE action = 'upload.finish' AND subject = :id", id=location[-32:])
+        assert told == [("administrator",)], "told once, whoever finished it"
 
 
 def stop_between_transactions(own, name):
