@@ -72,11 +72,10 @@ class Correlated:
         with logs.correlated(known):
             try:
                 await self.app(scope, receive, told)
-            except Exception:
-                status[0] = 500
-                log.exception("a fault that nobody foresaw")
-                raise
             finally:
+                if not status[0]:
+                    status[0] = 500
+                    log.error("a fault that nobody foresaw", exc_info=True)
                 REQUESTS.labels(scope["method"], str(status[0])).inc()
                 fields = {"method": scope["method"], "path": _plain(scope["path"]), "status": status[0]}
                 seconds = round(time.monotonic() - began, 4)

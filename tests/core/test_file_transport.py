@@ -14,7 +14,7 @@ from kombu import Connection
 from core.broker import FILES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-MESSAGES = 3000
+MESSAGES = 1500
 WRITER = """
 import json, sys
 from kombu import Connection
