@@ -1,7 +1,4 @@
-"""large_image behind a bare ASGI application and a thread pool. large_image_server.py [passthrough] SLIDE PORT
-
-passthrough: its TIFF source's own compressed tiles, taken from below its checks and its cache.
-"""
+"""large_image behind a bare ASGI application and a thread pool. large_image_server.py SLIDE PORT"""
 
 import asyncio
 import sys
@@ -9,13 +6,7 @@ import sys
 import large_image
 import uvicorn
 
-source = large_image.open(sys.argv[-2])
-
-
-def tile(col, row, level):
-    if sys.argv[1] == "passthrough":
-        return source._tiffDirectories[level].getTile(col, row)
-    return source.getTile(col, row, level)
+source = large_image.open(sys.argv[1])
 
 
 async def app(scope, receive, send):
@@ -24,10 +15,10 @@ async def app(scope, receive, send):
         return
     level, place = scope["path"].strip("/").removesuffix(".jpeg").split("/")
     col, row = map(int, place.split("_"))
-    content = bytes(await asyncio.to_thread(tile, col, row, int(level)))
+    content = bytes(await asyncio.to_thread(source.getTile, col, row, int(level)))
     head = [(b"content-type", b"image/jpeg"), (b"content-length", str(len(content)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": head})
     await send({"type": "http.response.body", "body": content})
 
 
-uvicorn.run(app, port=int(sys.argv[-1]), log_level="error")
+uvicorn.run(app, port=int(sys.argv[2]), log_level="error")
