@@ -113,6 +113,9 @@ def _admin(visitor: Who) -> Visitor:
 Admin = Annotated[Visitor, Depends(_admin)]
 
 
+SentKey = Annotated[str | None, Header(alias="Idempotency-Key", description="a replay gets the first answer")]
+
+
 class Once:
     """Runs a change once for an Idempotency-Key, which belongs to this very method, path and request."""
 
@@ -121,9 +124,7 @@ class Once:
         session: Write,
         visitor: Analyst,
         request: Request,
-        key: Annotated[
-            str | None, Header(alias="Idempotency-Key", description="a replay gets the first answer")
-        ] = None,
+        key: SentKey = None,
     ) -> None:
         self._session, self._visitor, self._key = session, visitor, key
         self._where = [request.method, request.url.path]
@@ -136,7 +137,6 @@ class Once:
 
 
 OnlyOnce = Annotated[Once, Depends(Once)]
-SentKey = Annotated[str | None, Header(alias="Idempotency-Key", description="a replay gets the first answer")]
 
 
 def ring(times: int = 1) -> None:

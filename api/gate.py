@@ -19,13 +19,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import trail
 from api.dependencies import known_principal, recognised
 from api.errors import from_database, from_error, too_crowded
+from api.middleware import SAFE_METHODS
 from core.errors import Invalid, QuarterturnError, TooLarge, TooMany, Unauthenticated
 from core.settings import get_settings
 
 PREFIX = "/api/v1/"
 SIGN_IN = "/api/v1/session"
 STREAMED = re.compile(r"PATCH /api/v1/uploads/[^/]+|PUT /api/v1/slides/[^/]+/annotation")
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 MOST_BODY = 1 << 20
 BODY_SECONDS = 30.0
 REMEMBERED = 4096

@@ -161,7 +161,7 @@ def _looked_up(proof: Proof, slide_id: str, origin: str) -> tuple[Visitor, Place
             slide = catalog.find(session, visitor, slide_id)
             index, version = storage.folder(slide.id) / "tiles.npz", (slide.sha256 or "")[:16]
             place = Place(storage.absolute(slide.file), index, version, catalog.info_of(slide))
-            trail.Trail.of(visitor, origin).viewed(session, "slide.view", slide_id)  # of who asked for no manifest
+            trail.Trail(visitor, origin).viewed(session, "slide.view", slide_id)  # of who asked for no manifest
     except (Foreign, Unauthenticated) as error:
         if visitor or proof[0]:
             trail.denied(visitor, error.code, f"GET tiles of {slide_id}", origin)

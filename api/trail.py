@@ -17,6 +17,7 @@ from starlette.requests import HTTPConnection
 
 from api.dependencies import Who
 from api.metrics import REFUSED
+from api.middleware import SAFE_METHODS
 from core import audit
 from core.access import Visitor
 from core.database import reading, writing
@@ -27,7 +28,6 @@ DENIAL_SECONDS = 60.0
 MOST_DENIALS = 20  # rows a minute of one principal, or of all that nobody knows
 DENIED = "access.denied"
 LONGEST_PLACE = 64
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 NOBODY = Visitor("", DEFAULT_WORKSPACE, "viewer", "nobody known")
 log = logging.getLogger(__name__)
 
@@ -38,17 +38,10 @@ def origin_of(connection: HTTPConnection) -> str:
 
 
 class Trail:
-    """Writes down what this request's visitor does."""
+    """Writes down what a visitor does, from a network address."""
 
-    def __init__(self, visitor: Who, request: Request) -> None:
-        self._visitor, self._origin = visitor, origin_of(request)
-
-    @classmethod
-    def of(cls, visitor: Visitor, origin: str) -> "Trail":
-        """Where no framework's request is at hand."""
-        found = cls.__new__(cls)
-        found._visitor, found._origin = visitor, origin
-        return found
+    def __init__(self, visitor: Visitor, origin: str) -> None:
+        self._visitor, self._origin = visitor, origin
 
     def changed(self, session: Session, action: str, subject: str, **detail: Any) -> None:
         """In the transaction of the change, which must lock what it changes before."""
@@ -68,7 +61,11 @@ class Trail:
             self.sent(looked, action, subject)
 
 
-Told = Annotated[Trail, Depends(Trail)]
+def _of_request(visitor: Who, request: Request) -> Trail:
+    return Trail(visitor, origin_of(request))
+
+
+Told = Annotated[Trail, Depends(_of_request)]
 
 
 def denied(visitor: Visitor | None, code: str, place: str, origin: str) -> None:

@@ -20,18 +20,18 @@ class Heartbeat(threading.Thread):
     def __init__(self, serving: Serving) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self._serving = serving
-        self._pause, self._held_by = threading.Event(), list[str]()
+        self._pause = threading.Event()
 
     def beat(self) -> None:
-        self._held_by = list(reader_held_by())  # before the transaction: it starts a process now and then
+        held_by = list(reader_held_by())  # before the transaction: it starts a process now and then
         with writing() as session:
             for offer in self._serving.good_offers():
-                session.merge(self._row(offer, clock(session)))
+                session.merge(self._row(offer, clock(session), held_by))
 
-    def _row(self, offer: Offer, seen_at: float) -> Worker:
+    def _row(self, offer: Offer, seen_at: float, held_by: list[str]) -> Worker:
         known = {key: value for key, value in offer.card.__dict__.items() if key != "golden"}
         known["calibration"] = offer.card.calibration()
-        known["reader_held_by"] = self._held_by
+        known["reader_held_by"] = held_by
         return Worker(
             id=self._serving.worker,
             model=offer.card.name,
