@@ -6,6 +6,7 @@ import sys
 
 import uvicorn
 
+from api.connections import BoundedHeads
 from core import logs
 from core.settings import Settings, get_settings
 
@@ -36,6 +37,7 @@ def main() -> None:
         "api.app:app",
         host=settings.host,
         port=settings.port,
+        http=BoundedHeads,
         access_log=False,
         log_level="warning",
         log_config=None,

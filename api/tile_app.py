@@ -160,7 +160,7 @@ def _looked_up(proof: Proof, slide_id: str, origin: str) -> tuple[Visitor, Place
             visitor = access.recognise(session, *secret_of(authorization, cookies.get(cookie_name())))
             slide = catalog.find(session, visitor, slide_id)
             index, version = storage.folder(slide.id) / "tiles.npz", (slide.sha256 or "")[:16]
-            place = Place(storage.absolute(slide.file), index, version, catalog.info_of(slide))
+            place = Place(storage.opened(slide.id, slide.file), index, version, catalog.info_of(slide))
             trail.Trail(visitor, origin).viewed(session, "slide.view", slide_id)  # of who asked for no manifest
     except (Foreign, Unauthenticated) as error:
         if visitor or proof[0]:

@@ -23,7 +23,7 @@ from typing import Any
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, LargeBinary, Table, func, insert, select, update
 
-from core import storage
+from core import archives, storage
 from core.database import get_engine
 from core.errors import Conflict, Invalid, NotFound
 from core.migrations import migrate
@@ -158,7 +158,19 @@ def load(folder: Path) -> dict[str, Any]:
         for table in _tables():
             _load_table(connection, table, folder)
         _settle(connection)
+    _unpack_again()
     return index
+
+
+def _unpack_again() -> None:
+    """What lay unpacked beside a zip is not saved with it."""
+    with get_engine().connect().execution_options(reading=True) as connection:
+        found = connection.execute(select(Slide.id, Slide.file).where(Slide.state.in_(("ready", "needs_input")))).all()
+    for slide_id, file in found:
+        path = storage.absolute(file)
+        if path.is_file() and archives.is_archive(path):
+            storage.folder(slide_id).mkdir(parents=True, exist_ok=True)
+            archives.unpack(path, storage.folder(slide_id), lambda: None)
 
 
 def _require_empty(connection: Connection, index: dict[str, Any]) -> None:

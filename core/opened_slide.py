@@ -38,6 +38,7 @@ OVERVIEW_PX = 512
 MOST_REGION_PX = 1 << 26
 MOST_RENDER_PX = 1 << 24
 MOST_COMPANION_PX = 1 << 24
+MANY_FILES = (".mrxs", ".vms", ".vmu", ".dcm")  # most of such a slide lies beside the file that is named
 MASKED_END = 0.35  # of the long side of a macro, at either end: a label takes up to a third of the glass
 MASK_COLOUR = (200, 200, 200)
 JPEG_QUALITY = 90
@@ -57,7 +58,7 @@ class OpenedSlide:
             raise SlideRejected(
                 "not-a-slide",
                 "this is not a whole-slide image that OpenSlide can read",
-                "send SVS, NDPI, MRXS, SCN, BIF, DICOM or pyramidal TIFF",
+                "send SVS, NDPI, SCN, BIF, DICOM or pyramidal TIFF; MRXS, VMS and DICOM series as a zip of all files",
             ) from None
         except openslide.OpenSlideError as error:
             raise SlideRejected("unreadable", f"the file is damaged: {error}", "export or copy it again") from None
@@ -101,9 +102,9 @@ class OpenedSlide:
 
     def _refuse_empty_claims(self) -> None:
         pixels, size = self.width * self.height, self.path.stat().st_size
-        companions = self.path.with_suffix("")
-        if companions.is_dir():
-            size += sum(part.stat().st_size for part in companions.iterdir())
+        beside = self.path.with_suffix("") if self.path.suffix.lower() == ".mrxs" else self.path.parent
+        if self.path.suffix.lower() in MANY_FILES and beside.is_dir():
+            size = sum(part.stat().st_size for part in beside.iterdir())
         if pixels > SMALL_FILE_PIXELS and pixels > MOST_PIXELS_A_BYTE * size:
             raise SlideRejected(
                 "empty-claim",

@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     quota_analyses: int = Field(0, ge=0, description="that one principal may have under way; 0: no limit")
     requests_per_second: float = Field(50.0, ge=0, description="of one visitor, in the long run; 0: no limit")
     request_burst: int = Field(300, ge=1, description="of one visitor, at once; tiles are not counted")
+    head_seconds: float = Field(20.0, gt=0, description="in which a request's line and headers must have come")
     published_locally: bool = Field(
         False, description="the address beyond loopback is a container's, published on this machine's loopback alone"
     )

@@ -1,4 +1,7 @@
-"""Slide files and what is derived from them: slides/ID/{slide.EXT, tiles.npz, thumbnail.jpeg} in the data folder."""
+"""Slide files and what is derived from them, in the data folder.
+
+slides/ID/slide.EXT, parts/ (of a zip), tiles.npz, thumbnail.jpeg
+"""
 
 import hashlib
 import os
@@ -10,20 +13,37 @@ from pathlib import Path
 from core.errors import Invalid, NoSpace
 from core.settings import get_settings
 
-KNOWN_SUFFIX = re.compile(r"\.(svs|tiff?|ndpi|vms|vmu|scn|mrxs|svslide|bif|dcm|zvi|czi)$", re.IGNORECASE)
+KNOWN_SUFFIX = re.compile(r"\.(svs|tiff?|ndpi|vms|vmu|scn|mrxs|svslide|bif|dcm|zvi|czi|zip)$", re.IGNORECASE)
 NAMES_OTHERS = (".dcm", ".vms", ".vmu")  # their other files lie beside them, under names of their own
 LONGEST_PATH = 300
+PARTS = "parts"  # of a slide that came as a zip (core.archives)
 
 
 def slide_file(slide_id: str, filename: str) -> str:
     """Where a slide's bytes go, relative to the data folder; of the sender's name only a known suffix is used."""
+    return f"slides/{slide_id}/{main_name(filename)}"
+
+
+def main_name(filename: str) -> str:
+    """What a slide's own file is called here."""
     found = KNOWN_SUFFIX.search(filename)
-    return f"slides/{slide_id}/slide{found.group(0).lower() if found else ''}"
+    return f"slide{found.group(0).lower() if found else ''}"
 
 
 def absolute(relative: str) -> Path:
     """Where a slide's file lies; an absolute path (a slide by reference) stays itself."""
     return get_settings().data.resolve() / relative
+
+
+def opened(slide_id: str, file: str) -> Path:
+    """What a reader opens of a slide: its file, or of a zip what was unpacked from it."""
+    parts = folder(slide_id) / PARTS
+    return main_part(parts) if parts.is_dir() else absolute(file)
+
+
+def main_part(parts: Path) -> Path:
+    """The slide's own file among those that came in a zip."""
+    return next(path for path in sorted(parts.iterdir()) if path.stem == "slide" and path.is_file())
 
 
 def find_import(relative: str) -> Path:

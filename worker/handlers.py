@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from core import analyses, cards, catalog, evaluations, grid, heatmap, storage, work
+from core import analyses, archives, cards, catalog, evaluations, grid, heatmap, storage, work
 from core.database import reading, writing
 from core.errors import Invalid, SlideRejected, Unavailable
 from core.geometry import STRIDE_PX
@@ -35,7 +35,7 @@ def reader_of(slide: Slide) -> Reader:
         return kept
     close_readers()
     settings = get_settings()
-    path = storage.absolute(slide.file)
+    path = storage.opened(slide.id, slide.file)
     _readers[slide.id] = Reader(path, settings.reader_seconds, settings.reader_memory_bytes, storage.readable(path))
     return _readers[slide.id]
 
@@ -62,6 +62,8 @@ def inspect(held: work.Claim, lease: Lease, _: Served) -> None:
             detail = f"the file's sha256 is {sha256}, not {slide.declared_sha256} as declared"
             raise SlideRejected("checksum-mismatch", detail, "send the file again")
         lease.advance()
+        if archives.is_archive(path):
+            path = archives.unpack(path, _own_folder(slide), lease.advance)
         info, tissue = _look(slide, path, held.payload.get("mpp"), lease)
     except SlideRejected as error:
         if error.code in PASSING and held.attempts < READER_TRIES:
@@ -72,6 +74,12 @@ def inspect(held: work.Claim, lease: Lease, _: Served) -> None:
         locked = session.get_one(Slide, slide.id, with_for_update={"key_share": True})
         work.complete(session, held)
         catalog.inspected(session, locked, info, sha256, tissue)
+
+
+def _own_folder(slide: Slide) -> Path:
+    folder = storage.folder(slide.id)
+    folder.mkdir(parents=True, exist_ok=True)  # a slide by reference has none yet
+    return folder
 
 
 def _look(slide: Slide, path: Path, mpp: float | None, lease: Lease) -> tuple[SlideInfo, bytes | None]:

@@ -129,7 +129,7 @@ def delete(
         catalog.delete(session, slide)
         told.changed(session, "slide.delete", slide.id)
         later.add_task(storage.remove, slide_id)
-        later.add_task(request.app.state.files.drop, storage.absolute(slide.file))  # after: none opens it again
+        later.add_task(request.app.state.files.drop, storage.opened(slide.id, slide.file))  # after: none opens it again
         return {}
 
     once(None, produce)
@@ -166,7 +166,7 @@ def _reveal(
         catalog.info_of(slide)
         told.sent(session, f"slide.{name}.reveal", slide.id)
     try:
-        with request.app.state.files.reader(storage.absolute(slide.file)) as reader:
+        with request.app.state.files.reader(storage.opened(slide.id, slide.file)) as reader:
             content = reader.call(name)[1]
     except SlideRejected as error:
         if error.code == f"no-{name}":

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 from heat_maps import planes
+from many_files import zipped
 from servers import PATCH, ROOT, Service
 from service_engines import settings_of
 from slides import tissue, write_pyramid
@@ -29,7 +30,9 @@ def lived_in(own, tmp_path):
     client = own.client()
     own.start_worker()
     own.wait_for_worker()
-    path = write_pyramid(tmp_path / "slide.tiff", tissue(700, 900, [(200, 300, 151)]), 0.5)
+    tiff = write_pyramid(tmp_path / "slide.tiff", tissue(700, 900, [(200, 300, 151)]), 0.5)
+    path = tmp_path / "slide.zip"
+    path.write_bytes(zipped({"slide.tiff": tiff.read_bytes()}))  # unpacked here, and again there
     slide = client.wait_for_slide(client.upload(path, {"accession": "S26-1"}))
     analysis = client.analyse(slide["id"], rotation_check=False)
     location = client.call("POST", "/api/v1/uploads", headers={**TUS, "Upload-Length": "1000000"}).headers["Location"]

@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from servers import KEY, ROOT
+from servers import KEY, ROOT, Service
 from slides import tissue, write_pyramid
 
 from cli.client import Client
@@ -85,6 +85,26 @@ def test_bursts_are_answered_with_429_and_end_by_themselves(own):
     assert Client(own.url, "another").http.get("/api/v1/slides").status_code == 401, "one visitor's burst is its own"
     time.sleep(1)
     assert client.http.get("/api/v1/slides").status_code == 200
+
+
+def test_heads_that_never_end_are_cut_off(tmp_path):
+    """In time, and in size: nobody knows yet who sends them."""
+    patient = Service(tmp_path / "data", {"QUARTERTURN_HEAD_SECONDS": "1.5"})
+    patient.start_api()
+    try:
+        slow = [socket.create_connection(("127.0.0.1", patient.port), 10) for _ in range(60)]
+        for connection in slow[:50]:  # ten say nothing at all
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+        assert patient.client().http.get("/healthz").status_code == 200, "others are served meanwhile"
+        for connection in slow:
+            with connection, contextlib.suppress(ConnectionError):
+                assert connection.recv(100) == b""
+        sent, answer = pour(patient.port, "GET /healthz HTTP/1.1\r\nX-Long: ")
+        assert sent < 16 << 20
+        assert b"200" not in answer
+        assert patient.client().http.get("/healthz", headers={"X-Long": "x" * 20_000}).status_code == 200
+    finally:
+        patient.stop()
 
 
 def test_guessing_a_password_is_slowed_down_and_keeps_nobody_else_out(own):

@@ -156,54 +156,6 @@ def test_native_tiles_have_the_colours_that_openslide_sees(client, test_data):
     assert "immutable" in answer.headers["cache-control"]
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "code"),
-    [
-        ("text.svs", b"this is no slide\n" * 100, "not-a-slide"),
-        ("eight.svs", b"II*\0\x08\0\0\0", "not-a-slide"),
-        ("picture.png", None, "not-a-slide"),
-        ("cut.svs", "truncated", None),
-        ("claim.tiff", "claim", "empty-claim"),
-        ("bomb.tiff", "bomb", None),
-    ],
-)
-def test_files_that_are_no_slides_are_rejected_and_leave_nothing(client, service, tmp_path, name, content, code):
-    before = service.processes["api"].pid
-    path = tmp_path / name
-    path.write_bytes(content if isinstance(content, bytes) else make_bad(name, tmp_path))
-    slide_id = client.upload(path, {})
-    slide = client.poll(f"/api/v1/slides/{slide_id}", lambda s: s["state"] in TERMINAL, 90)
-    assert slide["state"] == "rejected"
-    assert slide["reason"]["detail"]
-    assert code is None or slide["reason"]["code"] == code
-    until(lambda: not (service.data / "slides" / slide_id).exists(), 10)
-    assert service.processes["api"].pid == before
-    assert service.processes["api"].poll() is None
-
-
-def make_bad(name, folder):
-    """Broken files, made from good ones."""
-    import tifffile
-
-    good = folder / "good.tiff"
-    if name == "picture.png":
-        Image.new("RGB", (50, 50)).save(folder / "x.png")
-        return (folder / "x.png").read_bytes()
-    write_pyramid(good, tissue(700, 800), 0.5)
-    content = bytearray(good.read_bytes())
-    if name == "cut.svs":
-        return bytes(content[: len(content) // 3])
-    lies = {"TileLength": 0x7FFFFF00}
-    if name == "claim.tiff":
-        lies = dict.fromkeys(("ImageWidth", "ImageLength", "TileWidth", "TileLength"), 200_000)
-    with tifffile.TiffFile(good) as tiff:
-        for field, value in lies.items():
-            tag = tiff.pages[0].tags[field]
-            content[tag.offset + 2 : tag.offset + 4] = (4).to_bytes(2, "little")  # LONG
-            content[tag.valueoffset : tag.valueoffset + 4] = value.to_bytes(4, "little")
-    return bytes(content)
-
-
 def test_an_upload_with_the_wrong_sha256_is_rejected(client, service, tmp_path):
     content = write_pyramid(tmp_path / "slide.tiff", tissue(400, 500), 0.5).read_bytes()
     wrong = "sha256 " + base64.b64encode(b"0" * 64).decode()

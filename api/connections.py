@@ -1,0 +1,51 @@
+"""What a connection may cost before anybody knows who it is: a request's head comes soon and is not endless.
+
+uvicorn bounds neither. A body's bounds are in api.gate and api.routes.uploads.
+"""
+
+import asyncio
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from core.settings import get_settings
+
+MOST_HEAD = 1 << 16  # besides what one read of the socket brings
+
+
+class BoundedHeads(HttpToolsProtocol):
+    """Closes a connection whose request line and headers do not arrive whole, in time and in bounds."""
+
+    _late: asyncio.TimerHandle | None = None
+    _size = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._arrived()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._wait()
+
+    def on_headers_complete(self) -> None:
+        self._arrived()
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._late is not None:
+            self._size += len(data)
+            if self._size > MOST_HEAD:
+                self.transport.close()
+
+    def _wait(self) -> None:
+        self._arrived()
+        self._late = self.loop.call_later(get_settings().head_seconds, self.transport.close)
+
+    def _arrived(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+        self._late, self._size = None, 0

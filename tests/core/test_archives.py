@@ -1,0 +1,180 @@
+"""One slide of many files comes as a zip: what belongs to it is unpacked at once, and nothing else ever."""
+
+import os
+import random
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import openslide
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from many_files import entry, hostile, mrxs, overlapping, vms, zipped
+from slides import tissue, write_pyramid
+
+from core import archives, storage
+from core.errors import NoSpace, SlideRejected
+from core.settings import get_settings
+
+PIXELS = tissue(512, 768)
+
+
+def unpacked(content, folder):
+    (folder / "slide.zip").write_bytes(content)
+    assert archives.is_archive(folder / "slide.zip")
+    return archives.unpack(folder / "slide.zip", folder, lambda: None)
+
+
+def seen(path):
+    with openslide.OpenSlide(path) as slide:
+        assert float(slide.properties["openslide.mpp-x"]) == pytest.approx(0.5)
+        return np.asarray(slide.read_region((0, 0), 0, slide.dimensions).convert("RGB"), int)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("above", ["", "a folder/of the lab/"])
+@pytest.mark.parametrize("make", [mrxs, vms])
+def test_the_pixels_are_those_that_were_zipped(make, above, method, tmp_path):
+    files = {f"{above}{name}": content for name, content in make(PIXELS, 0.5).items()}
+    path = unpacked(zipped({**files, "__MACOSX/x": b"", f"{above}.DS_Store": b""}, method), tmp_path)
+    assert path == tmp_path / "parts" / f"slide.{make.__name__}"
+    assert np.abs(seen(path) - PIXELS).mean() < 5
+    assert [name.name for name in tmp_path.iterdir() if name.name.startswith("parts")] == ["parts"]
+
+
+def test_one_file_of_any_kind_may_come_zipped(tmp_path):
+    content = write_pyramid(tmp_path / "one.tiff", PIXELS, 0.5).read_bytes()
+    assert np.array_equal(seen(unpacked(zipped({"lab/One Slide.TIFF": content}), tmp_path)), PIXELS)
+
+
+def test_a_dicom_series_is_known_by_its_bytes(tmp_path, test_data):
+    content = (test_data / "slides" / "cytomine_wsi.dcm").read_bytes()
+    other = bytes(128) + b"DICM" + b"of another series"
+    path = unpacked(zipped({"1/IM0001": other, "1/IM0002.dcm": content, "DICOMDIR": other}), tmp_path)
+    assert path.name == "slide.dcm"
+    assert openslide.OpenSlide(path).dimensions[0] > 100
+    assert sorted(part.name for part in path.parent.iterdir()) == ["part0001.dcm", "slide.dcm"]
+
+
+HOSTILE = [pytest.param(*rest, id=name) for name, *rest in hostile() if rest[1] != "not-a-slide"]  # the reader's part
+
+
+@pytest.mark.parametrize(("content", "code"), HOSTILE)
+def test_hostile_zips_are_refused_and_leave_nothing(content, code, tmp_path):
+    folder = tmp_path / "slides" / "mine"
+    folder.mkdir(parents=True)
+    with pytest.raises(SlideRejected) as refused:
+        unpacked(content, folder)
+    assert refused.value.code == code
+    assert refused.value.detail
+    assert refused.value.action
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["slide.zip"]
+    assert [path.name for path in folder.iterdir()] == ["slide.zip"]
+
+
+def test_a_directory_without_end_is_never_read(tmp_path):
+    """Its size is a claim: a directory of 100 MB costs no memory."""
+    path = tmp_path / "slide.zip"
+    path.write_bytes(overlapping(1_000)[:-22])
+    size = path.stat().st_size
+    with path.open("ab") as file:
+        file.truncate(size + (100 << 20))
+        file.seek(0, os.SEEK_END)
+        file.write(b"PK\x05\x06" + bytes(4) + b"\xff\xff" * 2 + (100 << 20).to_bytes(4, "little") + bytes(4) + b"\0\0")
+    with pytest.raises(SlideRejected, match="more than"):
+        archives.unpack(path, tmp_path, lambda: None)
+
+
+def test_an_unpacking_that_was_cut_off_is_begun_anew(tmp_path):
+    content, steps = zipped(mrxs(PIXELS, 0.5)), iter(range(2))
+
+    def killed():
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+
+    (tmp_path / "slide.zip").write_bytes(content)
+    (tmp_path / "parts.left").mkdir()
+    (tmp_path / "parts.left" / "slide.mrxs").write_bytes(b"half")
+    with pytest.raises(KeyboardInterrupt):
+        archives.unpack(tmp_path / "slide.zip", tmp_path, killed)
+    assert [path.name for path in tmp_path.iterdir()] == ["slide.zip"]
+    first = archives.unpack(tmp_path / "slide.zip", tmp_path, lambda: None)
+    assert archives.unpack(tmp_path / "slide.zip", tmp_path, killed) == first, "what is there is not made again"
+
+
+def test_a_zip_that_does_not_fit_is_no_fault_of_the_slide(tmp_path, monkeypatch):
+    monkeypatch.setenv("QUARTERTURN_MIN_FREE_BYTES", str(1 << 60))
+    monkeypatch.setenv("QUARTERTURN_DATA", str(tmp_path / "data"))
+    get_settings.cache_clear()
+    try:
+        with pytest.raises(NoSpace):
+            unpacked(zipped(mrxs(PIXELS, 0.5)), tmp_path)
+    finally:
+        monkeypatch.undo()
+        get_settings.cache_clear()
+
+
+names = st.text("abz./\\:_- \0é..", min_size=1, max_size=12).filter(lambda name: name[0] != "\0")
+
+
+FILES = st.lists(st.tuples(names, st.binary(max_size=40)), max_size=5)
+
+
+@given(files=FILES, main=st.sampled_from(["", "a.mrxs", "b.vms"]))
+def test_whatever_the_names_nothing_is_written_outside(files, main, tmp_path_factory):
+    root = tmp_path_factory.mktemp("any")
+    folder = root / "mine"
+    folder.mkdir()
+    listed = [(entry(name), content) for name, content in files] + ([(main, b"")] if main else [])
+    random.Random(1).shuffle(listed)
+    (folder / "slide.zip").write_bytes(zipped(listed))
+    try:
+        path = archives.unpack(folder / "slide.zip", folder, lambda: None)
+    except SlideRejected:
+        assert [found.name for found in root.rglob("*")] == ["mine", "slide.zip"]
+    else:
+        assert path.parent == folder / "parts"
+        allowed = {folder, folder / "slide.zip", folder / "parts", folder / "parts" / "slide"}
+        assert all(found in allowed or found.parent in allowed for found in root.rglob("*"))
+        assert not any(found.is_symlink() for found in root.rglob("*"))
+
+
+def test_a_name_that_is_empty_behind_its_zero_byte(tmp_path):
+    content = zipped({"Qlide.svs": b"x"}).replace(b"Qlide", b"\0lide")
+    with pytest.raises(SlideRejected, match="name"):
+        unpacked(content, tmp_path)
+
+
+@pytest.mark.parametrize("which", [mrxs, vms])
+def test_every_byte_of_a_zip_may_be_wrong(which, tmp_path):
+    """Seeded damage: unpacked or refused, never anything else."""
+    whole = zipped(which(tissue(256, 256), 0.5))
+    for number in range(60):
+        rng, folder = random.Random(number), tmp_path / str(number)
+        folder.mkdir()
+        damaged = bytearray(whole)
+        for _ in range(rng.choice((1, 3, 9))):
+            place = rng.randrange(len(damaged)) if rng.random() < 0.3 else len(damaged) - 1 - rng.randrange(600)
+            damaged[place] = rng.randrange(256)
+        (folder / "slide.zip").write_bytes(damaged)
+        try:
+            archives.unpack(folder / "slide.zip", folder, lambda: None)
+        except SlideRejected as refused:
+            assert refused.detail
+            assert [path.name for path in folder.iterdir()] == ["slide.zip"]
+
+
+def test_where_a_slide_is_opened(tmp_path, monkeypatch):
+    monkeypatch.setenv("QUARTERTURN_DATA", str(tmp_path))
+    get_settings.cache_clear()
+    try:
+        folder = storage.folder("a1")
+        folder.mkdir(parents=True)
+        assert storage.opened("a1", "slides/a1/slide.zip") == Path(tmp_path / "slides/a1/slide.zip")
+        unpacked(zipped(mrxs(PIXELS, 0.5)), folder)
+        assert storage.opened("a1", "slides/a1/slide.zip") == folder / "parts" / "slide.mrxs"
+        assert storage.readable(folder / "parts" / "slide.mrxs") == [folder / "parts"]
+    finally:
+        monkeypatch.undo()
+        get_settings.cache_clear()

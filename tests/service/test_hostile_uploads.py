@@ -1,0 +1,122 @@
+"""Files that are no slides, that lie, or that would harm: each is sent to the running service and refused with a reason
+and a cure; nothing of it stays, and the service goes on.
+"""
+
+import base64
+import io
+import struct
+
+import numpy as np
+import pytest
+import tifffile
+from many_files import hostile, jpeg, mrxs, vms, zipped
+from PIL import Image
+from servers import PATCH, until
+from slides import tissue, write_pyramid, write_svs
+
+from cli.client import TUS
+
+pytestmark = pytest.mark.services
+READY = "ready"
+PICTURE = np.full((60, 90, 3), 200, np.uint8)
+NAMES = {
+    "a\0b.svs": "ab.svs",
+    "a\r\nX-Other: 1.svs": "aX-Other 1.svs",
+    "\u202egpj.svs": "gpj.svs",
+    "<script>alert(1)</script>.svs": "script.svs",
+    "../../etc/passwd": "passwd",
+    "C:\\slides\\b.svs": "b.svs",
+    "n" * 2900 + ".svs": "n" * 200,
+    ". .": "slide",
+}
+
+
+def send(client, name, content):
+    metadata = f"filename {base64.b64encode(name.encode()).decode()}"
+    headers = {**TUS, "Upload-Length": str(len(content)), "Upload-Metadata": metadata}
+    location = client.call("POST", "/api/v1/uploads", headers=headers).headers["Location"]
+    return client.call("PATCH", location, headers={**PATCH, "Upload-Offset": "0"}, content=content).headers[
+        "Location-Slide"
+    ]
+
+
+def changed_tags(content, page, **lies):
+    """A TIFF in which some tags of a page say something else."""
+    damaged = bytearray(content)
+    with tifffile.TiffFile(io.BytesIO(content)) as tiff:
+        for field, value in lies.items():
+            tag = tiff.pages[page].tags[field]
+            struct.pack_into("<H", damaged, tag.offset + 2, 4)  # LONG
+            struct.pack_into("<I", damaged, tag.valueoffset, value)
+    return bytes(damaged)
+
+
+def loop(content):
+    """Its directory leads to itself."""
+    damaged = bytearray(content)
+    (first,) = struct.unpack_from("<I", damaged, 4)
+    (count,) = struct.unpack_from("<H", damaged, first)
+    struct.pack_into("<I", damaged, first + 2 + 12 * count, first)
+    return bytes(damaged)
+
+
+def files(folder):
+    """(name, bytes, the refusal's code, `ready`, or nothing where any honest answer will do)."""
+    tiff = write_pyramid(folder / "good.tiff", tissue(700, 800), 0.5).read_bytes()
+    svs = write_svs(folder / "good.svs", tissue(500, 600), 0.5, PICTURE, PICTURE, "x = y").read_bytes()
+    bomb = write_svs(folder / "bomb.svs", tissue(300, 300), 0.5, np.zeros((1, 1, 3), np.uint8), PICTURE, "x = y")
+    picture = io.BytesIO()
+    Image.new("RGB", (50, 50)).save(picture, "PNG")
+    tall = dict.fromkeys(("ImageWidth", "ImageLength", "TileWidth", "TileLength"), 200_000)
+    return [
+        ("text.svs", b"this is no slide\n" * 100, "not-a-slide"),
+        ("one.svs", b"I", "not-a-slide"),
+        ("eight.svs", b"II*\0\x08\0\0\0", "not-a-slide"),
+        ("picture.png", picture.getvalue(), "not-a-slide"),
+        ("cut.svs", tiff[: len(tiff) // 3], None),
+        ("claim.tiff", changed_tags(tiff, 0, **tall), "empty-claim"),
+        ("tile.tiff", changed_tags(tiff, 0, TileLength=0x7FFFFF00), None),
+        ("loop.tiff", loop(tiff), None),
+        ("bomb.svs", changed_tags(bomb.read_bytes(), 2, ImageWidth=30_000, ImageLength=30_000), None),
+        ("alone.mrxs", jpeg(PICTURE), "not-a-slide"),
+        ("named-otherwise.zip", svs, READY),
+        ("honest.zip", zipped(mrxs(tissue(512, 768), 0.5)), READY),
+        ("named-otherwise.svs", zipped(vms(tissue(512, 768), 0.5)), READY),
+        *((f"{number}.zip", content, code) for number, (_, content, code) in enumerate(hostile())),
+    ]
+
+
+def test_every_hostile_file_is_answered_and_the_service_goes_on(client, service, tmp_path):
+    api, sent = service.processes["api"].pid, {}
+    for name, content, code in files(tmp_path):
+        sent[name] = (send(client, name, content), code)
+    for name, (place, code) in sent.items():
+        slide = client.poll(place, lambda s: s["state"] not in ("uploading", "inspecting"), 120)
+        said = (slide["reason"] or {}).get("code", slide["state"])
+        print(f"{name}: {slide['state']}, {said}")
+        assert code in (None, said), name
+        if slide["state"] == "rejected":
+            assert slide["reason"]["detail"]
+            assert slide["reason"]["action"], name
+            until(lambda gone=service.data / "slides" / slide["id"]: not gone.exists(), 10)
+    assert service.processes["api"].pid == api
+    assert service.processes["api"].poll() is None
+    for name in ("honest.zip", "named-otherwise.svs"):
+        place = sent[name][0]
+        tile = Image.open(io.BytesIO(client.call("GET", f"{place}/tiles/0/1_1.jpeg").content)).convert("RGB")
+        assert np.abs(np.asarray(tile, int) - tissue(512, 768)[256:512, 256:512]).mean() < 6, name
+        folder = service.data / "slides" / place[-32:]
+        assert (folder / "parts").is_dir()
+        client.call("DELETE", place)
+        until(lambda gone=folder: not gone.exists(), 10)
+    bombed = client.http.get(f"{sent['bomb.svs'][0]}/label")
+    assert bombed.status_code in (404, 409), "rejected, or a slide without such a label"
+
+
+def test_names_are_cleaned_and_break_no_header(client):
+    for name, shown in NAMES.items():
+        place = send(client, name, b"x")
+        answer = client.http.get(place)
+        assert answer.json()["filename"] == shown, name
+        assert "X-Other" not in answer.headers
+        client.call("DELETE", place)
