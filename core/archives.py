@@ -39,7 +39,7 @@ NAMES_A_FILE = re.compile(
     r"^\s*(?:FILE_\d+|INDEXFILE|ImageFile[^=]*|MapFile|MacroImage|OptimisationFile)\s*=\s*(.*?)\s*$",
     re.IGNORECASE | re.MULTILINE,
 )
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OverflowError, NotImplementedError, RuntimeError,
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OverflowError, RuntimeError,
            struct.error)  # fmt: skip
 AS_SCANNED, ALONE = "send the slide as its scanner wrote it", "zip one slide alone"
 Plan = dict[str, zipfile.ZipInfo]  # where each file goes, below `parts`
