@@ -35,12 +35,8 @@ LEFT_BEHIND = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|\._|Thumbs\.db$|desktop\.
 PLAIN = re.compile(r"[\w ,;+@()\[\]-][\w .,;+@()\[\]-]{0,199}")
 BESIDE = {".vms": re.compile(r"\.(jpe?g|opt)$", re.IGNORECASE), ".vmu": re.compile(r"\.(ngr|opt)$", re.IGNORECASE)}
 IN_MRXS = re.compile(r"\.(ini|dat)$", re.IGNORECASE)
-NAMES_A_FILE = re.compile(
-    r"^\s*(?:FILE_\d+|INDEXFILE|ImageFile[^=]*|MapFile|MacroImage|OptimisationFile)\s*=\s*(.*?)\s*$",
-    re.IGNORECASE | re.MULTILINE,
-)
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OverflowError, RuntimeError,
-           struct.error)  # fmt: skip
+NAMES_A_FILE = re.compile(r"FILE_\d+|INDEXFILE|ImageFile.*|MapFile|MacroImage|OptimisationFile", re.IGNORECASE)
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OverflowError, RuntimeError, struct.error)
 AS_SCANNED, ALONE = "send the slide as its scanner wrote it", "zip one slide alone"
 Plan = dict[str, zipfile.ZipInfo]  # where each file goes, below `parts`
 
@@ -197,7 +193,9 @@ def _refuse_references(opened: zipfile.ZipFile, plan: Plan) -> None:
             raise _refused("zip-claims", "a text file of the slide is too large", AS_SCANNED)
         with opened.open(entry) as file:
             text = file.read(MOST_TEXT).decode("latin-1")
-        if any("/" in name or "\\" in name or ".." in name for name in NAMES_A_FILE.findall(text)):
+        pairs = [line.partition("=") for line in text.splitlines()]
+        named = [value for key, _, value in pairs if NAMES_A_FILE.fullmatch(key.strip())]
+        if any("/" in name or "\\" in name or ".." in name for name in named):
             raise _refused("zip-references", "the slide names files outside of itself", AS_SCANNED)
 
 
