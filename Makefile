@@ -16,7 +16,7 @@ ENGINE := production
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint faults soak train evaluate study digits bench bench-quick bench-peers clean
+.PHONY: help run test lint faults soak fuzz train evaluate study digits bench bench-quick bench-peers clean
 
 help:  ## show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ faults: $(TESTS)  ## hurt the running service in every way, on both engines: mak
 soak: $(TESTS)  ## the same at random for some minutes: make soak MINUTES=10 SEED=1 ENGINE=production
 	@sh tests/servers.sh
 	@PYTHONPATH=.:tests $(BIN)/python -m faults.soak --engine $(ENGINE) --seed $(SEED) --minutes $(MINUTES)
+
+fuzz: $(TESTS)  ## every call with many values, allowed and not, against the API's own document
+	@QUARTERTURN_FUZZ_PHASES=examples,coverage,fuzzing,stateful QUARTERTURN_FUZZ_EXAMPLES=100 \
+		$(BIN)/python -m pytest -q -s --timeout 3600 tests/service/test_contract.py
 
 train: $(STAMP)  ## train on PCam: make train DIR=folder-with-h5-files
 	$(BIN)/python -m model.train $(DIR)

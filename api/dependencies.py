@@ -113,7 +113,14 @@ def _admin(visitor: Who) -> Visitor:
 Admin = Annotated[Visitor, Depends(_admin)]
 
 
-SentKey = Annotated[str | None, Header(alias="Idempotency-Key", description="a replay gets the first answer")]
+SentKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        json_schema_extra={"minLength": 1, "maxLength": 255},
+        description="a replay gets the first answer",
+    ),
+]
 
 
 class Once:

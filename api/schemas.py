@@ -3,11 +3,16 @@
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from core import access
+from core import access, catalog
 from core.records import Analysis, Audit, Slide, Work
 
+IDENTIFIERS: dict[str, Any] = {
+    "propertyNames": {"enum": list(catalog.IDENTIFIERS)},
+    "additionalProperties": {"type": "string", "maxLength": 200},
+    "description": "short printable texts",
+}
 NOTICE = "For research use only. Not a medical device. Results are preliminary."
 
 
@@ -86,7 +91,7 @@ class SlideReference(BaseModel):
     model_config = {"extra": "forbid"}
     path: str = Field(min_length=1, max_length=300, description="relative to the service's import folder")
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="refused when the file has another")
-    identifiers: dict[str, Any] = {}
+    identifiers: dict[str, Any] = Field({}, json_schema_extra=IDENTIFIERS)
 
 
 class SlideChange(BaseModel):
@@ -94,7 +99,7 @@ class SlideChange(BaseModel):
 
     model_config = {"extra": "forbid"}
     mpp: float | None = Field(None, gt=0.01, lt=100, description="micrometres per pixel at level 0")
-    identifiers: dict[str, Any] | None = None
+    identifiers: dict[str, Any] | None = Field(None, json_schema_extra=IDENTIFIERS)
 
 
 class AnalysisRequest(BaseModel):
@@ -206,8 +211,16 @@ class KeyOut(BaseModel):
         )
 
 
+def _sent(*names: str) -> dict[str, Any]:
+    return {"required": list(names), "properties": {name: {"type": "string", "minLength": 1} for name in names}}
+
+
 class SignIn(BaseModel):
-    model_config = {"extra": "forbid"}
+    """One of: a one-time link's token; an API key; a name and its password."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"anyOf": [_sent("token"), _sent("key"), _sent("login", "password")]}
+    )
     token: str | None = Field(None, max_length=200, description="of a one-time sign-in link")
     key: str | None = Field(None, max_length=200, description="an API key")
     login: str | None = Field(None, max_length=100, description="a person's name, with a password")

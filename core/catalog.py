@@ -18,6 +18,7 @@ from core.slide import SlideInfo
 PAGE = 100
 QUERY_IDS = 500
 NOT_INSPECTED = "inspect-failed"
+IDENTIFIERS = ("accession", "barcode", "block", "container", "issuer", "organ", "specimen", "stain")
 SLIDE_DELETED = {
     "code": "slide-deleted",
     "detail": "a slide of this evaluation was deleted",
@@ -249,10 +250,9 @@ def clean_identifiers(content: dict[str, Any]) -> dict[str, str]:
     Raises:
         Invalid: another name, or a value that is no short string.
     """
-    known = {"accession", "issuer", "specimen", "block", "container", "barcode", "organ", "stain"}
     for name, value in content.items():
-        if name not in known or not isinstance(value, str) or len(value) > 200 or not value.isprintable():
+        if name not in IDENTIFIERS or not isinstance(value, str) or len(value) > 200 or not value.isprintable():
             raise Invalid(
-                "bad-identifier", f"{name!r} is no identifier, or its value no short text", f"use {sorted(known)}"
+                "bad-identifier", f"{name!r} is no identifier, or its value no short text", f"use {IDENTIFIERS}"
             )
     return dict(content)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from api.dependencies import Analyst, OnlyOnce, Read, Who, Write, ring
+from api.media import Csv, GeoJson, Npy, Png
 from api.schemas import NOTICE, AnalysisOut, AnalysisRequest, ProfileOut, ProfileRequest
 from api.trail import Told
 from core import analyses, catalog, geojson, heatmap
@@ -130,7 +131,7 @@ def _results(session: Session, visitor: Who, analysis_id: str) -> tuple[Analysis
     return analysis, catalog.info_of(session.get_one(Slide, analysis.slide_id)), results
 
 
-@router.get("/analyses/{analysis_id}/heatmap", response_class=Response)
+@router.get("/analyses/{analysis_id}/heatmap", response_class=Npy)
 def heat_map(
     session: Read,
     visitor: Who,
@@ -159,7 +160,7 @@ def heat_map(
     array = heatmap.to_uint8(values) if dtype == "uint8" else values
     affine = ", ".join(repr(value) for value in info.frame().affine_to_l0())
     headers = {"Quarterturn-Affine": affine, "Cache-Control": "private, max-age=3600"}
-    return Response(heatmap.to_npy(array), media_type="application/x-npy", headers=headers)
+    return Npy(heatmap.to_npy(array), headers=headers)
 
 
 def _strangeness(
@@ -176,7 +177,7 @@ def _strangeness(
     return scaled
 
 
-@router.get("/analyses/{analysis_id}/heatmap.png", response_class=Response)
+@router.get("/analyses/{analysis_id}/heatmap.png", response_class=Png)
 def picture(session: Read, visitor: Who, analysis_id: str, told: Told) -> Response:
     """One grey pixel a cell (0 to 254 for scores 0 to 1), transparent where nothing was analysed."""
     analysis, info, _ = _results(session, visitor, analysis_id)
@@ -185,7 +186,7 @@ def picture(session: Read, visitor: Who, analysis_id: str, told: Told) -> Respon
     alpha = np.where(grey == heatmap.NOT_ANALYSED, 0, 255).astype(np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(np.stack([grey, alpha], -1), "LA").save(buffer, "PNG")
-    return Response(buffer.getvalue(), media_type="image/png")
+    return Png(buffer.getvalue())
 
 
 @router.get("/analyses/{analysis_id}/regions")
@@ -197,7 +198,7 @@ def regions(session: Read, visitor: Who, analysis_id: str, told: Told) -> dict[s
     return {**known, "regions": results["regions"]}
 
 
-@router.get("/analyses/{analysis_id}/regions.geojson")
+@router.get("/analyses/{analysis_id}/regions.geojson", response_class=GeoJson)
 def regions_geojson(
     session: Read, visitor: Who, analysis_id: str, told: Told, origin: Literal["level0", "bounds"] = "level0"
 ) -> Response:
@@ -206,10 +207,10 @@ def regions_geojson(
     told.sent(session, "analysis.export", analysis_id, what="regions.geojson")
     shift = (info.bounds_x, info.bounds_y) if origin == "bounds" else (0, 0)
     content = json.dumps(geojson.feature_collection(results["regions"], shift))
-    return Response(content, media_type="application/geo+json")
+    return GeoJson(content)
 
 
-@router.get("/analyses/{analysis_id}/regions.csv")
+@router.get("/analyses/{analysis_id}/regions.csv", response_class=Csv)
 def regions_csv(session: Read, visitor: Who, analysis_id: str, told: Told) -> Response:
     """One line a region; lengths in level-0 pixels, areas in µm²."""
     _, _, results = _results(session, visitor, analysis_id)
@@ -221,7 +222,7 @@ def regions_csv(session: Read, visitor: Who, analysis_id: str, told: Told) -> Re
     for region in results["regions"]:
         writer.writerow([*(region[name] for name in numbers), *region["peak_l0"], *region["bbox_l0"], "yes"])
     disposition = f'attachment; filename="regions-{analysis_id}.csv"'
-    return Response(buffer.getvalue(), media_type="text/csv", headers={"Content-Disposition": disposition})
+    return Csv(buffer.getvalue(), headers={"Content-Disposition": disposition})
 
 
 @router.post("/analyses/{analysis_id}/profiles", status_code=202)

@@ -20,12 +20,12 @@ class PersonRequest(BaseModel):
     model_config = {"extra": "forbid"}
     login: str = Field(min_length=3, max_length=100, pattern=r"^[A-Za-z0-9._@-]+$")
     role: Literal["viewer", "analyst", "admin"] = "viewer"
-    password: str = Field(max_length=people.LONGEST)
+    password: str = Field(max_length=people.LONGEST, json_schema_extra={"minLength": people.SHORTEST})
 
 
 class PasswordChange(BaseModel):
     model_config = {"extra": "forbid"}
-    password: str = Field(max_length=people.LONGEST)
+    password: str = Field(max_length=people.LONGEST, json_schema_extra={"minLength": people.SHORTEST})
 
 
 class PersonOut(BaseModel):

@@ -6,6 +6,7 @@ from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from api.dependencies import Admin, Analyst, OnlyOnce, Read, Who, Write, ring
+from api.media import Jpeg, Xml
 from api.schemas import LatestAnalysis, ListedSlide, SlideChange, SlideOut, SlidePage, SlideReference
 from api.trail import Told, Trail
 from core import catalog, storage
@@ -55,7 +56,7 @@ def refer(
     return SlideOut(**once(wanted, produce))
 
 
-@router.get("/{slide_id}.dzi")
+@router.get("/{slide_id}.dzi", response_class=Xml)
 def deep_zoom(session: Read, visitor: Who, slide_id: str, told: Told) -> Response:
     """The Deep Zoom descriptor, for any viewer that knows the format."""
     info = catalog.info_of(catalog.find(session, visitor, slide_id))
@@ -65,7 +66,7 @@ def deep_zoom(session: Read, visitor: Who, slide_id: str, told: Told) -> Respons
         '<Image xmlns="http://schemas.microsoft.com/deepzoom/2008" Format="jpeg" Overlap="1" TileSize="254">'
         f'<Size Width="{info.width}" Height="{info.height}"/></Image>'
     )
-    return Response(content, media_type="application/xml")
+    return Xml(content)
 
 
 @router.get("/{slide_id}")
@@ -136,7 +137,7 @@ def delete(
     return Response(status_code=204, background=later)
 
 
-@router.get("/{slide_id}/thumbnail", response_class=FileResponse)
+@router.get("/{slide_id}/thumbnail", response_class=Jpeg)
 def thumbnail(session: Read, visitor: Who, slide_id: str) -> FileResponse:
     """JPEG, at most 400 px a side."""
     path = storage.folder(catalog.find(session, visitor, slide_id).id) / "thumbnail.jpeg"
@@ -145,13 +146,13 @@ def thumbnail(session: Read, visitor: Who, slide_id: str) -> FileResponse:
     return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
 
-@router.get("/{slide_id}/macro", response_class=Response)
+@router.get("/{slide_id}/macro", response_class=Jpeg)
 def macro(visitor: Analyst, slide_id: str, request: Request, told: Told) -> Response:
     """JPEG of the whole glass, both ends painted over: a label lies at one of them. Written down in the audit."""
     return _reveal(visitor, slide_id, "macro", request, told)
 
 
-@router.get("/{slide_id}/label", response_class=Response)
+@router.get("/{slide_id}/label", response_class=Jpeg)
 def label(visitor: Admin, slide_id: str, request: Request, told: Told) -> Response:
     """JPEG of the label, which may name the patient. For administrators; written down in the audit."""
     return _reveal(visitor, slide_id, "label", request, told)
@@ -172,7 +173,7 @@ def _reveal(
         if error.code == f"no-{name}":
             raise NotFound(error.code, error.detail) from None
         raise
-    return Response(content, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+    return Jpeg(content, headers={"Cache-Control": "no-store"})
 
 
 @router.get("/{slide_id}/tiles")

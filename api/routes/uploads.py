@@ -66,7 +66,7 @@ def capabilities() -> Response:
     return Response(status_code=204, headers={**VERSION, **known})
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, response_class=Response)
 def create(
     visitor: Analyst,
     request: Request,
@@ -98,7 +98,7 @@ def _identifiers(content: str | None) -> dict[str, str]:
     return catalog.clean_identifiers(found)
 
 
-@router.head("/{upload_id}", status_code=200)
+@router.head("/{upload_id}", status_code=200, response_class=Response)
 async def offset(
     visitor: Who, upload_id: str, told: Told, tus_resumable: Annotated[str | None, Header()] = None
 ) -> Response:

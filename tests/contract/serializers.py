@@ -1,0 +1,8 @@
+"""How schemathesis sends what only tus knows."""
+
+import schemathesis
+
+
+@schemathesis.serializer("application/offset+octet-stream")
+def offset_bytes(_context, value):
+    return value if isinstance(value, bytes) else str(value).encode()
