@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from api.scopes import scope_of
 from core import access, broker, idempotency
 from core.access import Visitor
 from core.database import reading, writing
@@ -57,7 +58,7 @@ Read = Annotated[Session, Depends(_read, scope="function")]
 
 
 def recognised(request: Request) -> Visitor:
-    """Who sends a request; looked up once. Raises Unauthenticated."""
+    """Who sends a request; looked up once. Raises Unauthenticated, or Forbidden where a key is not for this call."""
     known: Visitor | None = getattr(request.state, "visitor", None)
     if known is None:
         secret, kind = secret_of(request.headers.get("authorization"), request.cookies.get(cookie_name()))
@@ -66,6 +67,7 @@ def recognised(request: Request) -> Visitor:
         with _lock:
             _principals[access.fingerprint_of(secret)] = known.principal_id
         _note_use(secret)
+        known.require_scope(scope_of(request.method, request.scope["path"]))
     return known
 
 

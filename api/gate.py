@@ -18,9 +18,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import trail
 from api.dependencies import known_principal, recognised
-from api.errors import from_database, from_error, too_crowded
+from api.errors import KEPT_OUT, from_database, from_error, too_crowded
 from api.middleware import SAFE_METHODS
-from core.errors import Invalid, QuarterturnError, TooLarge, TooMany, Unauthenticated
+from core.errors import Invalid, QuarterturnError, TooLarge, TooMany
 from core.settings import get_settings
 
 PREFIX = "/api/v1/"
@@ -73,7 +73,7 @@ class Gate:
             if scope["method"] not in SAFE_METHODS:
                 receive = await self._admit(request, receive)
         except QuarterturnError as error:
-            if isinstance(error, Unauthenticated):
+            if isinstance(error, KEPT_OUT):
                 await to_thread.run_sync(trail.denied_to, request, error.code)
             answer = from_error(error)
             answer.headers["Connection"] = "close"  # what is still being sent is not read

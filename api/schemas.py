@@ -184,6 +184,9 @@ class KeyRequest(BaseModel):
     model_config = {"extra": "forbid"}
     name: str = Field(min_length=1, max_length=100, description="what it is for, shown in the list of keys")
     role: Literal["viewer", "analyst", "admin"] = "analyst"
+    scopes: list[access.Scope] | None = Field(
+        None, min_length=1, max_length=len(access.SCOPES), description="a part of what the role may do; null: all of it"
+    )
     expires_days: float | None = Field(None, gt=0, le=3650, description="null: until it is revoked")
 
 
@@ -191,6 +194,7 @@ class KeyOut(BaseModel):
     id: str
     name: str
     role: str
+    scopes: list[str] | None
     revoked: bool
     created_at: str | None
     expires_at: str | None
@@ -203,6 +207,7 @@ class KeyOut(BaseModel):
             id=known.id,
             name=known.name,
             role=known.role,
+            scopes=None if known.scopes is None else list(known.scopes),
             revoked=known.revoked,
             created_at=iso(known.created_at),
             expires_at=iso(known.expires_at),
@@ -230,6 +235,7 @@ class SignIn(BaseModel):
 class Me(BaseModel):
     name: str
     role: str
+    scopes: list[str] | None = Field(description="of the key that was signed in with; null: all that the role may do")
     workspace: str
     notice: str = NOTICE
 

@@ -22,13 +22,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import trail
 from api.dependencies import cookie_name, secret_of
-from api.errors import from_database, from_error, too_crowded
+from api.errors import KEPT_OUT, from_database, from_error, too_crowded
 from api.metrics import TILES
 from api.slide_files import SlideFiles, TileFile
 from core import access, catalog, storage
 from core.access import Visitor
 from core.database import reading
-from core.errors import Foreign, NotFound, QuarterturnError, SlideRejected, Unauthenticated
+from core.errors import NotFound, QuarterturnError, SlideRejected
 from core.slide import SlideInfo
 
 NATIVE = re.compile(r"^/api/v1/slides/([0-9a-f]{32})/tiles/(\d{1,2})/(\d{1,7})_(\d{1,7})\.jpe?g$")
@@ -158,11 +158,12 @@ def _looked_up(proof: Proof, slide_id: str, origin: str) -> tuple[Visitor, Place
     try:
         with reading() as session:
             visitor = access.recognise(session, *secret_of(authorization, cookies.get(cookie_name())))
+            visitor.require_scope("read")
             slide = catalog.find(session, visitor, slide_id)
             index, version = storage.folder(slide.id) / "tiles.npz", (slide.sha256 or "")[:16]
             place = Place(storage.opened(slide.id, slide.file), index, version, catalog.info_of(slide))
             trail.Trail(visitor, origin).viewed(session, "slide.view", slide_id)  # of who asked for no manifest
-    except (Foreign, Unauthenticated) as error:
+    except KEPT_OUT as error:
         if visitor or proof[0]:
             trail.denied(visitor, error.code, f"GET tiles of {slide_id}", origin)
         raise

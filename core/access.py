@@ -6,7 +6,7 @@ API keys look like qt_…; a one-time link's token opens one browser session and
 import hashlib
 import secrets
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
@@ -17,6 +17,8 @@ from core.records import DEFAULT_WORKSPACE, Credential, Principal, Workspace
 from core.settings import get_settings
 
 Kind = Literal["key", "session", "link"]
+Scope = Literal["read", "upload", "analyse", "manage"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 ROLES = ("viewer", "analyst", "admin")
 SHORTEST_OWN_KEY = 32
 KEY_ID = 16
@@ -24,12 +26,19 @@ KEY_ID = 16
 
 @dataclass(frozen=True)
 class Visitor:
-    """An authenticated principal, as requests carry it."""
+    """An authenticated principal, as requests carry it. `scopes`: its key's; None: all that the role may do."""
 
     principal_id: str
     workspace_id: str
     role: str
     name: str
+    scopes: tuple[str, ...] | None = None
+
+    def require_scope(self, scope: Scope | None) -> None:
+        """Raises Forbidden where the key is not for this."""
+        if scope is not None and self.scopes is not None and scope not in self.scopes:
+            detail = f"this needs a key with the scope {scope}; yours is for {', '.join(self.scopes)}"
+            raise Forbidden("scope-needed", detail, "use another key, or ask an administrator for one")
 
     def require(self, role: str) -> None:
         """Raises Forbidden below the role."""
@@ -75,14 +84,16 @@ def adopt_key(session: Session, secret: str) -> None:
 
 
 def issue(session: Session, principal_id: str, kind: Kind, seconds: float | None, parent: str | None = None) -> str:
-    """A new secret; this is the only time that it is seen. `parent` is the secret that it ends with."""
+    """A new secret; this is the only time that it is seen. `parent`: the secret that it ends with, and whose scopes it
+    has."""
     secret = ("qt_" if kind == "key" else "") + secrets.token_urlsafe(32)
     created = clock(session)
     expires = None if seconds is None else created + seconds
     hashed = fingerprint_of(secret)
     times = {"created_at": created, "expires_at": expires}
-    above = None if parent is None else fingerprint_of(parent)
-    session.add(Credential(hash=hashed, kind=kind, principal_id=principal_id, parent=above, **times))
+    above = None if parent is None else session.get_one(Credential, fingerprint_of(parent))
+    lineage = {"parent": above.hash, "scopes": above.scopes} if above else {}
+    session.add(Credential(hash=hashed, kind=kind, principal_id=principal_id, **lineage, **times))
     return secret
 
 
@@ -93,6 +104,7 @@ class KnownKey:
     id: str
     name: str
     role: str
+    scopes: tuple[str, ...] | None
     revoked: bool
     created_at: float
     expires_at: float | None
@@ -107,7 +119,11 @@ def _keys(visitor: Visitor) -> Select[Credential, Principal]:
 def _known(credential: Credential, principal: Principal) -> KnownKey:
     key_id, revoked = credential.hash[:KEY_ID], bool(credential.revoked)
     times = (credential.created_at, credential.expires_at, credential.used_at)
-    return KnownKey(key_id, principal.name, principal.role, revoked, *times)
+    return KnownKey(key_id, principal.name, principal.role, _scopes(credential), revoked, *times)
+
+
+def _scopes(credential: Credential) -> tuple[str, ...] | None:
+    return None if credential.scopes is None else tuple(credential.scopes)
 
 
 def keys(session: Session, visitor: Visitor) -> list[KnownKey]:
@@ -115,14 +131,18 @@ def keys(session: Session, visitor: Visitor) -> list[KnownKey]:
     return [_known(*row) for row in session.execute(_keys(visitor).order_by(Credential.created_at.desc()))]
 
 
-def create_key(session: Session, visitor: Visitor, name: str, role: str, seconds: float | None) -> tuple[KnownKey, str]:
+def create_key(
+    session: Session, visitor: Visitor, name: str, role: str, seconds: float | None, scopes: list[Scope] | None = None
+) -> tuple[KnownKey, str]:
     """A key of a principal of its own in the visitor's workspace, and its secret."""
     principal = Principal(workspace_id=visitor.workspace_id, name=name, role=role)
     session.add(principal)
     session.flush()
     secret = issue(session, principal.id, "key", seconds)
     session.flush()
-    return _known(session.get_one(Credential, fingerprint_of(secret)), principal), secret
+    made = session.get_one(Credential, fingerprint_of(secret))
+    made.scopes = None if scopes is None else [known for known in SCOPES if known in scopes]
+    return _known(made, principal), secret
 
 
 def revoke_key(session: Session, visitor: Visitor, key_id: str) -> bool:
@@ -147,16 +167,17 @@ def recognise(session: Session, secret: str, kind: Kind) -> Visitor:
     """
     parent = aliased(Credential)
     query = (
-        select(Principal)
+        select(Principal, Credential)
         .join(Credential, Credential.principal_id == Principal.id)
         .outerjoin(parent, Credential.parent == parent.hash)
         .where(Credential.hash == fingerprint_of(secret), Credential.kind == kind, *_is_valid(Credential))
         .where(or_(Credential.parent.is_(None), and_(*_is_valid(parent))))
     )
-    found = session.scalars(query).first()
-    if found is None:
+    row = session.execute(query).first()
+    if row is None:
         raise Unauthenticated("not-signed-in", "the key or session is unknown, expired or revoked", "sign in again")
-    return Visitor(found.id, found.workspace_id, found.role, found.name)
+    found, proof = row
+    return Visitor(found.id, found.workspace_id, found.role, found.name, _scopes(proof))
 
 
 def _is_valid(credential: type[Credential]) -> tuple[ColumnElement[bool], ...]:

@@ -190,7 +190,10 @@ def lock(session: Session, slide: Slide) -> None:
 
 
 def delete(session: Session, slide: Slide) -> None:
-    """The slide, its analyses' results and work, its upload and its files are gone; late writes find other tokens."""
+    """The slide, its analyses' results and work, its upload and its files are gone; late writes find other tokens.
+
+    What people said of it goes, too: its file's name, its identifiers, its outlines.
+    """
     lock(session, slide)
     ended, mine = clock(session), select(Analysis).where(Analysis.slide_id == slide.id)
     for analysis in session.scalars(mine.order_by(Analysis.id).with_for_update(key_share=True)):
@@ -203,7 +206,14 @@ def delete(session: Session, slide: Slide) -> None:
     session.execute(update(Work).where(own).values(values=None, strangeness=None, result=None))
     session.execute(update(Upload).where(Upload.id == slide.id, Upload.state == "open").values(state="terminated"))
     session.execute(sql_delete(Outlines).where(Outlines.slide_id == slide.id))
-    slide.state, slide.updated_at, slide.tissue, slide.info = "deleted", ended, None, None
+    slide.tissue, slide.info, slide.updated_at = None, None, ended
+    forget(session, slide)
+
+
+def forget(session: Session, slide: Slide) -> None:
+    """Deleted: its record stays, for the audit's sake, and says nothing."""
+    slide.state, slide.filename, slide.identifiers, slide.reason = "deleted", "", {}, None
+    session.execute(update(Upload).where(Upload.id == slide.id).values(upload_metadata=""))
 
 
 def _withdraw_evaluations(session: Session, slide: Slide) -> None:

@@ -68,6 +68,7 @@ class Credential(Record):
     revoked: Mapped[bool] = mapped_column(Boolean, default=False)
     parent: Mapped[str | None] = mapped_column(String(64))  # the key that opened a session: it ends with it
     used_at: Mapped[float | None] = mapped_column(Float)  # to the minute
+    scopes: Mapped[list[Any] | None] = mapped_column(NULLABLE)  # nothing: all that the role may do
     adopted: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())  # the operator's own key
 
 

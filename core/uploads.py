@@ -223,7 +223,7 @@ def terminate(session: Session, upload: Upload, state: str = "terminated", *stil
     ended = update(Upload).where(Upload.id == upload.id, Upload.state == "open", *still)
     if not changed(session, ended.values(state=state)):
         raise Conflict("upload-finished", "the upload is finished", "delete the slide instead")
-    slide.state = "deleted"
+    catalog.forget(session, slide)
 
 
 def finish_complete() -> int:

@@ -13,7 +13,7 @@ from celery.signals import worker_ready
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from core import analyses, broker, catalog, storage, uploads, work
+from core import analyses, broker, catalog, retention, storage, uploads, work
 from core.database import reading, writing
 from core.records import Slide, Work
 from core.settings import get_settings
@@ -102,6 +102,7 @@ def run(pause: threading.Event) -> None:
             reconcile()
             if number % SWEEP_EVERY == 0:
                 sweep()
+                retention.purge()
         except (DBAPIError, OSError) as error:
             log.warning("reconciling waits: %s", type(error).__name__)
         pause.wait(get_settings().reconcile_seconds)

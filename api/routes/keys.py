@@ -1,4 +1,7 @@
-"""API keys: made and revoked by administrators. A secret is shown once, in the answer that made it."""
+"""API keys: made and revoked by administrators. A secret is shown once, in the answer that made it.
+
+A key's role says what it may do at most; its scopes, if it has any, for what part of that it is (api.scopes).
+"""
 
 from fastapi import APIRouter, Response
 
@@ -23,8 +26,8 @@ def create(session: Write, visitor: Admin, wanted: KeyRequest, once: OnlyOnce, t
     seconds = None if wanted.expires_days is None else wanted.expires_days * 86_400
 
     def produce() -> Answer:
-        key, secret = access.create_key(session, visitor, wanted.name, wanted.role, seconds)
-        told.changed(session, "key.create", key.id, name=key.name, role=key.role)
+        key, secret = access.create_key(session, visitor, wanted.name, wanted.role, seconds, wanted.scopes)
+        told.changed(session, "key.create", key.id, name=key.name, role=key.role, scopes=wanted.scopes)
         return KeyOut.of(key, secret).model_dump()
 
     return KeyOut(**once(wanted, produce, keep=lambda answer: {**answer, "key": None}))

@@ -22,7 +22,8 @@ router = APIRouter(prefix="/session", tags=["session"])
 
 
 def _me(visitor: access.Visitor) -> Me:
-    return Me(name=visitor.name, role=visitor.role, workspace=visitor.workspace_id)
+    scopes = None if visitor.scopes is None else list(visitor.scopes)
+    return Me(name=visitor.name, role=visitor.role, scopes=scopes, workspace=visitor.workspace_id)
 
 
 def _person(request: Request, login: str, password: str) -> people.Proof:

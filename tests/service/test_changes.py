@@ -38,7 +38,7 @@ def test_a_key_lives_until_it_is_revoked(client, service):
     assert made["key"].startswith("qt_")
     own = Client(service.url, made["key"])
     assert own.call("GET", "/api/v1/session").json() == {
-        "name": "lims", "role": "viewer", "workspace": "default", "notice": made_notice(own)
+        "name": "lims", "role": "viewer", "scopes": None, "workspace": "default", "notice": made_notice(own)
     }  # fmt: skip
     with pytest.raises(ServiceError, match="role analyst"):
         own.call("POST", f"/api/v1/slides/{'0' * 32}/analyses", json={})

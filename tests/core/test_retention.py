@@ -1,0 +1,128 @@
+"""What goes by itself: slides that nothing happened to for long, told in the audit; answers, sessions, workers."""
+
+import base64
+import time
+
+import pytest
+
+from core import access, audit, catalog, database, retention, storage, uploads
+from core.access import Visitor
+from core.records import DEFAULT_WORKSPACE, Analysis, Credential, Idempotency, Slide, Upload, Worker
+from core.settings import get_settings
+
+pytestmark = pytest.mark.services
+DAY, NAMED = 86_400, "DOE^JOHN"
+
+
+@pytest.fixture
+def keep(own_database, monkeypatch):
+    monkeypatch.setenv("QUARTERTURN_KEEP_DAYS", "30")
+    get_settings.cache_clear()
+
+
+def slide(session, days, state="ready", analysed=()):
+    """A slide that was changed so many days ago; `analysed`: (state, days since its end) of its analyses."""
+    at = time.time() - days * DAY
+    found = Slide(workspace_id=DEFAULT_WORKSPACE, filename=f"{NAMED}.svs", file="x", state=state, created_at=at,
+                  updated_at=at, identifiers={"accession": NAMED})  # fmt: skip
+    session.add(found)
+    session.flush()
+    for number, (ended_as, ago) in enumerate(analysed):
+        ended = None if ago is None else time.time() - ago * DAY
+        times = {"created_at": at, "ended_at": ended}
+        asked = {"model": "m", "settings": {"n": number}, "workspace_id": DEFAULT_WORKSPACE}
+        session.add(Analysis(slide_id=found.id, state=ended_as, **asked, **times))
+    folder = storage.folder(found.id)
+    folder.mkdir(parents=True)
+    (folder / "slide").write_bytes(b"x")
+    return found.id
+
+
+def left():
+    with database.reading() as session:
+        return {row.id for row in session.query(Slide).where(Slide.state != "deleted")}
+
+
+def test_slides_go_when_nothing_happened_to_them_for_long(keep):
+    with database.writing() as session:
+        old = [slide(session, 31), slide(session, 40, "rejected"), slide(session, 99, analysed=[("succeeded", 31)])]
+        old.append(slide(session, 99, analysed=[("failed", 50), ("cancelled", 1)]))
+        kept = [slide(session, 29), slide(session, 99, "uploading"), slide(session, 99, "inspecting")]
+        kept += [slide(session, 99, analysed=[("succeeded", 98), ("succeeded", 3)])]
+        kept += [slide(session, 99, analysed=[("running", None)])]
+    assert retention.purge().slides == len(old)
+    assert left() == set(kept)
+    assert set(storage.kept_slides()) == set(kept)
+    assert retention.purge().slides == 0
+    with database.reading() as session:
+        told = audit.listed(session, Visitor("", DEFAULT_WORKSPACE, "admin", "x"))
+        assert {(row.who, row.action) for row in told} == {("retention", "slide.expire")}
+        assert {row.subject for row in told} == set(old)
+        for row in session.query(Slide).where(Slide.id.in_(old)):
+            assert NAMED not in f"{row.filename}{row.identifiers}{row.reason}"
+
+
+def test_nothing_goes_unless_it_was_asked_for(own_database):
+    with database.writing() as session:
+        slide(session, 5000)
+    assert retention.purge().slides == 0
+    assert len(left()) == 1
+
+
+def test_what_was_used_in_the_meantime_stays(keep, monkeypatch):
+    with database.writing() as session:
+        mine = slide(session, 31)
+    seen = retention.due
+
+    def due_and_then_used(session, days):
+        found = seen(session, days)
+        with database.writing() as other:
+            catalog.answer(other, other.get_one(Slide, mine), None, {"block": "2"})
+        return found
+
+    monkeypatch.setattr(retention, "due", due_and_then_used)
+    assert retention.purge().slides == 0
+    assert left() == {mine}
+
+
+def test_a_deleted_upload_leaves_no_name(own_database):
+    with database.writing() as session:
+        who = access.ensure_administrator(session)
+        visitor = Visitor(who.id, who.workspace_id, who.role, who.name)
+        name = f"filename {base64.b64encode(NAMED.encode()).decode()}"
+        upload = uploads.create(session, visitor, 10, name, {"accession": NAMED})
+    with database.writing() as session:
+        uploads.terminate(session, session.get_one(Upload, upload.id))
+    with database.reading() as session:
+        assert session.get_one(Upload, upload.id).upload_metadata == ""
+        found = session.get_one(Slide, upload.slide_id)
+        assert (found.filename, found.identifiers) == ("", {})
+
+
+def test_answers_sessions_and_silent_workers_go_and_keys_stay(own_database):
+    at = time.time()
+    with database.writing() as session:
+        who = access.ensure_administrator(session).id
+        for days in (1, 8):
+            answer = {"principal_id": who, "key": str(days), "request_hash": "x", "created_at": at - days * DAY}
+            session.add(Idempotency(**answer, answer={"filename": NAMED}))
+            session.add(
+                Worker(id=str(days), model="m", fingerprint="f", card={}, provenance={}, seen_at=at - days * DAY)
+            )
+            for kind in ("session", "link", "key"):
+                ended = {"created_at": at - 9 * DAY, "expires_at": at - days * DAY}
+                session.add(Credential(hash=f"{kind}{days}", kind=kind, principal_id=who, **ended))
+    purged = retention.purge()
+    assert (purged.answers, purged.sessions, purged.workers) == (1, 2, 2)
+    with database.reading() as session:
+        assert {row.hash for row in session.query(Credential)} == {"session1", "link1", "key1", "key8"}
+        assert [row.key for row in session.query(Idempotency)] == ["1"]
+
+
+def test_the_command_says_what_would_go(keep, monkeypatch, capsys):
+    with database.writing() as session:
+        old, _young = slide(session, 31), slide(session, 1)
+    monkeypatch.setattr("sys.argv", ["retention"])
+    retention.main()
+    assert capsys.readouterr().out == f"{old}\n2 slides are kept; 1 would go after 30 days.\n"
+    assert len(left()) == 2
