@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     trusted_proxies: str = Field("", description="addresses whose X-Forwarded-For is believed; none: of nobody")
     log_format: Literal["text", "json"] = Field("text", description="of the log's lines")
     reconcile_seconds: float = Field(5.0, gt=0, description="how often doorbells are rung for open and expired work")
+    stop_seconds: float = Field(20.0, ge=0, description="a worker that shall end gives back what takes it longer")
     max_attempts: int = Field(5, ge=1, description="claims of one piece of work before it fails")
     repin_seconds: float = Field(
         60.0, gt=0, description="without a worker of an analysis's fingerprint this long, restart"

@@ -3,4 +3,4 @@
 from core.broker import make_celery
 
 app = make_celery()
-app.conf.include = ["worker.tasks", "worker.reconciler"]
+app.conf.include = ["worker.tasks", "worker.reconciler", "worker.farewell"]

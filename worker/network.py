@@ -56,11 +56,16 @@ class Served:
         return self.network if self.provenance["precision"] == "float32" else self.reference
 
 
+def process_name(pid: int) -> str:
+    """What a pool process of this machine is called in the rows that it holds."""
+    return f"{socket.gethostname()[:60]}:{pid}"
+
+
 class Serving:
     """What this process offers. `worker` names the process."""
 
     def __init__(self, directory: Path, default: str, engine: Engine, rivals: bool = True) -> None:
-        self.worker = f"{socket.gethostname()[:60]}:{os.getpid()}"
+        self.worker = process_name(os.getpid())
         self._directory, self._default, self._engine = directory, default, engine
         self._loaded: dict[str, Served] = {}
         self._refused: set[str] = set()

@@ -82,6 +82,26 @@ def test_an_analysis_whose_kind_of_worker_is_gone_starts_anew_and_says_so(own, t
     assert len({worker for worker, _ in own.rows(BANDS, id=analysis_id)}) == 1
 
 
+def test_a_worker_that_shall_end_gives_back_and_nobody_waits(own, tmp_path):
+    """SIGTERM in the middle of a long band: no lease has to run out, no attempt is lost."""
+    own.environment |= {"QUARTERTURN_LEASE_SECONDS": "300", "QUARTERTURN_REGIONS_PER_BAND": "60"}
+    own.kill("api")
+    own.start_api()
+    client = own.client()
+    own.start_worker("one", QUARTERTURN_STOP_SECONDS="0.5")
+    own.wait_for_worker()
+    asked, where = ask(client, big_slide(client, tmp_path, side=2000))
+    claimed = "SELECT 1 FROM work WHERE state = 'claimed' AND kind = 'band' AND analysis_id = :id"
+    until(lambda: own.rows(claimed, id=asked))
+    ending = own.processes.pop("one")
+    ending.terminate()
+    assert ending.wait(40) == 0
+    assert own.rows("SELECT DISTINCT state, attempts FROM work WHERE analysis_id = :id", id=asked) == [("open", 0)]
+    own.start_worker("two")
+    assert client.poll(where, lambda a: a["state"] not in ("queued", "running"), 180)["state"] == "succeeded"
+    assert own.rows("SELECT DISTINCT attempts FROM work WHERE analysis_id = :id", id=asked) == [(1,)]
+
+
 def test_cancel_is_at_once_and_the_worker_stops(own, tmp_path):
     client = own.client()
     own.start_worker("worker")
