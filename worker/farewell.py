@@ -27,7 +27,7 @@ def begin(**_: Any) -> None:
 
 
 def give_back() -> None:
-    """All that this worker's pool still holds, again and again: a message that waits in the pool makes it claim anew."""
+    """What the pool still holds, again and again: a message that waits in it makes it claim anew."""
     time.sleep(get_settings().stop_seconds)
     while children := active_children():
         for child in children:
