@@ -4,12 +4,14 @@ Tiles are served below the framework; problems (RFC 9457) may answer any call; t
 a session must come with all calls but a few.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
 
 PREFIX = "/api/v1"
+PLACE = re.compile(r"\{[^}]+\}")
 TILES = {
     "/slides/{slide_id}/tiles/{level}/{col}_{row}.jpeg": "A tile of the slide's own grid, as the file has it.",
     "/slides/{slide_id}_files/{dz_level}/{col}_{row}.jpeg": "A Deep Zoom tile.",
@@ -91,6 +93,15 @@ def _complete_parameters(path: str, operation: dict[str, Any]) -> None:
     known = {one["name"] for one in given}
     missing = [name for name in _names(path) if name not in known]
     operation["parameters"] = [*given, *(_in_path(name) for name in missing)]
+
+
+def methods_of(document: dict[str, Any], path: str) -> list[str]:
+    """The methods that an address takes (RFC 9110, 10.2.1); none where the document does not know it."""
+    found = set[str]()
+    for template, item in document["paths"].items():
+        if re.fullmatch(PLACE.sub("[^/]+", template.replace(".", r"\.")), path):
+            found |= {method.upper() for method in METHODS if method in item}
+    return sorted(found)
 
 
 def _tile(sentence: str) -> dict[str, Any]:

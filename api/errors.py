@@ -10,8 +10,8 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
-from starlette.routing import Match, Route
 
+from api import description
 from core import errors, uploads
 
 
@@ -84,13 +84,6 @@ def fault(_: Request, __: Exception) -> JSONResponse:
     return problem(500, "server-fault", "something went wrong in the server", "try again; it was written to the log")
 
 
-def allowed(app: FastAPI, request: Request) -> list[str]:
-    """The methods that an address takes, of whichever routes: RFC 9110, 10.2.1."""
-    routes = [route for route in app.routes if isinstance(route, Route)]
-    taken = [route.methods or set() for route in routes if route.matches(request.scope)[0] is not Match.NONE]
-    return sorted(set().union(*taken))
-
-
 def install(app: FastAPI, refused: Callable[[Request, str], None]) -> None:
     """All errors of an app answer as problem documents; `refused` is told of those that keep somebody out."""
 
@@ -111,7 +104,8 @@ def install(app: FastAPI, refused: Callable[[Request, str], None]) -> None:
         code = TITLES.get(error.status_code, "Request refused").lower().replace(" ", "-")
         answer = problem(error.status_code, code, str(error.detail), "see /docs for what there is")
         if error.status_code == 405:
-            answer.headers["Allow"] = ", ".join(allowed(app, request))
+            methods = description.methods_of(app.openapi(), request.scope["path"])
+            answer.headers["Allow"] = ", ".join(methods) or (error.headers or {}).get("Allow", "")
         return answer
 
     @app.exception_handler(PoolTimeout)

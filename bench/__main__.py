@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import gpu, growth, inference, reading, small, tiles, uploads, whole_slide
+from bench import crowd, gpu, growth, inference, reading, small, tiles, uploads, whole_slide
 from bench.figures import draw_growth
 from bench.machine import described
 from bench.tables import Section, page, shown
@@ -30,6 +30,7 @@ SECTIONS: dict[str, Callable[[bool], Section]] = {
     "small": small.measure,
     "whole-slide": whole_slide.measure,
     "growth": growth.measure,
+    "crowd": crowd.measure,
 }
 
 

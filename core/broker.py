@@ -52,7 +52,7 @@ def make_celery(settings: Settings | None = None) -> "Celery":
         worker_prefetch_multiplier=1,
         worker_pool_start_method="spawn",
         worker_soft_shutdown_timeout=10.0,
-        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         task_publish_retry=False,
     )

@@ -8,11 +8,13 @@ Text that came from outside cannot begin a line of its own in either form.
 import json
 import logging
 import re
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import Any
 
 from core.settings import get_settings
 
@@ -59,11 +61,14 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             told["exception"] = self.formatException(record.exc_info)
-        return json.dumps(told, ensure_ascii=False, default=str)
+        return json.dumps(told, default=str)
 
 
 class TextLines(logging.Formatter):
-    """The same for people: a line each, what came with it in key=value pairs."""
+    """The same for people: a line each, what came with it in key=value pairs; an exception's lines begin with a bar."""
+
+    converter = staticmethod(time.gmtime)
+    default_time_format, default_msec_format = "%Y-%m-%dT%H:%M:%S", "%s.%03dZ"
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -71,7 +76,14 @@ class TextLines(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
         fields = {**getattr(record, "fields", {}), **({"correlation": correlation()} if correlation() else {})}
         pairs = "".join(f" {name}={value}" for name, value in fields.items())
-        return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", super().formatMessage(record) + pairs)
+        return _in_one_line(super().formatMessage(record) + pairs)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
+        return "\n".join(f"  | {_in_one_line(line)}" for line in super().formatException(ei).split("\n"))
+
+
+def _in_one_line(text: str) -> str:
+    return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def configure(service: str, level: int = logging.INFO) -> None:
@@ -81,3 +93,4 @@ def configure(service: str, level: int = logging.INFO) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for chatty in ("httpx", "alembic", "celery", "kombu", "amqp"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("kombu.connection").setLevel(logging.ERROR)  # the embedded broker has no host, and needs none

@@ -23,7 +23,7 @@ def main() -> int:
     except WeightsRefused as error:
         print(f"The worker refuses to serve: {error}.", file=sys.stderr)
         return REFUSED
-    arguments = ["worker", "--pool=prefork", f"--concurrency={options.processes}", "--loglevel=WARNING"]
+    arguments = ["--quiet", "worker", "--pool=prefork", f"--concurrency={options.processes}", "--loglevel=WARNING"]
     app.worker_main([*arguments, "--without-gossip", "--without-mingle"])
     return 0
 

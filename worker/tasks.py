@@ -4,7 +4,7 @@ import logging
 import time
 from typing import Any
 
-from celery.signals import worker_process_init, worker_process_shutdown
+from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
 from sqlalchemy.exc import DBAPIError
 
 from core import analyses, broker, logs, work
@@ -62,10 +62,15 @@ def _perform(held: work.Claim) -> str:
         return "failed"
 
 
+@setup_logging.connect  # type: ignore[untyped-decorator] # celery ships no types
+def log_as_we_do(**_: Any) -> None:
+    """Celery sets up no logging of its own where somebody answers this."""
+    logs.configure("worker")
+
+
 @worker_process_init.connect  # type: ignore[untyped-decorator] # celery ships no types
 def load(**_: Any) -> None:
     """A pool process begins: load the network, say so, and keep saying so."""
-    logs.configure("worker")
     Heartbeat(serving()).start()
 
 

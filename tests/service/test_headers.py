@@ -1,0 +1,54 @@
+"""Every answer, whatever it is, carries the headers that keep a browser in; a session's cookie cannot be read or sent
+from elsewhere.
+"""
+
+import pytest
+from servers import KEY
+from slides import tissue, write_pyramid
+
+pytestmark = pytest.mark.services
+WANTED = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+
+def test_every_answer_has_them(client, tmp_path):
+    slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(300, 400), 0.5), {}))["id"]
+    stranger = {"Authorization": "Bearer nobody"}
+    asked = [
+        ("GET", "/", 200, {}), ("GET", "/docs", 200, {}), ("GET", "/static/viewer.js", 200, {}),
+        ("GET", "/no", 404, {}), ("PUT", "/no", 404, {}),
+        ("GET", f"/api/v1/slides/{slide}/tiles/0/0_0.jpeg", 200, {}),
+        ("GET", f"/api/v1/slides/{slide}/tiles/9/0_0.jpeg", 404, {}), ("GET", "/api/v1/slides", 401, stranger),
+        ("POST", "/api/v1/slides", 422, {}), ("PATCH", "/api/v1/slides", 405, {}), ("GET", "/healthz", 200, {}),
+    ]  # fmt: skip
+    for method, path, status, headers in asked:
+        found = client.http.request(method, path, headers=headers)
+        assert found.status_code == status, path
+        assert {name: found.headers.get(name) for name in WANTED} == WANTED, path
+        policy = dict(part.strip().split(" ", 1) for part in found.headers["content-security-policy"].split(";"))
+        assert policy["default-src"] == "'self'", path
+        assert policy["object-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'", path
+        assert "unsafe" not in str(policy), path
+        assert "access-control-allow-origin" not in found.headers, path
+        assert "server" not in found.headers, path
+        if status >= 400 and path.startswith("/api"):
+            assert found.headers["content-type"] == "application/problem+json", path
+
+
+def test_a_session_s_cookie_stays_with_us(client):
+    answer = client.http.post("/api/v1/session", json={"key": KEY})
+    (cookie,) = answer.headers.get_list("set-cookie")
+    flags = {part.strip().lower() for part in cookie.split(";")[1:]}
+    assert {"httponly", "samesite=strict", "path=/"} <= flags
+    assert not any(flag.startswith("domain") for flag in flags)
+
+
+def test_a_method_that_is_not_taken_is_told_which_are(client):
+    taken = {"/api/v1/slides": "GET, POST", f"/api/v1/keys/{'0' * 16}": "DELETE", "/": "GET",
+             f"/api/v1/uploads/{'0' * 32}": "DELETE, GET, HEAD, OPTIONS, PATCH"}  # fmt: skip
+    for path, methods in taken.items():
+        answer = client.http.put(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, methods), path
