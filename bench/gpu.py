@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from bench.tables import Section, least_seconds
-from model.dense import REGION_PX, cells_a_side
-from model.frozen import freeze
+from model.dense import REGION_PX, Pixels, as_image, cells_a_side
+from model.frozen import Detector, freeze
 from model.probes import flops_per_cell
+from model.staging import Staging
 from model.weights import load_network
 
 ABOUT = """Dense regions that lie on the device already, channels last; wall seconds between two moments at which the
@@ -50,6 +51,26 @@ def rows(section: Section, device: torch.device, regions: int, side_px: int, com
                 share = speed * flops_per_cell(frozen, side_px) / peak
                 note = f"{share:.0%} of the card's limit for it; up to {worst:.1e} logits from the CPU's float32"
                 section.add(f"{str(kind).removeprefix('torch.')}, {form}", speed, "cells/s", note)
+            _from_memory(section, network, pixels, device)
+
+
+def _from_memory(section: Section, network: Detector, pixels: Pixels, device: torch.device) -> None:
+    """Region by region out of this machine's memory, as a worker does it, and without the head start."""
+    staging, kind = Staging(device), str(next(network.parameters()).dtype).removeprefix("torch.")
+
+    def one_ahead() -> None:
+        sent = staging.send(pixels[0])
+        for following in [*pixels[1:], pixels[0]]:
+            before, sent = sent, staging.send(following)
+            network(as_image(network, staging.arrived(before)))
+
+    def when_needed() -> None:
+        for region in pixels:
+            network(as_image(network, region[None]))
+
+    cells = len(pixels) * cells_a_side(pixels.shape[1]) ** 2
+    section.add(f"{kind}, from memory one region ahead", cells / _seconds(device, one_ahead), "cells/s", "page-locked")
+    section.add(f"{kind}, from memory when needed", cells / _seconds(device, when_needed), "cells/s")
 
 
 def _matrix_flops(device: torch.device, kind: torch.dtype, side: int = 0) -> float:

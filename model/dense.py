@@ -45,8 +45,8 @@ def infer(network: nn.Module, pixels: Pixels) -> Logits:
     return logits
 
 
-def as_image(network: nn.Module, pixels: Pixels) -> torch.Tensor:
-    """(N, H, W, 3) uint8 → (N, 3, H, W) in 0..255, of the network's device and type.
+def as_image(network: nn.Module, pixels: Pixels | torch.Tensor) -> torch.Tensor:
+    """(N, H, W, 3) uint8, on whatever device → (N, 3, H, W) in 0..255, of the network's device and type.
 
     Raises:
         ValueError: H or W is not a multiple of 16 from 96 up.
@@ -54,7 +54,8 @@ def as_image(network: nn.Module, pixels: Pixels) -> torch.Tensor:
     for side in pixels.shape[1:3]:
         cells_a_side(side)
     like = next(iter(network.state_dict().values()))
-    return torch.from_numpy(np.ascontiguousarray(pixels)).to(like.device).permute(0, 3, 1, 2).to(like.dtype)
+    plain = pixels if isinstance(pixels, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(pixels))
+    return plain.to(like.device).permute(0, 3, 1, 2).to(like.dtype)
 
 
 def infer_patchwise(network: nn.Module, pixels: Pixels) -> Logits:

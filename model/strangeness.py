@@ -52,7 +52,7 @@ class Strangeness:
         """The largest share of unfamiliar cells that any held-out slide had."""
         return float(max(self.known["usual_shares"]))
 
-    def of(self, pixels: Pixels, pooled: torch.Tensor) -> Strange:
+    def of(self, pixels: Pixels | torch.Tensor, pooled: torch.Tensor) -> Strange:
         """The strangeness of every cell.
 
         Args:
@@ -68,7 +68,7 @@ class Strangeness:
 
 
 @torch.inference_mode()
-def describe(autoencoder: Autoencoder, pixels: Pixels, pooled: torch.Tensor) -> Descriptions:
+def describe(autoencoder: Autoencoder, pixels: Pixels | torch.Tensor, pooled: torch.Tensor) -> Descriptions:
     """What both networks see of each cell: (N, rows, cols, D) float64."""
     seen = torch.cat([autoencoder.describe(as_image(autoencoder, pixels)), pooled.to(torch.float32)], 1)
     described: Descriptions = seen.permute(0, 2, 3, 1).double().cpu().numpy()
@@ -76,7 +76,7 @@ def describe(autoencoder: Autoencoder, pixels: Pixels, pooled: torch.Tensor) -> 
 
 
 @torch.inference_mode()
-def look(detector: Detector, pixels: Pixels) -> tuple[Logits, torch.Tensor]:
+def look(detector: Detector, pixels: Pixels | torch.Tensor) -> tuple[Logits, torch.Tensor]:
     """Logits (N, rows, cols), bit for bit those of `infer`, and the features that they were made from."""
     pooled = detector.pooled(as_image(detector, pixels))
     logits: Logits = detector.classifier(pooled)[:, 0].float().cpu().numpy()

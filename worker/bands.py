@@ -9,6 +9,7 @@ import numpy as np
 from core.grid import Band, Region
 from core.heatmap import Values
 from core.tissue import Mask
+from model.staging import OnItsWay, Staging
 from model.strangeness import look
 from worker.network import Served
 from worker.region_loader import Pixels
@@ -33,10 +34,11 @@ def band_values(
     served: Served,
     band: Band,
     mask: Mask,
-    loaded: Iterable[tuple[Region, Pixels | None]],
+    loaded: Iterable[tuple[Region, Pixels | OnItsWay | None]],
+    staging: Staging,
     advance: Callable[[], None],
 ) -> BandValues:
-    """Run the network over a band's regions; `advance` is called after each."""
+    """Run the network over a band's regions, which `staging` sent; `advance` is called after each."""
     values, strange = (np.full(band.shape, np.nan, np.float32) for _ in range(2))
     unreadable, seconds, mark = 0, {"network": 0.0, "waiting": 0.0}, time.perf_counter()
     for region, pixels in loaded:
@@ -46,10 +48,11 @@ def band_values(
             unreadable += int(wanted.sum())
         else:
             columns = slice(region.col - band.col, region.col_end - band.col)
-            logits, pooled = look(served.network, pixels[None])
+            there = staging.arrived(pixels)
+            logits, pooled = look(served.network, there)
             values[:, columns] = np.where(wanted, logits[0] / np.float32(served.card.temperature), NOTHING)
             if served.strangeness is not None:
-                strange[:, columns] = np.where(wanted, served.strangeness.of(pixels[None], pooled)[0], NOTHING)
+                strange[:, columns] = np.where(wanted, served.strangeness.of(there, pooled)[0], NOTHING)
         mark = _spent(seconds, "network", mark)
         advance()
     return BandValues(values, None if served.strangeness is None else strange, unreadable, seconds)

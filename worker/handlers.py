@@ -16,11 +16,12 @@ from core.settings import get_settings
 from core.slide import Reader, SlideInfo
 from model import engines, rotation_check
 from model.profile import WINDOW_PX, angle_profile
+from model.staging import Staging
 from worker import findings
 from worker.bands import band_values
 from worker.lease import Lease
 from worker.network import Served
-from worker.region_loader import Pixels, RegionLoader, network_pixels, region_pixels
+from worker.region_loader import AHEAD, Pixels, RegionLoader, network_pixels, region_pixels
 
 THUMBNAIL_PX = 400
 PASSING = ("reader-crashed", "reader-timeout")
@@ -126,8 +127,9 @@ def band(held: work.Claim, lease: Lease, served: Served) -> None:
     info, place = catalog.info_of(slide), grid.Band(**held.payload)
     mask = analyses.cell_mask(slide, analysis.settings["tissue"])
     regions = [region for region in place.regions() if grid.has_tissue(mask, region)]
-    loader = RegionLoader(lambda: reader_of(slide), info, regions)
-    done = band_values(served, place, mask, loader, lease.advance)
+    staging = Staging(served.device, AHEAD + 2)  # those that wait, the one that is read, the one that is computed
+    loader = RegionLoader(lambda: reader_of(slide), info, regions, staging.send)
+    done = band_values(served, place, mask, loader, staging, lease.advance)
     spent = {**done.seconds, "reading": loader.seconds}
     planes = {"values": heatmap.pack(done.values)}
     if done.strangeness is not None:

@@ -55,6 +55,12 @@ class Served:
         """What the rotation check turns: bfloat16's rounding would hide what it looks for, so then the reference."""
         return self.network if self.provenance["precision"] == "float32" else self.reference
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        tensor: torch.Tensor = next(iter(self.reference.state_dict().values()))
+        return tensor.device
+
 
 def process_name(pid: int) -> str:
     """What a pool process of this machine is called in the rows that it holds."""

@@ -4,6 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from core.settings import get_settings
 from core.slide import Reader, SlideInfo
 
 Pixels = NDArray[np.uint8]
+Sent = TypeVar("Sent")
 AHEAD = 2
 
 
@@ -32,16 +34,22 @@ def region_pixels(reader: Reader, info: SlideInfo, region: Region) -> Pixels:
     return network_pixels(reader, info, region.origin_net_px, (rows, cols))
 
 
-class RegionLoader:
-    """Iterates (region, pixels), or (region, None) where the file cannot be read.
+class RegionLoader(Generic[Sent]):
+    """Iterates (region, what `send` made of its pixels), or (region, None) where the file cannot be read.
 
     `open_reader` gives a live reader: a crashed one is replaced before the next region. `seconds`: spent reading, while
     the network works.
     """
 
-    def __init__(self, open_reader: Callable[[], Reader], info: SlideInfo, regions: Iterable[Region]) -> None:
-        self._open_reader, self._info, self._regions = open_reader, info, list(regions)
-        self._ready: queue.Queue[tuple[Region, Pixels | None] | BaseException] = queue.Queue(AHEAD)
+    def __init__(
+        self,
+        open_reader: Callable[[], Reader],
+        info: SlideInfo,
+        regions: Iterable[Region],
+        send: Callable[[Pixels], Sent],
+    ) -> None:
+        self._open_reader, self._info, self._regions, self._send = open_reader, info, list(regions), send
+        self._ready: queue.Queue[tuple[Region, Sent | None] | BaseException] = queue.Queue(AHEAD)
         self._stop, self.seconds = threading.Event(), 0.0
         self._thread = threading.Thread(target=self._run, name="region-loader", daemon=True)
 
@@ -50,10 +58,10 @@ class RegionLoader:
             if self._stop.is_set() or not self._put(self._load(region)):
                 return
 
-    def _load(self, region: Region) -> tuple[Region, Pixels | None] | BaseException:
+    def _load(self, region: Region) -> tuple[Region, Sent | None] | BaseException:
         began = time.perf_counter()
         try:
-            return region, region_pixels(self._open_reader(), self._info, region)
+            return region, self._send(region_pixels(self._open_reader(), self._info, region))
         except SlideRejected:
             return region, None
         except (OSError, ValueError, MemoryError) as error:
@@ -61,7 +69,7 @@ class RegionLoader:
         finally:
             self.seconds += time.perf_counter() - began
 
-    def _put(self, item: tuple[Region, Pixels | None] | BaseException) -> bool:
+    def _put(self, item: tuple[Region, Sent | None] | BaseException) -> bool:
         while not self._stop.is_set():
             try:
                 self._ready.put(item, timeout=0.2)
@@ -70,7 +78,7 @@ class RegionLoader:
             return True
         return False
 
-    def __iter__(self) -> Iterator[tuple[Region, Pixels | None]]:
+    def __iter__(self) -> Iterator[tuple[Region, Sent | None]]:
         self._thread.start()
         try:
             for _ in self._regions:

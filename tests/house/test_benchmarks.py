@@ -70,7 +70,9 @@ def test_a_walk_asks_for_each_tile_once_and_stays_on_the_slide():
 def test_the_gpu_s_benchmark_runs_on_any_device():
     section = Section("g", "")
     gpu.rows(section, torch.device("cpu"), 1, 112, compiled=False)
-    assert [row.what for row in section.rows] == ["float32, eager", "bfloat16, eager", "float16, eager"]
+    ways = ("eager", "from memory one region ahead", "from memory when needed")
+    kinds = ("float32", "bfloat16", "float16")
+    assert [row.what for row in section.rows] == [f"{kind}, {way}" for kind in kinds for way in ways]
     assert all(row.figure > 0 for row in section.rows)
-    drifts = [float(row.note.split("up to ")[1].split()[0]) for row in section.rows]
+    drifts = [float(row.note.split("up to ")[1].split()[0]) for row in section.rows if row.what.endswith("eager")]
     assert drifts[0] < 1e-3 < max(drifts[1:]) < 1, "eight bits of mantissa are told from twenty-four"

@@ -1,0 +1,43 @@
+"""Regions on their way to a device: the same bytes arrive, in order, however many were sent before."""
+
+import numpy as np
+import pytest
+import torch
+
+from model.dense import as_image, infer
+from model.frozen import freeze
+from model.staging import OnItsWay, Staging
+from model.strangeness import look
+from model.weights import load_network
+
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"))]
+
+
+def regions(count):
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (112 + 16 * (i % 3), 112, 3), dtype=np.uint8) for i in range(count)]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("ahead", [1, 2])
+def test_what_was_sent_arrives(device, ahead):
+    staging, sent, wanted = Staging(torch.device(device), ahead + 1), [], regions(9)
+    for number, pixels in enumerate(wanted):
+        sent.append(staging.send(pixels.copy()))
+        assert isinstance(sent[-1], OnItsWay) == (device == "cuda")
+        if number >= ahead:
+            there = staging.arrived(sent[number - ahead])
+            assert there.shape == (1, *wanted[number - ahead].shape)
+            plain = there.cpu().numpy() if isinstance(there, torch.Tensor) else there
+            np.testing.assert_array_equal(plain[0], wanted[number - ahead])
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_region_that_was_sent_is_answered_as_one_that_was_not(device):
+    network = freeze(load_network()[0]).to(device)
+    (pixels,) = regions(1)
+    staging = Staging(torch.device(device))
+    there = staging.arrived(staging.send(pixels))
+    np.testing.assert_array_equal(look(network, there)[0], infer(network, pixels[None]))
+    on_device = torch.from_numpy(pixels[None]).to(device)
+    torch.testing.assert_close(as_image(network, there), as_image(network, on_device), rtol=0, atol=0)
