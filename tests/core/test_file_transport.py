@@ -14,7 +14,7 @@ from kombu import Connection
 from core.broker import FILES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-MESSAGES = 1500
+MESSAGES = 800
 WRITER = """
 import json, sys
 from kombu import Connection

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 from heat_maps import heat_map
+from many_files import mrxs, zipped
 from servers import until
 from slides import tissue, write_pyramid
 
@@ -208,6 +209,16 @@ def test_a_slide_by_reference_is_read_where_it_lies(client, service, imports):
     client.call("DELETE", f"/api/v1/slides/{slide['id']}")
     assert path.exists(), "what was named by reference is not ours to remove"
     until(lambda: not (service.data / "slides" / slide["id"]).exists(), 10)
+
+
+def test_a_zip_by_reference_is_unpacked_with_us_and_stays(client, service, imports):
+    (imports / "referred.zip").write_bytes(zipped(mrxs(tissue(512, 768), 0.5)))
+    slide = client.wait_for_slide(client.call("POST", "/api/v1/slides", json={"path": "referred.zip"}).json()["id"])
+    assert (slide["vendor"], slide["width"]) == ("mirax", 768)
+    assert client.analyse(slide["id"], tissue="all", rotation_check=False)["state"] == "succeeded"
+    client.call("DELETE", f"/api/v1/slides/{slide['id']}")
+    until(lambda: not (service.data / "slides" / slide["id"]).exists(), 10)
+    assert (imports / "referred.zip").exists()
 
 
 def test_a_bad_file_by_reference_is_rejected_and_stays(client, imports):

@@ -18,6 +18,7 @@ def demo(service, folder):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("service", ["embedded"], indirect=True)  # as `make run` starts it
 def test_offline_a_synthetic_slide_is_shown(service, client, tmp_path):
     first = demo(service, tmp_path)
     assert first.returncode == 0, first.stderr
