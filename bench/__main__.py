@@ -1,13 +1,15 @@
 """python -m bench: run all sections in one go, print the ratios, write docs/benchmarks.json and docs/benchmarks.md.
 
-Speeds drift with the machine, ratios of one run less so: they are what is compared with the baseline that is kept. A
-ratio that fell by more than a share is said, and nothing fails: a benchmark on a busy machine is no test.
+Speeds drift with the machine, ratios of one run less so: they are what is compared with the baseline that is kept, of a
+quick run with that of a quick one (`--quick --keep` writes it). A ratio that fell by more than a share is said, and
+nothing fails: a benchmark on a busy machine is no test.
 """
 
 import argparse
 import json
 import multiprocessing
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -67,26 +69,43 @@ def by_itself(measure: Callable[[bool], Section], quick: bool) -> Section:
         return pool.submit(measure, quick).result()
 
 
+def kept(path: Path, found: dict[str, Section]) -> dict[str, Any]:
+    """Write a baseline; the machine that it was measured on."""
+    machine = described()
+    content = {"machine": machine, "sections": {name: asdict(section) for name, section in found.items()}}
+    path.write_text(json.dumps(content, indent=1) + "\n")
+    return machine
+
+
+def measured(only: list[str] | None, quick: bool) -> dict[str, Section]:
+    """Each section in turn, printed when it is there."""
+    found = {}
+    for name, measure in SECTIONS.items():
+        if not only or name in only:
+            print(f"{name} …", file=sys.stderr, flush=True)
+            began = time.monotonic()
+            found[name] = by_itself(measure, quick)
+            print(f"{page(found[name])}\n", flush=True)
+            print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    return found
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure, beside peers.")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and less work; prints, writes nothing")
+    parser.add_argument("--keep", action="store_true", help="of a quick run: write what later ones are compared with")
     parser.add_argument("--only", nargs="+", choices=list(SECTIONS), help="these sections; prints, writes nothing")
     options = parser.parse_args(arguments)
-    found = {}
-    for name, measure in SECTIONS.items():
-        if not options.only or name in options.only:
-            print(f"{name} …", file=sys.stderr, flush=True)
-            found[name] = by_itself(measure, options.quick)
-            print(page(found[name]) + "\n", flush=True)
-    baseline = DOCS / "benchmarks.json"
+    found = measured(options.only, options.quick)
+    baseline = DOCS / ("benchmarks-quick.json" if options.quick else "benchmarks.json")
     before = json.loads(baseline.read_text()) if baseline.exists() else {}
     for sentence in fallen(found, before):
         print(f"Fell by more than {FELL:.0%}, or was lost: {sentence}.", flush=True)
-    if options.quick or options.only:
+    if options.only or (options.quick and not options.keep):
         return 0
-    machine = described()
-    content = {"machine": machine, "sections": {name: asdict(section) for name, section in found.items()}}
-    baseline.write_text(json.dumps(content, indent=1) + "\n")
+    machine = kept(baseline, found)
+    if options.quick:
+        return 0
     (DOCS / "benchmarks.md").write_text(whole_page(found, machine))
     for section in found.values():
         if section.picture:
