@@ -1,6 +1,6 @@
 """What a connection may cost before anybody knows who it is: a request's head comes soon and is not endless.
 
-uvicorn bounds neither. A body's bounds are in api.gate and api.routes.uploads.
+uvicorn bounds neither. A body's bounds are in api.gate and api.routes.uploads; its trailers are headers, too.
 """
 
 import asyncio
@@ -13,7 +13,9 @@ MOST_HEAD = 1 << 16  # besides what one read of the socket brings
 
 
 class BoundedHeads(HttpToolsProtocol):
-    """Closes a connection whose request line and headers do not arrive whole, in time and in bounds."""
+    """Closes a connection that waits for a request's head, or for the rest of one that was answered already, and does
+    not get it in time and in bounds.
+    """
 
     _late: asyncio.TimerHandle | None = None
     _size = 0
@@ -30,20 +32,39 @@ class BoundedHeads(HttpToolsProtocol):
         super().on_message_begin()
         self._wait()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._size += len(name) + len(value)
+        if self._size <= MOST_HEAD:
+            super().on_header(name, value)
+        else:
+            self.transport.close()
+
     def on_headers_complete(self) -> None:
         self._arrived()
         super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self._answered() and self._late is None and self.timeout_keep_alive_task is None:
+            self._wait()  # a blank line, or more of a body than its answer waited for: uvicorn waits without end
         if self._late is not None:
             self._size += len(data)
             if self._size > MOST_HEAD:
                 self.transport.close()
 
+    def _answered(self) -> bool:
+        """Whether nothing is being answered."""
+        return self.cycle is None or bool(self.cycle.response_complete)
+
     def _wait(self) -> None:
         self._arrived()
-        self._late = self.loop.call_later(get_settings().head_seconds, self.transport.close)
+        self._late = self.loop.call_later(get_settings().head_seconds, self._give_up)
+
+    def _give_up(self) -> None:
+        if self._answered():
+            self.transport.close()
+        else:  # it is we who are late: reading rests while an answer is under way
+            self._late = self.loop.call_later(get_settings().head_seconds, self._give_up)
 
     def _arrived(self) -> None:
         if self._late is not None:

@@ -5,6 +5,7 @@ a session must come with all calls but a few.
 """
 
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,12 +54,14 @@ METHODS = ("get", "put", "post", "delete", "head", "patch", "options")
 
 def install(api: FastAPI) -> None:
     """Complete the document when it is first asked for."""
-    made = api.openapi
+    made, lock, finished = api.openapi, threading.Lock(), list[dict[str, Any]]()
 
     def openapi() -> dict[str, Any]:
-        if api.openapi_schema is None:
-            complete(made())
-        return made()
+        with lock:
+            if not finished:
+                complete(document := made())
+                finished.append(document)
+        return finished[0]
 
     api.openapi = openapi  # type: ignore[method-assign] # as FastAPI's documentation says
 
@@ -97,11 +100,11 @@ def _complete_parameters(path: str, operation: dict[str, Any]) -> None:
 
 def methods_of(document: dict[str, Any], path: str) -> list[str]:
     """The methods that an address takes (RFC 9110, 10.2.1); none where the document does not know it."""
-    found = set[str]()
-    for template, item in document["paths"].items():
-        if re.fullmatch(PLACE.sub("[^/]+", template.replace(".", r"\.")), path):
-            found |= {method.upper() for method in METHODS if method in item}
-    return sorted(found)
+    fitting = [t for t in document["paths"] if re.fullmatch(PLACE.sub("[^/]+", t.replace(".", r"\.")), path)]
+    if not fitting:
+        return []
+    closest = document["paths"][max(fitting, key=lambda template: len(PLACE.sub("", template)))]
+    return sorted(method.upper() for method in METHODS if method in closest)
 
 
 def _tile(sentence: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import trail
 from api.dependencies import known_principal, recognised
 from api.errors import KEPT_OUT, from_database, from_error, too_crowded
+from api.metrics import REFUSED
 from api.middleware import SAFE_METHODS
 from core.errors import Invalid, QuarterturnError, TooLarge, TooMany
 from core.settings import get_settings
@@ -75,6 +76,8 @@ class Gate:
         except QuarterturnError as error:
             if isinstance(error, KEPT_OUT):
                 await to_thread.run_sync(trail.denied_to, request, error.code)
+            else:
+                REFUSED.labels(error.code).inc()
             answer = from_error(error)
             answer.headers["Connection"] = "close"  # what is still being sent is not read
             await answer(scope, receive, send)

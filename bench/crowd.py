@@ -9,11 +9,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2 as httpx
+
 from bench.http_client import walk
 from bench.service import OwnService, resident_mib
 from bench.slides import TILE_PX, write_slide
 from bench.tables import Section, Target
-from cli.client import TUS, Client
+from cli.client import TUS, Client, ServiceError
 
 ABOUT = """Everything on these cores at once: fifty viewers on connections that they keep, each asking for its next tile
 as soon as it has one; two files sent at 10 MiB a second each; one analysis, and its state asked for 20 times a second.
@@ -67,7 +69,7 @@ def _told(section: Section, client: Client, analysis: str, uploads: "list[Upload
     section.add("a status call, of a hundred the slowest", taken[int(0.99 * len(taken))], "ms")
     section.add("sent meanwhile", sum(one.sent for one in uploads) / 2**20, "MiB", f"by {UPLOADS} uploads")
     section.add(
-        "parts of the analysis done meanwhile", progress["done"], "", f"of {progress['total']}: {done['state']}"
+        "parts of the analysis done when it ended", progress["done"], "", f"of {progress['total']}: {done['state']}"
     )
 
 
@@ -85,7 +87,7 @@ class Repeated(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self._over, self._failed = threading.Event(), list[BaseException]()
+        self._over, self._failed, self._well = threading.Event(), list[BaseException](), False
 
     def once(self) -> None:
         """One round."""
@@ -94,14 +96,15 @@ class Repeated(threading.Thread):
         try:
             while not self._over.is_set():
                 self.once()
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
+            self._well = True
+        except (ServiceError, httpx.HTTPError, OSError) as error:
             self._failed.append(error)
 
     def stop(self) -> None:
         self._over.set()
         self.join()
-        if self._failed:
-            raise RuntimeError("what ran beside the viewers failed") from self._failed[0]
+        if not self._well:
+            raise RuntimeError("what ran beside the viewers failed") from next(iter(self._failed), None)
 
 
 class Upload(Repeated):

@@ -9,14 +9,15 @@ import numpy as np
 import torch
 
 from bench.tables import Section, least_seconds
-from model.dense import REGION_PX, Pixels, as_image, cells_a_side
+from model.dense import REGION_PX, Pixels, cells_a_side
 from model.frozen import Detector, freeze
 from model.probes import flops_per_cell
 from model.staging import Staging
+from model.strangeness import look
 from model.weights import load_network
 
-ABOUT = """Dense regions that lie on the device already, channels last; wall seconds between two moments at which the
-device has nothing left to do. TF32 is off, so float32 is float32."""
+ABOUT = """Dense regions, channels last, on the device already unless said; wall seconds between two moments at which
+the device has nothing left to do. TF32 is off, so float32 is float32."""
 KINDS = (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -59,14 +60,15 @@ def _from_memory(section: Section, network: Detector, pixels: Pixels, device: to
     staging, kind = Staging(device), str(next(network.parameters()).dtype).removeprefix("torch.")
 
     def one_ahead() -> None:
-        sent = staging.send(pixels[0])
-        for following in [*pixels[1:], pixels[0]]:
-            before, sent = sent, staging.send(following)
-            network(as_image(network, staging.arrived(before)))
+        ahead = staging.send(pixels[0])
+        for following in pixels[1:]:
+            now, ahead = ahead, staging.send(following)
+            look(network, staging.arrived(now))
+        look(network, staging.arrived(ahead))
 
     def when_needed() -> None:
         for region in pixels:
-            network(as_image(network, region[None]))
+            look(network, region[None])
 
     cells = len(pixels) * cells_a_side(pixels.shape[1]) ** 2
     section.add(f"{kind}, from memory one region ahead", cells / _seconds(device, one_ahead), "cells/s", "page-locked")

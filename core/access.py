@@ -40,6 +40,12 @@ class Visitor:
             detail = f"this needs a key with the scope {scope}; yours is for {', '.join(self.scopes)}"
             raise Forbidden("scope-needed", detail, "use another key, or ask an administrator for one")
 
+    def require_all_scopes(self) -> None:
+        """Raises Forbidden where the key is for a part of its role alone."""
+        if self.scopes is not None:
+            detail = "this gives more than your own key is for"
+            raise Forbidden("scope-needed", detail, "use a key without scopes, or ask for no more than yours")
+
     def require(self, role: str) -> None:
         """Raises Forbidden below the role."""
         if ROLES.index(self.role) < ROLES.index(role):
@@ -134,7 +140,13 @@ def keys(session: Session, visitor: Visitor) -> list[KnownKey]:
 def create_key(
     session: Session, visitor: Visitor, name: str, role: str, seconds: float | None, scopes: list[Scope] | None = None
 ) -> tuple[KnownKey, str]:
-    """A key of a principal of its own in the visitor's workspace, and its secret."""
+    """A key of a principal of its own in the visitor's workspace, and its secret.
+
+    Raises:
+        Forbidden: it would be for more than the visitor's own key is.
+    """
+    if visitor.scopes is not None and not (scopes and set(scopes) <= set(visitor.scopes)):
+        visitor.require_all_scopes()
     principal = Principal(workspace_id=visitor.workspace_id, name=name, role=role)
     session.add(principal)
     session.flush()

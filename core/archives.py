@@ -8,6 +8,7 @@ not known to belong to a slide is refused, as is every claim that a zip of image
 file is, never its name.
 """
 
+import contextlib
 import errno
 import io
 import os
@@ -16,6 +17,8 @@ import shutil
 import stat
 import struct
 import tempfile
+import time
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -28,16 +31,18 @@ from core.settings import get_settings
 MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 MOST_FILES = 4000
 MOST_DIRECTORY = 1 << 21  # bytes of the list of its files
-MOST_RATIO, SMALL = 100, 1 << 22  # images in a slide are compressed already
-MOST_TEXT = 1 << 20
+MOST_RATIO, SMALL = 20, 1 << 22  # images in a slide are compressed already
+MOST_TEXT, LONGEST_NAME = 1 << 20, 200
+ABANDONED_SECONDS = 3600.0
 COPY_BYTES = 1 << 20
 LEFT_BEHIND = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|\._|Thumbs\.db$|desktop\.ini$|DICOMDIR$)", re.IGNORECASE)
-PLAIN = re.compile(r"[\w ,;+@()\[\]-][\w .,;+@()\[\]-]{0,199}")
+PLAIN = re.compile(r"[\w ,;+@()\[\]-][\w .,;+@()\[\]-]*")
 BESIDE = {".vms": re.compile(r"\.(jpe?g|opt)$", re.IGNORECASE), ".vmu": re.compile(r"\.(ngr|opt)$", re.IGNORECASE)}
 IN_MRXS = re.compile(r"\.(ini|dat)$", re.IGNORECASE)
 NAMES_A_FILE = re.compile(r"FILE_\d+|INDEXFILE|ImageFile.*|MapFile|MacroImage|OptimisationFile", re.IGNORECASE)
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OverflowError, RuntimeError, struct.error)
 AS_SCANNED, ALONE = "send the slide as its scanner wrote it", "zip one slide alone"
+BROKEN = ("the zip is damaged, or a file in it is not what its list says", "zip and send it again")
 Plan = dict[str, zipfile.ZipInfo]  # where each file goes, below `parts`
 
 
@@ -59,8 +64,7 @@ def unpack(archive: Path, folder: Path, advance: Callable[[], None]) -> Path:
     """
     parts = folder / storage.PARTS
     if not parts.is_dir():
-        for half_done in folder.glob(f"{storage.PARTS}.*"):
-            shutil.rmtree(half_done, ignore_errors=True)  # of a worker that was killed
+        _remove_abandoned(folder)
         fresh = Path(tempfile.mkdtemp(prefix=f"{storage.PARTS}.", dir=folder))
         try:
             _unpack(archive, fresh, advance)
@@ -70,18 +74,26 @@ def unpack(archive: Path, folder: Path, advance: Callable[[], None]) -> Path:
     return storage.main_part(parts)
 
 
+def _remove_abandoned(folder: Path) -> None:
+    """What workers left that were killed long ago; one that still writes may be about to rename its own."""
+    for half_done in folder.glob(f"{storage.PARTS}.*"):
+        with contextlib.suppress(FileNotFoundError):
+            if half_done.stat().st_mtime < time.time() - ABANDONED_SECONDS:
+                shutil.rmtree(half_done, ignore_errors=True)
+
+
 def _unpack(archive: Path, fresh: Path, advance: Callable[[], None]) -> None:
     try:
         with _Bounded(archive) as file, zipfile.ZipFile(file) as opened:
             plan = _plan(opened, archive.stat().st_size)
             for target, entry in plan.items():
                 _copy(opened, entry, fresh / target, advance)
-    except DAMAGED as error:
-        raise _refused("zip-damaged", f"the zip is damaged: {error}", "zip and send it again") from None
+    except DAMAGED:  # their sentences hold names out of the zip
+        raise _refused("zip-damaged", *BROKEN) from None
     except OSError as error:
         if error.errno != errno.EINVAL:  # a place before the file's beginning
             raise
-        raise _refused("zip-damaged", "the zip is damaged", "zip and send it again") from None
+        raise _refused("zip-damaged", *BROKEN) from None
 
 
 class _Bounded(io.FileIO):
@@ -114,7 +126,7 @@ def _plan(opened: zipfile.ZipFile, size_bytes: int) -> Plan:
         _refuse_unsafe(entry)
     _refuse_claims(entries, size_bytes)
     plan = _layout(opened, entries)
-    if len({target.lower() for target in plan}) < len(entries):
+    if len({unicodedata.normalize("NFKC", target).casefold() for target in plan}) < len(entries):
         raise _refused("zip-names", "two files of the zip have the same name", ALONE)
     _refuse_references(opened, plan)
     storage.require_space(sum(entry.file_size for entry in entries))
@@ -170,7 +182,8 @@ def _layout_of_many(main: zipfile.ZipInfo, others: list[zipfile.ZipInfo]) -> Pla
     plan = {f"slide{suffix}": main}
     for one in others:
         place = PurePosixPath(one.filename)
-        if place.parent != home or not known.search(place.name) or not PLAIN.fullmatch(place.name):
+        plain = PLAIN.fullmatch(place.name) and len(place.name.encode()) <= LONGEST_NAME
+        if place.parent != home or not known.search(place.name) or not plain:
             detail = f"a file in the zip ({place.suffix[:10] or 'without a suffix'}) is none of a {suffix} slide"
             raise _refused("zip-kinds", detail, "zip the slide's own files, nothing else")
         if plan.setdefault(f"{below}{place.name}", one) is not one:
@@ -187,7 +200,7 @@ def _is_dicom(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bool:
 def _refuse_references(opened: zipfile.ZipFile, plan: Plan) -> None:
     """Files that name others name those beside them; the reader's sandbox holds where this does not."""
     for target, entry in plan.items():
-        if not target.lower().endswith((".ini", ".vms", ".vmu")):
+        if not target.lower().endswith(("/slidedat.ini", ".vms", ".vmu")):  # one a slide
             continue
         if entry.file_size > MOST_TEXT:
             raise _refused("zip-claims", "a text file of the slide is too large", AS_SCANNED)
@@ -213,10 +226,22 @@ def _copy(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, advance
 
 
 def _settle(fresh: Path, parts: Path) -> None:
-    """All of it at once; another worker's, which came first, is the same."""
+    """All of it at once, durable; another worker's, which came first, is the same."""
     fresh.chmod(0o755)
+    for directory in (*(path for path in fresh.iterdir() if path.is_dir()), fresh):
+        _sync(directory)
     try:
         fresh.rename(parts)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
+    _sync(parts.parent)
+
+
+def _sync(directory: Path) -> None:
+    """What is in it, and under which names, is on the disk."""
+    opened = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

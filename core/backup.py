@@ -10,6 +10,7 @@ after it while the service runs. Neither half knows an engine: what was saved fr
 
 import argparse
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -25,7 +26,7 @@ from sqlalchemy import Connection, LargeBinary, Table, func, insert, select, upd
 
 from core import archives, storage
 from core.database import get_engine
-from core.errors import Conflict, Invalid, NotFound
+from core.errors import Conflict, Invalid, NoSpace, NotFound, SlideRejected
 from core.migrations import migrate
 from core.records import Audit, Password, Principal, Record, Slide, Upload, Work
 
@@ -151,6 +152,7 @@ def load(folder: Path) -> dict[str, Any]:
         target = storage.absolute(relative)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / relative, target)
+        _unpack_again(target)
     with get_engine().begin() as connection:
         _require_empty(connection, index)
         for table in reversed(_tables()):
@@ -158,19 +160,14 @@ def load(folder: Path) -> dict[str, Any]:
         for table in _tables():
             _load_table(connection, table, folder)
         _settle(connection)
-    _unpack_again()
     return index
 
 
-def _unpack_again() -> None:
-    """What lay unpacked beside a zip is not saved with it."""
-    with get_engine().connect().execution_options(reading=True) as connection:
-        found = connection.execute(select(Slide.id, Slide.file).where(Slide.state.in_(("ready", "needs_input")))).all()
-    for slide_id, file in found:
-        path = storage.absolute(file)
-        if path.is_file() and archives.is_archive(path):
-            storage.folder(slide_id).mkdir(parents=True, exist_ok=True)
-            archives.unpack(path, storage.folder(slide_id), lambda: None)
+def _unpack_again(path: Path) -> None:
+    """What lay unpacked beside a zip is not saved with it. What is no slide's zip was refused, or will be."""
+    if path.stem == "slide" and path.stat().st_size and archives.is_archive(path):
+        with contextlib.suppress(SlideRejected):
+            archives.unpack(path, path.parent, lambda: None)
 
 
 def _require_empty(connection: Connection, index: dict[str, Any]) -> None:
@@ -226,7 +223,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         index = save(options.folder) if options.what == "save" else load(options.folder)
-    except (Invalid, Conflict, NotFound) as error:
+    except (Invalid, Conflict, NoSpace, NotFound) as error:
         print(f"{error.detail}: {error.action}.", file=sys.stderr)
         return 1
     except OSError as error:

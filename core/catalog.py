@@ -213,6 +213,8 @@ def delete(session: Session, slide: Slide) -> None:
 def forget(session: Session, slide: Slide) -> None:
     """Deleted: its record stays, for the audit's sake, and says nothing."""
     slide.state, slide.filename, slide.identifiers, slide.reason = "deleted", "", {}, None
+    if Path(slide.file).is_absolute():
+        slide.file = ""  # a slide by reference: its path holds its name
     session.execute(update(Upload).where(Upload.id == slide.id).values(upload_metadata=""))
 
 

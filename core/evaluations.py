@@ -25,15 +25,17 @@ def outline(session: Session, slide: Slide, found: Annotation) -> None:
     """Keep a slide's outlines, in place of those it had.
 
     Raises:
-        Invalid: an outline lies off the slide.
+        Invalid: an outline lies off the slide. NotFound: the slide was deleted meanwhile.
     """
+    catalog.lock(session, slide)
     info = catalog.info_of(slide)
     for polygon in found.polygons:
         low, high = polygon.vertices.min(0), polygon.vertices.max(0)
         if (high < 0).any() or low[0] > info.width or low[1] > info.height:
             detail = f"the outline {polygon.name} lies off the slide, which has {info.width}×{info.height} px"
             raise Invalid("bad-annotation", detail, "send coordinates in level-0 pixels of this very slide")
-    session.merge(Outlines(slide_id=slide.id, content=found.to_dict(), created_at=clock(session)))
+    slide.updated_at = clock(session)
+    session.merge(Outlines(slide_id=slide.id, content=found.to_dict(), created_at=slide.updated_at))
 
 
 def outlines_of(session: Session, slide: Slide) -> Annotation:
@@ -47,6 +49,9 @@ def outlines_of(session: Session, slide: Slide) -> Annotation:
 
 
 def remove_outlines(session: Session, slide: Slide) -> None:
+    """Raises NotFound when the slide was deleted meanwhile."""
+    catalog.lock(session, slide)
+    slide.updated_at = clock(session)
     session.execute(delete(Outlines).where(Outlines.slide_id == slide.id))
 
 

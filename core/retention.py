@@ -1,7 +1,7 @@
 """python -m core.retention [--days N]: what is kept for how long, and what goes by itself.
 
-    slides        for ever, or QUARTERTURN_KEEP_DAYS after their last change and the end of their last analysis: deleted
-                  as if somebody had, and told in the audit in the name of `retention`
+    slides        for ever, or QUARTERTURN_KEEP_DAYS after anything was last changed, analysed or asked of them (to look
+                  does not count): deleted as if somebody had, and told in the audit in the name of `retention`
     answers       to requests with an Idempotency-Key: a week, since a file's name may stand in them
     sessions      and one-time links: a week after they ended; keys stay listed
     workers       that were not heard of: a day
@@ -21,7 +21,7 @@ from core import audit, catalog, storage
 from core.access import Visitor
 from core.database import changed, now, reading, writing
 from core.errors import NotFound
-from core.records import Analysis, Credential, Idempotency, Slide, Worker
+from core.records import Analysis, Credential, Idempotency, Slide, Work, Worker
 from core.settings import get_settings
 
 DAY = 86_400.0
@@ -43,8 +43,9 @@ class Purged:
 def _nothing_since(days: float) -> tuple[ColumnElement[bool], ...]:
     oldest = now() - days * DAY
     mine = and_(Analysis.slide_id == Slide.id, Analysis.state != "cancelled")
-    lately = exists().where(mine, or_(Analysis.ended_at.is_(None), Analysis.ended_at >= oldest))
-    return Slide.state.in_(SETTLED), Slide.updated_at < oldest, ~lately
+    analysed = exists().where(mine, or_(Analysis.ended_at.is_(None), Analysis.ended_at >= oldest))
+    asked = exists().where(Work.slide_id == Slide.id, Work.kind.in_(("profile", "evaluate")), Work.created_at >= oldest)
+    return Slide.state.in_(SETTLED), Slide.updated_at < oldest, ~analysed, ~asked
 
 
 def due(session: Session, days: float) -> list[tuple[str, str]]:

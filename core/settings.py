@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     upload_max_bytes: int = Field(64 * GIB, gt=0)
     upload_expires_hours: float = Field(24.0, gt=0)
     min_free_bytes: int = Field(GIB, ge=0, description="free space that an upload must leave")
-    keep_days: float = Field(0, ge=0, description="days after its last use a slide is deleted; 0: never by itself")
+    keep_days: float = Field(0, ge=0, description="days after its last change or analysis a slide goes; 0: never")
     quota_bytes: int = Field(0, ge=0, description="of uploads that one principal may keep here; 0: no limit")
     quota_analyses: int = Field(0, ge=0, description="that one principal may have under way; 0: no limit")
     requests_per_second: float = Field(50.0, ge=0, description="of one visitor, in the long run; 0: no limit")

@@ -10,7 +10,7 @@ import shutil
 import time
 from pathlib import Path
 
-from core.errors import Invalid, NoSpace
+from core.errors import Gone, Invalid, NoSpace
 from core.settings import get_settings
 
 KNOWN_SUFFIX = re.compile(r"\.(svs|tiff?|ndpi|vms|vmu|scn|mrxs|svslide|bif|dcm|zvi|czi|zip)$", re.IGNORECASE)
@@ -42,8 +42,11 @@ def opened(slide_id: str, file: str) -> Path:
 
 
 def main_part(parts: Path) -> Path:
-    """The slide's own file among those that came in a zip."""
-    return next(path for path in sorted(parts.iterdir()) if path.stem == "slide" and path.is_file())
+    """The slide's own file among those that came in a zip: the one that we named. Raises Gone when it is not there."""
+    found = [path for path in sorted(parts.glob("slide*")) if main_name(path.name) == path.name and path.is_file()]
+    if not found:
+        raise Gone("slide-file-gone", "what was unpacked of the slide is not here", "send it again")
+    return found[0]
 
 
 def find_import(relative: str) -> Path:
@@ -101,8 +104,11 @@ def empty_slides(older_seconds: float) -> list[str]:
 
 
 def _is_empty(directory: Path, oldest: float) -> bool:
-    sizes = [path.stat().st_size for path in directory.iterdir()]
-    return not any(sizes) and directory.stat().st_mtime <= oldest
+    try:
+        sizes = [path.stat().st_size for path in directory.iterdir()]
+        return not any(sizes) and directory.stat().st_mtime <= oldest
+    except (FileNotFoundError, NotADirectoryError):  # it goes at this very moment, or is none of ours
+        return False
 
 
 def remove(slide_id: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from model.comparison import Answer, Array, Held, gather, paired, row_of
 from model.figures import draw_flops, draw_fractions
 from model.metrics import auc, hierarchical_bootstrap
-from model.study import FLOOR, PLANS, RIVALS, Data
+from model.study import FLOOR, PLANS, RIVALS, STEPS, Data
 from model.systems import SYSTEMS
 
 US = "p4m-densenet"
@@ -248,7 +248,21 @@ def repeated(answers: list[Answer], data: Data) -> str:
 {US}, from scratch with one recipe; intervals resample seeds and slide groups. The shipped weights went on for longer.
 Gradient clipping is for runs that go wrong, and was not measured.
 
-{table(head, rows)}"""
+{table(head, rows)}
+
+{_gains(runs, data)}"""
+
+
+def _gains(runs: dict[str, list[Answer]], data: Data) -> str:
+    """What each step of the recipe adds, and in a sentence which of them show it."""
+    whole, steps = runs.get("augment03", []), {"H&E augmentation at 0.3": runs.get("augment00", [])}
+    steps |= {step: runs.get(f"without-{step}", []) for step in STEPS}
+    gains = {step: _difference(whole, ones, data) for step, ones in steps.items() if whole and ones}
+    rows = [[step, f"{value:+.3f} {between(interval)}"] for step, (value, interval) in gains.items()]
+    shown = [step for step, (_, interval) in gains.items() if interval[0] > 0]
+    harmful = [step for step, (_, interval) in gains.items() if interval[1] < 0]
+    told = f"Shown to help at this length and width: {', '.join(shown) or 'none'}; to harm: {', '.join(harmful) or 'none'}."
+    return f"{table(['step', 'AUC on valid: with it, less without'], rows)}\n\n{told}"
 
 
 def left_out(answers: list[Answer]) -> str:

@@ -73,6 +73,8 @@ def draw_fractions(path: Path, points: Points) -> None:
                 [100 * s for s in shares], means, yerr=bars, marker="o", ms=4, lw=1.2, capsize=2, label=system
             )
         axis.set(title=f"by {by}", xscale="log", xlabel="training data, %")
+        axis.set_xticks([5, 10, 25, 50, 100], labels=["5", "10", "25", "50", "100"])
+        axis.minorticks_off()
     axes[0].set_ylabel("AUC on valid")
     axes[0].legend(frameon=False, fontsize=8)
     _save(figure, path)

@@ -15,7 +15,7 @@ from core.database import writing
 from core.migrations import migrate
 from core.settings import Settings, get_settings
 from supervisor.checks import CannotStart, check_all
-from supervisor.processes import ROOT, Watched, stop_all
+from supervisor.processes import GRACE_SECONDS, ROOT, Watched, stop_all
 
 READY_SECONDS = 60.0
 
@@ -54,7 +54,8 @@ def children(settings: Settings) -> list[Watched]:
     logs.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "QUARTERTURN_DATA": str(settings.data.resolve())}
     api = Watched("API", ["api"], logs / "api.log", environment)
-    return [api, Watched("worker", ["worker"], logs / "worker.log", environment)]
+    patience = {"QUARTERTURN_STOP_SECONDS": str(GRACE_SECONDS / 2)}  # it gives back what takes longer, and ends
+    return [api, Watched("worker", ["worker"], logs / "worker.log", {**patience, **environment})]
 
 
 def tend(watched: list[Watched]) -> None:

@@ -36,9 +36,17 @@ def reader_of(slide: Slide) -> Reader:
         return kept
     close_readers()
     settings = get_settings()
-    path = storage.opened(slide.id, slide.file)
+    path = _opened(slide)
     _readers[slide.id] = Reader(path, settings.reader_seconds, settings.reader_memory_bytes, storage.readable(path))
     return _readers[slide.id]
+
+
+def _opened(slide: Slide) -> Path:
+    """What a reader opens; of a zip whose parts are not here (a slide by reference, after a restore) unpacked anew."""
+    path = storage.opened(slide.id, slide.file)
+    if path.is_file() and archives.is_archive(path):
+        return archives.unpack(path, _own_folder(slide), lambda: None)
+    return path
 
 
 def close_readers() -> None:

@@ -101,8 +101,8 @@ def run(pause: threading.Event) -> None:
         try:
             reconcile()
             if number % SWEEP_EVERY == 0:
-                sweep()
                 retention.purge()
+                sweep()
         except (DBAPIError, OSError) as error:
             log.warning("reconciling waits: %s", type(error).__name__)
         pause.wait(get_settings().reconcile_seconds)

@@ -19,6 +19,7 @@ from core.slide import Reader, SlideInfo
 Pixels = NDArray[np.uint8]
 Sent = TypeVar("Sent")
 AHEAD = 2
+ENDED = EOFError("the reading thread ended before its last region")
 
 
 def network_pixels(reader: Reader, info: SlideInfo, origin: tuple[int, int], shape: tuple[int, int]) -> Pixels:
@@ -54,9 +55,12 @@ class RegionLoader(Generic[Sent]):
         self._thread = threading.Thread(target=self._run, name="region-loader", daemon=True)
 
     def _run(self) -> None:
-        for region in self._regions:
-            if self._stop.is_set() or not self._put(self._load(region)):
-                return
+        try:
+            for region in self._regions:
+                if self._stop.is_set() or not self._put(self._load(region)):
+                    return
+        finally:
+            self._put(ENDED)  # whatever ended this thread: nobody waits for ever for what comes no more
 
     def _load(self, region: Region) -> tuple[Region, Sent | None] | BaseException:
         began = time.perf_counter()

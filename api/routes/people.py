@@ -48,6 +48,7 @@ def listed(session: Read, visitor: Admin) -> list[PersonOut]:
 @router.post("", status_code=201)
 def create(visitor: Admin, wanted: PersonRequest, told: Told, key: SentKey = None) -> PersonOut:
     """A person who signs in with a name and a password."""
+    visitor.require_all_scopes()
     hashed = people.hashed(wanted.login, wanted.password)
     with writing() as session:
 
@@ -65,6 +66,7 @@ def change_password(visitor: Who, person_id: str, wanted: PasswordChange, told: 
     """One's own, or anybody's for an administrator. Every session of the person ends."""
     if visitor.principal_id != person_id:
         visitor.require("admin")
+        visitor.require_all_scopes()
     with reading() as looked:
         login = people.find(looked, visitor, person_id).login
     hashed = people.hashed(login, wanted.password)

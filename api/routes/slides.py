@@ -1,5 +1,6 @@
 """Slides: list, look, answer, delete, thumbnail, and the description of their tiles."""
 
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
@@ -12,7 +13,7 @@ from api.trail import Told, Trail
 from core import catalog, storage
 from core.access import Visitor
 from core.database import reading
-from core.errors import NotFound, SlideRejected
+from core.errors import Gone, NotFound, SlideRejected
 from core.idempotency import Answer
 from core.records import Slide
 
@@ -127,10 +128,13 @@ def delete(
 
     def produce() -> Answer:
         slide = catalog.find(session, visitor, slide_id)
+        opened = storage.absolute(slide.file)
+        with suppress(Gone):
+            opened = storage.opened(slide.id, slide.file)
         catalog.delete(session, slide)
         told.changed(session, "slide.delete", slide.id)
         later.add_task(storage.remove, slide_id)
-        later.add_task(request.app.state.files.drop, storage.opened(slide.id, slide.file))  # after: none opens it again
+        later.add_task(request.app.state.files.drop, opened)  # after: none opens it again
         return {}
 
     once(None, produce)

@@ -3,6 +3,7 @@
 import os
 import random
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,39 @@ def test_the_pixels_are_those_that_were_zipped(make, above, method, tmp_path):
     assert path == tmp_path / "parts" / f"slide.{make.__name__}"
     assert np.abs(seen(path) - PIXELS).mean() < 5
     assert [name.name for name in tmp_path.iterdir() if name.name.startswith("parts")] == ["parts"]
+
+
+def test_files_beside_it_may_be_called_as_we_call_the_slide(tmp_path):
+    """Hamamatsu names a slide's pictures after the slide, and somebody calls every slide "slide"."""
+    named = {"slide.vms": "case 7.vms", "slide.jpg": "an image(1,0).jpg", "a map.jpg": "a map.jpg"}
+    files = vms(PIXELS, 0.5, image="slide.jpg")
+    path = unpacked(zipped({new: files[old] for new, old in named.items()}), tmp_path)
+    assert path.name == "slide.vms"
+    assert np.abs(seen(path) - PIXELS).mean() < 5
+
+
+@pytest.mark.parametrize("names", [["漢" * 100 + ".dat"], ["ß.dat", "ss.dat"], ["é.dat", "e\u0301.dat"]])
+def test_names_that_a_file_system_could_not_keep_apart_or_at_all(names, tmp_path):
+    files = {**mrxs(PIXELS, 0.5, name="x"), **{f"x/{name}": b"1" for name in names}}
+    with pytest.raises(SlideRejected) as refused:
+        unpacked(zipped(files), tmp_path)
+    assert refused.value.code in ("zip-kinds", "zip-names")
+
+
+def test_a_damaged_zip_s_sentence_holds_nothing_out_of_it(tmp_path):
+    content = zipped({"DOE^JOHN.svs": b"x" * 100}, zipfile.ZIP_STORED).replace(b"DOE^JOHN", b"DOE^JANE", 1)
+    with pytest.raises(SlideRejected) as refused:
+        unpacked(content, tmp_path)
+    assert "DOE" not in refused.value.detail + refused.value.action
+
+
+def test_two_workers_at_once_leave_one_whole_slide(tmp_path):
+    (tmp_path / "slide.zip").write_bytes(zipped(mrxs(PIXELS, 0.5), zipfile.ZIP_STORED))
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(archives.unpack, tmp_path / "slide.zip", tmp_path, lambda: None) for _ in range(8)]
+    assert {one.result() for one in asked} == {tmp_path / "parts" / "slide.mrxs"}
+    assert np.abs(seen(tmp_path / "parts" / "slide.mrxs") - PIXELS).mean() < 5
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["parts", "slide.zip"]
 
 
 def test_one_file_of_any_kind_may_come_zipped(tmp_path):
@@ -96,9 +130,12 @@ def test_an_unpacking_that_was_cut_off_is_begun_anew(tmp_path):
     (tmp_path / "slide.zip").write_bytes(content)
     (tmp_path / "parts.left").mkdir()
     (tmp_path / "parts.left" / "slide.mrxs").write_bytes(b"half")
+    os.utime(tmp_path / "parts.left", (1, 1))
+    (tmp_path / "parts.now").mkdir()
     with pytest.raises(KeyboardInterrupt):
         archives.unpack(tmp_path / "slide.zip", tmp_path, killed)
-    assert [path.name for path in tmp_path.iterdir()] == ["slide.zip"]
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["parts.now", "slide.zip"], "of one that was killed long ago nothing; another may be at work"
     first = archives.unpack(tmp_path / "slide.zip", tmp_path, lambda: None)
     assert archives.unpack(tmp_path / "slide.zip", tmp_path, killed) == first, "what is there is not made again"
 
@@ -115,7 +152,10 @@ def test_a_zip_that_does_not_fit_is_no_fault_of_the_slide(tmp_path, monkeypatch)
         get_settings.cache_clear()
 
 
-names = st.text("abz./\\:_- \0é..", min_size=1, max_size=12).filter(lambda name: name[0] != "\0")
+odd = st.text("abz./\\:_- \0é..", min_size=1, max_size=12).filter(lambda name: name[0] != "\0")
+fitting = st.tuples(st.sampled_from(["", "a/", "A/", "../a/", "a/b/", "./"]), st.text("ab.é ", max_size=4),
+                    st.sampled_from([".ini", ".dat", ".jpg", ".opt", ".DAT"])).map("".join)  # fmt: skip
+names = odd | fitting
 
 
 FILES = st.lists(st.tuples(names, st.binary(max_size=40)), max_size=5)

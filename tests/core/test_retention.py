@@ -5,10 +5,13 @@ import time
 
 import pytest
 
-from core import access, audit, catalog, database, retention, storage, uploads
+from core import access, audit, catalog, database, evaluations, retention, storage, uploads, work
 from core.access import Visitor
+from core.annotations import Annotation
+from core.errors import NotFound
 from core.records import DEFAULT_WORKSPACE, Analysis, Credential, Idempotency, Slide, Upload, Worker
 from core.settings import get_settings
+from core.slide import Level, SlideInfo
 
 pytestmark = pytest.mark.services
 DAY, NAMED = 86_400, "DOE^JOHN"
@@ -83,6 +86,30 @@ def test_what_was_used_in_the_meantime_stays(keep, monkeypatch):
     monkeypatch.setattr(retention, "due", due_and_then_used)
     assert retention.purge().slides == 0
     assert left() == {mine}
+
+
+def test_what_was_outlined_lately_stays(keep):
+    info = SlideInfo("x", 500, 500, [Level(500, 500, 1.0, 1.0)], 0.5, 0.5, "file")
+    with database.writing() as session:
+        mine, asked_of, other = (slide(session, 31) for _ in range(3))
+        session.get_one(Slide, mine).info = info.to_dict()
+        session.flush()
+        evaluations.outline(session, session.get_one(Slide, mine), Annotation(()))
+        work.add(session, "evaluate", DEFAULT_WORKSPACE, asked_of)
+    assert retention.purge().slides == 1
+    assert left() == {mine, asked_of}
+    with pytest.raises(NotFound), database.writing() as session:
+        evaluations.outline(session, session.get_one(Slide, other), Annotation(()))
+
+
+def test_a_slide_by_reference_leaves_no_path(own_database):
+    with database.writing() as session:
+        found = session.get_one(Slide, slide(session, 1))
+        found.file = f"/import/{NAMED}.svs"
+        session.flush()
+        catalog.delete(session, found)
+    with database.reading() as session:
+        assert session.get_one(Slide, found.id).file == ""
 
 
 def test_a_deleted_upload_leaves_no_name(own_database):

@@ -25,7 +25,7 @@ def test_a_worker_killed_mid_slide_changes_nothing(own, tmp_path):
     client = own.client()
     own.start_worker("first")
     own.wait_for_worker()
-    path = write_pyramid(tmp_path / "slide.tiff", tissue(1300, 1800, [(400, 700, 351)]), 0.5)
+    path = write_pyramid(tmp_path / "slide.tiff", tissue(1100, 1400, [(400, 700, 351)]), 0.5)
     slide = client.wait_for_slide(client.upload(path, {}))
     calm = client.analyse(slide["id"], rotation_check=False)
     assert calm["state"] == "succeeded"
@@ -143,7 +143,7 @@ def test_a_worker_that_was_stopped_past_its_lease_writes_nothing(own, tmp_path):
     client = own.client()
     own.start_worker("zombie")
     own.wait_for_worker()
-    path = write_pyramid(tmp_path / "slide.tiff", tissue(1300, 1800), 0.5)
+    path = write_pyramid(tmp_path / "slide.tiff", tissue(1100, 1400), 0.5)
     slide = client.wait_for_slide(client.upload(path, {}))
     asked = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={}).json()
     where = f"/api/v1/analyses/{asked['id']}"

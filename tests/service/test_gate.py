@@ -19,11 +19,11 @@ GIB = 1 << 30
 PROXY = {"PUBLIC_URL": "https://slides.example", "TRUSTED_PROXIES": "10.0.0.2"}
 
 
-def pour(port, head, most=64 << 20):
+def pour(port, head, most=64 << 20, piece=bytes(1 << 16)):
     """Send a head and a body without end; how much was taken, and the answer."""
     with socket.create_connection(("127.0.0.1", port), 10) as connection:
         connection.sendall(head.encode())
-        sent, piece, answer = 0, bytes(1 << 16), b""
+        sent, answer = 0, b""
         try:
             while sent < most:
                 sent += connection.send(piece)
@@ -103,6 +103,18 @@ def test_heads_that_never_end_are_cut_off(tmp_path):
         assert sent < 16 << 20
         assert b"200" not in answer
         assert patient.client().http.get("/healthz", headers={"X-Long": "x" * 20_000}).status_code == 200
+        asked = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+        for head, rest in ((asked + b"\r\n", b"\r\n"), (asked + b"Content-Length: 2\r\n\r\n", b"x")):
+            with socket.create_connection(("127.0.0.1", patient.port), 10) as connection:
+                connection.sendall(head)
+                answer = b""
+                while b"alive" not in answer:
+                    answer += connection.recv(4096)
+                connection.sendall(rest)
+                assert connection.recv(100) == b"", "what comes after an answer must be a request, in time"
+        endless = asked + b"Transfer-Encoding: chunked\r\n\r\n0\r\n"
+        sent, _ = pour(patient.port, endless.decode(), piece=b"X-Trailer: " + b"y" * 1000 + b"\r\n")
+        assert sent < 16 << 20
     finally:
         patient.stop()
 

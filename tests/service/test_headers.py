@@ -3,7 +3,7 @@ from elsewhere.
 """
 
 import pytest
-from servers import KEY
+from servers import KEY, until
 from slides import tissue, write_pyramid
 
 pytestmark = pytest.mark.services
@@ -38,6 +38,20 @@ def test_every_answer_has_them(client, tmp_path):
             assert found.headers["content-type"] == "application/problem+json", path
 
 
+def test_a_fault_that_nobody_foresaw_says_nothing_of_itself(client, service, tmp_path):
+    slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(300, 400), 0.5), {}))["id"]
+    service.change("UPDATE slides SET info = '{}' WHERE id = :id", id=slide)
+    answer = client.http.get(f"/api/v1/slides/{slide}/tiles")
+    assert answer.status_code == 500
+    assert answer.json() == {
+        "type": "urn:quarterturn:problem:server-fault", "title": "Server fault", "status": 500,
+        "detail": "something went wrong in the server", "action": "try again; it was written to the log",
+    }  # fmt: skip
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    until(lambda: "Error: " in (service.data / "api.log").read_text(), 5)  # the log has it
+    client.call("DELETE", f"/api/v1/slides/{slide}")
+
+
 def test_a_session_s_cookie_stays_with_us(client):
     answer = client.http.post("/api/v1/session", json={"key": KEY})
     (cookie,) = answer.headers.get_list("set-cookie")
@@ -47,8 +61,14 @@ def test_a_session_s_cookie_stays_with_us(client):
 
 
 def test_a_method_that_is_not_taken_is_told_which_are(client):
-    taken = {"/api/v1/slides": "GET, POST", f"/api/v1/keys/{'0' * 16}": "DELETE", "/": "GET",
-             f"/api/v1/uploads/{'0' * 32}": "DELETE, GET, HEAD, OPTIONS, PATCH"}  # fmt: skip
-    for path, methods in taken.items():
+    taken = {
+        "": "GET, POST",
+        f"/{'0' * 32}.dzi": "GET",
+        f"/{'0' * 32}": "DELETE, GET, PATCH",
+        f"/../uploads/{'0' * 32}": "DELETE, GET, HEAD, OPTIONS, PATCH",
+        "/../../../": "GET",
+    }
+    for below, methods in taken.items():
+        path = f"/api/v1/slides{below}"
         answer = client.http.put(path)
         assert (answer.status_code, answer.headers["allow"]) == (405, methods), path

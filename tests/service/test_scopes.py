@@ -59,6 +59,16 @@ def test_a_key_does_what_it_is_for_and_nothing_else(client, service, scope):
     assert {row["detail"].get("code") for row in told} >= {"scope-needed"}
 
 
+def test_a_key_makes_no_key_for_more_than_it_is_for_itself(client, service):
+    asked = {"name": "a manager", "role": "admin", "scopes": ["manage"]}
+    manager = Client(service.url, client.call("POST", "/api/v1/keys", json=asked).json()["key"])
+    for scopes, status in ((["manage"], 201), (["read", "manage"], 403), (None, 403)):
+        assert manager.http.post("/api/v1/keys", json={"name": "another", "scopes": scopes}).status_code == status
+    person = {"login": "noa", "password": "four mild turnips"}
+    assert manager.http.post("/api/v1/people", json=person).status_code == 403
+    assert manager.http.get("/api/v1/keys").status_code == 200
+
+
 def test_a_session_has_the_scopes_of_its_key_and_tiles_ask_for_them(client, service, tmp_path):
     made = client.call("POST", "/api/v1/keys", json={"name": "in and out", "scopes": ["upload", "upload"]}).json()
     own = Client(service.url, made["key"])

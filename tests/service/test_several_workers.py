@@ -54,7 +54,7 @@ def test_two_workers_share_one_slide_and_one_gives_the_same_bits(own, tmp_path):
     client = own.client()
     own.start_worker("one", QUARTERTURN_THREADS="1")
     own.wait_for_worker()
-    slide = big_slide(client, tmp_path, side=2200)
+    slide = big_slide(client, tmp_path, side=1700)
     alone, where = ask(client, slide)
     client.poll(where, lambda a: a["state"] == "succeeded", 180)
     own.start_worker("two", QUARTERTURN_THREADS="1")
@@ -90,7 +90,7 @@ def test_a_worker_that_shall_end_gives_back_and_nobody_waits(own, tmp_path):
     client = own.client()
     own.start_worker("one", QUARTERTURN_STOP_SECONDS="0.5")
     own.wait_for_worker()
-    asked, where = ask(client, big_slide(client, tmp_path, side=2000))
+    asked, where = ask(client, big_slide(client, tmp_path, side=1500))
     claimed = "SELECT 1 FROM work WHERE state = 'claimed' AND kind = 'band' AND analysis_id = :id"
     until(lambda: own.rows(claimed, id=asked))
     ending = own.processes.pop("one")
