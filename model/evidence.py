@@ -163,6 +163,8 @@ Known slides of train, by patch and by slide group, equal steps; AUC on valid.
 def _fewest_slides(points: Points) -> str:
     """Who stands first where slides are fewest, and what that says of symmetry."""
     parts = {system: values for (system, by), values in points.items() if by == "slide"}
+    if not parts:
+        return "By slide it was not run yet."
     share = min(min(values) for values in parts.values())
     first = max(parts, key=lambda system: parts[system].get(share, (0.0,))[0])
     why = f"""Why symmetry does not show more: the plain rival is turned and mirrored while it learns, and sees every pose

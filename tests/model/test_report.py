@@ -125,3 +125,16 @@ def test_less_data_says_who_is_ahead_and_only_where_it_is_decided(tmp_path, data
     keep(tmp_path, Job("fractions", FLOOR, steps=300, fraction=0.25, seed=1), data, 8.0, valid=0)
     page = evidence.fractions(read_answers(tmp_path), data, tmp_path)
     assert f"Beside {FLOOR} p4m-densenet is clearly ahead at 0 of 1 shares and clearly behind at 1" in page
+    assert "By slide it was not run yet" in page
+    for system, strength in (("p4m-densenet", 1.0), (FLOOR, 3.0)):
+        keep(tmp_path, Job("fractions", system, steps=300, fraction=0.1, by="slide", seed=1), data, strength, valid=0)
+    page = evidence.fractions(read_answers(tmp_path), data, tmp_path)
+    assert f"at 10% of them {FLOOR} stands first" in page
+
+
+def test_a_step_of_the_recipe_is_said_to_help_only_where_that_is_shown(tmp_path, data):
+    for seed in (1, 2, 3):
+        for plan, strength in (("augment03", 4.0), ("augment00", 1.0), ("without-decay", 4.0)):
+            keep(tmp_path, Job(plan, "p4m-densenet", steps=360, seed=seed), data, strength, valid=0)
+    page = evidence.repeated(read_answers(tmp_path), data)
+    assert "shown to help: H&E augmentation at 0.3; shown to harm: none" in page
