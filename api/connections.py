@@ -18,6 +18,7 @@ class BoundedHeads(HttpToolsProtocol):
     """
 
     _late: asyncio.TimerHandle | None = None
+    _in_head = False
     _size = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
@@ -30,7 +31,8 @@ class BoundedHeads(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._wait()
+        self._arrived()
+        self._in_head = True  # most heads come whole with one read: only those that do not are waited for
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._size += len(name) + len(value)
@@ -41,16 +43,21 @@ class BoundedHeads(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._arrived()
+        self._in_head = False
         super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._answered() and self._late is None and self.timeout_keep_alive_task is None:
-            self._wait()  # a blank line, or more of a body than its answer waited for: uvicorn waits without end
+        if self._late is None and (self._in_head or self._forgotten()):
+            self._wait()
         if self._late is not None:
             self._size += len(data)
             if self._size > MOST_HEAD:
                 self.transport.close()
+
+    def _forgotten(self) -> bool:
+        """After a blank line, or more of a body than its answer waited for, uvicorn waits without end."""
+        return self._answered() and self.timeout_keep_alive_task is None
 
     def _answered(self) -> bool:
         """Whether nothing is being answered."""
