@@ -21,10 +21,9 @@ from worker import findings
 from worker.bands import band_values
 from worker.lease import Lease
 from worker.network import Served
-from worker.region_loader import AHEAD, Pixels, RegionLoader, network_pixels, region_pixels
+from worker.region_loader import AHEAD, PASSING, Pixels, RegionLoader, network_pixels, region_pixels
 
 THUMBNAIL_PX = 400
-PASSING = ("reader-crashed", "reader-timeout")
 READER_TRIES = 3
 _readers: dict[str, Reader] = {}
 

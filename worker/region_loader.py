@@ -19,6 +19,7 @@ from core.slide import Reader, SlideInfo
 Pixels = NDArray[np.uint8]
 Sent = TypeVar("Sent")
 AHEAD = 2
+PASSING = ("reader-crashed", "reader-timeout")
 ENDED = EOFError("the reading thread ended before its last region")
 
 
@@ -65,13 +66,21 @@ class RegionLoader(Generic[Sent]):
     def _load(self, region: Region) -> tuple[Region, Sent | None] | BaseException:
         began = time.perf_counter()
         try:
-            return region, self._send(region_pixels(self._open_reader(), self._info, region))
-        except SlideRejected:
-            return region, None
+            return region, self._read(region)
         except (OSError, ValueError, MemoryError) as error:
             return error
         finally:
             self.seconds += time.perf_counter() - began
+
+    def _read(self, region: Region) -> Sent | None:
+        """Once more with a new reader where the first one ended: what ended it need not be the file."""
+        for last in (False, True):
+            try:
+                return self._send(region_pixels(self._open_reader(), self._info, region))
+            except SlideRejected as error:
+                if last or error.code not in PASSING:
+                    break
+        return None
 
     def _put(self, item: tuple[Region, Sent | None] | BaseException) -> bool:
         while not self._stop.is_set():

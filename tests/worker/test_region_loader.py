@@ -1,0 +1,40 @@
+"""Regions that a reader brings: one that was killed is replaced, and its region is read again, once."""
+
+import numpy as np
+import pytest
+
+from core.errors import SlideRejected
+from core.grid import Region
+from worker import region_loader
+
+REGION = Region(0, 0, 1, 1)
+
+
+def loaded(monkeypatch, outcomes):
+    """What comes of a region whose reads end like this."""
+    told = iter(outcomes)
+
+    def read(*_):
+        code = next(told)
+        if code is None:
+            return np.zeros((96, 96, 3), np.uint8)
+        raise SlideRejected(code, "x") if code else RuntimeError("unforeseen")
+
+    monkeypatch.setattr(region_loader, "region_pixels", read)
+    return list(region_loader.RegionLoader(lambda: None, None, [REGION], lambda pixels: pixels))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "there"),
+    [([None], True), (["reader-crashed", None], True), (["reader-timeout", None], True),
+     (["reader-crashed", "reader-crashed"], False), (["unreadable", None], False)],
+)  # fmt: skip
+def test_a_reader_that_ended_costs_no_region(outcomes, there, monkeypatch):
+    ((_, pixels),) = loaded(monkeypatch, outcomes)
+    assert (pixels is not None) == there
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_nobody_waits_for_a_reading_thread_that_died(monkeypatch):
+    with pytest.raises(EOFError):
+        loaded(monkeypatch, [""])
