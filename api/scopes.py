@@ -4,9 +4,9 @@ knows needs `manage`.
 
 import re
 
+from api.description import PREFIX
 from core.access import Scope
 
-PREFIX = "/api/v1/"
 RULES: tuple[tuple[str, Scope | None], ...] = (
     (r"[A-Z]+ session", None),
     (r"[A-Z]+ uploads(/[^/]+)?|POST slides|PATCH slides/[^/]+|POST slides/[^/]+/inspect", "upload"),
@@ -20,5 +20,6 @@ COMPILED = [(re.compile(pattern), scope) for pattern, scope in RULES]
 
 def scope_of(method: str, path: str) -> Scope | None:
     """None: whoever is signed in may."""
-    asked = f"{method} {path.removeprefix(PREFIX).rstrip('/')}"
+    place = path.removeprefix(f"{PREFIX}/").rstrip("/")
+    asked = f"{method} {place}"
     return next((scope for pattern, scope in COMPILED if pattern.fullmatch(asked)), "manage")

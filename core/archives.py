@@ -64,6 +64,7 @@ def unpack(archive: Path, folder: Path, advance: Callable[[], None]) -> Path:
     """
     parts = folder / storage.PARTS
     if not parts.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)  # a slide by reference has none yet
         _remove_abandoned(folder)
         fresh = Path(tempfile.mkdtemp(prefix=f"{storage.PARTS}.", dir=folder))
         try:
@@ -89,11 +90,11 @@ def _unpack(archive: Path, fresh: Path, advance: Callable[[], None]) -> None:
             for target, entry in plan.items():
                 _copy(opened, entry, fresh / target, advance)
     except DAMAGED:  # their sentences hold names out of the zip
-        raise _refused("zip-damaged", *BROKEN) from None
+        raise SlideRejected("zip-damaged", *BROKEN) from None
     except OSError as error:
         if error.errno != errno.EINVAL:  # a place before the file's beginning
             raise
-        raise _refused("zip-damaged", *BROKEN) from None
+        raise SlideRejected("zip-damaged", *BROKEN) from None
 
 
 class _Bounded(io.FileIO):
@@ -108,11 +109,7 @@ class _Bounded(io.FileIO):
 
 
 def _too_many() -> SlideRejected:
-    return _refused("zip-too-many", f"the zip lists more than {MOST_FILES} files", ALONE)
-
-
-def _refused(code: str, detail: str, action: str) -> SlideRejected:
-    return SlideRejected(code, detail, action)
+    return SlideRejected("zip-too-many", f"the zip lists more than {MOST_FILES} files", ALONE)
 
 
 def _plan(opened: zipfile.ZipFile, size_bytes: int) -> Plan:
@@ -127,7 +124,7 @@ def _plan(opened: zipfile.ZipFile, size_bytes: int) -> Plan:
     _refuse_claims(entries, size_bytes)
     plan = _layout(opened, entries)
     if len({unicodedata.normalize("NFKC", target).casefold() for target in plan}) < len(entries):
-        raise _refused("zip-names", "two files of the zip have the same name", ALONE)
+        raise SlideRejected("zip-names", "two files of the zip have the same name", ALONE)
     _refuse_references(opened, plan)
     storage.require_space(sum(entry.file_size for entry in entries))
     return plan
@@ -137,13 +134,13 @@ def _refuse_unsafe(entry: zipfile.ZipInfo) -> None:
     name, kind = entry.orig_filename, stat.S_IFMT(entry.external_attr >> 16)
     path = PurePosixPath(name)
     if "\\" in name or "\0" in name or ":" in name or path.is_absolute() or ".." in path.parts:
-        raise _refused("zip-names", "a name in the zip leads out of it", "zip the slide's own files, nothing else")
+        raise SlideRejected("zip-names", "a name in the zip leads out of it", "zip the slide's own files, nothing else")
     if kind not in (0, stat.S_IFREG):
-        raise _refused("zip-links", "the zip holds a link or a device", "zip the files themselves")
+        raise SlideRejected("zip-links", "the zip holds a link or a device", "zip the files themselves")
     if entry.flag_bits & 1:
-        raise _refused("zip-encrypted", "the zip is encrypted", "zip it without a password")
+        raise SlideRejected("zip-encrypted", "the zip is encrypted", "zip it without a password")
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise _refused("zip-method", "the zip is compressed in an unusual way", "store or deflate its files")
+        raise SlideRejected("zip-method", "the zip is compressed in an unusual way", "store or deflate its files")
 
 
 def _refuse_claims(entries: list[zipfile.ZipInfo], size_bytes: int) -> None:
@@ -151,12 +148,16 @@ def _refuse_claims(entries: list[zipfile.ZipInfo], size_bytes: int) -> None:
     packed, whole = sum(one.compress_size for one in entries), sum(one.file_size for one in entries)
     most = get_settings().upload_max_bytes
     if packed > size_bytes or any(one.header_offset >= size_bytes for one in entries):
-        raise _refused("zip-claims", "the zip's files are larger than itself, or lie over each other", "zip it again")
+        raise SlideRejected(
+            "zip-claims", "the zip's files are larger than itself, or lie over each other", "zip it again"
+        )
     if whole > SMALL and whole > MOST_RATIO * packed:
         detail = f"{packed} bytes of the zip claim to become {whole}: more than {MOST_RATIO} times as many"
-        raise _refused("zip-ratio", detail, AS_SCANNED)
+        raise SlideRejected("zip-ratio", detail, AS_SCANNED)
     if whole > most:
-        raise _refused("zip-too-large", f"the zip's files have {whole} bytes, over the limit of {most}", "send less")
+        raise SlideRejected(
+            "zip-too-large", f"the zip's files have {whole} bytes, over the limit of {most}", "send less"
+        )
 
 
 def _layout(opened: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> Plan:
@@ -170,7 +171,7 @@ def _layout(opened: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> Plan:
     if len(entries) == 1:
         return {storage.main_name(entries[0].filename): entries[0]}
     detail = "the zip is not that of one slide: one file, or the files of one MRXS, VMS or VMU slide or DICOM series"
-    raise _refused("zip-no-slide", detail, "zip one slide alone, with all its files")
+    raise SlideRejected("zip-no-slide", detail, "zip one slide alone, with all its files")
 
 
 def _layout_of_many(main: zipfile.ZipInfo, others: list[zipfile.ZipInfo]) -> Plan:
@@ -185,9 +186,8 @@ def _layout_of_many(main: zipfile.ZipInfo, others: list[zipfile.ZipInfo]) -> Pla
         plain = PLAIN.fullmatch(place.name) and len(place.name.encode()) <= LONGEST_NAME
         if place.parent != home or not known.search(place.name) or not plain:
             detail = f"a file in the zip ({place.suffix[:10] or 'without a suffix'}) is none of a {suffix} slide"
-            raise _refused("zip-kinds", detail, "zip the slide's own files, nothing else")
-        if plan.setdefault(f"{below}{place.name}", one) is not one:
-            raise _refused("zip-names", "two files of the zip have the same name", ALONE)
+            raise SlideRejected("zip-kinds", detail, "zip the slide's own files, nothing else")
+        plan.setdefault(f"{below}{place.name}", one)  # twins are counted by _plan
     return plan
 
 
@@ -203,13 +203,13 @@ def _refuse_references(opened: zipfile.ZipFile, plan: Plan) -> None:
         if not target.lower().endswith(("/slidedat.ini", ".vms", ".vmu")):  # one a slide
             continue
         if entry.file_size > MOST_TEXT:
-            raise _refused("zip-claims", "a text file of the slide is too large", AS_SCANNED)
+            raise SlideRejected("zip-claims", "a text file of the slide is too large", AS_SCANNED)
         with opened.open(entry) as file:
             text = file.read(MOST_TEXT).decode("latin-1")
         pairs = [line.partition("=") for line in text.splitlines()]
         named = [value for key, _, value in pairs if NAMES_A_FILE.fullmatch(key.strip())]
         if any("/" in name or "\\" in name or ".." in name for name in named):
-            raise _refused("zip-references", "the slide names files outside of itself", AS_SCANNED)
+            raise SlideRejected("zip-references", "the slide names files outside of itself", AS_SCANNED)
 
 
 def _copy(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, advance: Callable[[], None]) -> None:

@@ -1,5 +1,7 @@
 """Slides made on the spot: pyramids, a Leica SCN with non-zero bounds, mosaics; all without loss."""
 
+import struct
+
 import numpy as np
 import tifffile
 
@@ -43,6 +45,15 @@ def reduce(pixels, factor):
     height, width = (side // factor for side in pixels.shape[:2])
     cut = pixels[: height * factor, : width * factor].reshape(height, factor, width, factor, 3)
     return np.round(cut.mean((1, 3))).astype(np.uint8)
+
+
+def leading_to_itself(content):
+    """A TIFF whose first directory names itself as the next."""
+    damaged = bytearray(content)
+    (first,) = struct.unpack_from("<I", damaged, 4)
+    (count,) = struct.unpack_from("<H", damaged, first)
+    struct.pack_into("<I", damaged, first + 2 + 12 * count, first)
+    return bytes(damaged)
 
 
 SCN = """<?xml version="1.0"?>

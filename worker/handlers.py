@@ -43,9 +43,12 @@ def reader_of(slide: Slide) -> Reader:
 def _opened(slide: Slide) -> Path:
     """What a reader opens; of a zip whose parts are not here (a slide by reference, after a restore) unpacked anew."""
     path = storage.opened(slide.id, slide.file)
-    if path.is_file() and archives.is_archive(path):
-        return archives.unpack(path, _own_folder(slide), lambda: None)
-    return path
+    return _unpacked(slide, path, lambda: None) if path.is_file() else path
+
+
+def _unpacked(slide: Slide, path: Path, advance: Callable[[], None]) -> Path:
+    """The slide's own file: this one, or of a zip the one that is unpacked from it."""
+    return archives.unpack(path, storage.folder(slide.id), advance) if archives.is_archive(path) else path
 
 
 def close_readers() -> None:
@@ -70,9 +73,7 @@ def inspect(held: work.Claim, lease: Lease, _: Served) -> None:
             detail = f"the file's sha256 is {sha256}, not {slide.declared_sha256} as declared"
             raise SlideRejected("checksum-mismatch", detail, "send the file again")
         lease.advance()
-        if archives.is_archive(path):
-            path = archives.unpack(path, _own_folder(slide), lease.advance)
-        info, tissue = _look(slide, path, held.payload.get("mpp"), lease)
+        info, tissue = _look(slide, _unpacked(slide, path, lease.advance), held.payload.get("mpp"), lease)
     except SlideRejected as error:
         if error.code in PASSING and held.attempts < READER_TRIES:
             raise  # this machine's memory or disk may have been the cause: once more, later
@@ -82,12 +83,6 @@ def inspect(held: work.Claim, lease: Lease, _: Served) -> None:
         locked = session.get_one(Slide, slide.id, with_for_update={"key_share": True})
         work.complete(session, held)
         catalog.inspected(session, locked, info, sha256, tissue)
-
-
-def _own_folder(slide: Slide) -> Path:
-    folder = storage.folder(slide.id)
-    folder.mkdir(parents=True, exist_ok=True)  # a slide by reference has none yet
-    return folder
 
 
 def _look(slide: Slide, path: Path, mpp: float | None, lease: Lease) -> tuple[SlideInfo, bytes | None]:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from servers import KEY, ROOT, Service
+from servers import KEY, Service
 from slides import tissue, write_pyramid
 
 from cli.client import TUS, Client
@@ -61,4 +61,3 @@ def test_every_call_keeps_what_the_document_says(running, tmp_path):
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-3000:]
     assert "Selected: 55/55" in done.stdout, "all calls of the document"
     assert Client(running.url, KEY).call("GET", "/api/v1/session").json()["role"] == "admin", "the service goes on"
-    assert ROOT

@@ -12,7 +12,7 @@ import tifffile
 from many_files import hostile, jpeg, mrxs, vms, zipped
 from PIL import Image
 from servers import PATCH, until
-from slides import tissue, write_pyramid, write_svs
+from slides import leading_to_itself, tissue, write_pyramid, write_svs
 
 from cli.client import TUS
 
@@ -51,15 +51,6 @@ def changed_tags(content, page, **lies):
     return bytes(damaged)
 
 
-def loop(content):
-    """Its directory leads to itself."""
-    damaged = bytearray(content)
-    (first,) = struct.unpack_from("<I", damaged, 4)
-    (count,) = struct.unpack_from("<H", damaged, first)
-    struct.pack_into("<I", damaged, first + 2 + 12 * count, first)
-    return bytes(damaged)
-
-
 def files(folder):
     """(name, bytes, the refusal's code, `ready`, or nothing where any honest answer will do)."""
     tiff = write_pyramid(folder / "good.tiff", tissue(700, 800), 0.5).read_bytes()
@@ -76,7 +67,7 @@ def files(folder):
         ("cut.svs", tiff[: len(tiff) // 3], None),
         ("claim.tiff", changed_tags(tiff, 0, **tall), "empty-claim"),
         ("tile.tiff", changed_tags(tiff, 0, TileLength=0x7FFFFF00), None),
-        ("loop.tiff", loop(tiff), None),
+        ("loop.tiff", leading_to_itself(tiff), None),
         ("bomb.svs", changed_tags(bomb.read_bytes(), 2, ImageWidth=30_000, ImageLength=30_000), None),
         ("alone.mrxs", jpeg(PICTURE), "not-a-slide"),
         ("named-otherwise.zip", svs, READY),
