@@ -1,8 +1,16 @@
-"""Separable area average onto a lattice, exact under the eight views.
+"""Separable area average onto a lattice, in whole numbers, and so exact under the eight views.
 
-An output pixel is the mean of what it covers, each source pixel weighted by the covered share. Both passes run in
-float64 and are rounded once, half up with a hair's allowance, so that ties fall the same way in every view although
-sums run in another order.
+An output pixel is the mean of what it covers. Its edges lie on ticks of 1/64 source pixel (moved there by 1/128 at
+most), so that it covers a whole number of ticks of every row and of every column. With a the ticks² of its area,
+
+    out = ⌊ (Σ ticks_of_row · ticks_of_column · grey level) / a + ½ ⌋
+
+where the sum is a whole number of at most 255·a. For a ≤ 2¹⁶ (an output pixel of up to 4×4 source pixels) float32 holds
+it exactly, being below 2²⁴, and tells a quotient from the nearest half, 1/2a away at least; float64 does far beyond.
+Hence no order of summation, no turned slide and no processor changes a bit.
+
+Rows first, then columns, each as products of small matrices: some output pixels times the source pixels that they
+cover. Along columns the three channels lie side by side, so there each weight stands on a 3×3 diagonal.
 """
 
 from dataclasses import dataclass
@@ -12,61 +20,99 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
-AT_ONCE = 16
-TIE = 1e-7  # far above float64's error here (1e-11), far below a grey level
+Sums = NDArray[Any]  # whole numbers in float32 or float64
+TICKS = 64
+AT_ONCE = 8
+CHANNELS = 3
+FLOAT32_TICKS2 = 2**16
+NEAR = 1e-4  # of a tick: what floating point adds to lattices that meet, far below what a slide's size could
 
 
 @dataclass(frozen=True)
-class Taps:
-    """For each output pixel: which source pixels (n, k) it covers and with which weights (n, k)."""
+class Spans:
+    """Output pixel j covers the ticks [edges[j], edges[j + 1]) along an axis of the source, pixel i [64 i, 64 i + 64).
 
-    first: int
-    count: int
-    index: NDArray[np.int64]
-    weight: NDArray[np.float64]
-
-
-def taps(start: float, step: float, count: int) -> Taps:
-    """Output pixel j covers [start + j·step, start + (j + 1)·step] of the source, where pixel i is [i, i + 1]."""
-    edges = start + step * np.arange(count + 1)
-    nearest = np.round(edges)
-    edges = np.where(np.abs(edges - nearest) < 1e-6, nearest, edges)  # lattices that meet, meet exactly
-    low, high = edges[:-1], edges[1:]
-    lowest = np.floor(low).astype(np.int64)
-    k = int((np.ceil(high).astype(np.int64) - lowest).max())
-    index = lowest[:, None] + np.arange(k)
-    covered = np.minimum(high[:, None], index + 1) - np.maximum(low[:, None], index)
-    weight = np.clip(covered, 0, None) / (high - low)[:, None]
-    first = int(lowest[0])
-    return Taps(first, int(index.max()) + 1 - first, index - first, weight)
-
-
-def along_rows(values: NDArray[Any], rows: Taps) -> NDArray[np.float64]:
-    """Weighted sums of the rows, in float64: (count, …) → (n, …).
-
-    Some output rows at a time: a small matrix of their weights times the source rows that they cover.
+    `edges`: (n + 1,), increasing by 63 at least.
     """
-    flat = values.reshape(len(values), -1)
-    out = np.empty((len(rows.index), flat.shape[1]))
-    for start in range(0, len(out), AT_ONCE):
-        index, weight = rows.index[start : start + AT_ONCE], rows.weight[start : start + AT_ONCE]
-        low = index[0, 0]
-        matrix = np.zeros((len(index), int(index.max()) + 1 - low))
-        matrix[np.arange(len(index))[:, None], index - low] = weight
-        covered = flat[low : low + matrix.shape[1]].astype(np.float64)
-        np.matmul(matrix[:, : len(covered)], covered, out=out[start : start + AT_ONCE])
-    return out.reshape(-1, *values.shape[1:])
+
+    edges: NDArray[np.int64]
+
+    @property
+    def first(self) -> int:
+        """The first source pixel that is covered."""
+        return int(self.edges[0]) // TICKS
+
+    @property
+    def count(self) -> int:
+        """How many source pixels are covered."""
+        return -(-int(self.edges[-1]) // TICKS) - self.first
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Ticks of each output pixel, (n,)."""
+        return np.diff(self.edges)
+
+    @property
+    def are_pixels(self) -> bool:
+        """Whether every output pixel is one source pixel."""
+        return self.edges[0] % TICKS == 0 and bool((self.lengths == TICKS).all())
 
 
-def area_average(source: Pixels, rows: Taps, cols: Taps) -> Pixels:
+def spans(start: float, step: float, count: int) -> Spans:
+    """Output pixel j covers [start + j·step, start + (j + 1)·step], in source pixels, each edge on its nearest tick.
+
+    An edge halfway between two goes to the even one: on a slide of whole pixels the mirrored edge goes there, too.
+    """
+    halves = 2 * TICKS * (start + step * np.arange(count + 1))
+    nearest = np.round(halves)
+    halves = np.where(np.abs(halves - nearest) < NEAR, nearest, halves)
+    return Spans(np.round(halves / 2).astype(np.int64))
+
+
+def area_average(source: Pixels, rows: Spans, cols: Spans) -> Pixels:
     """uint8 (rows.count, cols.count, 3) → uint8 (n_rows, n_cols, 3)."""
-    if _is_identity(rows) and _is_identity(cols):
+    if rows.are_pixels and cols.are_pixels:
         return source
-    tall = along_rows(source, rows)
-    wide = along_rows(tall.transpose(1, 0, 2), cols).transpose(1, 0, 2)
-    return np.floor(wide + (0.5 + TIE)).clip(0, 255).astype(np.uint8)
+    largest = int(rows.lengths.max()) * int(cols.lengths.max())
+    kind: type[np.floating[Any]] = np.float32 if largest <= FLOAT32_TICKS2 else np.float64
+    sums = _along_cols(_along_rows(source, rows, kind), cols, kind)
+    sums /= np.outer(rows.lengths, np.repeat(cols.lengths, CHANNELS)).astype(kind)
+    sums += 0.5
+    return sums.astype(np.uint8).reshape(len(rows.lengths), len(cols.lengths), CHANNELS)
 
 
-def _is_identity(axis: Taps) -> bool:
-    whole = np.array_equal(axis.index[:, 0], np.arange(len(axis.index)))
-    return whole and axis.count == len(axis.index) and bool((axis.weight[:, 0] == 1).all())
+def covered(of: Spans) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For every AT_ONCE output pixels: their first source pixel (m,), and the ticks that each covers of the pixels
+    from there on (m, AT_ONCE, k); output pixels that fill up the last ones cover none."""
+    edges = np.pad(of.edges, (0, -len(of.lengths) % AT_ONCE), mode="edge")
+    low, high = edges[:-1].reshape(-1, AT_ONCE, 1), edges[1:].reshape(-1, AT_ONCE, 1)
+    first = low[:, 0, 0] // TICKS
+    k = int((-(-high[:, -1, 0] // TICKS) - first).max())
+    pixel = TICKS * (first[:, None, None] + np.arange(k))
+    return first - of.first, (np.minimum(high, pixel + TICKS) - np.maximum(low, pixel)).clip(0)
+
+
+def _along_rows(source: Pixels, rows: Spans, kind: type[np.floating[Any]]) -> Sums:
+    """(rows.count, width, 3) → (n_rows, width · 3)."""
+    flat = source.reshape(len(source), -1)
+    out: Sums = np.empty((len(rows.lengths), flat.shape[1]), kind)
+    for number, (first, weights) in enumerate(zip(*covered(rows), strict=True)):
+        part = out[number * AT_ONCE : (number + 1) * AT_ONCE]
+        here: Sums = flat[first : first + weights.shape[1]].astype(kind)
+        np.matmul(weights[: len(part), : len(here)].astype(kind), here, out=part)
+    return out
+
+
+def _along_cols(sums: Sums, cols: Spans, kind: type[np.floating[Any]]) -> Sums:
+    """(height, cols.count · 3) → (height, n_cols · 3)."""
+    out: Sums = np.empty((len(sums), CHANNELS * len(cols.lengths)), kind)
+    firsts, weights = covered(cols)
+    spread: Sums = np.zeros((len(weights), weights.shape[2], CHANNELS, AT_ONCE, CHANNELS), kind)
+    for channel in range(CHANNELS):
+        spread[:, :, channel, :, channel] = weights.transpose(0, 2, 1)
+    matrices = spread.reshape(len(weights), CHANNELS * weights.shape[2], CHANNELS * AT_ONCE)
+    for number, (first, matrix) in enumerate(zip(CHANNELS * firsts, matrices, strict=True)):
+        start = number * CHANNELS * AT_ONCE
+        part, here = out[:, start : start + CHANNELS * AT_ONCE], sums[:, first : first + len(matrix)]
+        np.matmul(here, matrix[: here.shape[1], : part.shape[1]], out=part)
+    return out

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.geometry import STRIDE_PX, Axis, Frame
-from core.resample import Taps, area_average, taps
+from core.resample import Spans, area_average, spans
 from core.slide import Source
 
 Read = Callable[[Source, int, int, int, int], NDArray[np.uint8]]  # source, x, y, width, height → (height, width, 3)
@@ -27,8 +27,8 @@ def best_source(sources: Sequence[Source], pixel_l0: float) -> Source:
     return max(fine_enough, key=lambda one: (one.downsample_x, -one.shrink), default=sources[0])
 
 
-def _axis_taps(axis: Axis, start_net: int, pixel_net: int, count: int, downsample: float) -> Taps:
-    return taps(axis.to_l0(start_net) / downsample, pixel_net * axis.scale / downsample, count)
+def _axis_spans(axis: Axis, start_net: int, pixel_net: int, count: int, downsample: float) -> Spans:
+    return spans(axis.to_l0(start_net) / downsample, pixel_net * axis.scale / downsample, count)
 
 
 def sample(
@@ -41,8 +41,8 @@ def sample(
 ) -> NDArray[np.uint8]:
     """uint8 (rows, cols, 3): `shape` pixels of `pixel_net` network pixels each, from network pixel `origin` (y, x)."""
     source = best_source(sources, pixel_net * min(frame.x.scale, frame.y.scale))
-    rows = _axis_taps(frame.y, origin[0], pixel_net, shape[0], source.downsample_y)
-    cols = _axis_taps(frame.x, origin[1], pixel_net, shape[1], source.downsample_x)
+    rows = _axis_spans(frame.y, origin[0], pixel_net, shape[0], source.downsample_y)
+    cols = _axis_spans(frame.x, origin[1], pixel_net, shape[1], source.downsample_x)
     return area_average(read(source, cols.first, rows.first, cols.count, rows.count), rows, cols)
 
 

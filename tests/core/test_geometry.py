@@ -11,7 +11,7 @@ from core.errors import Invalid
 from core.geometry import NETWORK_MPP, Axis, Frame
 from core.grid import bands, grid_shape
 from core.regions import find_regions, outline
-from core.resample import area_average, taps
+from core.resample import TICKS, area_average, covered, spans
 from core.sampling import axis_downsample, sample
 from core.slide import Source
 from core.tissue import all_cells, block_mask, cell_mask, saturation
@@ -44,12 +44,40 @@ def test_coarser_than_the_network_is_refused():
 
 
 @given(st.floats(-50, 50), st.floats(1, 6), st.integers(1, 40))
-def test_taps_cover_each_pixel_once(start, step, count):
-    found = taps(start, step, count)
-    np.testing.assert_allclose(found.weight.sum(1), 1, atol=1e-9)
-    assert found.index.min() >= 0
-    assert found.index.max() < found.count
-    assert (found.weight >= 0).all()
+def test_spans_cover_each_tick_once(start, step, count):
+    found = spans(start, step, count)
+    np.testing.assert_allclose(found.edges / TICKS, start + step * np.arange(count + 1), atol=(0.5 + 1e-3) / TICKS)
+    first, ticks = covered(found)
+    np.testing.assert_array_equal(ticks.sum(2).reshape(-1)[:count], found.lengths)
+    held = np.zeros(found.count + ticks.shape[2], int)
+    for place, part in zip(first, ticks.sum(1), strict=True):
+        held[place : place + len(part)] += part
+    assert held.sum() == found.lengths.sum()
+    assert (held[1 : found.count - 1] == TICKS).all(), "what lies between the ends is covered whole"
+    assert not held[found.count :].any()
+
+
+@given(st.integers(1, 5000), st.floats(0.1, NETWORK_MPP))
+def test_spans_of_a_mirrored_slide_are_mirrored(length, mpp):
+    axis = Axis(length, mpp)
+    found = spans(axis.to_l0(0), axis.scale, axis.size_net_px).edges
+    np.testing.assert_array_equal(found, TICKS * length - found[::-1])
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**31), st.floats(1, 8), st.floats(1, 8), st.integers(1, 21), st.integers(1, 21))
+def test_averages_are_their_definition_in_whole_numbers(seed, step_y, step_x, rows, cols):
+    """Σ weight · grey level / Σ weight, by Python's whole numbers, rounded half up: however large the pixels are."""
+    y, x = spans(0.3, step_y, rows), spans(7.7, step_x, cols)
+    pixels = np.random.default_rng(seed).integers(0, 256, (y.count, x.count, 3), dtype=np.uint8)
+
+    def ticks(of):
+        pixels = range(TICKS * of.first, TICKS * (of.first + of.count), TICKS)
+        return [[max(0, min(high, i + TICKS) - max(low, i)) for i in pixels] for low, high in pairwise(of.edges)]
+
+    weights = np.einsum("ri,cj->rcij", np.array(ticks(y)), np.array(ticks(x)))
+    sums, areas = np.einsum("rcij,ijk->rck", weights, pixels.astype(np.int64)), weights.sum((2, 3))[..., None]
+    np.testing.assert_array_equal(area_average(pixels, y, x), (2 * sums + areas) // (2 * areas))
 
 
 @settings(deadline=None, max_examples=30)
@@ -80,7 +108,7 @@ def framed(pixels, mpp):
 
 def test_whole_ratios_are_plain_means():
     pixels = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
-    ours = area_average(pixels, taps(0, 2, 4), taps(0, 2, 6))
+    ours = area_average(pixels, spans(0, 2, 4), spans(0, 2, 6))
     np.testing.assert_array_equal(ours, np.floor(pixels.reshape(4, 2, 6, 2, 3).mean((1, 3)) + 0.5))
 
 
