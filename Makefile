@@ -59,7 +59,7 @@ train: $(STAMP)  ## train on PCam: make train DIR=folder-with-h5-files
 bench: $(TESTS)  ## every stage beside naive ways and peers, in minutes; writes docs/benchmarks.md
 	$(BIN)/python -m bench
 
-bench-quick: $(TESTS)  ## the same with less work, in some minutes; prints, writes nothing
+bench-quick: $(TESTS)  ## the same in under two minutes; prints, says which ratios fell, writes nothing
 	$(BIN)/python -m bench --quick
 
 bench-peers: $(TESTS)  ## install the peers that will install (10 GB: some want PyTorch for CUDA)

@@ -1,8 +1,7 @@
 """python -m bench: run all sections in one go, print the ratios, write docs/benchmarks.json and docs/benchmarks.md.
 
-Speeds drift with the machine, ratios of one run less so: they are what is compared with the baseline that is kept, of a
-quick run with that of a quick one (`--quick --keep` writes it). A ratio that fell by more than a share is said, and
-nothing fails: a benchmark on a busy machine is no test.
+A quick run writes nothing. It says which ratios fell since those of this kind of processor were kept (`--keep`), and
+does not fail for them: a benchmark on a busy machine is no test.
 """
 
 import argparse
@@ -16,13 +15,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import crowd, gpu, growth, inference, reading, small, tiles, uploads, whole_slide
+from bench import baseline, crowd, gpu, growth, inference, reading, small, tiles, uploads, whole_slide
 from bench.figures import draw_growth
 from bench.machine import described
-from bench.tables import Section, page, shown
+from bench.tables import Section, page
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-FELL = 0.15
+KEPT = DOCS / "benchmarks-quick.json"
 SECTIONS: dict[str, Callable[[bool], Section]] = {
     "inference": inference.measure,
     "gpu": gpu.measure,
@@ -48,33 +47,20 @@ Targets that were met are bold."""
     return "\n\n".join([head, *map(page, found.values())]) + "\n"
 
 
-def fallen(found: dict[str, Section], before: dict[str, Any]) -> list[str]:
-    """Ratios that are worse than the baseline's by more than the tolerance, and those that are measured no more."""
-    kept = {name: section for name, section in before.get("sections", {}).items() if name in found}
-    known = {t["claim"]: t["reached"] for section in kept.values() for t in section["targets"]}
-    now = {target.claim: target for section in found.values() for target in section.targets}
-    said = [f"{claim}: measured no more" for claim, was in known.items() if was and claim not in now]
-    for claim, target in now.items():
-        was = known.get(claim)
-        if was and target.reached:
-            change = (was / target.reached if target.at_most else target.reached / was) - 1
-            if change < -FELL:
-                said.append(f"{claim}: {shown(target.reached)}, was {shown(was)}")
-    return said
-
-
 def by_itself(measure: Callable[[bool], Section], quick: bool) -> Section:
     """A section in a process of its own: no section's settings, threads or memory are another's."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(measure, quick).result()
 
 
-def kept(path: Path, found: dict[str, Section]) -> dict[str, Any]:
-    """Write a baseline; the machine that it was measured on."""
-    machine = described()
-    content = {"machine": machine, "sections": {name: asdict(section) for name, section in found.items()}}
-    path.write_text(json.dumps(content, indent=1) + "\n")
-    return machine
+def said(found: dict[str, Section], kept: baseline.Ratios | None, processor: str) -> list[str]:
+    """How a quick run stands beside what was kept."""
+    if kept is None:
+        return [f"No ratios are kept of {processor}: python -m bench --quick --keep keeps them."]
+    fell = baseline.fallen(found, kept)
+    return [f"Fell by more than {baseline.FELL:.0%}: {one}." for one in fell] or [
+        f"No ratio fell by more than {baseline.FELL:.0%}."
+    ]
 
 
 def measured(only: list[str] | None, quick: bool) -> dict[str, Section]:
@@ -93,24 +79,31 @@ def measured(only: list[str] | None, quick: bool) -> dict[str, Section]:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure, beside peers.")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and less work; prints, writes nothing")
-    parser.add_argument("--keep", action="store_true", help="of a quick run: write what later ones are compared with")
+    parser.add_argument(
+        "--keep", action="store_true", help="thrice quick: keep the ratios for later ones to be held by"
+    )
     parser.add_argument("--only", nargs="+", choices=list(SECTIONS), help="these sections; prints, writes nothing")
     options = parser.parse_args(arguments)
+    machine = described()
+    if options.keep:
+        baseline.write(KEPT, machine["processor"], [measured(options.only, quick=True) for _ in range(3)])
+        return 0
     found = measured(options.only, options.quick)
-    baseline = DOCS / ("benchmarks-quick.json" if options.quick else "benchmarks.json")
-    before = json.loads(baseline.read_text()) if baseline.exists() else {}
-    for sentence in fallen(found, before):
-        print(f"Fell by more than {FELL:.0%}, or was lost: {sentence}.", flush=True)
-    if options.only or (options.quick and not options.keep):
-        return 0
-    machine = kept(baseline, found)
     if options.quick:
-        return 0
+        print("\n".join(said(found, baseline.read(KEPT, machine["processor"]), machine["processor"])), flush=True)
+    elif not options.only:
+        written(found, machine)
+    return 0
+
+
+def written(found: dict[str, Section], machine: dict[str, Any]) -> None:
+    """The page, its pictures and its figures for other programs."""
+    content = {"machine": machine, "sections": {name: asdict(section) for name, section in found.items()}}
+    (DOCS / "benchmarks.json").write_text(json.dumps(content, indent=1) + "\n")
     (DOCS / "benchmarks.md").write_text(whole_page(found, machine))
     for section in found.values():
         if section.picture:
             draw_growth(DOCS / section.picture, section.series)
-    return 0
 
 
 if __name__ == "__main__":

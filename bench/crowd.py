@@ -58,7 +58,7 @@ def _walk(section: Section, service: OwnService, api: int, paths: list[str], bes
     section.add("a tile, of a hundred the median", found.percentile_ms(50), "ms")
     section.add("a tile, of a hundred the slowest", found.percentile_ms(99), "ms")
     section.add("memory grown over all of these", grown, "MiB", f"{before:.0f} MiB before")
-    section.targets.append(Target("memory grown under a crowd, MiB", MOST_GROWTH, grown, at_most=True))
+    section.targets.append(Target("memory grown under a crowd", MOST_GROWTH, grown, at_most=True, unit="MiB"))
 
 
 def _told(section: Section, client: Client, analysis: str, uploads: "list[Upload]", status: "Asked") -> None:

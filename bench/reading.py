@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +10,12 @@ from numpy.typing import NDArray
 
 from bench import peers
 from bench.slides import write_slide
-from bench.tables import Section, Target, least_seconds
+from bench.tables import Section, Target, least_seconds, shown
 from cli.demo_slide import demo_slide
 from core.geometry import Frame
 from core.native_pixels import NativePixels
 from core.native_tiles import native_levels
-from core.sampling import sample
+from core.sampling import Read, sample
 from core.slide import Level, Source, sources_of
 from model.dense import infer
 from model.frozen import freeze
@@ -24,16 +23,21 @@ from model.memory import keep_freed_memory
 from model.weights import load_network
 
 Pixels = NDArray[np.uint8]
+Place = tuple[Source, int, int, int, int]  # x, y, width, height
 SIDE = 1024
 PEERS = ("cucim", "tiffslide", "pyvips")
 AS_IF_MPP = 0.25
-OURS = "10× level: own tiles, libjpeg-turbo, RGB"
+AT_10X = Source(1, 1, 4.0, 4.0)
 PLACES = [(64 + SIDE * (i % 2), SIDE * (i // 2)) for i in range(4)]
 SHAPE, ORIGINS = (512, 512), [(64 + 432 * i, 96) for i in range(4)]
 MADE_MP = len(ORIGINS) * 512 * 512 / 1e6
 ABOUT = """Regions of 1,024 px, the same for all, the best of three rounds after one, pages warm; megapixels a second of
 CPU, one thread. The slide's tiles are JPEG (256 px, 4:2:0). Where there is no 10× level, 512 network pixels a side are
 made of 0.25 µm a pixel. Ours keeps freed memory, as the reader child does."""
+
+_CUCIM = "; both decode with libjpeg-turbo and copy its tiles together"
+_AT_HALF = """; a quarter of it is coarser than the network's pixel, so tiles are decoded at ½, which takes {:.0%} of
+our time"""
 
 
 class Ours:
@@ -64,18 +68,37 @@ def measure(quick: bool) -> Section:
         keep_freed_memory()
         with openslide.OpenSlide(path) as slide:
             _ours(section, slide, Ours(path), theirs)
-        at_level_0 = json.dumps([[4 * x, 4 * y] for x, y in PLACES])
-        for library in PEERS:
-            found = peers.ask("read_regions.py", library, path, 1, SIDE, at_level_0)
-            if "error" in found:
-                section.missing.append(f"{library} ({found['error']})")
-            else:
-                section.add(library, SIDE * SIDE / 1e6 / found["seconds"], "MP/s")
-    mine, cucim = (next((r.figure for r in section.rows if r.what == what), None) for what in (OURS, "cucim"))
-    ratio = mine / cucim if mine and cucim else None
-    section.targets.append(Target("reading 1,024 px over cuCIM's CPU reader", 0.95, ratio, absent="it is not here"))
+        _others(section, path)
     _drift(section)
     return section
+
+
+def _others(section: Section, path: Path) -> None:
+    """Other readers on the 10× level, each taking turns with ours; the best of each counts."""
+    claim = "reading 1,024 px over cuCIM's CPU reader"
+    for library in PEERS:
+        turns = [(_whole(Ours(path)), _theirs(library, path)) for _ in range(3)]
+        if missing := next((theirs for _, theirs in turns if isinstance(theirs, str)), None):
+            section.missing.append(f"{library} ({missing})")
+            continue
+        mine, theirs = (max(float(speed) for speed in speeds) for speeds in zip(*turns, strict=True))
+        section.add(library, theirs, "MP/s", f"ours meanwhile {shown(mine)}")
+        if library == "cucim":
+            section.targets.append(Target(claim, 0.95, mine / theirs, why=_CUCIM))
+    if "cucim" not in {row.what for row in section.rows}:
+        section.targets.append(Target(claim, 0.95, None, absent="it is not here"))
+
+
+def _theirs(library: str, path: Path) -> float | str:
+    """MP/s of the 10× level, or why there are none."""
+    found = peers.ask("read_regions.py", library, path, 1, SIDE, json.dumps([[4 * x, 4 * y] for x, y in PLACES]))
+    return str(found["error"]) if "error" in found else SIDE**2 / 1e6 / found["seconds"]
+
+
+def _whole(ours: "Ours") -> float:
+    """MP/s of the 10× level."""
+    seconds = least_seconds(lambda: [ours.read(AT_10X, x, y, SIDE, SIDE) for x, y in PLACES], 3)
+    return len(PLACES) * SIDE**2 / 1e6 / seconds
 
 
 def _by_openslide(section: Section, slide: openslide.OpenSlide) -> tuple[float, float]:
@@ -94,29 +117,41 @@ def _by_openslide(section: Section, slide: openslide.OpenSlide) -> tuple[float, 
 
 
 def _ours(section: Section, slide: openslide.OpenSlide, ours: "Ours", theirs: tuple[float, float]) -> None:
-    whole = Source(1, 1, 4.0, 4.0)
     for x, y in PLACES:
-        same = np.array_equal(_region(slide, 1, 4 * x, 4 * y), ours.read(whole, x, y, SIDE, SIDE))
+        same = np.array_equal(_region(slide, 1, 4 * x, 4 * y), ours.read(AT_10X, x, y, SIDE, SIDE))
         assert same, "pixels are OpenSlide's, bit for bit"
-    seconds = least_seconds(lambda: [ours.read(whole, x, y, SIDE, SIDE) for x, y in PLACES], 3)
-    mine = section.add(OURS, len(PLACES) * SIDE**2 / 1e6 / seconds, "MP/s", "0 grey levels apart")
+    mine = section.add("10× level: own tiles, libjpeg-turbo, RGB", _whole(ours), "MP/s", "0 grey levels apart")
     section.targets.append(Target("reading 1,024 px over OpenSlide and PIL", 5, mine / theirs[0]))
     for what, mpp, scaled in (
         ("no 10× level, own tiles: area average (exact)", AS_IF_MPP, False),
         ("no 10× level, own tiles: decoded at ½, area average (scaled)", AS_IF_MPP, True),
         ("no 10× level of 0.243 µm, own tiles: decoded at ¼ (scaled)", 0.243, True),
     ):
-        frame, sources = _frame(slide, mpp), sources_of(ours.levels[:1], scaled)
-        work = partial(_sampled, ours, sources, frame)
-        speed = section.add(what, MADE_MP / least_seconds(work, 2), "MP/s of the network's")
+        speed, reading = _made(ours, _frame(slide, mpp), scaled)
+        section.add(what, speed, "MP/s of the network's", f"{reading:.0%} of it decoding")
         if scaled:
             claim = f"no 10× level, {mpp} µm a pixel, over OpenSlide and averaging"
-            section.targets.append(Target(claim, 8, speed / theirs[1]))
+            why = _AT_HALF.format(reading) if mpp == AS_IF_MPP else ""
+            section.targets.append(Target(claim, 8, speed / theirs[1], why=why))
 
 
-def _sampled(ours: "Ours", sources: list[Source], frame: Frame) -> None:
+def _made(ours: "Ours", frame: Frame, scaled: bool) -> tuple[float, float]:
+    """MP/s of the network's pixels out of level 0, and the share of the time that reading alone takes."""
+    sources, asked = sources_of(ours.levels[:1], scaled), list[Place]()
+
+    def noted(*place: *Place) -> Pixels:
+        asked.append(place)
+        return ours.read(*place)
+
+    _sampled(noted, sources, frame)
+    seconds = least_seconds(lambda: _sampled(ours.read, sources, frame), 3)
+    alone = least_seconds(lambda: [ours.read(*place) for place in asked], 3)
+    return MADE_MP / seconds, alone / seconds
+
+
+def _sampled(read: Read, sources: list[Source], frame: Frame) -> None:
     for origin in ORIGINS:
-        sample(ours.read, sources, frame, origin, SHAPE)
+        sample(read, sources, frame, origin, SHAPE)
 
 
 def _region(slide: openslide.OpenSlide, level: int, x: int, y: int) -> Pixels:

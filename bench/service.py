@@ -94,6 +94,12 @@ class OwnService:
         wait_for(self.port)
         return pid
 
+    def start_workers(self, count: int) -> list[int]:
+        """Workers, each with its network loaded; their process ids."""
+        started = [self.start("worker") for _ in range(count)]
+        self.client().poll("/readyz", lambda found: found["workers"] == count, 120)
+        return started
+
     def client(self) -> Client:
         return Client(f"http://127.0.0.1:{self.port}", self.key)
 

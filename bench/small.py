@@ -92,6 +92,6 @@ def _planes(section: Section, times: int) -> None:
     mask = median_ms(lambda: tissue.block_mask(blocks), 4 * times)
     section.add("a tissue mask of 600×600 blocks", mask, "ms", "integer arithmetic in NumPy")
     section.targets += [
-        Target("regions of 20 million cells, seconds", 1, seconds, at_most=True),
-        Target("a tissue mask at 600 px, ms", 5, mask, at_most=True),
+        Target("regions of 20 million cells", 1, seconds, at_most=True, unit="s"),
+        Target("a tissue mask at 600 px", 5, mask, at_most=True, unit="ms"),
     ]

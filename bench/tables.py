@@ -18,7 +18,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Target:
-    """A ratio that was aimed at. `why`: it was missed. `absent`: it was not measured (`reached` is None)."""
+    """What was aimed at: a ratio, or a figure in `unit`. `why`: it was missed. `absent`: it was not measured (`reached`
+    is None)."""
 
     claim: str
     wanted: float
@@ -26,6 +27,7 @@ class Target:
     at_most: bool = False
     why: str = ""
     absent: str = "what it needs is not here"
+    unit: str = ""
 
     @property
     def met(self) -> bool:
@@ -73,10 +75,11 @@ def shown(value: float) -> str:
 
 
 def _target(target: Target) -> str:
-    wanted = f"{'≤' if target.at_most else '≥'} {target.wanted:g}"
+    unit = f" {target.unit}" if target.unit else ""
+    wanted = f"{'≤' if target.at_most else '≥'} {target.wanted:g}{unit}"
     if target.reached is None:
         return f"| {target.claim} | {wanted} | not measured: {target.absent} |"
-    reached = shown(target.reached)
+    reached = f"{shown(target.reached)}{unit}"
     return f"| {target.claim} | {wanted} | {f'**{reached}**' if target.met else f'{reached} (missed){target.why}'} |"
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from bench import gpu
-from bench.__main__ import fallen
+from bench import baseline, gpu
+from bench.__main__ import said
 from bench.tables import Section, Target, page, shown
 from bench.tiles import viewer_walk
 
@@ -24,6 +24,7 @@ def test_the_page_says_what_was_reached_missed_and_not_measured():
             Target("one", 2, 3.0),
             Target("two", 2, 1.0, why="; slow"),
             Target("three", 2, None, absent="no peer"),
+            Target("four", 2, 1.0, at_most=True, unit="s"),
         ],
     )
     section.add("what", 1234.5, "MB/s", "note")
@@ -32,6 +33,7 @@ def test_the_page_says_what_was_reached_missed_and_not_measured():
     assert "| one | ≥ 2 | **3.00** |" in written
     assert "| two | ≥ 2 | 1.00 (missed); slow |" in written
     assert "| three | ≥ 2 | not measured: no peer |" in written
+    assert "| four | ≤ 2 s | **1.00 s** |" in written
 
 
 @pytest.mark.parametrize(("value", "told"), [(1234.5, "1,234"), (12.34, "12.3"), (1.234, "1.23"), (0.00123, "0.00123")])
@@ -39,24 +41,32 @@ def test_three_figures_are_shown(value, told):
     assert shown(value) == told
 
 
-def test_what_fell_is_said_and_what_rose_is_not():
-    before = {
-        "sections": {
-            "s": {"targets": [{"claim": c, "reached": 10.0} for c in ("fell", "rose", "slower", "same", "gone")]}
-        }
-    }
-    now = Section(
-        "s",
-        "",
-        targets=[
-            Target("fell", 1, 8.0),
-            Target("rose", 1, 20.0),
-            Target("slower", 1, 12.0, at_most=True),
-            Target("same", 1, 9.0),
-            Target("new", 1, 1.0),
-        ],
-    )
-    assert [sentence.split(":")[0] for sentence in fallen({"s": now}, before)] == ["gone", "fell", "slower"]
+def run(**reached):
+    targets = [Target(claim, 1, value, at_most=claim == "cost") for claim, value in reached.items()]
+    return {"s": Section("s", "", targets=[*targets, Target("start", 1, reached["speed"], unit="s")])}
+
+
+def test_what_fell_is_said_and_what_rose_is_not(tmp_path):
+    kept = tmp_path / "kept.json"
+    baseline.write(kept, "this", [run(speed=10.0, cost=5.0, gone=1.0, alone=None)])
+    found = baseline.read(kept, "this")
+    assert baseline.fallen(run(speed=8.6, cost=5.8, alone=1.0), found) == []
+    assert baseline.fallen(run(speed=20.0, cost=1.0), found) == []
+    assert baseline.fallen(run(speed=8.4, cost=5.9, gone=None), found) == [
+        "speed: 8.40, was 10.0",
+        "cost: 5.90, was 5.00",
+    ]
+
+
+def test_of_several_runs_the_least_favourable_are_kept_and_other_processors_stay(tmp_path):
+    kept = tmp_path / "kept.json"
+    baseline.write(kept, "other", [run(speed=1.0)])
+    baseline.write(kept, "this", [run(speed=10.0, cost=5.0), run(speed=9.0, cost=4.0), run(speed=11.0, cost=6.0)])
+    assert baseline.read(kept, "this") == {"speed": 9.0, "cost": 6.0}
+    assert baseline.read(kept, "other") == {"speed": 1.0}
+    assert baseline.read(kept, "unknown") is None
+    assert said(run(speed=1.0), None, "unknown")[0].startswith("No ratios are kept of unknown")
+    assert said(run(speed=9.0), {"speed": 9.0}, "this") == ["No ratio fell by more than 15%."]
 
 
 def test_a_walk_asks_for_each_tile_once_and_stays_on_the_slide():

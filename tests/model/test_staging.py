@@ -32,6 +32,19 @@ def test_what_was_sent_arrives(device, ahead):
             np.testing.assert_array_equal(plain[0], wanted[number - ahead])
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_nothing_is_computed_before_its_copy_is_there():
+    """The copies' stream is held up for about a tenth of a second: whoever does not wait for it reads nothings."""
+    device, (pixels,) = torch.device("cuda"), regions(1)
+    staging = Staging(device)
+    torch.full(pixels.shape, 7, dtype=torch.uint8, device=device)  # freed at once: what such memory held before
+    with torch.cuda.stream(staging._copies):
+        torch.full(pixels.shape, 7, dtype=torch.uint8, device=device)
+        torch.cuda._sleep(200_000_000)
+    there = staging.arrived(staging.send(pixels)).clone()
+    np.testing.assert_array_equal(there[0].cpu().numpy(), pixels)
+
+
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_region_that_was_sent_is_answered_as_one_that_was_not(device):
     network = freeze(load_network()[0]).to(device)
