@@ -36,8 +36,7 @@ CPU, one thread. The slide's tiles are JPEG (256 px, 4:2:0). Where there is no 1
 made of 0.25 µm a pixel. Ours keeps freed memory, as the reader child does."""
 
 _CUCIM = "; both decode with libjpeg-turbo and copy its tiles together"
-_AT_HALF = """; a quarter of it is coarser than the network's pixel, so tiles are decoded at ½, which takes {:.0%} of
-our time"""
+_AT_HALF = "; a quarter of it is coarser than the network's pixel: tiles are decoded at ½, {:.0%} of our time"
 
 
 class Ours:
