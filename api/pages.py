@@ -31,6 +31,11 @@ def viewer(slide_id: str) -> FileResponse:
     return _page("viewer.html")
 
 
+@router.get("/people")
+def people() -> FileResponse:
+    return _page("people.html")
+
+
 @router.get("/docs")
 def docs() -> FileResponse:
     return _page("docs.html")

@@ -237,6 +237,7 @@ class Me(BaseModel):
     role: str
     scopes: list[str] | None = Field(description="of the key that was signed in with; null: all that the role may do")
     workspace: str
+    person_id: str | None = Field(description="of who signed in with a name and a password; null: a key")
     notice: str = NOTICE
 
 

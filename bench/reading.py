@@ -24,18 +24,18 @@ from model.weights import load_network
 
 Pixels = NDArray[np.uint8]
 Place = tuple[Source, int, int, int, int]  # x, y, width, height
-SIDE = 1024
+SIDE, ROUNDS = 1024, 8
 PEERS = ("cucim", "tiffslide", "pyvips")
 AS_IF_MPP = 0.25
 AT_10X = Source(1, 1, 4.0, 4.0)
 PLACES = [(64 + SIDE * (i % 2), SIDE * (i // 2)) for i in range(4)]
 SHAPE, ORIGINS = (512, 512), [(64 + 432 * i, 96) for i in range(4)]
 MADE_MP = len(ORIGINS) * 512 * 512 / 1e6
-ABOUT = """Regions of 1,024 px, the same for all, the best of three rounds after one, pages warm; megapixels a second of
+ABOUT = """Regions of 1,024 px, the same for all, the best of some rounds after one, pages warm; megapixels a second of
 CPU, one thread. The slide's tiles are JPEG (256 px, 4:2:0). Where there is no 10× level, 512 network pixels a side are
 made of 0.25 µm a pixel. Ours keeps freed memory, as the reader child does."""
 
-_CUCIM = "; both decode with libjpeg-turbo and copy its tiles together"
+_CUCIM = "; both spend nearly all of it in libjpeg-turbo, and its C++ puts tiles together where they are decoded"
 _AT_HALF = "; a quarter of it is coarser than the network's pixel: tiles are decoded at ½, {:.0%} of our time"
 
 
@@ -96,19 +96,19 @@ def _theirs(library: str, path: Path) -> float | str:
 
 def _whole(ours: "Ours") -> float:
     """MP/s of the 10× level."""
-    seconds = least_seconds(lambda: [ours.read(AT_10X, x, y, SIDE, SIDE) for x, y in PLACES], 3)
+    seconds = least_seconds(lambda: [ours.read(AT_10X, x, y, SIDE, SIDE) for x, y in PLACES], ROUNDS)
     return len(PLACES) * SIDE**2 / 1e6 / seconds
 
 
 def _by_openslide(section: Section, slide: openslide.OpenSlide) -> tuple[float, float]:
     """MP/s of the 10× level, and of the network's pixels out of level 0."""
-    whole = least_seconds(lambda: [_region(slide, 1, 4 * x, 4 * y) for x, y in PLACES], 3)
+    whole = least_seconds(lambda: [_region(slide, 1, 4 * x, 4 * y) for x, y in PLACES], ROUNDS)
     frame, sources = _frame(slide, AS_IF_MPP), [Source(0, 1, 1.0, 1.0)]
 
     def read(_: Source, x: int, y: int, width: int, height: int) -> Pixels:
         return np.asarray(slide.read_region((x, y), 0, (width, height)).convert("RGB"))
 
-    made = least_seconds(lambda: [sample(read, sources, frame, origin, SHAPE) for origin in ORIGINS], 2)
+    made = least_seconds(lambda: [sample(read, sources, frame, origin, SHAPE) for origin in ORIGINS], ROUNDS)
     return (
         section.add("10× level: OpenSlide, PIL, RGB", len(PLACES) * SIDE**2 / 1e6 / whole, "MP/s"),
         section.add("no 10× level: OpenSlide, area average", MADE_MP / made, "MP/s of the network's"),
@@ -143,8 +143,8 @@ def _made(ours: "Ours", frame: Frame, scaled: bool) -> tuple[float, float]:
         return ours.read(*place)
 
     _sampled(noted, sources, frame)
-    seconds = least_seconds(lambda: _sampled(ours.read, sources, frame), 3)
-    alone = least_seconds(lambda: [ours.read(*place) for place in asked], 3)
+    seconds = least_seconds(lambda: _sampled(ours.read, sources, frame), ROUNDS)
+    alone = least_seconds(lambda: [ours.read(*place) for place in asked], ROUNDS)
     return MADE_MP / seconds, alone / seconds
 
 

@@ -63,6 +63,11 @@ def listed(session: Session, visitor: Visitor) -> list[Person]:
     return [Person(who.id, kept.login, who.role, kept.created_at) for kept, who in session.execute(mine)]
 
 
+def has_password(session: Session, visitor: Visitor) -> bool:
+    """Whether the visitor is a person, not a program with a key."""
+    return session.get(Password, visitor.principal_id) is not None
+
+
 def find(session: Session, visitor: Visitor, person_id: str) -> Password:
     """Raises NotFound."""
     principal, kept = session.get(Principal, person_id), session.get(Password, person_id)

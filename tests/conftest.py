@@ -1,9 +1,12 @@
 """Shared fixtures. Data that lies beside a checkout is found through QUARTERTURN_TEST_DATA, and nowhere else."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+from servers import Service
+from service_engines import ENGINES, settings_of
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -25,3 +28,14 @@ def test_data() -> Path:
     if not named or not Path(named).is_dir():
         pytest.skip("QUARTERTURN_TEST_DATA names no folder: no real slides and patches here")
     return Path(named).resolve()
+
+
+@pytest.fixture(params=ENGINES)
+def own(request, tmp_path_factory):
+    """A service for one test alone, without a worker yet."""
+    folder = tmp_path_factory.mktemp(f"own-{request.param}")
+    request.addfinalizer(lambda: shutil.rmtree(folder, ignore_errors=True))
+    running = Service(folder / "data", settings_of(request.param, folder, request.addfinalizer))
+    request.addfinalizer(running.stop)
+    running.start_api()
+    return running

@@ -2,14 +2,16 @@
 
 from typing import Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
+from api import sign_ins
 from api.dependencies import Admin, OnlyOnce, Read, SentKey, Who, Write
 from api.schemas import iso
 from api.trail import Told
 from core import idempotency, people
 from core.database import reading, writing
+from core.errors import Forbidden, Unauthenticated
 from core.idempotency import Answer
 from core.people import Person
 
@@ -26,6 +28,7 @@ class PersonRequest(BaseModel):
 class PasswordChange(BaseModel):
     model_config = {"extra": "forbid"}
     password: str = Field(max_length=people.LONGEST, json_schema_extra={"minLength": people.SHORTEST})
+    current: str | None = Field(None, max_length=people.LONGEST, description="one's own so far; to change one's own")
 
 
 class PersonOut(BaseModel):
@@ -62,23 +65,36 @@ def create(visitor: Admin, wanted: PersonRequest, told: Told, key: SentKey = Non
 
 
 @router.put("/{person_id}/password", status_code=204)
-def change_password(visitor: Who, person_id: str, wanted: PasswordChange, told: Told, key: SentKey = None) -> Response:
-    """One's own, or anybody's for an administrator. Every session of the person ends."""
-    if visitor.principal_id != person_id:
+def change_password(
+    visitor: Who, person_id: str, wanted: PasswordChange, told: Told, request: Request, key: SentKey = None
+) -> Response:
+    """One's own, with the one so far; or anybody else's for an administrator. Every session of the person ends."""
+    if not (mine := visitor.principal_id == person_id):
         visitor.require("admin")
         visitor.require_all_scopes()
     with reading() as looked:
         login = people.find(looked, visitor, person_id).login
+    proof = _owner(request, login, wanted.current) if mine else None
     hashed = people.hashed(login, wanted.password)
     with writing() as session:
 
         def produce() -> Answer:
+            if proof is not None:
+                people.confirm(session, proof)
             people.change_password(session, visitor, person_id, hashed)
             told.changed(session, "person.password", person_id)
             return {}
 
         idempotency.once(session, visitor, key, ["PUT password", person_id], produce)
     return Response(status_code=204)
+
+
+def _owner(request: Request, login: str, password: str | None) -> people.Proof:
+    """A session left open is not yet its owner. Raises Forbidden."""
+    try:
+        return sign_ins.proved(request, login, password or "")
+    except Unauthenticated:
+        raise Forbidden("wrong-password", "your password so far is another", "send it as `current`") from None
 
 
 @router.delete("/{person_id}", status_code=204)

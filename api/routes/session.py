@@ -1,47 +1,26 @@
 """Browser sessions: a one-time link's token, or an API key, is traded for a cookie."""
 
-import threading
 from contextlib import suppress
 
-from cachetools import TTLCache
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
-from api.dependencies import Who, Write, cookie_name
+from api import sign_ins
+from api.dependencies import Read, Who, Write, cookie_name
 from api.schemas import Me, SignIn
 from api.trail import origin_of
 from core import access, audit, people
 from core.database import writing
-from core.errors import Invalid, TooMany, Unauthenticated
+from core.errors import Invalid, Unauthenticated
 from core.settings import get_settings
 
-MOST_TRIES, TRIES_SECONDS = 10, 60.0
-_tries: TTLCache[str, int] = TTLCache(4096, TRIES_SECONDS)
-_lock = threading.Lock()
 router = APIRouter(prefix="/session", tags=["session"])
 
 
-def _me(visitor: access.Visitor) -> Me:
+def _me(session: Session, visitor: access.Visitor) -> Me:
     scopes = None if visitor.scopes is None else list(visitor.scopes)
-    return Me(name=visitor.name, role=visitor.role, scopes=scopes, workspace=visitor.workspace_id)
-
-
-def _person(request: Request, login: str, password: str) -> people.Proof:
-    """Who a name and a password prove. Ten tries a minute for each name from each address; a good one costs none.
-
-    Raises:
-        Unauthenticated, TooMany.
-    """
-    place = f"{origin_of(request)} {login}"
-    with _lock:
-        tried = _tries.get(place, 0)
-        if tried >= MOST_TRIES:
-            raise TooMany("too-many-sign-ins", "too many sign-ins under this name failed", "wait a minute")
-        _tries[place] = tried + 1
-    proof = people.recognise(login, password)
-    with _lock:
-        _tries.pop(place, None)
-    return proof
+    person = visitor.principal_id if people.has_password(session, visitor) else None
+    return Me(name=visitor.name, role=visitor.role, scopes=scopes, workspace=visitor.workspace_id, person_id=person)
 
 
 def _proved(session: Session, wanted: SignIn, person: people.Proof | None) -> tuple[access.Visitor, str]:
@@ -61,10 +40,11 @@ def _proved(session: Session, wanted: SignIn, person: people.Proof | None) -> tu
 @router.post("", status_code=201)
 def sign_in(wanted: SignIn, request: Request, response: Response) -> Me:
     """Sign in with the token of a one-time link, with a key, or with a name and a password."""
-    person = _person(request, wanted.login, wanted.password) if wanted.login and wanted.password else None
+    person = sign_ins.proved(request, wanted.login, wanted.password) if wanted.login and wanted.password else None
     with writing() as session:  # after the password, which is slow to check
         visitor, secret = _proved(session, wanted, person)
         audit.write(session, visitor, "session.open", visitor.principal_id, origin_of(request))
+        me = _me(session, visitor)
     name = cookie_name()
     response.set_cookie(
         name,
@@ -75,13 +55,13 @@ def sign_in(wanted: SignIn, request: Request, response: Response) -> Me:
         secure=name.startswith("__Host-"),
         path="/",
     )
-    return _me(visitor)
+    return me
 
 
 @router.get("")
-def who(visitor: Who) -> Me:
+def who(session: Read, visitor: Who) -> Me:
     """Who is signed in."""
-    return _me(visitor)
+    return _me(session, visitor)
 
 
 @router.delete("", status_code=204)

@@ -1,6 +1,6 @@
 """Run by a peers' interpreter: python read_regions.py LIBRARY SLIDE LEVEL SIDE PLACES → JSON, CPU seconds a region.
 
-PLACES: JSON, level-0 (x, y) of each region. All are read once to warm up and three times more; the best round counts.
+PLACES: JSON, level-0 (x, y) of each region. All are read once to warm up and eight times more; the best round counts.
 Prints {"error": …} where the library is missing.
 """
 
@@ -50,7 +50,7 @@ def main():
         print(json.dumps({"error": str(error)}))
         return
     rounds = []
-    for _ in range(4):
+    for _ in range(9):
         began = time.process_time()
         for x, y in places:
             read(x, y, level, side)

@@ -161,9 +161,15 @@ element("more").addEventListener("click", () => {
 });
 document.addEventListener("visibilitychange", () => document.hidden || refresh());
 
+/** @param {any} me */
+function showPeople(me) {
+  element("people").hidden = me.role !== "admin" && !me.person_id;
+  if (me.role !== "admin") element("people").textContent = "Your password";
+}
+
 say(element("sign-in-error"), await useLink());
 try {
-  await get("/session");
+  showPeople(await get("/session"));
   show(true);
   watchDrops(refresh);
   await refresh();

@@ -23,14 +23,3 @@ def service(request, tmp_path_factory):
 @pytest.fixture
 def client(service):
     return service.client()
-
-
-@pytest.fixture(params=ENGINES)
-def own(request, tmp_path_factory):
-    """A service for one test alone, without a worker yet."""
-    folder = tmp_path_factory.mktemp(f"own-{request.param}")
-    request.addfinalizer(lambda: shutil.rmtree(folder, ignore_errors=True))
-    running = Service(folder / "data", settings_of(request.param, folder, request.addfinalizer))
-    request.addfinalizer(running.stop)
-    running.start_api()
-    return running

@@ -1,0 +1,112 @@
+"""kill -9 at the very points where it hurts most: between a commit and its message, and at every step of a worker."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import httpx2 as httpx
+import numpy as np
+import pytest
+from heat_maps import planes
+from servers import KEY, PATCH, until
+from slides import tissue, write_pyramid
+
+from cli.client import TUS
+
+pytestmark = pytest.mark.services
+CRASH = Path(__file__).parent / "crash"
+ENDED = ("succeeded", "failed", "cancelled")
+POINTS = {
+    "after a claim": "gives core/work.py claim",
+    "within a band": "return model/strangeness.py look",
+    "before a part's commit": "return core/analyses.py complete_part",
+    "when a part is committed": "return worker/handlers.py band",
+    "while parts are put together": "return worker/findings.py gather",
+    "before the answer's commit": "return core/analyses.py succeed",
+    "when the answer is committed": "return worker/handlers.py finish",
+}
+
+
+def crashing(own, point):
+    """Environment of a process that dies at this point, and the file that arms it."""
+    armed = own.data.parent / "armed"
+    more = {"QUARTERTURN_CRASH_AT": point, "QUARTERTURN_CRASH_ARMED": str(armed), "PYTHONPATH": str(CRASH)}
+    return more, armed
+
+
+def wait_until_dead(own, name):
+    until(lambda: own.processes[name].poll() is not None, 120)
+    own.processes.pop(name)
+
+
+def start_crashing_api(own):
+    """One that dies between the next commit and its message; arm it by touching the file."""
+    own.kill("api")
+    more, armed = crashing(own, "call core/broker.py ring")
+    own.start("api", "api", **more)
+    until(lambda: httpx.get(f"{own.url}/healthz").status_code == 200, 60)
+    return armed
+
+
+def dies_of(own, armed, method, path, **sent):
+    """A request that the API does not survive; it may have been answered before."""
+    armed.touch()
+    with contextlib.suppress(httpx.HTTPError):
+        httpx.request(method, own.url + path, timeout=30, **sent)
+    wait_until_dead(own, "api")
+    own.start_api()
+
+
+def test_a_crash_between_commit_and_message_loses_neither_slide_nor_analysis(own, tmp_path):
+    """Both are committed, and no message of them was ever sent: workers find them by themselves."""
+    content = write_pyramid(tmp_path / "slide.tiff", tissue(600, 700), 0.5).read_bytes()
+    armed, client = start_crashing_api(own), own.client()
+    headers = {**TUS, "Upload-Length": str(len(content)), "Upload-Metadata": "filename eC50aWZm"}
+    location = client.call("POST", "/api/v1/uploads", headers=headers).headers["Location"]
+    key = {"Authorization": f"Bearer {KEY}"}
+    dies_of(own, armed, "PATCH", location, headers={**key, **PATCH, "Upload-Offset": "0"}, content=content)
+    assert own.rows("SELECT kind, state FROM work") == [("inspect", "open")]
+    own.start_worker()
+    slide_id = location.rsplit("/", 1)[-1]
+    assert client.wait_for_slide(slide_id)["state"] == "ready"
+    own.kill("worker")
+    armed, once = start_crashing_api(own), {**key, "Idempotency-Key": "asked-for-once"}
+    where = f"/api/v1/slides/{slide_id}/analyses"
+    dies_of(own, armed, "POST", where, headers=once, json={})
+    ((analysis_id, state),) = own.rows("SELECT id, state FROM analyses")
+    assert state == "queued"
+    own.start_worker()
+    until(lambda: own.rows("SELECT state FROM analyses") == [("succeeded",)], 120)
+    again = httpx.post(own.url + where, headers=once, json={})
+    assert again.json()["id"] == analysis_id, "who was not answered and asks again gets the same"
+
+
+@pytest.mark.skipif(os.environ.get("QUARTERTURN_FAULTS") != "all", reason="two minutes: make faults runs it")
+@pytest.mark.timeout(900)
+def test_a_worker_that_dies_at_any_point_changes_no_bit(own, tmp_path):
+    client = own.client()
+    own.start_worker("calm")
+    path = write_pyramid(tmp_path / "slide.tiff", tissue(1100, 1300, [(200, 250, 151)]), 0.5)
+    slide = client.wait_for_slide(client.upload(path, {}))
+    expected = client.analyse(slide["id"])
+    assert expected["state"] == "succeeded"
+    own.kill("calm")
+    for name, point in POINTS.items():
+        asked = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={}).json()["id"]
+        more, armed = crashing(own, point)
+        armed.touch()
+        own.start_worker("dying", **more)
+        wait_until_dead(own, "dying")
+        assert not armed.exists()
+        own.start_worker("next")
+        ended = client.poll(f"/api/v1/analyses/{asked}", lambda a: a["state"] in ENDED, 120)
+        own.kill("next")
+        assert ended["state"] == "succeeded", (name, ended)
+        assert ended["results"] == expected["results"], name
+        np.testing.assert_array_equal(planes(client, asked), planes(client, expected["id"]), err_msg=name)
+        rows = own.rows("SELECT kind, ordinal, state, attempts FROM work WHERE analysis_id = :id", id=asked)
+        assert len({row[:2] for row in rows}) == len(rows), "each part once"
+        assert {row[2] for row in rows} == {"done"}
+        tried = sum(row[3] for row in rows) - len(rows)
+        assert tried == (0 if "is committed" in name else 1), (name, rows)
+        print(f"kill -9 {name}: {len(rows)} parts done once, {tried} begun twice, the same bits")
