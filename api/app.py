@@ -1,4 +1,4 @@
-"""The API: `uvicorn api.app:app`, better `python -m api`."""
+"""The API, as `python -m api` runs it: with its heads bounded, and nowhere that it must not listen."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -41,7 +41,7 @@ def create_api(files: SlideFiles) -> FastAPI:
 def create_app() -> ASGIApp:
     """All of it: tiles first, since they are many."""
     files = SlideFiles()
-    served = TileApp(Correlated(SameOriginWrites(Gate(create_api(files)))), files)
+    served = TileApp(Correlated(Gate(SameOriginWrites(create_api(files), trail.denied_to))), files)
     return SecurityHeaders(ServerErrorMiddleware(served, handler=errors.fault))
 
 

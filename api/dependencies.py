@@ -71,6 +71,18 @@ def recognised(request: Request) -> Visitor:
     return known
 
 
+def is_still_known(request: Request) -> bool:
+    """Whether the secret that began a long answer still proves somebody."""
+    try:
+        with reading() as session:
+            access.recognise(
+                session, *secret_of(request.headers.get("authorization"), request.cookies.get(cookie_name()))
+            )
+    except Unauthenticated:
+        return False
+    return True
+
+
 def known_principal(request: Request) -> str:
     """Whose secret a request carries, if it was recognised lately, or nothing. Proves nothing: for counting alone."""
     try:

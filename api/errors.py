@@ -1,17 +1,19 @@
 """The table from the domain's errors to HTTP, and RFC 9457 problem documents for every answer that is not a success."""
 
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DataError, DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from api import description
+from api.metrics import REFUSED
 from core import errors, uploads
 
 
@@ -42,6 +44,8 @@ STATUS: dict[type[errors.QuarterturnError], int] = {
 }
 HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 412: {"Tus-Version": "1.0.0"}, 429: {"Retry-After": "1"}}
 KEPT_OUT = (errors.Unauthenticated, errors.Forbidden, errors.Foreign)
+OVER_A_LIMIT = (errors.TooLarge, errors.TooMany)
+ALREADY = re.compile(r"UNIQUE constraint|duplicate key")  # SQLite's words and PostgreSQL's
 TITLES = {400: "Bad request", 404: "Not found", 405: "Method not allowed", 412: "Precondition failed"}
 log = logging.getLogger(__name__)
 
@@ -67,10 +71,12 @@ def from_database(error: DBAPIError) -> JSONResponse:
         return problem(
             422, "bad-request", "the request holds characters or numbers that cannot be kept", "leave them out"
         )
+    if isinstance(error, IntegrityError) and ALREADY.search(str(error.orig)):
+        return problem(409, "taken", "somebody else did the same at this moment", "look what is there, and ask again")
     cause = str(error.orig)
     if "disk is full" in cause or "No space left" in cause:
         return problem(507, "no-space", "the disk is full; what was acknowledged is safe", "free space, then go on")
-    log.error("the database is away: %s: %s", type(error.orig).__name__, cause)
+    log.error("the database is away: %s", type(error.orig).__name__)
     return problem(503, "database-away", "the database does not answer", "try again in a moment")
 
 
@@ -91,6 +97,8 @@ def install(app: FastAPI, refused: Callable[[Request, str], None]) -> None:
     def _domain(request: Request, error: errors.QuarterturnError) -> JSONResponse:
         if isinstance(error, KEPT_OUT):
             refused(request, error.code)
+        elif isinstance(error, OVER_A_LIMIT):
+            REFUSED.labels(error.code).inc()
         return from_error(error)
 
     @app.exception_handler(RequestValidationError)

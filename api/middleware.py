@@ -5,9 +5,11 @@ that ride on a cookie.
 import logging
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
+from anyio import to_thread
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import problem
@@ -15,7 +17,14 @@ from api.metrics import REQUESTS
 from core import logs
 from core.settings import get_settings
 
-PLAIN = re.compile(r"[a-z0-9._-]{0,45}")
+ID = re.compile(r"[0-9a-f]{16}([0-9a-f]{16})?(_files|\.dzi)?")
+NUMBERS = re.compile(r"[0-9]{1,7}(_[0-9]{1,7}\.jpe?g)?")
+WORDS = {  # of our routes
+    "api", "v1", "analyses", "annotation", "audit", "cancel", "check", "docs", "evaluations", "events",
+    "favicon.ico", "healthz", "heatmap", "heatmap.png", "inspect", "keys", "label", "libraries", "macro",
+    "metrics", "models", "openapi.json", "password", "people", "profiles", "readyz", "regions", "regions.csv",
+    "regions.geojson", "retry", "session", "slides", "static", "thumbnail", "tiles", "uploads",
+}  # fmt: skip
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 log = logging.getLogger(__name__)
 POLICY = (
@@ -77,14 +86,18 @@ class Correlated:
                     status[0] = 500
                     log.error("a fault that nobody foresaw", exc_info=True)
                 REQUESTS.labels(scope["method"], str(status[0])).inc()
-                fields = {"method": scope["method"], "path": _plain(scope["path"]), "status": status[0]}
+                fields = {"method": scope["method"], "path": plain(scope["path"]), "status": status[0]}
                 seconds = round(time.monotonic() - began, 4)
                 log.info("request", extra={"fields": {**fields, "seconds": seconds, "visitor": _visitor_of(scope)}})
 
 
-def _plain(path: str) -> str:
-    """Ids and our own words; whatever else somebody asked for is left out."""
-    return "/".join(part if PLAIN.fullmatch(part) else "…" for part in path[:300].split("/"))
+def plain(path: str) -> str:
+    """Ids, numbers and our own words; whatever else somebody asked for is left out."""
+    return "/".join(part if _is_plain(part) else "…" for part in path[:300].split("/"))
+
+
+def _is_plain(part: str) -> bool:
+    return not part or part in WORDS or bool(ID.fullmatch(part) or NUMBERS.fullmatch(part))
 
 
 def _visitor_of(scope: Scope) -> str:
@@ -96,13 +109,15 @@ class SameOriginWrites:
     """A write that names no key must come from our own pages: its Origin, when it has one, is ours.
 
     With the cookie's SameSite=Strict these are two locks on one door. Programs with a key are no browsers and pass.
+    `refused` is told of each.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, refused: Callable[[Request, str], None]) -> None:
+        self.app, self._refused = app, refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] not in SAFE_METHODS and _is_foreign(scope["headers"]):
+            await to_thread.run_sync(self._refused, Request(scope), "cross-site-write")
             detail = "a page of another site may not change anything here"
             answer = problem(403, "cross-site-write", detail, "use the service's own pages or an API key")
             await answer(scope, receive, send)

@@ -142,7 +142,7 @@ class TileApp:
                 return reader.call(op, **where)[1]
         except SlideRejected as error:
             if error.code == "no-such-tile":
-                raise NotFound(error.code, error.detail) from None
+                raise NotFound(error.code, error.detail, error.action) from None
             raise
 
     async def _in_thread(self, function: Any, *arguments: Any, at_once: bool = False) -> Any:
@@ -160,6 +160,7 @@ def _looked_up(proof: Proof, slide_id: str, origin: str) -> tuple[Visitor, Place
             visitor = access.recognise(session, *secret_of(authorization, cookies.get(cookie_name())))
             visitor.require_scope("read")
             slide = catalog.find(session, visitor, slide_id)
+            catalog.require_unaltered(slide)
             index, version = storage.folder(slide.id) / "tiles.npz", (slide.sha256 or "")[:16]
             place = Place(storage.opened(slide.id, slide.file), index, version, catalog.info_of(slide))
             trail.Trail(visitor, origin).viewed(session, "slide.view", slide_id)  # of who asked for no manifest
@@ -179,12 +180,12 @@ def _native(file: TileFile, info: SlideInfo, asked: Asked) -> bytes | None:
 def _box(info: SlideInfo, asked: Asked) -> dict[str, Any]:
     """The level-0 rectangle of a tile of the slide's own grid, and its size. Raises NotFound."""
     if asked.level >= len(info.levels):
-        raise NotFound("no-such-tile", "the slide has no such level")
+        raise NotFound("no-such-tile", "the slide has no such level", "see GET /api/v1/slides/ID/tiles")
     level = info.levels[asked.level]
     left, top = asked.col * level.tile_width, asked.row * level.tile_height
     width, height = min(level.tile_width, level.width - left), min(level.tile_height, level.height - top)
     if width <= 0 or height <= 0:
-        raise NotFound("no-such-tile", "the level has no such tile")
+        raise NotFound("no-such-tile", "the level has no such tile", "see GET /api/v1/slides/ID/tiles")
     x, y = level.downsample_x, level.downsample_y
     return {"x": left * x, "y": top * y, "width": width * x, "height": height * y, "out": [width, height]}
 

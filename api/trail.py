@@ -17,7 +17,7 @@ from starlette.requests import HTTPConnection
 
 from api.dependencies import Who
 from api.metrics import REFUSED
-from api.middleware import SAFE_METHODS
+from api.middleware import SAFE_METHODS, plain
 from core import audit
 from core.access import Visitor
 from core.database import reading, writing
@@ -87,6 +87,6 @@ def denied_to(request: Request, code: str) -> None:
     """The same of a request; one that brought no proof at all was not refused anything."""
     visitor: Visitor | None = getattr(request.state, "visitor", None)
     if visitor or "authorization" in request.headers or request.method not in SAFE_METHODS:
-        denied(visitor, code, f"{request.method} {request.scope['path']}", origin_of(request))
+        denied(visitor, code, f"{request.method} {plain(request.scope['path'])}", origin_of(request))
     else:
         REFUSED.labels(code).inc()

@@ -21,13 +21,14 @@ def read(path: Path, processor: str) -> Ratios | None:
 
 
 def write(path: Path, processor: str, runs: Iterable[dict[str, Section]]) -> None:
-    """Keep the least favourable of each ratio; other processors' stay."""
+    """Keep the least favourable of each ratio; other processors' stay, and ratios that were not measured now."""
     kept: dict[str, Ratios] = json.loads(path.read_text()) if path.exists() else {}
     found: dict[str, list[Target]] = {}
     for run in runs:
         for target in ratios(run):
             found.setdefault(target.claim, []).append(target)
-    kept[processor] = {claim: _least_favourable(targets) for claim, targets in found.items()}
+    fresh = {claim: _least_favourable(targets) for claim, targets in found.items()}
+    kept[processor] = kept.get(processor, {}) | fresh
     path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
 
 

@@ -93,7 +93,7 @@ def _ours(section: Section, folder: Path, path: Path, tiles: list[Tile], quick: 
         base, key = f"/api/v1/slides/{slide['id']}/tiles", f"Authorization: Bearer {service.key}\r\n"
         paths = [f"{base}/{level}/{col}_{row}.jpeg" for level, col, row in tiles]
         walk(service.port, paths[:200], key)
-        rounds, before, began = (4 if quick else 10), resident_mib(api), cpu_of(api)
+        rounds, before, began = (24 if quick else 20), resident_mib(api), cpu_of(api)
         walks = [walk(service.port, paths, key) for _ in range(rounds)]
         spent = (cpu_of(api) - began) / rounds
         cost = _report(section, "ours, authentication included", spent, min(walks, key=lambda one: one.seconds))
@@ -168,7 +168,7 @@ def _nginx(section: Section, folder: Path, path: Path, tiles: list[Tile]) -> flo
         paths = [f"/{level}/{col}_{row}.jpeg" for level, col, row in tiles]
         walk(port, paths)
         began = cpu_of(pid)
-        walks = [walk(port, paths) for _ in range(10)]
+        walks = [walk(port, paths) for _ in range(60)]
         spent = (cpu_of(pid) - began) / len(walks)
         return _report(section, "nginx, tiles extracted beforehand", spent, min(walks, key=lambda one: one.seconds))
 

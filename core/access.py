@@ -132,6 +132,11 @@ def _scopes(credential: Credential) -> tuple[str, ...] | None:
     return None if credential.scopes is None else tuple(credential.scopes)
 
 
+def hold(session: Session, principal_id: str) -> None:
+    """Until the transaction ends, nobody else holds this principal: what it has is summed up, and added to, in turn."""
+    session.execute(select(Principal.id).where(Principal.id == principal_id).with_for_update(key_share=True))
+
+
 def keys(session: Session, visitor: Visitor) -> list[KnownKey]:
     """The workspace's API keys, newest first."""
     return [_known(*row) for row in session.execute(_keys(visitor).order_by(Credential.created_at.desc()))]

@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from core import cards, catalog, grid, heatmap, tissue, work
+from core import access, cards, catalog, grid, heatmap, tissue, work
 from core.access import Visitor
 from core.database import clock
 from core.errors import Conflict, Foreign, Invalid, NotFound, TooMany, Withheld
@@ -27,7 +27,8 @@ def find(session: Session, visitor: Visitor, analysis_id: str) -> Analysis:
     """An analysis of the visitor's workspace. Raises NotFound."""
     analysis = session.get(Analysis, analysis_id)
     if analysis is None or analysis.workspace_id != visitor.workspace_id:
-        raise (Foreign if analysis else NotFound)("no-such-analysis", "there is no such analysis here")
+        told = ("no-such-analysis", "there is no such analysis here", "see GET /api/v1/slides/ID/analyses")
+        raise (Foreign if analysis else NotFound)(*told)
     catalog.find(session, visitor, analysis.slide_id)
     return analysis
 
@@ -77,11 +78,13 @@ def create(
 
 def _require_quota(session: Session, created_by: str) -> None:
     most = get_settings().quota_analyses
+    if not (most and created_by):
+        return
+    access.hold(session, created_by)
     mine = select(func.count()).where(Analysis.created_by == created_by, Analysis.state.in_(ACTIVE))
-    if most and created_by and (session.scalar(mine) or 0) >= most:
-        raise TooMany(
-            "quota-analyses", f"you have {most} analyses under way, as many as you may", "wait for one to end"
-        )
+    if (session.scalar(mine) or 0) >= most:
+        told = f"you have {most} analyses under way, as many as you may"
+        raise TooMany("quota-analyses", told, "wait for one to end")
 
 
 def cell_mask(slide: Slide, choice: str) -> tissue.Mask:
@@ -138,9 +141,10 @@ def add_finish(session: Session, analysis: Analysis) -> bool:
     return True
 
 
-def started(analysis_id: str, provenance: dict[str, Any], session: Session) -> None:
-    """The first claim of any of its rows: queued → running."""
-    query = update(Analysis).where(Analysis.id == analysis_id, Analysis.state == "queued")
+def started(session: Session, held: work.Claim, provenance: dict[str, Any]) -> None:
+    """The first claim of any of its rows: queued → running. Nothing when the row is no longer the claimant's."""
+    still = select(Work.id).where(work.is_held(held)).exists()
+    query = update(Analysis).where(Analysis.id == held.analysis_id, Analysis.state == "queued", still)
     session.execute(query.values(state="running", started_at=clock(session), provenance=provenance))
 
 

@@ -6,8 +6,10 @@ A row that was changed, removed or put in later breaks the chain from its place 
 of what they tell of, or before it: what cannot be written down does not happen.
 """
 
+import argparse
 import hashlib
 import json
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +17,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.access import Visitor
-from core.database import clock, now
+from core.database import clock, now, reading
 from core.records import Audit, Workspace
 
 PAGE = 100
@@ -86,6 +88,18 @@ def listed(session: Session, visitor: Visitor, before: int | None = None, limit:
     return list(session.scalars(found.order_by(Audit.number.desc()).limit(limit)))
 
 
+def newest(session: Session, workspace_id: str) -> str:
+    """The hash that seals all rows of a workspace: to be kept elsewhere. Empty without a row."""
+    found = select(Audit.hash).where(Audit.workspace_id == workspace_id).order_by(Audit.number.desc()).limit(1)
+    return session.scalars(found).first() or ""
+
+
+def holds_seal(session: Session, workspace_id: str, seal: str) -> bool:
+    """Whether the row that was the newest once is still there."""
+    mine = select(Audit.number).where(Audit.workspace_id == workspace_id, Audit.hash == seal)
+    return session.scalars(mine.limit(1)).first() is not None
+
+
 def verify(session: Session, workspace_id: str) -> Break | None:
     """Walk a workspace's chain; the first place where it does not hold, or None.
 
@@ -98,3 +112,26 @@ def verify(session: Session, workspace_id: str) -> Break | None:
             return Break(expected)
         before, expected = row.hash, expected + 1
     return None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Walk every workspace's chain; 1 when a row is missing or was changed."""
+    parser = argparse.ArgumentParser(prog="python -m core.audit", description=main.__doc__)
+    parser.add_argument(
+        "--seal", nargs="+", default=[], help="what an earlier run told: were rows cut off the end since?"
+    )
+    seals, broken = set(parser.parse_args(arguments).seal), False
+    with reading() as session:
+        for workspace_id in session.scalars(select(Workspace.id).order_by(Workspace.id)):
+            found = verify(session, workspace_id)
+            broken |= found is not None
+            seals -= {seal for seal in seals if holds_seal(session, workspace_id, seal)}
+            sealed = f"holds; seal {newest(session, workspace_id)}"
+            print(f"{workspace_id}: {f'row {found.number} is missing or was changed' if found else sealed}")
+    for seal in seals:
+        print(f"{seal}: no row has this seal; rows were cut off the end")
+    return int(broken or bool(seals))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

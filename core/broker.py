@@ -67,11 +67,12 @@ def doorbell() -> "Celery":
 
 def is_answering() -> bool:
     """Whether the broker can be reached."""
-    app = doorbell()
+    from kombu.exceptions import OperationalError
+
     try:
-        with app.connection_for_write() as connection:
+        with doorbell().connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=2)
-    except (OSError, *app.connection_for_write().connection_errors):
+    except (OperationalError, OSError):
         return False
     return True
 

@@ -44,7 +44,7 @@ def find(session: Session, visitor: Visitor, slide_id: str) -> Slide:
     slide = session.get(Slide, slide_id)
     if slide is None or slide.workspace_id != visitor.workspace_id or slide.state == "deleted":
         missing = NotFound if slide is None or slide.workspace_id == visitor.workspace_id else Foreign
-        raise missing("no-such-slide", "there is no such slide here")
+        raise missing("no-such-slide", "there is no such slide here", "see GET /api/v1/slides")
     return slide
 
 
@@ -69,6 +69,11 @@ def latest_analyses(session: Session, slides: list[Slide]) -> dict[str, LatestAn
     found = select(*columns).where(Analysis.slide_id.in_([slide.id for slide in slides]), Analysis.state != "cancelled")
     rows = session.execute(found.order_by(Analysis.created_at, Analysis.id))
     return {slide_id: LatestAnalysis(known, state, withheld is not None) for slide_id, known, state, withheld in rows}
+
+
+def require_unaltered(slide: Slide) -> None:
+    """Raises Gone: the file of a slide by reference is another than was inspected, or is away."""
+    storage.require_unaltered(slide.file, (slide.info or {}).get("stamp"))
 
 
 def info_of(slide: Slide) -> SlideInfo:
@@ -186,7 +191,7 @@ def lock(session: Session, slide: Slide) -> None:
     """
     hold(session, slide)
     if slide.state == "deleted":
-        raise NotFound("no-such-slide", "there is no such slide here")
+        raise NotFound("no-such-slide", "there is no such slide here", "see GET /api/v1/slides")
 
 
 def delete(session: Session, slide: Slide) -> None:

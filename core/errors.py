@@ -20,7 +20,7 @@ QuarterturnError
 class QuarterturnError(Exception):
     """`code` is stable and names the case; `detail` says what is wrong; `action` what to do about it."""
 
-    def __init__(self, code: str, detail: str, action: str = "") -> None:
+    def __init__(self, code: str, detail: str, action: str) -> None:
         super().__init__(detail)
         self.code, self.detail, self.action = code, detail, action
 

@@ -85,7 +85,9 @@ def find(session: Session, visitor: Visitor, evaluation_id: str) -> Work:
     row = session.get(Work, evaluation_id)
     if row is None or row.kind != "evaluate" or row.workspace_id != visitor.workspace_id:
         foreign = row is not None and row.workspace_id != visitor.workspace_id
-        raise (Foreign if foreign else NotFound)("no-such-evaluation", "there is no such evaluation here")
+        raise (Foreign if foreign else NotFound)(
+            "no-such-evaluation", "there is no such evaluation here", "ask for one with POST /api/v1/evaluations"
+        )
     return row
 
 

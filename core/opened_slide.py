@@ -43,8 +43,15 @@ MASKED_END = 0.35  # of the long side of a macro, at either end: a label takes u
 MASK_COLOUR = (200, 200, 200)
 JPEG_QUALITY = 90
 WHITE = (255, 255, 255, 255)
+NO_COMPANION = "do without it"
 Answer = tuple[dict[str, Any], bytes]
 Pixels = NDArray[np.uint8]
+
+
+def told(error: openslide.OpenSlideError) -> str:
+    """What OpenSlide says of a damage, without the paths in it: they are this machine's, and names in them people's."""
+    words, slash, _ = str(error).partition("/")
+    return f"{words.rstrip()} …" if slash else words
 
 
 class OpenedSlide:
@@ -61,7 +68,9 @@ class OpenedSlide:
                 "send SVS, NDPI, SCN, BIF, DICOM or pyramidal TIFF; MRXS, VMS and DICOM series as a zip of all files",
             ) from None
         except openslide.OpenSlideError as error:
-            raise SlideRejected("unreadable", f"the file is damaged: {error}", "export or copy it again") from None
+            raise SlideRejected(
+                "unreadable", f"the file is damaged: {told(error)}", "export or copy it again"
+            ) from None
         self.width, self.height = self.slide.dimensions
 
     @cached_property
@@ -198,14 +207,15 @@ class OpenedSlide:
     def _companion(self, name: str) -> Image.Image:
         """A picture that lies beside the slide in its file; its claimed size is read before it is decoded."""
         if name not in list(self.slide.associated_images):  # asking the mapping itself would decode it
-            raise SlideRejected(f"no-{name}", f"the slide's file has no {name}")
+            raise SlideRejected(f"no-{name}", f"the slide's file has no {name}", NO_COMPANION)
         sides = [int(self.slide.properties[f"openslide.associated.{name}.{side}"]) for side in ("width", "height")]
         if sides[0] * sides[1] > MOST_COMPANION_PX:
-            raise SlideRejected(f"no-{name}", f"the {name} claims {sides[0]}×{sides[1]} pixels, which is no {name}")
+            claimed = f"the {name} claims {sides[0]}×{sides[1]} pixels, which is no {name}"
+            raise SlideRejected(f"no-{name}", claimed, NO_COMPANION)
         try:
             rgba = self.slide.associated_images[name]
         except openslide.OpenSlideError as error:
-            raise SlideRejected(f"no-{name}", f"the {name} is damaged: {error}") from error
+            raise SlideRejected(f"no-{name}", f"the {name} is damaged: {told(error)}", NO_COMPANION) from error
         return Image.alpha_composite(Image.new("RGBA", rgba.size, WHITE), rgba).convert("RGB")
 
     def do_dz(self, level: int, col: int, row: int, **_: Any) -> Answer:
@@ -214,7 +224,7 @@ class OpenedSlide:
         try:
             return {}, jpeg(zoom.get_tile(level, (col, row)))
         except ValueError:
-            raise SlideRejected("no-such-tile", "the slide has no such tile") from None
+            raise SlideRejected("no-such-tile", "the slide has no such tile", "see its Deep Zoom description") from None
 
     def read(self, source: Source, x: int, y: int, width: int, height: int) -> Pixels:
         """(height, width, 3) at the source's own pixels; white where there is nothing.
@@ -224,7 +234,7 @@ class OpenedSlide:
         """
         k = source.shrink
         if width * height > MOST_REGION_PX:
-            raise SlideRejected("too-large-a-read", f"{width}×{height} pixels at once are too many")
+            raise SlideRejected("too-large-a-read", f"{width}×{height} pixels at once are too many", "ask for less")
         if source.level in self._pixels.levels:
             try:
                 return self._pixels.read(source.level, k, x, y, width, height)

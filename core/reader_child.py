@@ -21,7 +21,7 @@ from PIL import Image
 
 from core import sandbox
 from core.errors import SlideRejected
-from core.opened_slide import MOST_REGION_PX, Answer, OpenedSlide
+from core.opened_slide import MOST_REGION_PX, Answer, OpenedSlide, told
 
 MOST_FILES = 256
 
@@ -51,11 +51,13 @@ def refusal(error: BaseException) -> dict[str, Any]:
     if isinstance(error, SlideRejected):
         return {"ok": False, "code": error.code, "detail": error.detail, "action": error.action}
     if isinstance(error, openslide.OpenSlideError):
-        detail = f"a part of the slide is damaged: {error}"
+        detail = f"a part of the slide is damaged: {told(error)}"
         return {"ok": False, "code": "unreadable", "detail": detail, "action": "copy it again"}
     if isinstance(error, MemoryError):
-        return {"ok": False, "code": "too-much-memory", "detail": "the slide needs more memory than a reader may use"}
-    return {"ok": False, "code": "unreadable", "detail": f"the slide cannot be read ({type(error).__name__})"}
+        detail = "the slide needs more memory than a reader may use"
+        return {"ok": False, "code": "too-much-memory", "detail": detail, "action": "give readers more memory"}
+    detail = f"the slide cannot be read ({type(error).__name__})"
+    return {"ok": False, "code": "unreadable", "detail": detail, "action": "export or copy it again"}
 
 
 def end_with(parent: int) -> None:

@@ -6,8 +6,9 @@ most), so that it covers a whole number of ticks of every row and of every colum
     out = ⌊ (Σ ticks_of_row · ticks_of_column · grey level) / a + ½ ⌋
 
 where the sum is a whole number of at most 255·a. For a ≤ 2¹⁶ (an output pixel of up to 4×4 source pixels) float32 holds
-it exactly, being below 2²⁴, and tells a quotient from the nearest half, 1/2a away at least; float64 does far beyond.
-Hence no order of summation, no turned slide and no processor changes a bit.
+it exactly, being below 2²⁴, and its division, which is rounded correctly, takes no quotient for the half next to it: of
+even a that is 1/a away at least, of odd a < 2¹⁶ more than 2⁻¹⁷, half of what float32 can tell below 256. float64 goes
+far beyond. Hence no order of summation, no turned slide and no processor changes a bit.
 
 Rows first, then columns, each as products of small matrices: some output pixels times the source pixels that they
 cover. Along columns the three channels lie side by side, so there each weight stands on a 3×3 diagonal.
@@ -25,14 +26,13 @@ TICKS = 64
 AT_ONCE = 8
 CHANNELS = 3
 FLOAT32_TICKS2 = 2**16
-NEAR = 1e-4  # of a tick: what floating point adds to lattices that meet, far below what a slide's size could
 
 
 @dataclass(frozen=True)
 class Spans:
     """Output pixel j covers the ticks [edges[j], edges[j + 1]) along an axis of the source, pixel i [64 i, 64 i + 64).
 
-    `edges`: (n + 1,), increasing by 63 at least.
+    `edges`: (n + 1,), increasing.
     """
 
     edges: NDArray[np.int64]
@@ -58,15 +58,14 @@ class Spans:
         return self.edges[0] % TICKS == 0 and bool((self.lengths == TICKS).all())
 
 
-def spans(start: float, step: float, count: int) -> Spans:
-    """Output pixel j covers [start + j·step, start + (j + 1)·step], in source pixels, each edge on its nearest tick.
+def spans(centre: float, step: float, lines: NDArray[np.int64]) -> Spans:
+    """Edges at centre + line·step, in source pixels, each on its nearest tick.
 
-    An edge halfway between two goes to the even one: on a slide of whole pixels the mirrored edge goes there, too.
+    `lines`: (n + 1,) whole numbers, counted from the slide's centre. A line and the one opposite differ in nothing but
+    the sign, in floating point and in rounding too; so their ticks mirror each other about the centre's, and a line has
+    the same tick whichever part of the slide is asked for. The centre of a source of whole pixels lies on a tick.
     """
-    halves = 2 * TICKS * (start + step * np.arange(count + 1))
-    nearest = np.round(halves)
-    halves = np.where(np.abs(halves - nearest) < NEAR, nearest, halves)
-    return Spans(np.round(halves / 2).astype(np.int64))
+    return Spans(round(TICKS * centre) + np.round(TICKS * step * lines).astype(np.int64))
 
 
 def area_average(source: Pixels, rows: Spans, cols: Spans) -> Pixels:

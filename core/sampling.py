@@ -27,8 +27,10 @@ def best_source(sources: Sequence[Source], pixel_l0: float) -> Source:
     return max(fine_enough, key=lambda one: (one.downsample_x, -one.shrink), default=sources[0])
 
 
-def _axis_spans(axis: Axis, start_net: int, pixel_net: int, count: int, downsample: float) -> Spans:
-    return spans(axis.to_l0(start_net) / downsample, pixel_net * axis.scale / downsample, count)
+def axis_spans(axis: Axis, start_net: int, pixel_net: int, count: int, downsample: float) -> Spans:
+    """In pixels of a source; lines are counted from the slide's centre, a whole number, since N is even."""
+    lines = start_net - axis.size_net_px // 2 + pixel_net * np.arange(count + 1)
+    return spans(axis.length_l0_px / 2 / downsample, axis.scale / downsample, lines)
 
 
 def sample(
@@ -41,8 +43,8 @@ def sample(
 ) -> NDArray[np.uint8]:
     """uint8 (rows, cols, 3): `shape` pixels of `pixel_net` network pixels each, from network pixel `origin` (y, x)."""
     source = best_source(sources, pixel_net * min(frame.x.scale, frame.y.scale))
-    rows = _axis_spans(frame.y, origin[0], pixel_net, shape[0], source.downsample_y)
-    cols = _axis_spans(frame.x, origin[1], pixel_net, shape[1], source.downsample_x)
+    rows = axis_spans(frame.y, origin[0], pixel_net, shape[0], source.downsample_y)
+    cols = axis_spans(frame.x, origin[1], pixel_net, shape[1], source.downsample_x)
     return area_average(read(source, cols.first, rows.first, cols.count, rows.count), rows, cols)
 
 

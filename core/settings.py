@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     import_dir: Path | None = Field(None, description="folder of slides that may be named by reference; none: refused")
     upload_max_bytes: int = Field(64 * GIB, gt=0)
     upload_expires_hours: float = Field(24.0, gt=0)
+    upload_silent_seconds: float = Field(
+        60.0, gt=0, description="a PATCH from which nothing comes for so long is ended"
+    )
     min_free_bytes: int = Field(GIB, ge=0, description="free space that an upload must leave")
     keep_days: float = Field(0, ge=0, description="days after its last change or analysis a slide goes; 0: never")
     quota_bytes: int = Field(0, ge=0, description="of uploads that one principal may keep here; 0: no limit")

@@ -88,6 +88,7 @@ class SlideInfo:
     bounds_x: int = 0
     bounds_y: int = 0
     properties: dict[str, str] = field(default_factory=dict)
+    stamp: str | None = None  # of a file by reference when it was inspected (core.storage)
 
     @property
     def file_levels(self) -> list[Level]:

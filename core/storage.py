@@ -49,6 +49,30 @@ def main_part(parts: Path) -> Path:
     return found[0]
 
 
+def stamp(path: Path) -> str:
+    """What changes when somebody writes to a file: its size and the time of its last change. Raises OSError."""
+    found = path.stat()
+    return f"{found.st_size}-{found.st_mtime_ns}"
+
+
+def require_unaltered(file: str, seen: str | None) -> None:
+    """A slide by reference lies where others write. `seen`: its stamp at inspection; nothing for one of our own.
+
+    Raises:
+        Gone: it is another file now, or none.
+    """
+    if seen is None:
+        return
+    try:
+        same = stamp(absolute(file)) == seen
+    except OSError as error:
+        told = f"the slide's file cannot be opened: {error.strerror}"
+        raise Gone("slide-file-gone", told, "put it back where it was") from None
+    if not same:
+        told = "the slide's file was changed after it was looked at"
+        raise Gone("slide-file-changed", told, "name it anew, as another slide")
+
+
 def find_import(relative: str) -> Path:
     """A file below the import folder, with all links followed.
 

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
-from core import audit, catalog, storage
+from core import access, audit, catalog, storage
 from core.access import Visitor
 from core.database import changed, clock, now, reading, writing
 from core.errors import Conflict, Foreign, Gone, Invalid, NotFound, TooLarge
@@ -69,7 +69,8 @@ def create(session: Session, visitor: Visitor, length: int, header: str, identif
     if length <= 0:
         raise Invalid("empty-upload", "a slide of no bytes cannot be sent", "choose a file that is not empty")
     if length > settings.upload_max_bytes:
-        raise TooLarge("upload-too-large", f"{length} bytes are over the limit of {settings.upload_max_bytes}")
+        told = f"{length} bytes are over the limit of {settings.upload_max_bytes}"
+        raise TooLarge("upload-too-large", told, "raise QUARTERTURN_UPLOAD_MAX_BYTES, if this is a slide")
     _require_quota(session, visitor, length)
     storage.require_space(length)
     started = clock(session)
@@ -106,6 +107,7 @@ def _require_quota(session: Session, visitor: Visitor, length: int) -> None:
     most = get_settings().quota_bytes
     if not most:
         return
+    access.hold(session, visitor.principal_id)
     mine = select(func.coalesce(func.sum(Upload.length), 0)).join(Slide, Upload.slide_id == Slide.id)
     kept = session.scalar(mine.where(Slide.created_by == visitor.principal_id, Slide.state.notin_(GONE))) or 0
     if kept + length > most:

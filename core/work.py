@@ -35,7 +35,7 @@ class LeaseLost(QuarterturnError):
     """The row is no longer this worker's: its lease ran out and another took it, or it was cancelled."""
 
     def __init__(self) -> None:
-        super().__init__("lease-lost", "this work is no longer this worker's")
+        super().__init__("lease-lost", "this work is no longer this worker's", "leave it to whoever has it")
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,8 @@ def _as_claim(row: Work, model: str | None) -> Claim:
     )
 
 
-def _held(held: Claim) -> ColumnElement[bool]:
+def is_held(held: Claim) -> ColumnElement[bool]:
+    """The claimed row, as long as it is the claimant's."""
     return and_(Work.id == held.id, Work.token == held.token, Work.state == "claimed")
 
 
@@ -132,13 +133,13 @@ def renew(held: Claim) -> bool:
     """Extend the lease; False when the row is no longer this worker's."""
     with writing() as session:
         lease = now() + get_settings().lease_seconds
-        return bool(changed(session, update(Work).where(_held(held)).values(lease_until=lease)))
+        return bool(changed(session, update(Work).where(is_held(held)).values(lease_until=lease)))
 
 
 def still_held(held: Claim) -> bool:
     """Whether the row is still this worker's: a look, no write."""
     with reading() as session:
-        return session.execute(select(Work.id).where(_held(held))).first() is not None
+        return session.execute(select(Work.id).where(is_held(held))).first() is not None
 
 
 def complete(
@@ -153,7 +154,7 @@ def complete(
         LeaseLost: the row is no longer this worker's; the caller's transaction must not commit.
     """
     done = {"state": "done", "result": result, "lease_until": None, "done_at": now(), "reason": None}
-    if not changed(session, update(Work).where(_held(held)).values(**done, **planes)):
+    if not changed(session, update(Work).where(is_held(held)).values(**done, **planes)):
         raise LeaseLost
 
 
@@ -165,7 +166,7 @@ def give_back(held: Claim, reason: dict[str, Any]) -> None:
     pause = min(LONGEST_PAUSE, get_settings().retry_seconds * 2.0 ** (held.attempts - 1))
     with writing() as session:
         back = {"state": "open", "lease_until": now() + pause, "reason": reason}
-        session.execute(update(Work).where(_held(held)).values(**back))
+        session.execute(update(Work).where(is_held(held)).values(**back))
 
 
 def release_all(worker: str) -> None:

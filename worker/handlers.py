@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ _readers: dict[str, Reader] = {}
 
 
 def reader_of(slide: Slide) -> Reader:
-    """A live reader of the slide; the process keeps the last one open."""
+    """A live reader of the slide; the process keeps the last one open. Raises Gone when its file was changed."""
+    catalog.require_unaltered(slide)
     kept = _readers.get(slide.id)
     if kept is not None and kept.alive:
         return kept
@@ -68,6 +70,7 @@ def inspect(held: work.Claim, lease: Lease, _: Served) -> None:
     slide, _analysis = load(held)
     path = storage.absolute(slide.file)
     try:
+        stamp = storage.stamp(path) if Path(slide.file).is_absolute() else None
         sha256 = storage.sha256(path)
         if slide.declared_sha256 not in (None, sha256):
             detail = f"the file's sha256 is {sha256}, not {slide.declared_sha256} as declared"
@@ -82,7 +85,7 @@ def inspect(held: work.Claim, lease: Lease, _: Served) -> None:
     with writing() as session:
         locked = session.get_one(Slide, slide.id, with_for_update={"key_share": True})
         work.complete(session, held)
-        catalog.inspected(session, locked, info, sha256, tissue)
+        catalog.inspected(session, locked, replace(info, stamp=stamp), sha256, tissue)
 
 
 def _look(slide: Slide, path: Path, mpp: float | None, lease: Lease) -> tuple[SlideInfo, bytes | None]:

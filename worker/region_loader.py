@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import SlideRejected
+from core.errors import QuarterturnError, SlideRejected
 from core.geometry import HALO_PX, STRIDE_PX
 from core.grid import Region
 from core.sampling import sample
@@ -67,7 +67,7 @@ class RegionLoader(Generic[Sent]):
         began = time.perf_counter()
         try:
             return region, self._read(region)
-        except (OSError, ValueError, MemoryError) as error:
+        except (OSError, ValueError, MemoryError, QuarterturnError) as error:
             return error
         finally:
             self.seconds += time.perf_counter() - began

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core import analyses, broker, logs, work
 from core.database import writing
+from core.errors import QuarterturnError
 from core.settings import get_settings
 from worker.app import app
 from worker.handlers import HANDLERS, close_readers
@@ -46,7 +47,7 @@ def _perform(held: work.Claim) -> str:
         network = serving().network(held.model)
         if held.analysis_id is not None:
             with writing() as session:
-                analyses.started(held.analysis_id, network.provenance, session)
+                analyses.started(session, held, network.provenance)
         with Lease(held, patience) as lease:
             HANDLERS[held.kind](held, lease, network)
         return "done"
@@ -55,11 +56,21 @@ def _perform(held: work.Claim) -> str:
     except DBAPIError as error:
         log.warning("%s %s stopped: the database is away (%s)", held.kind, held.id, type(error).__name__)
         return "stopped"
+    except QuarterturnError as error:
+        log.warning("%s %s failed: %s", held.kind, held.id, error.code)
+        return _given_back(held, error.detail)
+    except OSError as error:  # its own words would name the file
+        log.warning("%s %s failed: %s (%s)", held.kind, held.id, type(error).__name__, error.strerror)
+        return _given_back(held, f"the worker met {type(error).__name__} ({error.strerror})")
     except Exception as error:
         log.exception("%s %s failed", held.kind, held.id)
-        close_readers()
-        work.give_back(held, {"code": "worker-error", "detail": f"{type(error).__name__}: {error}"})
-        return "failed"
+        return _given_back(held, f"the worker met {type(error).__name__}")
+
+
+def _given_back(held: work.Claim, detail: str) -> str:
+    close_readers()
+    work.give_back(held, {"code": "worker-error", "detail": detail})
+    return "failed"
 
 
 @setup_logging.connect  # type: ignore[untyped-decorator] # celery ships no types

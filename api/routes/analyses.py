@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 from anyio import to_thread
-from fastapi import APIRouter, BackgroundTasks, Response
+from fastapi import APIRouter, BackgroundTasks, Request, Response
 from PIL import Image
 from sqlalchemy.orm import Session
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from api.dependencies import Analyst, OnlyOnce, Read, Who, Write, ring
+from api.dependencies import Analyst, OnlyOnce, Read, Who, Write, is_still_known, ring
 from api.media import Csv, GeoJson, Npy, Png
 from api.schemas import NOTICE, AnalysisOut, AnalysisRequest, ProfileOut, ProfileRequest
 from api.trail import Told
@@ -101,12 +101,15 @@ def retry(
 
 
 @router.get("/analyses/{analysis_id}/events", response_class=EventSourceResponse)
-def events(visitor: Who, analysis_id: str) -> EventSourceResponse:
+def events(visitor: Who, analysis_id: str, request: Request) -> EventSourceResponse:
     """Server-sent events: `analysis` with the analysis as JSON at every change, the last when it has ended."""
     with reading() as session:
         analyses.find(session, visitor, analysis_id)
 
-    def state() -> AnalysisOut:
+    def state() -> AnalysisOut | None:
+        """None to whom is known no more: a key that is revoked ends its streams, too."""
+        if not is_still_known(request):
+            return None
         with reading() as session:
             return _out(session, analyses.find(session, visitor, analysis_id))
 
@@ -114,6 +117,8 @@ def events(visitor: Who, analysis_id: str) -> EventSourceResponse:
         last = ""
         while True:
             analysis = await to_thread.run_sync(state)
+            if analysis is None:
+                return
             shown = json.dumps(analysis.model_dump(exclude={"progress": {"seconds_left"}}))
             if shown != last:
                 yield ServerSentEvent(analysis.model_dump_json(), event="analysis")

@@ -1,5 +1,6 @@
 """Outlines that people drew on slides, and analyses held against them."""
 
+import asyncio
 import hashlib
 from typing import Annotated, Any, Literal, cast
 
@@ -7,10 +8,11 @@ from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Respons
 from pydantic import BaseModel, Field
 
 from api.dependencies import Analyst, OnlyOnce, Read, Who, Write, ring
+from api.gate import BODY_SECONDS
 from api.schemas import NOTICE, Reason, iso
 from api.trail import Told
 from core import annotations, catalog, evaluations
-from core.errors import TooLarge
+from core.errors import Invalid, TooLarge
 from core.idempotency import Answer
 from core.records import Work
 
@@ -65,13 +67,19 @@ class EvaluationOut(BaseModel):
 
 
 async def body_of(request: Request) -> bytes:
-    """The whole body, never more than an annotation may have. Raises TooLarge."""
+    """The whole body, never more than an annotation may have. Raises TooLarge, or Invalid when it comes too slowly."""
     content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > annotations.MOST_BYTES:
-            most = annotations.MOST_BYTES >> 20
-            raise TooLarge("annotation-too-large", f"an annotation may have {most} MiB", "simplify the outlines")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                content += chunk
+                if len(content) > annotations.MOST_BYTES:
+                    most = annotations.MOST_BYTES >> 20
+                    raise TooLarge(
+                        "annotation-too-large", f"an annotation may have {most} MiB", "simplify the outlines"
+                    )
+    except TimeoutError:
+        raise Invalid("body-too-slow", "the annotation did not arrive in time", "send it again") from None
     return bytes(content)
 
 

@@ -91,10 +91,12 @@ def change_password(
 
 def _owner(request: Request, login: str, password: str | None) -> people.Proof:
     """A session left open is not yet its owner. Raises Forbidden."""
+    if password is None:
+        raise Forbidden("password-needed", "your password so far is needed to change it", "send it as `current`")
     try:
-        return sign_ins.proved(request, login, password or "")
+        return sign_ins.proved(request, login, password)
     except Unauthenticated:
-        raise Forbidden("wrong-password", "your password so far is another", "send it as `current`") from None
+        raise Forbidden("wrong-password", "your password so far is another", "try again") from None
 
 
 @router.delete("/{person_id}", status_code=204)

@@ -1,8 +1,10 @@
 """The service itself: models, health, readiness."""
 
 import shutil
+import threading
 from typing import Any
 
+from cachetools import TTLCache
 from fastapi import APIRouter, Response
 from sqlalchemy.exc import DBAPIError
 
@@ -14,6 +16,9 @@ from core.database import clock, is_answering, reading
 from core.settings import get_settings
 from core.slide import reader_held_by
 
+LOOK_SECONDS = 1.0
+_looked: TTLCache[int, dict[str, Any]] = TTLCache(1, LOOK_SECONDS)
+_looking = threading.Lock()
 router = APIRouter(tags=["service"])
 api_router = APIRouter(tags=["service"])
 
@@ -39,14 +44,20 @@ def readiness(response: Response) -> dict[str, Any]:
     """Whether work can be taken: database, broker and disk. Workers are told, and do not make it unready.
 
     `readers`: what keeps the children in that open slides (core.sandbox), here and where workers run. `models`: what
-    live workers run, each with the digest of its weights; `heard_seconds`: since the last word of any worker.
+    live workers run, each with the digest of its weights; `heard_seconds`: since the last word of any worker. Looked at
+    once a second at most: anybody may ask.
     """
+    with _looking:
+        found = _looked.get(0) or _looked.setdefault(0, _look())
+    response.status_code = 200 if found["ready"] else 503
+    return found
+
+
+def _look() -> dict[str, Any]:
     checks = {"database": _database(), "broker": broker.is_answering(), "disk": _disk()}
-    ready = all(checks.values())
-    response.status_code = 200 if ready else 503
     known: dict[str, Any] = _workers() if checks["database"] else {"workers": None}
     readers = {"here": list(reader_held_by()), **known.pop("readers", {})}
-    return {"ready": ready, "checks": checks, **known, "readers": readers}
+    return {"ready": all(checks.values()), "checks": checks, **known, "readers": readers}
 
 
 @router.get("/metrics", response_class=Response)

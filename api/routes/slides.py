@@ -169,13 +169,14 @@ def _reveal(
     with reading() as session:
         slide = catalog.find(session, visitor, slide_id)
         catalog.info_of(slide)
+        catalog.require_unaltered(slide)
         told.sent(session, f"slide.{name}.reveal", slide.id)
     try:
         with request.app.state.files.reader(storage.opened(slide.id, slide.file)) as reader:
             content = reader.call(name)[1]
     except SlideRejected as error:
         if error.code == f"no-{name}":
-            raise NotFound(error.code, error.detail) from None
+            raise NotFound(error.code, error.detail, error.action) from None
         raise
     return Jpeg(content, headers={"Cache-Control": "no-store"})
 

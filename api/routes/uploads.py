@@ -117,9 +117,21 @@ class Holder:
     """The PATCH that writes an upload now: others ask it to stop, and wait until its bytes are safe."""
 
     def __init__(self, chunks: AsyncIterator[bytes]) -> None:
-        self.ended, self.stopped, self.whole = asyncio.Event(), False, False
+        self.ended, self.stopped, self.whole, self.stalled = asyncio.Event(), False, False, False
+        self._came = 0
         self.batches: asyncio.Queue[bytes | None] = asyncio.Queue(BATCHES)
         self._pump = asyncio.create_task(self._receive(chunks))
+        self._watch = asyncio.create_task(self._expect_bytes(get_settings().upload_silent_seconds))
+
+    async def _expect_bytes(self, seconds: float) -> None:
+        """A client from which nothing comes for so long has gone, whatever its connection says."""
+        while True:
+            before = self._came
+            await asyncio.sleep(seconds)
+            if self._came == before and self.batches.empty() and not self._pump.done():
+                self.stalled = True
+                self._pump.cancel()
+                return
 
     async def _receive(self, chunks: AsyncIterator[bytes]) -> None:
         """Fill `batches` with what comes, ahead of the disk; None is the last. It writes nothing and can be cut off."""
@@ -128,6 +140,7 @@ class Holder:
             async for chunk in chunks:
                 parts.append(chunk)
                 size += len(chunk)
+                self._came += 1
                 if size >= BATCH_BYTES:
                     await self.batches.put(b"".join(parts))
                     parts, size = [], 0
@@ -150,6 +163,7 @@ class Holder:
 
     async def end(self) -> None:
         """Nobody takes batches any more."""
+        self._watch.cancel()
         while not self._pump.done():
             self._pump.cancel()
             await asyncio.wait((self._pump,), timeout=0.01)
@@ -196,6 +210,10 @@ async def append(
     finally:
         await holder.end()
         del _holders[upload_id]
+    if holder.stalled:
+        raise Invalid(
+            "upload-stalled", "no bytes came for too long; those that came are safe", "ask with HEAD, go on there"
+        )
     if holder.stopped:
         raise Invalid("handed-over", "another request took this upload over", "ask with HEAD and go on there")
     return Response(status_code=204, headers=await to_thread.run_sync(_finish, visitor, upload_id, told))

@@ -40,6 +40,9 @@ export const get = async (path) => (await call("GET", path)).json();
 /** @param {string} path @param {unknown} [body] @returns {Promise<any>} */
 export const post = async (path, body) => (await call("POST", path, body)).json();
 
+/** Whether this visitor sees people, keys and the audit. @param {any} me what GET /session told */
+export const administersAll = (me) => me.role === "admin" && (me.scopes === null || me.scopes.includes("manage"));
+
 /**
  * @template {HTMLElement} [T=HTMLElement]
  * @param {string} id @returns {T}

@@ -19,17 +19,22 @@ function line(one) {
 
 /** @param {boolean} anew */
 async function show(anew) {
-  const page = await get(`/audit?limit=50${anew || next === null ? "" : `&cursor=${next}`}`);
-  const rows = page.rows.map(line);
-  if (anew) element("audited").replaceChildren(...rows);
-  else element("audited").append(...rows);
-  next = page.next_cursor;
-  element("older").hidden = next === null;
+  const older = /** @type {HTMLButtonElement} */ (element("older"));
+  older.disabled = true;
+  try {
+    const page = await get(`/audit?limit=50${anew || next === null ? "" : `&cursor=${next}`}`);
+    if (anew) element("audited").replaceChildren();
+    element("audited").append(...page.rows.map(line));
+    next = page.next_cursor;
+    older.hidden = next === null;
+  } finally {
+    older.disabled = false;
+  }
 }
 
 async function check() {
   const found = await get("/audit/check");
-  element("chain").classList.toggle("message", !found.holds);
+  element("chain").className = found.holds ? "small" : "message";
   say(element("chain"), found.holds
     ? "Every row stands as it was written."
     : `Row ${found.broken_at} is missing or was changed: keep this database as it is and see docs/operations.md.`);
@@ -38,6 +43,7 @@ async function check() {
 /** @param {(action: () => Promise<unknown>) => Promise<boolean>} attempt */
 export function watchAudit(attempt) {
   const whole = /** @type {HTMLDetailsElement} */ (element("audit"));
-  whole.addEventListener("toggle", () => whole.open && attempt(() => Promise.all([show(true), check()])));
+  const opened = () => whole.open && attempt(async () => { await show(true); await check(); });
+  whole.addEventListener("toggle", opened, { once: true }); // what comes later is told by a new look at the page
   element("older").addEventListener("click", () => attempt(() => show(false)));
 }

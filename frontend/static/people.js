@@ -1,9 +1,9 @@
 // People and keys, for administrators; one's own password, for everybody who has one.
 import { watchAudit } from "./audit.js";
-import { Refusal, call, element, get, make, post, say } from "./api.js";
+import { Refusal, administersAll, call, element, get, make, post, say } from "./api.js";
 
 const ROLES = /** @type {Record<string, string>} */ ({
-  viewer: "look", analyst: "look and analyse", admin: "administer",
+  viewer: "look", analyst: "look, send and analyse", admin: "everything",
 });
 const SCOPES = /** @type {Record<string, string>} */ ({
   read: "read", upload: "send slides", analyse: "analyse", manage: "manage",
@@ -20,6 +20,7 @@ async function attempt(action) {
   try {
     await action();
     say(element("error"), "");
+    say(element("done"), "");
     return true;
   } catch (error) {
     if (error instanceof Refusal && error.status === 401) location.assign("/");
@@ -45,6 +46,8 @@ function button(label, about, action) {
   return made;
 }
 
+let own = "";
+
 async function showPeople() {
   const people = await get("/people");
   element("people").replaceChildren(...people.map(person));
@@ -55,9 +58,10 @@ async function showPeople() {
 function person(one) {
   const remove = async () => {
     if (!confirm(`${one.login} will not be able to sign in any more. What ${one.login} did stays told. Remove?`)) return;
-    await attempt(async () => { await call("DELETE", `/people/${one.id}`); await showPeople(); });
+    if (await attempt(async () => { await call("DELETE", `/people/${one.id}`); await showPeople(); })) element("login").focus();
   };
-  return line([one.login, ROLES[one.role] ?? one.role, day(one.created_at, "")], [
+  const cells = [one.login, ROLES[one.role] ?? one.role, day(one.created_at, "")];
+  return line(cells, one.id === own ? [] : [
     button("Set password", `Set a password for ${one.login}`, () => reset(one)),
     button("Remove", `Remove ${one.login}`, remove),
   ]);
@@ -67,9 +71,17 @@ function person(one) {
 function reset(one) {
   const dialog = /** @type {HTMLDialogElement} */ (element("reset"));
   element("reset-who").textContent = `A new password for ${one.login}`;
-  field("reset-password").value = dialog.returnValue = "";
-  dialog.onclose = () => {
-    if (dialog.returnValue === "set") attempt(() => call("PUT", `/people/${one.id}/password`, { password: field("reset-password").value }));
+  say(element("reset-error"), "");
+  dialog.onclose = () => { field("reset-password").value = ""; };
+  /** @type {HTMLFormElement} */ (dialog.querySelector("form")).onsubmit = async (event) => {
+    event.preventDefault();
+    try {
+      await call("PUT", `/people/${one.id}/password`, { password: field("reset-password").value });
+      dialog.close();
+      say(element("done"), `${one.login} has a new password.`);
+    } catch (error) {
+      say(element("reset-error"), `That did not work: ${/** @type {Error} */ (error).message}.`);
+    }
   };
   dialog.showModal();
 }
@@ -83,19 +95,21 @@ async function showKeys() {
 /** @param {any} one */
 function key(one) {
   const over = one.revoked || (one.expires_at && new Date(one.expires_at) < new Date());
-  const only = one.scopes ? `, only to ${one.scopes.map((/** @type {string} */ scope) => SCOPES[scope] ?? scope).join(", ")}` : "";
+  const only = one.scopes?.map((/** @type {string} */ scope) => SCOPES[scope] ?? scope).join(", ");
   const revoke = async () => {
     if (!confirm(`Whatever uses the key “${one.name}” is shut out at once. Revoke it?`)) return;
-    await attempt(async () => { await call("DELETE", `/keys/${one.id}`); await showKeys(); });
+    if (await attempt(async () => { await call("DELETE", `/keys/${one.id}`); await showKeys(); })) element("key-name").focus();
   };
   const ends = one.revoked ? "revoked" : over ? `ended ${day(one.expires_at, "")}` : day(one.expires_at, "when revoked");
-  const row = line([one.name, `${ROLES[one.role] ?? one.role}${only}`, ends, day(one.used_at, "never")],
+  const row = line([one.name, only ? `${only} only` : ROLES[one.role] ?? one.role, ends, day(one.used_at, "never")],
     over ? [] : [button("Revoke", `Revoke ${one.name}`, revoke)]);
   row.classList.toggle("over", Boolean(over));
   return row;
 }
 
 async function makeKey() {
+  element("secret").hidden = true;
+  element("copy").textContent = "Copy";
   const scopes = [...document.querySelectorAll("#scopes input:checked")].map((box) => /** @type {HTMLInputElement} */ (box).value);
   const days = field("key-days").value;
   const made = await post("/keys", {
@@ -106,6 +120,7 @@ async function makeKey() {
   element("secret").hidden = false;
   /** @type {HTMLFormElement} */ (element("make")).reset();
   await showKeys();
+  element("copy").focus();
 }
 
 /** @param {string} form @param {() => Promise<unknown>} action */
@@ -121,7 +136,7 @@ function onSubmit(form, action) {
 
 function fillChoices() {
   for (const id of ["person-role", "key-role"]) {
-    element(id).append(...Object.entries(ROLES).map(([role, told]) => new Option(told, role, false, role === "analyst")));
+    element(id).append(...Object.entries(ROLES).map(([role, told]) => new Option(told, role, role === "analyst", role === "analyst")));
   }
   for (const [scope, told] of Object.entries(SCOPES)) {
     const label = make("label", "plain"), box = document.createElement("input");
@@ -145,19 +160,25 @@ function watchAdministration() {
     await post("/people", { login: field("login").value, role: field("person-role").value, password: field("password").value });
     /** @type {HTMLFormElement} */ (element("add")).reset();
     await showPeople();
+    element("login").focus();
   });
   onSubmit("make", makeKey);
   watchAudit(attempt);
   element("reset-leave").addEventListener("click", () => /** @type {HTMLDialogElement} */ (element("reset")).close(""));
   element("copy").addEventListener("click", async () => {
-    await navigator.clipboard.writeText(element("secret-text").textContent ?? "");
-    element("copy").textContent = "Copied";
+    try {
+      await navigator.clipboard.writeText(element("secret-text").textContent ?? "");
+      element("copy").textContent = "Copied";
+    } catch { // not allowed here: selected, to be copied by hand
+      getSelection()?.selectAllChildren(element("secret-text"));
+    }
   });
 }
 
 await attempt(async () => {
   const me = await get("/session");
-  const administers = me.role === "admin" && (me.scopes === null || me.scopes.includes("manage"));
+  const administers = administersAll(me);
+  own = me.person_id ?? "";
   element("own").hidden = !me.person_id;
   element("administration").hidden = !administers;
   if (me.person_id) watchOwn(me.person_id);

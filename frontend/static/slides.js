@@ -1,5 +1,5 @@
 // The slide list: sign-in, uploads, slides with their states.
-import { Refusal, call, element, get, make, post, say, size } from "./api.js";
+import { Refusal, administersAll, call, element, get, make, post, say, size } from "./api.js";
 import { useLink } from "./signin.js";
 import { watchDrops } from "./upload.js";
 
@@ -163,8 +163,8 @@ document.addEventListener("visibilitychange", () => document.hidden || refresh()
 
 /** @param {any} me */
 function showPeople(me) {
-  element("people").hidden = me.role !== "admin" && !me.person_id;
-  if (me.role !== "admin") element("people").textContent = "Your password";
+  element("people").hidden = !administersAll(me) && !me.person_id;
+  if (!administersAll(me)) element("people").textContent = "Your password";
 }
 
 say(element("sign-in-error"), await useLink());

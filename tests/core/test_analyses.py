@@ -75,10 +75,22 @@ class Analysing(RuleBasedStateMachine):
             return
         assert self.alive(), "work of what has ended was given out"
         assert (held.kind, held.ordinal) not in self.done
-        with database.writing() as session:
-            analyses.started(held.analysis_id, {"threads": 1}, session)
         self.claims.append(held)
-        self.state = "running"
+
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def start(self, data):
+        """A worker says that it begins; one that was away so long that the row is another's says it in vain."""
+        held = data.draw(st.sampled_from(self.claims))
+        still, waiting = work.still_held(held), self.state == "queued"
+        with database.writing() as session:
+            analyses.started(session, held, {"token": held.token, "work": held.id})
+        if still and waiting:
+            self.state = "running"
+        with database.reading() as session:
+            told = session.get_one(Analysis, self.id)
+        if waiting and self.state == "running":
+            assert told.provenance == {"token": held.token, "work": held.id}
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
@@ -186,7 +198,7 @@ class Analysing(RuleBasedStateMachine):
                 continue
             self.claims = [held]
             with database.writing() as session:
-                analyses.started(held.analysis_id, {"threads": 1}, session)
+                analyses.started(session, held, {"threads": 1})
                 if held.kind == "finish":
                     analyses.succeed(session, held, {"summary": "x"}, None)
                     self.state = "succeeded"

@@ -71,3 +71,20 @@ def test_a_line_cannot_be_forged_by_its_content(visitor):
         row = audit.write(session, visitor, "slide.label.reveal", 'x","y\r\n2026', "127.0.0.1")
     assert row.number == 1
     assert broken() is None
+
+
+def test_the_command_finds_a_changed_row_and_a_cut_off_end(visitor, capsys):
+    told(visitor, 3)
+    assert audit.main([]) == 0
+    seal = capsys.readouterr().out.split()[-1]
+    told(visitor)
+    assert audit.main(["--seal", seal]) == 0
+    with database.writing() as session:
+        session.execute(text("DELETE FROM audit WHERE number >= 3"))
+    assert audit.main([]) == 0, "nothing in the chain itself shows it"
+    assert audit.main(["--seal", seal]) == 1
+    assert "cut off the end" in capsys.readouterr().out
+    with database.writing() as session:
+        session.execute(text("UPDATE audit SET who = 'somebody else' WHERE number = 2"))
+    assert audit.main([]) == 1
+    assert "row 2 is missing or was changed" in capsys.readouterr().out

@@ -11,8 +11,8 @@ from core.errors import Invalid
 from core.geometry import NETWORK_MPP, Axis, Frame
 from core.grid import bands, grid_shape
 from core.regions import find_regions, outline
-from core.resample import TICKS, area_average, covered, spans
-from core.sampling import axis_downsample, sample
+from core.resample import TICKS, Spans, area_average, covered, spans
+from core.sampling import axis_downsample, axis_spans, sample
 from core.slide import Source
 from core.tissue import all_cells, block_mask, cell_mask, saturation
 
@@ -43,10 +43,15 @@ def test_coarser_than_the_network_is_refused():
         Frame.of(100, 100, 1.0, 1.0)
 
 
+def from_0(start, step, count):
+    """Spans that begin at a source pixel near 0, for tests of one part."""
+    return spans(start, step, np.arange(count + 1))
+
+
 @given(st.floats(-50, 50), st.floats(1, 6), st.integers(1, 40))
 def test_spans_cover_each_tick_once(start, step, count):
-    found = spans(start, step, count)
-    np.testing.assert_allclose(found.edges / TICKS, start + step * np.arange(count + 1), atol=(0.5 + 1e-3) / TICKS)
+    found = from_0(start, step, count)
+    np.testing.assert_allclose(found.edges / TICKS, start + step * np.arange(count + 1), atol=(1 + 1e-3) / TICKS)
     first, ticks = covered(found)
     np.testing.assert_array_equal(ticks.sum(2).reshape(-1)[:count], found.lengths)
     held = np.zeros(found.count + ticks.shape[2], int)
@@ -57,27 +62,45 @@ def test_spans_cover_each_tick_once(start, step, count):
     assert not held[found.count :].any()
 
 
-@given(st.integers(1, 5000), st.floats(0.1, NETWORK_MPP))
-def test_spans_of_a_mirrored_slide_are_mirrored(length, mpp):
+@given(st.integers(1, 200_000), st.floats(0.1, NETWORK_MPP), st.sampled_from([1, 16]), st.data())
+def test_spans_of_a_mirrored_slide_are_mirrored_in_every_part_of_it(length, mpp, pixel_net, data):
     axis = Axis(length, mpp)
-    found = spans(axis.to_l0(0), axis.scale, axis.size_net_px).edges
-    np.testing.assert_array_equal(found, TICKS * length - found[::-1])
+    start = data.draw(st.integers(-48, axis.size_net_px))
+    count = data.draw(st.integers(1, 600))
+    here = axis_spans(axis, start, pixel_net, count, 1.0).edges
+    there = axis_spans(axis, axis.size_net_px - start - pixel_net * count, pixel_net, count, 1.0).edges
+    np.testing.assert_array_equal(here, TICKS * length - there[::-1])
+    np.testing.assert_array_equal(here[1:], axis_spans(axis, start + pixel_net, pixel_net, count - 1, 1.0).edges)
+
+
+@pytest.mark.parametrize(("height", "width"), [(255, 257), (256, 256), (251, 261), (256, 64)])
+def test_the_closest_quotients_are_rounded_rightly(height, width):
+    """Sums just below, on and just above every half, for the areas at which float32 is nearest to its end."""
+    y, x = Spans(np.array([0, height])), Spans(np.array([0, width]))
+    pixels = np.random.default_rng(height).integers(126, 256, (2000, y.count, x.count, 3), dtype=np.uint8)
+    for one in pixels:
+        found, sums = area_average(one, y, x), definition(one, y, x)
+        np.testing.assert_array_equal(found, (2 * sums + height * width) // (2 * height * width))
+
+
+def definition(pixels, y, x):
+    """Σ ticks · ticks · grey level, in Python's whole numbers: (rows, cols, 3)."""
+
+    def ticks(of):
+        places = range(TICKS * of.first, TICKS * (of.first + of.count), TICKS)
+        return [[max(0, min(high, i + TICKS) - max(low, i)) for i in places] for low, high in pairwise(of.edges)]
+
+    return np.einsum("ri,cj,ijk->rck", np.array(ticks(y)), np.array(ticks(x)), pixels.astype(np.int64))
 
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 2**31), st.floats(1, 8), st.floats(1, 8), st.integers(1, 21), st.integers(1, 21))
 def test_averages_are_their_definition_in_whole_numbers(seed, step_y, step_x, rows, cols):
-    """Σ weight · grey level / Σ weight, by Python's whole numbers, rounded half up: however large the pixels are."""
-    y, x = spans(0.3, step_y, rows), spans(7.7, step_x, cols)
+    """Rounded half up, however large the pixels are."""
+    y, x = from_0(0.3, step_y, rows), from_0(7.7, step_x, cols)
     pixels = np.random.default_rng(seed).integers(0, 256, (y.count, x.count, 3), dtype=np.uint8)
-
-    def ticks(of):
-        pixels = range(TICKS * of.first, TICKS * (of.first + of.count), TICKS)
-        return [[max(0, min(high, i + TICKS) - max(low, i)) for i in pixels] for low, high in pairwise(of.edges)]
-
-    weights = np.einsum("ri,cj->rcij", np.array(ticks(y)), np.array(ticks(x)))
-    sums, areas = np.einsum("rcij,ijk->rck", weights, pixels.astype(np.int64)), weights.sum((2, 3))[..., None]
-    np.testing.assert_array_equal(area_average(pixels, y, x), (2 * sums + areas) // (2 * areas))
+    areas = np.outer(y.lengths, x.lengths)[..., None]
+    np.testing.assert_array_equal(area_average(pixels, y, x), (2 * definition(pixels, y, x) + areas) // (2 * areas))
 
 
 @settings(deadline=None, max_examples=30)
@@ -108,7 +131,7 @@ def framed(pixels, mpp):
 
 def test_whole_ratios_are_plain_means():
     pixels = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
-    ours = area_average(pixels, spans(0, 2, 4), spans(0, 2, 6))
+    ours = area_average(pixels, from_0(0, 2, 4), from_0(0, 2, 6))
     np.testing.assert_array_equal(ours, np.floor(pixels.reshape(4, 2, 6, 2, 3).mean((1, 3)) + 0.5))
 
 

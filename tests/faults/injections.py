@@ -10,6 +10,7 @@ from faults.scene import Scene
 
 WORKERS = ("one", "two")
 PAST_THE_LEASE = 4.0  # the lease is three seconds here
+GRACE_SECONDS = 60.0  # docker-compose.yml's
 Fault = Callable[[Scene, Random], None]
 
 
@@ -40,10 +41,11 @@ def zombie(scene: Scene, rng: Random) -> None:
 
 
 def worker_ends_in_good_order(scene: Scene, rng: Random) -> None:
-    """SIGTERM, as a deployment sends it."""
+    """SIGTERM, as a deployment sends it, in the middle of whatever it does: it ends by itself, and well."""
     name = rng.choice(WORKERS)
-    os.kill(scene.group(name), signal.SIGTERM)
-    time.sleep(1)
+    process = scene.service.processes[name]
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(GRACE_SECONDS) == 0
     scene.restart(name)
 
 
@@ -75,6 +77,19 @@ def messages_doubled(scene: Scene, rng: Random) -> None:
     """Far more doorbells than there is work."""
     scene.service.start("ringer", "faults.ringer")
     scene.service.processes.pop("ringer").wait()
+
+
+def clients_cut(scene: Scene, rng: Random) -> None:
+    """Whoever talks to the API is reset, uploads in the middle of a piece among them."""
+    assert scene.front
+    scene.front.cut()
+
+
+def messages_delayed(scene: Scene, rng: Random) -> None:
+    """What is said to the broker and by it comes late."""
+    scene.proxies[1].held = True
+    time.sleep(rng.uniform(1, 4))
+    scene.proxies[1].held = False
 
 
 def broker_killed(scene: Scene, rng: Random) -> None:
@@ -118,9 +133,11 @@ def network_away(scene: Scene, rng: Random) -> None:
 
 EVERYWHERE: tuple[Fault, ...] = (
     worker_killed, pool_child_killed, readers_killed, zombie, worker_ends_in_good_order, api_killed, messages_lost,
-    messages_doubled,
+    messages_doubled, clients_cut,
 )  # fmt: skip
-ON_SERVERS: tuple[Fault, ...] = (broker_killed, broker_full, database_stopped, connections_cut, network_away)
+ON_SERVERS: tuple[Fault, ...] = (
+    broker_killed, broker_full, messages_delayed, database_stopped, connections_cut, network_away,
+)  # fmt: skip
 
 
 def faults_of(scene: Scene) -> list[Fault]:

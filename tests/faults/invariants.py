@@ -46,8 +46,21 @@ def check(scene: Scene, known: Known, pictures: dict[str, Path], references: Ref
     assert not known.shrunk, known.shrunk
     _check_slides(scene, known, pictures)
     _check_analyses(scene, known, references)
+    _check_nothing_more(scene, known, len(references))
     _check_files(scene)
     _check_audit(scene, known)
+
+
+def check_bytes(scene: Scene, known: Known, pictures: dict[str, Path]) -> None:
+    """In the middle of it all: every slide that was acknowledged, and that nobody deletes, has every byte."""
+    with known.lock:
+        slides = dict(known.slides)
+    for slide_id, name in slides.items():
+        found = list((scene.service.data / "slides" / slide_id).glob("slide*"))
+        with contextlib.suppress(FileNotFoundError):
+            if found and found[0].read_bytes() == pictures[name].read_bytes():
+                continue
+        assert slide_id in known.deleting, f"slide {slide_id} is not what was acknowledged"
 
 
 def _check_slides(scene: Scene, known: Known, pictures: dict[str, Path]) -> None:
@@ -75,6 +88,14 @@ def _check_analyses(scene: Scene, known: Known, references: References) -> None:
         assert {state for _, state in rows} == {"done"}
         expected = references[known.slides[slide_id]]
         assert np.array_equal(planes(client, analysis_id), expected, equal_nan=True), f"{analysis_id}: other bits"
+
+
+def _check_nothing_more(scene: Scene, known: Known, before: int) -> None:
+    """What was asked for once is there once, and nothing is left to do, of deleted slides neither."""
+    rows = scene.service.rows("SELECT state FROM analyses")
+    assert len(rows) == known.asked + before, "an analysis for every acknowledged request, and no other"
+    assert {state for (state,) in rows} <= {"succeeded", "cancelled"}
+    assert not scene.service.rows("SELECT kind, state FROM work WHERE state IN ('open', 'claimed')")
 
 
 def _check_files(scene: Scene) -> None:

@@ -28,6 +28,7 @@ class Known:
     slides: dict[str, str] = field(default_factory=dict)
     analyses: dict[str, str] = field(default_factory=dict)
     cancelled: set[str] = field(default_factory=set)
+    deleting: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
     asked: int = 0  # analyses in all, those of slides deleted since among them
     shrunk: list[str] = field(default_factory=list)
@@ -147,6 +148,7 @@ class Load:
 
     def _delete(self, person: Patient, slide_id: str) -> None:
         """404 is an answer, too: the first request was heard and its answer lost."""
+        self.known.deleting.add(slide_id)
         answer = person.call("DELETE", f"/api/v1/slides/{slide_id}")
         assert answer.status_code in (204, 404), answer.text
         with self.known.lock:

@@ -4,18 +4,19 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close sends RST
 
 
 class Proxy:
-    """Listens on a port of its own and passes bytes to another."""
+    """Listens on a port of its own and passes bytes to another; while `held`, later; while `away`, to nobody."""
 
     def __init__(self, target: int) -> None:
         self._target, self._pairs, self._lock = target, set(), threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
-        self.away = False
+        self.away = self.held = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -41,6 +42,8 @@ class Proxy:
     def _pass(self, source: socket.socket, sink: socket.socket, pair: tuple[socket.socket, socket.socket]) -> None:
         with contextlib.suppress(OSError):
             while content := source.recv(1 << 16):
+                while self.held:
+                    time.sleep(0.05)
                 sink.sendall(content)
         for one in pair:
             with contextlib.suppress(OSError):

@@ -16,7 +16,8 @@ SETTINGS = {"QUARTERTURN_MAX_ATTEMPTS": "60", "QUARTERTURN_RETRY_SECONDS": "0.2"
 
 
 class Scene:
-    """API and two workers; on `production` PostgreSQL and Redis, each behind a proxy that can be cut.
+    """API and two workers; on `production` PostgreSQL and Redis, each behind a proxy that can be cut. So is the API:
+    people ask at `url`.
 
     The data folder is a small disk of its own where this system lets us mount one (`disk` tells).
     """
@@ -26,6 +27,7 @@ class Scene:
         self.postgres: Postgres | None = None
         self.redis: Redis | None = None
         self.proxies: list[Proxy] = []
+        self.front: Proxy | None = None
         data = folder / "data"
         data.mkdir(parents=True)
         mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(data)]
@@ -34,6 +36,7 @@ class Scene:
         self.stopped: set[str] = set()
         try:
             self.service = Service(data, {**SETTINGS, **self._servers()})
+            self.front = Proxy(self.service.port)
             self.service.start_api()
             for name in ("one", "two"):
                 self.service.start_worker(name)
@@ -51,6 +54,10 @@ class Scene:
         database = self.postgres.url.replace(str(self.postgres.port), str(to_database.port))
         broker = self.redis.url.replace(str(self.redis.port), str(to_broker.port))
         return {"QUARTERTURN_DATABASE_URL": database, "QUARTERTURN_BROKER_URL": broker}
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.front.port}"
 
     def group(self, name: str) -> int:
         """The process group of a part of the service."""
@@ -117,7 +124,7 @@ class Scene:
         for name in list(self.stopped):
             self.go_on(name)
         for proxy in self.proxies:
-            proxy.away = False
+            proxy.away = proxy.held = False
         for name, process in list(self.service.processes.items()):
             if process.poll() is not None:
                 self.restart(name)
@@ -127,7 +134,7 @@ class Scene:
             self.go_on(name)
         if self.service:
             self.service.stop()
-        for proxy in self.proxies:
+        for proxy in [*self.proxies, *([self.front] if self.front else [])]:
             proxy.close()
         if self.redis:
             self.redis.stop()

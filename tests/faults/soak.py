@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -31,8 +32,12 @@ def pictures_in(folder: Path) -> dict[str, Path]:
     return made
 
 
-def chosen(scene: Scene, rng: Random) -> Fault:
-    return rng.choice(faults_of(scene))
+def dealt(scene: Scene, rng: Random) -> Iterator[Fault]:
+    """At random, each as often as any other: decks of all of them, each shuffled anew."""
+    while True:
+        deck = faults_of(scene)
+        rng.shuffle(deck)
+        yield from deck
 
 
 def run(engine: str, seed: int, faults: list[Fault] | None, count: int, seconds: float) -> Counter[str]:
@@ -47,17 +52,18 @@ def run(engine: str, seed: int, faults: list[Fault] | None, count: int, seconds:
     try:
         pictures = pictures_in(folder)
         references = {name: invariants.reference_of(scene, path) for name, path in pictures.items()}
-        load = Load(scene.service.url, list(pictures.values()), seed)
+        load = Load(scene.url, list(pictures.values()), seed)
         load.start()
         until(lambda: load.known.analyses, 60)
         end = time.monotonic() + seconds
-        planned = iter(faults) if faults is not None else iter(lambda: chosen(scene, rng), None)
+        planned = iter(faults) if faults is not None else dealt(scene, rng)
         for fault in planned:
             if faults is None and (sum(done.values()) >= count or time.monotonic() > end):
                 break
             fault(scene, rng)
             done[fault.__name__] += 1
             print(f"{sum(done.values()):4d} {fault.__name__}", flush=True)
+            invariants.check_bytes(scene, load.known, pictures)
             time.sleep(rng.uniform(*PAUSE))
         scene.heal()
         load.stop()
@@ -74,8 +80,9 @@ def run(engine: str, seed: int, faults: list[Fault] | None, count: int, seconds:
 
 def _tell(done: Counter[str], load: Load) -> None:
     known = load.known
-    kinds = ", ".join(f"{count} {name}" for name, count in sorted(done.items()))
-    print(f"{sum(done.values())} faults ({kinds})")
+    for name, count in sorted(done.items()):
+        print(f"{name:28} injected {count:4d} times, lost 0")
+    print(f"{sum(done.values())} faults")
     kept = f"{len(known.slides)} slides, {len(known.analyses)} analyses ({len(known.cancelled)} cancelled) acknowledged"
     gone = f"{len(known.deleted)} slides deleted, {known.asked} analyses asked for in all"
     print(f"{kept}; {gone}: every byte, every band and every row of the audit is there, heat maps to the bit")

@@ -30,13 +30,36 @@ POINTS = {
 def crashing(own, point):
     """Environment of a process that dies at this point, and the file that arms it."""
     armed = own.data.parent / "armed"
-    more = {"QUARTERTURN_CRASH_AT": point, "QUARTERTURN_CRASH_ARMED": str(armed), "PYTHONPATH": str(CRASH)}
+    more = {"CRASH_AT": point, "CRASH_ARMED": str(armed), "PYTHONPATH": str(CRASH)}
     return more, armed
 
 
 def wait_until_dead(own, name):
     until(lambda: own.processes[name].poll() is not None, 120)
     own.processes.pop(name)
+
+
+ALL = os.environ.get("QUARTERTURN_FAULTS") == "all"
+STALLS = pytest.param("stalls", "reader-timeout", marks=pytest.mark.skipif(not ALL, reason="make faults runs it"))
+
+
+@pytest.mark.parametrize(("how", "code"), [("dies", "reader-crashed"), STALLS])
+def test_a_slide_on_which_every_reader_ends_is_refused_and_the_next_is_not(own, tmp_path, how, code):
+    """The poison slide: tried as often as another fault might have been the cause, then refused with the reason."""
+    more, armed = crashing(own, "call core/opened_slide.py do_inspect")
+    armed.touch()
+    own.start_worker(CRASH_ALONE=how, QUARTERTURN_INSPECT_SECONDS="4", **more)
+    client, path = own.client(), write_pyramid(tmp_path / "slide.tiff", tissue(600, 700), 0.5)
+    where = f"/api/v1/slides/{client.upload(path, {})}"
+    poison = client.poll(where, lambda s: s["state"] not in ("uploading", "inspecting"), 120)
+    assert (poison["state"], poison["reason"]["code"]) == ("rejected", code)
+    assert poison["reason"]["action"]
+    ((attempts,),) = own.rows("SELECT attempts FROM work WHERE kind = 'inspect'")
+    assert attempts == 3
+    armed.unlink()
+    good = client.wait_for_slide(client.upload(path, {}))
+    assert good["state"] == "ready"
+    assert client.analyse(good["id"], rotation_check=False)["state"] == "succeeded"
 
 
 def start_crashing_api(own):
@@ -81,7 +104,7 @@ def test_a_crash_between_commit_and_message_loses_neither_slide_nor_analysis(own
     assert again.json()["id"] == analysis_id, "who was not answered and asks again gets the same"
 
 
-@pytest.mark.skipif(os.environ.get("QUARTERTURN_FAULTS") != "all", reason="two minutes: make faults runs it")
+@pytest.mark.skipif(not ALL, reason="two minutes: make faults runs it")
 @pytest.mark.timeout(900)
 def test_a_worker_that_dies_at_any_point_changes_no_bit(own, tmp_path):
     client = own.client()

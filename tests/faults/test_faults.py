@@ -1,8 +1,13 @@
 """Some faults on a service in use, on both engines; `make faults` does them all, and `make soak` goes on at random."""
 
+from pathlib import Path
+
 import pytest
+from servers import until
+from slides import tissue, write_pyramid
 
 from faults import injections, soak
+from faults.scene import Scene
 
 pytestmark = pytest.mark.services
 
@@ -17,3 +22,38 @@ def test_the_production_service_loses_nothing(capfd):
     wanted = [injections.broker_killed, injections.database_stopped, injections.connections_cut]
     done = soak.run("production", 1, wanted, 0, 0)
     assert len(done) == len(wanted)
+
+
+@pytest.fixture
+def scene(tmp_path_factory):
+    found = Scene("production", Path(tmp_path_factory.mktemp("scene")))
+    yield found
+    found.close()
+
+
+def told(client):
+    """What /readyz answers: its status, and of what it looked at the names that are not well."""
+    answer = client.http.get("/readyz")
+    checks = answer.json()["checks"]
+    return answer.status_code, sorted(name for name, well in checks.items() if not well)
+
+
+def test_readiness_says_what_is_away_and_work_is_taken_without_a_broker(scene, tmp_path):
+    client = scene.service.client()
+    slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(600, 700), 0.5), {}))
+    assert told(client) == (200, [])
+    scene.redis.stop()
+    until(lambda: told(client) == (503, ["broker"]), 20)
+    asked = client.http.post(f"/api/v1/slides/{slide['id']}/analyses", json={"rotation_check": False})
+    assert asked.status_code == 201, "the row is the job: it needs no message"
+    scene.redis.start()
+    where = f"/api/v1/analyses/{asked.json()['id']}"
+    assert client.poll(where, lambda a: a["state"] not in ("queued", "running"), 120)["state"] == "succeeded"
+    scene.postgres.stop("immediate")
+    until(lambda: told(client) == (503, ["database"]), 20)
+    scene.postgres.start()
+    if scene.disk:
+        scene.fill_disk()
+        until(lambda: told(client) == (503, ["disk"]), 20)
+        scene.free_disk()
+    until(lambda: told(client) == (200, []), 60)

@@ -26,7 +26,11 @@ def test_compose_is_valid_and_safe(repository):
         assert "no-new-privileges:true" in service["security_opt"]
         assert service["read_only"] is True
         assert name == "api" or service["networks"] == ["inside"], "only the API's port is published"
-        assert name == "migrate" or service["deploy"]["resources"]["limits"]["memory"]
+        limits = service["deploy"]["resources"]["limits"]
+        assert limits["memory"]
+        assert limits["pids"]
+        assert service["cap_drop"] == ["ALL"]
+        assert "user" in service or "build" in service, "our own images name theirs"
         plain = [value for key, value in service.get("environment", {}).items() if "PASSWORD" in key or "KEY" in key]
         assert all(str(value).startswith("/run/secrets/") for value in plain), "secrets come by file"
 

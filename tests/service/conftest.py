@@ -13,7 +13,7 @@ def service(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     request.addfinalizer(lambda: shutil.rmtree(folder, ignore_errors=True))
     (folder / "import").mkdir()
-    chosen = {"QUARTERTURN_IMPORT_DIR": str(folder / "import")}
+    chosen = {"QUARTERTURN_IMPORT_DIR": str(folder / "import"), "QUARTERTURN_RETRY_SECONDS": "0.2"}
     running = Service(folder / "data", {**settings_of(request.param, folder, request.addfinalizer), **chosen})
     request.addfinalizer(running.stop)
     running.start_all()

@@ -1,6 +1,8 @@
 """Who did what is written down: every change with it, every view and export before it, every refusal once a minute."""
 
 import base64
+import contextlib
+import time
 
 import pytest
 from servers import PATCH
@@ -85,6 +87,54 @@ def test_refusals_are_told_once_a_minute_for_each_place(client, service, slide):
     (row,) = (row for row in rows if row["who"] == "nobody known" and row["action"] == "access.denied")
     assert row["detail"]["code"] == "not-signed-in"
     assert "qt_wrong" not in str(rows)
+
+
+def test_nothing_of_another_workspace_is_there(client, service, slide):
+    """Whatever can be asked for by an id: a slide, its analysis, upload, evaluation, a person, a key."""
+    analysis = client.analyse(slide["id"], rotation_check=False)["id"]
+    person = client.call("POST", "/api/v1/people", json={"login": "elsewhere", "password": "four mild turnips"}).json()
+    key = client.call("POST", "/api/v1/keys", json={"name": "elsewhere"}).json()
+    (here,) = service.rows("SELECT id FROM uploads WHERE slide_id = :id", id=slide["id"])
+    upload, at, work = here[0], f"/api/v1/slides/{slide['id']}", f"/api/v1/analyses/{analysis}"
+    asked = [
+        *(("GET", at + rest) for rest in ("", ".dzi", "/tiles", "/thumbnail", "/analyses", "/macro", "/label")),
+        *(("GET", work + rest) for rest in ("", "/heatmap", "/heatmap.png", "/regions", "/regions.csv", "/events")),
+        ("GET", f"{at}/tiles/0/0_0.jpeg"), ("DELETE", at), ("POST", f"{at}/analyses"), ("POST", f"{work}/cancel"),
+        ("POST", f"{work}/retry"), ("DELETE", f"/api/v1/uploads/{upload}"), ("DELETE", f"/api/v1/keys/{key['id']}"),
+        ("DELETE", f"/api/v1/people/{person['id']}"),
+    ]  # fmt: skip
+    asker, _ = key_of(client, service, "asker", "admin")
+    with of_another(service, slide["id"], person["id"], key["id"]):
+        for method, path in asked:
+            sent = {"json": {}} if method == "POST" and path.endswith("/analyses") else {}
+            headers = TUS if "uploads" in path else {}
+            answer = asker.http.request(method, path, headers=headers, **sent)
+            assert answer.status_code == 404, (method, path, answer.status_code)
+        lists = str([client.call("GET", f"/api/v1/{what}").json() for what in ("slides", "people", "keys")])
+        assert not [one for one in (slide["id"], person["id"], key["id"]) if one in lists]
+    client.call("DELETE", f"/api/v1/people/{person['id']}")
+
+
+@contextlib.contextmanager
+def of_another(service, slide_id, person_id, key_id):
+    """These belong to another workspace for a while."""
+    service.change("INSERT INTO workspaces (id, name) SELECT 'other', 'Other' WHERE NOT EXISTS "
+                   "(SELECT 1 FROM workspaces WHERE id = 'other')")  # fmt: skip
+    moves = [
+        (f"UPDATE {table} SET workspace_id = :to WHERE slide_id = :id", slide_id) for table in ("analyses", "uploads")
+    ]
+    moves += [("UPDATE slides SET workspace_id = :to WHERE id = :id", slide_id),
+              ("UPDATE principals SET workspace_id = :to WHERE id = :id", person_id),
+              ("UPDATE principals SET workspace_id = :to WHERE id IN (SELECT principal_id FROM credentials "
+               "WHERE substr(hash, 1, 16) = :id)", key_id)]  # fmt: skip
+    try:
+        for query, one in moves:
+            service.change(query, to="other", id=one)
+        time.sleep(1.1)  # what the tiles remember
+        yield
+    finally:
+        for query, one in moves:
+            service.change(query, to="default", id=one)
 
 
 def test_another_workspace_s_slide_is_404_and_told(client, service, slide):

@@ -39,7 +39,8 @@ def test_a_key_lives_until_it_is_revoked(client, service):
     assert made["key"].startswith("qt_")
     own = Client(service.url, made["key"])
     assert own.call("GET", "/api/v1/session").json() == {
-        "name": "lims", "role": "viewer", "scopes": None, "workspace": "default", "notice": made_notice(own)
+        "name": "lims", "role": "viewer", "scopes": None, "workspace": "default", "person_id": None,
+        "notice": made_notice(own),
     }  # fmt: skip
     with pytest.raises(ServiceError, match="role analyst"):
         own.call("POST", f"/api/v1/slides/{'0' * 32}/analyses", json={})
@@ -52,6 +53,18 @@ def test_a_key_lives_until_it_is_revoked(client, service):
     assert own.http.get("/api/v1/session").status_code == 401
     assert client.call("GET", "/api/v1/keys").json()[0]["revoked"]
     assert client.http.delete("/api/v1/keys/0123456789abcdef").status_code == 404
+
+
+def test_a_key_ends_by_itself(client, service):
+    made = client.call("POST", "/api/v1/keys", json={"name": "guest", "role": "viewer", "expires_days": 1}).json()
+    own = Client(service.url, made["key"])
+    assert own.http.get("/api/v1/session").status_code == 200
+    service.change(
+        "UPDATE credentials SET expires_at = expires_at - 90000 WHERE substr(hash, 1, 16) = :id", id=made["id"]
+    )
+    assert own.http.get("/api/v1/session").status_code == 401
+    assert made["key"] not in str(service.rows("SELECT * FROM credentials")), "its hash alone is kept"
+    assert made["key"] not in "".join(log.read_text() for log in service.data.glob("*.log"))
 
 
 def test_a_session_ends_with_the_key_that_opened_it(client, service):
@@ -209,6 +222,56 @@ def test_a_slide_by_reference_is_read_where_it_lies(client, service, imports):
     client.call("DELETE", f"/api/v1/slides/{slide['id']}")
     assert path.exists(), "what was named by reference is not ours to remove"
     until(lambda: not (service.data / "slides" / slide["id"]).exists(), 10)
+
+
+def test_a_slide_by_reference_that_was_changed_is_shown_and_analysed_no_more(client, service, imports):
+    path = write_pyramid(imports / "changing.tiff", tissue(400, 500), 0.5)
+    slide = client.wait_for_slide(client.call("POST", "/api/v1/slides", json={"path": "changing.tiff"}).json()["id"])
+    where = f"/api/v1/slides/{slide['id']}"
+    assert client.http.get(f"{where}/tiles/0/0_0.jpeg").status_code == 200
+    write_pyramid(path, tissue(400, 500, [(150, 200, 90)], seed=5), 0.5)
+    until(lambda: client.http.get(f"{where}/tiles/0/0_0.jpeg").status_code == 410, 5)
+    told = client.http.get(f"{where}/tiles/0/0_0.jpeg").json()
+    assert told["type"].endswith("slide-file-changed")
+    ended = client.analyse(slide["id"], rotation_check=False)
+    assert ended["state"] == "failed"
+    assert "changed after it was looked at" in ended["reason"]["detail"]
+    client.call("DELETE", where)
+    assert path.exists()
+
+
+def test_a_slide_by_reference_that_went_is_told_of_without_its_name(client, service, imports):
+    """Its name and place are in no reason and no log, though every error of the system's names them."""
+    name = "ROE^RICHARD.tiff"
+    path = write_pyramid(imports / name, tissue(400, 500), 0.5)
+    slide = client.wait_for_slide(client.call("POST", "/api/v1/slides", json={"path": name}).json()["id"])
+    path.unlink()
+    ended = client.analyse(slide["id"], rotation_check=False)
+    assert ended["state"] == "failed"
+    again = write_pyramid(imports / name, tissue(400, 500), 0.5)
+    made = client.call("POST", "/api/v1/slides", json={"path": name}).json()
+    again.unlink()
+    asked = client.poll(f"/api/v1/slides/{made['id']}", lambda s: s["state"] != "inspecting", 120)
+    for reason in (ended["reason"], asked["reason"]):
+        assert reason is None or ("ROE" not in str(reason) and str(imports) not in str(reason))
+    for log in service.data.glob("*.log"):
+        assert "ROE^RICHARD" not in log.read_text(), log.name
+
+
+def test_a_stream_ends_with_its_key(client, service, imports):
+    write_pyramid(imports / "long.tiff", tissue(400, 500), 0.5)
+    slide = client.wait_for_slide(client.call("POST", "/api/v1/slides", json={"path": "long.tiff"}).json()["id"])
+    (imports / "long.tiff").rename(imports / "elsewhere.tiff")  # so that the analysis stays under way
+    asked = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={}).json()
+    made = client.call("POST", "/api/v1/keys", json={"name": "listener", "role": "viewer"}).json()
+    own = Client(service.url, made["key"])
+    with own.http.stream("GET", f"/api/v1/analyses/{asked['id']}/events", timeout=30) as stream:
+        lines = stream.iter_lines()
+        assert next(line for line in lines if line.startswith("data:"))
+        client.call("DELETE", f"/api/v1/keys/{made['id']}")
+        assert not [line for line in lines if '"succeeded"' in line or '"failed"' in line], "it ended before"
+    client.call("POST", f"/api/v1/analyses/{asked['id']}/cancel")
+    client.call("DELETE", f"/api/v1/slides/{slide['id']}")
 
 
 def test_a_zip_by_reference_is_unpacked_with_us_and_stays(client, service, imports):

@@ -60,6 +60,18 @@ def test_a_session_s_cookie_stays_with_us(client):
     assert not any(flag.startswith("domain") for flag in flags)
 
 
+def test_behind_tls_a_session_s_cookie_is_bound_to_this_host(own):
+    own.environment |= {"QUARTERTURN_PUBLIC_URL": "https://slides.hospital.example"}
+    own.kill("api")
+    own.start_api()
+    answer = own.client().http.post("/api/v1/session", json={"key": KEY})
+    (cookie,) = answer.headers.get_list("set-cookie")
+    assert cookie.startswith("__Host-quarterturn=")
+    flags = {part.strip().lower() for part in cookie.split(";")[1:]}
+    assert {"httponly", "samesite=strict", "path=/", "secure"} <= flags
+    assert not any(flag.startswith("domain") for flag in flags)
+
+
 def test_a_method_that_is_not_taken_is_told_which_are(client):
     taken = {
         "": "GET, POST",

@@ -17,7 +17,7 @@ from slides import leading_to_itself, tissue, write_pyramid, write_svs
 from cli.client import TUS
 
 pytestmark = pytest.mark.services
-READY = "ready"
+READY, MISSING = "ready", "ROE JANE"
 PICTURE = np.full((60, 90, 3), 200, np.uint8)
 NAMES = {
     "a\0b.svs": "ab.svs",
@@ -70,6 +70,8 @@ def files(folder):
         ("loop.tiff", leading_to_itself(tiff), None),
         ("bomb.svs", changed_tags(bomb.read_bytes(), 2, ImageWidth=30_000, ImageLength=30_000), None),
         ("alone.mrxs", jpeg(PICTURE), "not-a-slide"),
+        ("no-index.zip", zipped({k: v for k, v in mrxs(tissue(512, 768), 0.5).items() if "Index" not in k}), None),
+        ("no-image.zip", zipped(vms(tissue(512, 768), 0.5, image=f"{MISSING}.jpg")), None),
         ("named-otherwise.zip", svs, READY),
         ("honest.zip", zipped(mrxs(tissue(512, 768), 0.5)), READY),
         ("named-otherwise.svs", zipped(vms(tissue(512, 768), 0.5)), READY),
@@ -88,6 +90,8 @@ def test_every_hostile_file_is_answered_and_the_service_goes_on(client, service,
         assert code in (None, said), name
         if slide["state"] == "rejected":
             assert slide["reason"]["detail"]
+            assert str(service.data) not in str(slide["reason"]), "where things lie here is nobody's business"
+            assert MISSING not in str(slide["reason"])
             assert slide["reason"]["action"], name
             until(lambda gone=service.data / "slides" / slide["id"]: not gone.exists(), 10)
     assert service.processes["api"].pid == api

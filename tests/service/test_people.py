@@ -1,5 +1,7 @@
 """People with passwords, what is known of keys, and quotas."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx2 as httpx
 import pytest
 from servers import PATCH, until
@@ -71,7 +73,9 @@ def test_bad_names_and_passwords_are_refused(client, login, password, status):
 
 def test_a_name_is_one_person_s(client):
     asked = {"login": "ira", "password": SENTENCE}
-    assert client.http.post("/api/v1/people", json=asked).status_code == 201
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: client.http.post("/api/v1/people", json=asked).status_code, range(4)))
+    assert sorted(found) == [201, 409, 409, 409]
     assert client.http.post("/api/v1/people", json=asked).status_code == 409
 
 
@@ -108,6 +112,8 @@ def test_quotas_end_with_a_sentence_and_come_back(own, tmp_path):
     assert second.status_code == 429
     assert "under way" in second.json()["detail"]
     client.call("POST", f"/api/v1/analyses/{first['id']}/cancel")
-    assert client.http.post(place, json={}).status_code == 201
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: client.http.post(place, json={}).status_code, range(8)))
+    assert sorted(found) == [201, *[429] * 7], "of many at once as many as may"
     client.call("DELETE", f"/api/v1/slides/{slide['id']}")
     until(lambda: client.http.post("/api/v1/uploads", headers={**TUS, "Upload-Length": "1900000"}).status_code == 201)

@@ -90,6 +90,9 @@ def test_a_page_of_another_site_changes_nothing(watched):
             answer = browser.http.post(f"/api/v1/slides/{slide}/analyses", content=b"{}", headers=headers)
             assert answer.status_code == 403, headers
         assert browser.http.delete(f"/api/v1/slides/{slide}", headers=foreign).status_code == 403
+    assert metrics(client)['quarterturn_refused_total{code="cross-site-write"}'] == 12
+    told = {(row["detail"].get("code"), row["who"]) for row in client.call("GET", "/api/v1/audit").json()["rows"]}
+    assert ("cross-site-write", "administrator") in told
     text = browser.http.post(
         f"/api/v1/slides/{slide}/analyses", content=b"{}", headers={**here, "Content-Type": "text/plain"}
     )
