@@ -8,6 +8,7 @@ deletion may lag by that), and a native tile whose bytes are in memory takes one
 database, a disk that must be waited for, a tile that must be made. Made tiles are kept, up to a number of bytes.
 """
 
+import asyncio
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,7 @@ class TileApp:
         self._visitors: TTLCache[Proof, Visitor] = TTLCache(1024, REMEMBER_SECONDS)
         self._places: TTLCache[tuple[str, str], Place] = TTLCache(256, REMEMBER_SECONDS)
         self._made: LRUCache[tuple[str, bytes], bytes] = LRUCache(KEPT_BYTES, getsizeof=len)
+        self._looking: dict[tuple[Proof, str], asyncio.Future[tuple[Visitor, Place]]] = {}
         self._limiters: tuple[CapacityLimiter, CapacityLimiter] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -110,9 +112,19 @@ class TileApp:
         visitor = self._visitors.get(proof)
         place = self._places.get((visitor.workspace_id, asked.slide_id)) if visitor else None
         if visitor is None or place is None:
-            visitor, place = await self._in_thread(_looked_up, proof, asked.slide_id, origin, at_once=True)
+            visitor, place = await self._look_up(proof, asked.slide_id, origin)
             self._visitors[proof], self._places[(visitor.workspace_id, asked.slide_id)] = visitor, place
         return place
+
+    async def _look_up(self, proof: Proof, slide_id: str, origin: str) -> tuple[Visitor, Place]:
+        """Of many who ask the same at the same moment one looks, for all: when what is remembered ends, all do."""
+        known = (proof, slide_id)
+        looking = self._looking.get(known)
+        if looking is None:
+            found = self._in_thread(_looked_up, proof, slide_id, origin, at_once=True)
+            looking = self._looking[known] = asyncio.ensure_future(found)
+            looking.add_done_callback(lambda _: self._looking.pop(known))
+        return await asyncio.shield(looking)  # one who leaves takes nothing from the others
 
     def _at_hand(self, place: Place, asked: Asked, tag: bytes) -> bytes | None:
         """What needs no waiting: a native tile in memory, or a tile made before."""

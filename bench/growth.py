@@ -139,7 +139,8 @@ def _viewers(section: Section, folder: Path, counts: tuple[int, ...], tiles: int
             began = cpu_of(api)
             found = walk(service.port, 2 * paths, key, clients=count)
             series.append((count, 1000 * (cpu_of(api) - began) / len(found.taken_ms)))
-        add(section, "a tile, by viewers that pan at once", "CPU ms", series)
+        slope = add(section, "a tile, by viewers that pan at once", "CPU ms", series)
+        section.targets.append(Target("growth of a tile's cost with viewers", 1, slope, True, unit="exponent"))
         section.add(
             "the slowest tile in a hundred, most viewers", found.percentile_ms(99), "ms", f"{counts[-1]} viewers"
         )

@@ -93,7 +93,7 @@ full.
 * **Viewers** cost {shown(costs.tile_cpu_ms)} ms of CPU a tile: a thousand people who pan at two tiles a second keep
   {2 * costs.tile_cpu_ms:.0%} of a core busy.
 * **Storage and network** come first at 10,000 slides a day: a file passes once on its way in and once to a worker, the
-  shared folder must read as fast as it is written, and nothing is deleted by itself.
+  shared folder must read as fast as it is written, and nothing is deleted unless `QUARTERTURN_KEEP_DAYS` says so.
 """
 
 

@@ -9,6 +9,7 @@ TIFF 6.0, TIFF Technical Note 2 (JPEG-in-TIFF), BigTIFF; ITU T.81; Adobe TN 5116
 
 import io
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -24,7 +25,8 @@ MOST_DIRECTORIES, MOST_ENTRIES, MOST_TILES = 200, 500, 20_000_000
 FORMATS = {1: "B", 2: "B", 3: "H", 4: "I", 7: "B", 13: "I", 16: "Q", 18: "Q"}
 APP14_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
 SOI = b"\xff\xd8"
-JFIF, ADOBE, SOS = b"\xe0", b"\xee", b"\xda"  # second bytes of markers
+JFIF, ADOBE, SOS, COMMENT = 0xE0, 0xEE, 0xDA, 0xFE  # second bytes of markers
+FOREIGN = {COMMENT, *range(0xE1, 0xF0)} - {ADOBE}  # application segments: EXIF, XMP and whatever else
 NO_TABLES = SOI + b"\xff\xd9"
 
 
@@ -57,17 +59,20 @@ class NativeLevel:
         offset, count = int(self.offsets[place]), int(self.counts[place])
         return (offset, count) if offset and len(SOI) < count <= MOST_TILE_BYTES else None
 
-    def _contradicts(self, stream: bytes) -> bool:
-        """Whether a decoder would believe the tile's own JFIF or Adobe marker rather than the photometric tag."""
-        place = len(SOI)
-        while stream[place : place + 1] == b"\xff" and stream[place + 1 : place + 2] not in (SOS, b""):
-            kind, length = stream[place + 1 : place + 2], int.from_bytes(stream[place + 2 : place + 4], "big")
-            if kind == ADOBE and stream[place + 4 : place + 9] == b"Adobe":
-                return (stream[place + 15 : place + 16] == b"\0") != (self.photometric == RGB)
-            if kind == JFIF and self.photometric == RGB:
-                return True
-            place += 2 + length
-        return False
+    def _own(self, stream: bytes) -> bytes | None:
+        """The tile without comments and foreign segments, where a scanner may have written anything.
+
+        None when a decoder would believe its JFIF or Adobe marker rather than the photometric tag.
+        """
+        for kind, start, end in reversed(list(_segments(stream))):
+            if kind == ADOBE and stream[start + 4 : start + 9] == b"Adobe":
+                if (stream[start + 15 : start + 16] == b"\0") != (self.photometric == RGB):
+                    return None
+            elif kind == JFIF and self.photometric == RGB:
+                return None
+            elif kind in FOREIGN:
+                stream = stream[:start] + stream[end:]
+        return stream
 
     def lies_within(self, size: int) -> bool:
         """Whether every tile ends before the file does (without the sums that could overflow)."""
@@ -76,10 +81,28 @@ class NativeLevel:
 
     def splice(self, stream: bytes) -> bytes | None:
         """The tile's stream as a whole JPEG; None when it is none, or contradicts its directory's colours."""
-        if stream[:2] != SOI or self._contradicts(stream):
+        own = self._own(stream) if stream[:2] == SOI else None
+        if own is None:
             return None
         marker = APP14_RGB if self.photometric == RGB else b""
-        return SOI + marker + self.tables[2:-2] + stream[2:]
+        return SOI + marker + self.tables[2:-2] + own[2:]
+
+
+def _segments(stream: bytes) -> Iterator[tuple[int, int, int]]:
+    """(second byte of the marker, start, end) of what stands before the first scan."""
+    place = len(SOI)
+    while stream[place : place + 1] == b"\xff" and place + 4 <= len(stream) and stream[place + 1] != SOS:
+        end = place + 2 + int.from_bytes(stream[place + 2 : place + 4], "big")
+        yield stream[place + 1], place, end
+        place = end
+
+
+def _without_foreign(tables: bytes) -> bytes:
+    """JPEGTables that say nothing but tables."""
+    for kind, start, end in reversed(list(_segments(tables))):
+        if kind in FOREIGN:
+            tables = tables[:start] + tables[end:]
+    return tables
 
 
 class _Tiff:
@@ -163,7 +186,8 @@ def _native_level(tiff: _Tiff, entries: dict[int, tuple[int, int, bytes, int]]) 
         tiff.values(entries[JPEG_TABLES]).astype(np.uint8).tobytes() if JPEG_TABLES in entries else SOI + b"\xff\xd9"
     )
     offsets, counts = tiff.values(entries[TILE_OFFSETS]), tiff.values(entries[TILE_COUNTS])
-    level = NativeLevel(width, height, tile_width, tile_height, photometric, tables, offsets, counts)
+    own = _without_foreign(tables)
+    level = NativeLevel(width, height, tile_width, tile_height, photometric, own, offsets, counts)
     return level if len(offsets) == len(counts) == level.columns * level.rows else None
 
 

@@ -101,5 +101,6 @@ def write_svs(path, pixels, mpp, label, macro, properties):
         tiff.write(reduce(pixels, 4), photometric="rgb", description=name, metadata=None)
         for kind, picture, subfiletype in (("label", label, 1), ("macro", macro, 9)):
             described = f"{name}\r\n{kind} {picture.shape[1]}x{picture.shape[0]}"
-            tiff.write(picture, photometric="rgb", description=described, subfiletype=subfiletype, metadata=None)
+            options = {"photometric": "rgb", "subfiletype": subfiletype, "metadata": None}
+            tiff.write(picture, description=described, compression="lzw" if picture.size > 1e6 else None, **options)
     return path

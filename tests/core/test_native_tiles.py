@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from slides import tissue
 
+from core import native_tiles
 from core.native_tiles import APP14_RGB, SOI, NativeLevel, dump, native_levels, restore
 
 TILE = 128
@@ -42,6 +43,26 @@ def test_a_spliced_tile_decodes_to_the_file_s_own_pixels(jpeg_tiff):
         assert level.span(5, 0) is None, "the last column is cut off by the image's edge"
         assert level.lies_within(path.stat().st_size)
         assert not level.lies_within(path.stat().st_size // 2)
+
+
+def segment(kind, content):
+    return bytes([0xFF, kind]) + (len(content) + 2).to_bytes(2, "big") + content
+
+
+@pytest.mark.parametrize("kind", [0xFE, 0xE1, 0xED, 0xEF], ids=["comment", "exif", "iptc", "app15"])
+def test_what_a_scanner_wrote_beside_the_pixels_is_not_passed_on(jpeg_tiff, kind):
+    """In a tile and in the tables of all tiles."""
+    path, _ = jpeg_tiff
+    with path.open("rb") as file:
+        (level,) = native_levels(file)
+        offset, count = level.span(1, 1)
+        file.seek(offset)
+        stream = file.read(count)
+    planted = segment(kind, b"Patient = DOE^JOHN")
+    for told in (SOI + planted + stream[2:], SOI + planted + planted + stream[2:]):
+        assert level.splice(told) == level.splice(stream)
+    tables = native_tiles._without_foreign(SOI + planted + level.tables[2:])
+    assert tables == level.tables
 
 
 def test_the_index_of_a_slide_is_kept_as_it_was(jpeg_tiff):
