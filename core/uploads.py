@@ -6,6 +6,8 @@ The file may be longer after a kill; what stands beyond the offset is written ag
 
 import base64
 import binascii
+import errno
+import fcntl
 import hashlib
 import os
 from dataclasses import dataclass
@@ -132,18 +134,34 @@ def find(session: Session, visitor: Visitor, upload_id: str) -> Upload:
 
 
 class Writer:
-    """Appends one PATCH to an upload's file. `close` makes what came durable and moves the offset."""
+    """Appends one PATCH to an upload's file. `close` makes what came durable and moves the offset.
+
+    It alone writes the file: another one, in whatever process, is refused as long as this one lives.
+
+    Raises:
+        Conflict: another writes, or the offset is another one. Invalid: the checksum's form.
+    """
 
     def __init__(self, upload: Upload, slide: Slide, offset: int, checksum: str | None) -> None:
-        if upload.state != "open" or offset != upload.offset:
-            raise Conflict(
-                "wrong-offset", f"the offset is {upload.offset}, not {offset}", "ask with HEAD and go on there"
-            )
         self.id, self.length, self.offset, self.start = upload.id, upload.length, offset, offset
         self.digest, self.expected = _checksum(checksum)
         self.file: BinaryIO = storage.absolute(slide.file).open("r+b")
-        self.file.truncate(offset)
-        self.file.seek(offset)
+        try:
+            _hold(self.file)
+            self._require_offset()
+            self.file.truncate(offset)
+            self.file.seek(offset)
+        except BaseException:
+            self.file.close()
+            raise
+
+    def _require_offset(self) -> None:
+        """What counts now that nobody else writes."""
+        with reading() as session:
+            now_open = session.get_one(Upload, self.id)
+            if now_open.state != "open" or now_open.offset != self.offset:
+                told = f"the offset is {now_open.offset}, not {self.offset}"
+                raise Conflict("wrong-offset", told, "ask with HEAD and go on there")
 
     def write(self, chunk: bytes) -> None:
         """Raises TooLarge past the declared length, OSError when the disk is full."""
@@ -183,6 +201,17 @@ class Writer:
             expires = now() + get_settings().upload_expires_hours * 3600
             query = update(Upload).where(Upload.id == self.id, Upload.state == "open", Upload.offset <= self.offset)
             session.execute(query.values(offset=self.offset, expires_at=expires))
+
+
+def _hold(file: BinaryIO) -> None:
+    """Until the file is closed, or its process is killed. A file system without locks leaves it at one API process."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Conflict("upload-busy", "another request still writes this upload", "try again in a moment") from None
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
+            raise
 
 
 class ChecksumMismatch(Invalid):

@@ -27,7 +27,7 @@ class Sending(RuleBasedStateMachine):
 
     @initialize(content=st.binary(min_size=1, max_size=400))
     def begin(self, content):
-        self.content, self.told, self.state, self.cut_off = content, 0, "open", None
+        self.content, self.told, self.state, self.under_way = content, 0, "open", None
         with database.writing() as session:
             upload = uploads.create(session, WHO, len(content), "filename eC5zdnM=", {})
             self.id, self.file = upload.id, session.get_one(Slide, upload.slide_id).file
@@ -37,10 +37,14 @@ class Sending(RuleBasedStateMachine):
             upload = uploads.find(session, WHO, self.id)
             return upload, session.get_one(Slide, upload.slide_id)
 
+    def alone(self):
+        """Whether it is open and nobody writes."""
+        return self.state == "open" and self.under_way is None
+
     def opened(self, offset, checksum=None):
         return uploads.Writer(*self.found(), offset, checksum)
 
-    @precondition(lambda self: self.state == "open")
+    @precondition(lambda self: self.alone())
     @rule(size=st.integers(0, 150), pieces=st.integers(1, 4))
     def patch(self, size, pieces):
         writer, chunk = self.opened(self.told), self.content[self.told : self.told + size]
@@ -50,7 +54,7 @@ class Sending(RuleBasedStateMachine):
         writer.close(True)
         self.told += len(chunk)
 
-    @precondition(lambda self: self.state == "open")
+    @precondition(lambda self: self.alone())
     @rule(size=st.integers(1, 150), honest=st.booleans(), whole=st.booleans())
     def patch_with_checksum(self, size, honest, whole):
         chunk = self.content[self.told : self.told + size]
@@ -64,7 +68,7 @@ class Sending(RuleBasedStateMachine):
         writer.close(whole)
         self.told += len(chunk) if whole else 0
 
-    @precondition(lambda self: self.state == "open")
+    @precondition(lambda self: self.alone())
     @rule(size=st.integers(1, 150))
     def cut(self, size):
         """The connection breaks: what came is kept, and the next HEAD tells how much that is."""
@@ -73,7 +77,49 @@ class Sending(RuleBasedStateMachine):
         writer.close(False)
         self.told = self.found()[0].offset
 
+    @precondition(lambda self: self.alone())
+    @rule()
+    def begin_patch(self):
+        """One that stays under way while other things happen."""
+        self.under_way = self.opened(self.told)
+
+    @precondition(lambda self: self.under_way and self.state == "open")
+    @rule()
+    def another_patch(self):
+        """Of another process, say, that knows nothing of the first."""
+        with pytest.raises(Conflict, match="still writes"):
+            self.opened(self.told)
+
+    @precondition(lambda self: self.under_way)
+    @rule(size=st.integers(1, 150))
+    def go_on(self, size):
+        writer = self.under_way
+        writer.write(self.content[writer.offset : writer.offset + size])
+
+    @precondition(lambda self: self.under_way)
+    @rule(whole=st.booleans())
+    def end_patch(self, whole):
+        """Its bytes count, unless the upload ended meanwhile."""
+        writer, self.under_way = self.under_way, None
+        writer.close(whole)
+        if self.state == "open":
+            self.told = writer.offset
+
+    @precondition(lambda self: self.under_way)
+    @rule()
+    def kill_under_way(self):
+        """The process dies with its PATCH: what was not acknowledged is gone, and the next may write."""
+        self.under_way.file.close()
+        self.under_way = None
+
     @precondition(lambda self: self.state == "open")
+    @rule()
+    def head(self):
+        """What a HEAD tells is on disk."""
+        assert self.found()[0].offset == self.told
+        assert storage.absolute(self.file).stat().st_size >= self.told
+
+    @precondition(lambda self: self.alone())
     @rule(garbage=st.binary(min_size=1, max_size=200))
     def kill(self, garbage):
         """The process dies: bytes of any kind may stand beyond the offset, unacknowledged (never past the length)."""
@@ -81,14 +127,14 @@ class Sending(RuleBasedStateMachine):
             file.seek(self.told)
             file.write(garbage[: len(self.content) - self.told])
 
-    @precondition(lambda self: self.state == "open")
+    @precondition(lambda self: self.alone())
     @rule(wrong=st.integers(-5, 500))
     def wrong_offset(self, wrong):
         if wrong != self.told:
             with pytest.raises(Conflict):
                 self.opened(wrong)
 
-    @precondition(lambda self: self.state == "open")
+    @precondition(lambda self: self.alone())
     @rule()
     def too_much(self):
         writer = self.opened(self.told)
@@ -147,6 +193,8 @@ class Sending(RuleBasedStateMachine):
             assert path.read_bytes() == self.content
 
     def teardown(self):
+        if getattr(self, "under_way", None):
+            self.under_way.file.close()
         with database.writing() as session:
             for table in (Work, Upload, Slide):
                 session.query(table).delete()

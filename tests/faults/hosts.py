@@ -4,6 +4,8 @@ import contextlib
 import os
 import subprocess
 
+from faults.proxy import Proxy
+
 NAMES = ("main", "left", "right")
 
 
@@ -58,6 +60,10 @@ class Hosts:
     def address(name: str) -> str:
         return f"10.99.0.{1 + NAMES.index(name)}"
 
+    def settings(self, name: str, servers: dict[str, tuple[str, int]]) -> dict[str, str]:
+        """What a host must be told besides: nothing, it reaches all servers at their own addresses."""
+        return {}
+
     def pull(self, name: str) -> None:
         """The host's cable: nothing goes in or out, and nobody is told."""
         _ip("-n", self.space("switch"), "link", "set", f"to-{name}", "down")
@@ -69,3 +75,39 @@ class Hosts:
         for space in self._made:
             with contextlib.suppress(OSError, subprocess.CalledProcessError):
                 _ip("netns", "del", space)
+
+
+class Processes:
+    """The same without namespaces: hosts are processes with folders of their own, each with a cable to every server."""
+
+    def __init__(self) -> None:
+        self._cables: dict[str, list[Proxy]] = {name: [] for name in NAMES}
+
+    def on(self, name: str) -> tuple[str, ...]:
+        return ()
+
+    @staticmethod
+    def address(name: str) -> str:
+        return "127.0.0.1"
+
+    def settings(self, name: str, servers: dict[str, tuple[str, int]]) -> dict[str, str]:
+        """By the setting's name each server's URL, at this end of a cable. `servers`: URLs and ports at the other."""
+        found = {}
+        for setting, (url, port) in servers.items():
+            cable = Proxy(port)
+            self._cables[name].append(cable)
+            found[setting] = url.replace(str(port), str(cable.port))
+        return found
+
+    def pull(self, name: str) -> None:
+        for cable in self._cables[name]:
+            cable.held = True
+
+    def plug(self, name: str) -> None:
+        for cable in self._cables[name]:
+            cable.held = False
+
+    def close(self) -> None:
+        for cable in (cable for cables in self._cables.values() for cable in cables):
+            cable.held = False
+            cable.close()

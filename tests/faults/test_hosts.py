@@ -13,15 +13,15 @@ from servers import KEY, ROOT, Postgres, Redis, Service, until
 from slides import tissue, write_pyramid
 
 from cli.client import Client
-from faults.hosts import Hosts, NotPermitted
+from faults.hosts import Hosts, NotPermitted, Processes
 
 pytestmark = pytest.mark.services
 
 
-@pytest.fixture
-def hosts():
+@pytest.fixture(params=[Hosts, Processes])
+def hosts(request):
     try:
-        found = Hosts()
+        found = request.param()
     except NotPermitted as error:
         pytest.skip(f"this system lets nobody make network namespaces: {error}")
     yield found
@@ -39,6 +39,9 @@ def cluster(hosts, tmp_path, request):
     urls = {"QUARTERTURN_DATABASE_URL": postgres.url, "QUARTERTURN_BROKER_URL": redis.url}
     service = Service(tmp_path / "shared", urls, migrate_on=on)
     request.addfinalizer(service.stop)
+    service.servers = {
+        "QUARTERTURN_DATABASE_URL": (postgres.url, postgres.port), "QUARTERTURN_BROKER_URL": (redis.url, redis.port),
+    }  # fmt: skip
     service.url_for_psql = postgres.url.replace("+psycopg", "")
     service.start("api", "api", on=on)
     socket = tmp_path / "relay"
@@ -55,7 +58,8 @@ def cluster(hosts, tmp_path, request):
 def start_worker(service, hosts, name, folder):
     """In a working directory of its own."""
     (folder / name).mkdir()
-    service.start(name, "worker", on=hosts.on(name), cwd=folder / name, PYTHONPATH=str(ROOT))
+    told = hosts.settings(name, service.servers)
+    service.start(name, "worker", on=hosts.on(name), cwd=folder / name, PYTHONPATH=str(ROOT), **told)
 
 
 def analyse(client, slide):
@@ -64,13 +68,13 @@ def analyse(client, slide):
     return asked["id"], time.monotonic()
 
 
-def holds_a_band(service, hosts, analysis_id, name):
-    """Whether a process of this host holds one now, as the database on `main` says."""
-    query = f"SELECT worker FROM work WHERE analysis_id = '{analysis_id}' AND kind = 'band' AND state = 'claimed'"
+def hosts_of(service, hosts, analysis_id, state):
+    """The hosts whose processes have bands of this analysis in this state, as the database on `main` says."""
+    query = f"SELECT worker FROM work WHERE analysis_id = '{analysis_id}' AND kind = 'band' AND state = '{state}'"
     script = f"import psycopg; print(*(r[0] for r in psycopg.connect({service.url_for_psql!r}).execute({query!r})))"
     done = subprocess.run([*hosts.on("main"), sys.executable, "-c", script], capture_output=True, text=True, check=True)
     groups = {os.getpgid(int(worker.rsplit(":")[-1])) for worker in done.stdout.split()}
-    return service.processes[name].pid in groups
+    return {name for name in ("left", "right") if name in service.processes and service.processes[name].pid in groups}
 
 
 def ended(client, analysis_id, seconds=240):
@@ -92,8 +96,9 @@ def test_one_host_is_cut_off_and_the_other_finishes(cluster, hosts, tmp_path):
     together, began = analyse(client, slide)
     assert ended(client, together)["state"] == "succeeded"
     two_s = time.monotonic() - began
+    assert hosts_of(service, hosts, together, "done") == {"left", "right"}
     cut, _ = analyse(client, slide)
-    until(lambda: holds_a_band(service, hosts, cut, "right"), 60, every=0.02)
+    until(lambda: "right" in hosts_of(service, hosts, cut, "claimed"), 60, every=0.02)
     hosts.pull("right")
     assert ended(client, cut)["state"] == "succeeded", "the other host did it all"
     hosts.plug("right")
