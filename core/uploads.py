@@ -10,6 +10,7 @@ import errno
 import fcntl
 import hashlib
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -145,15 +146,13 @@ class Writer:
     def __init__(self, upload: Upload, slide: Slide, offset: int, checksum: str | None) -> None:
         self.id, self.length, self.offset, self.start = upload.id, upload.length, offset, offset
         self.digest, self.expected = _checksum(checksum)
-        self.file: BinaryIO = storage.absolute(slide.file).open("r+b")
-        try:
+        with ExitStack() as opened:
+            self.file: BinaryIO = opened.enter_context(storage.absolute(slide.file).open("r+b"))
             _hold(self.file)
             self._require_offset()
             self.file.truncate(offset)
             self.file.seek(offset)
-        except BaseException:
-            self.file.close()
-            raise
+            opened.pop_all()  # it stays open: all is well
 
     def _require_offset(self) -> None:
         """What counts now that nobody else writes."""

@@ -91,16 +91,39 @@ def write_scn(path, pixels, mpp, offset_px, canvas_px):
     return path
 
 
-def write_svs(path, pixels, mpp, label, macro, properties):
-    """An Aperio SVS as scanners write it: JPEG tiles, a label and a macro beside them, properties in its text."""
+def write_svs(path, pixels, mpp, label, macro, properties, tags=()):
+    """An Aperio SVS as scanners write it: JPEG tiles, a label and a macro beside them, properties in its text.
+
+    `tags`: (number, text) of others that the first directory has.
+    """
     name = "Aperio Image Library v12.0.5"
     height, width = pixels.shape[:2]
     text = f"{name}\r\n{width}x{height} (240x240) JPEG/RGB Q=90|AppMag = 20|MPP = {mpp}|{properties}"
     with tifffile.TiffWriter(path) as tiff:
-        tiff.write(pixels, tile=(240, 240), compression="jpeg", photometric="rgb", description=text, metadata=None)
+        more = [(number, "s", 0, told, True) for number, told in tags]
+        tiff.write(pixels, tile=(240, 240), compression="jpeg", photometric="rgb", description=text, metadata=None,
+                   extratags=more)  # fmt: skip
         tiff.write(reduce(pixels, 4), photometric="rgb", description=name, metadata=None)
         for kind, picture, subfiletype in (("label", label, 1), ("macro", macro, 9)):
             described = f"{name}\r\n{kind} {picture.shape[1]}x{picture.shape[0]}"
             options = {"photometric": "rgb", "subfiletype": subfiletype, "metadata": None}
             tiff.write(picture, description=described, compression="lzw" if picture.size > 1e6 else None, **options)
+    return path
+
+
+PATIENT, FILED_UNDER = "ROE^JANE", "DOE^JOHN"
+TEXT_TAGS = (269, 285, 315, 316, 33432, 65000)  # document, page, artist, host, copyright, one of a vendor's own
+
+
+def named_svs(folder):
+    """An SVS with a patient's name in every text that the format has, and another's in its file's name."""
+    picture = np.full((60, 90, 3), 200, np.uint8)
+    fields = ("Patient", "User", "ScanScope ID", "Title", "Barcode", "Filename", "Slide")
+    told = "|".join(f"{field} = {PATIENT}" for field in fields)
+    path = folder / f"{FILED_UNDER}.svs"
+    tags = [(number, f"{PATIENT} {number}") for number in TEXT_TAGS]
+    write_svs(path, tissue(500, 600, [(200, 200, 101)]), 0.5, picture, picture, told, tags)
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        tiff.pages[1].tags["ImageDescription"].overwrite(f"Aperio Image Library v12 {PATIENT}")
+    assert path.read_bytes().count(PATIENT.encode()) > len(fields) + len(TEXT_TAGS)
     return path

@@ -6,7 +6,7 @@ import hashlib
 import numpy as np
 import pytest
 from playwright.sync_api import expect
-from slides import tissue, write_pyramid
+from slides import FILED_UNDER, PATIENT, named_svs, tissue, write_pyramid
 
 pytestmark = [pytest.mark.browser, pytest.mark.services]
 DROP = """([name, content]) => {
@@ -113,3 +113,21 @@ def test_who_signed_out_is_asked_to_sign_in(page):
     page.fill("#key", "wrong")
     page.click("#sign-in button")
     expect(page.locator("#sign-in-error")).to_contain_text("unknown, expired or revoked")
+
+
+def test_a_patient_s_name_in_a_file_is_on_no_page(page, service, tmp_path):
+    """In the list, the viewer and its results, in whatever the page holds; the file's own name is where it belongs."""
+    client = service.client()
+    slide = client.wait_for_slide(client.upload(named_svs(tmp_path), {}))
+    client.analyse(slide["id"])
+    page.reload()
+    expect(row(page, FILED_UNDER).locator(".state")).to_have_text(["ready", "analysed"])
+    listed = page.content()
+    page.goto(f"{service.url}/slides/{slide['id']}")
+    page.wait_for_selector("#layer:not([hidden])", state="visible")
+    for content in (listed, page.content(), page.title(), page.url):
+        assert PATIENT not in content
+    assert FILED_UNDER not in page.url
+    stored = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
+    assert PATIENT not in stored
+    assert FILED_UNDER not in stored

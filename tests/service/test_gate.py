@@ -1,5 +1,6 @@
 """Who is not known, comes too often or sends too much is kept out, before a body is read."""
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -12,6 +13,8 @@ import pytest
 from servers import KEY, ROOT, Service
 from slides import tissue, write_pyramid
 
+from api import trail
+from api.gate import Gate
 from cli.client import Client
 
 pytestmark = pytest.mark.services
@@ -52,6 +55,32 @@ def test_nobody_unknown_has_a_body_read(service, method, path):
     )
     assert sent < 16 << 20, "what the system's own buffers hold, and no more"
     assert b" 401 " in answer[:20] or answer == b"", "or the connection was cut before the answer was read"
+
+
+@pytest.mark.parametrize("path", ["slides", "uploads", f"uploads/{'0' * 32}", f"slides/{'0' * 32}/annotation"])
+@pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
+def test_of_who_is_not_known_not_a_byte_is_asked_for(method, path, monkeypatch):
+    """The gate itself, without a system's buffers: 401 before the first part of the body."""
+    monkeypatch.setattr(trail, "denied_to", lambda *_: None)
+    asked, answered = [], []
+
+    async def receive():
+        asked.append(1)
+        return {"type": "http.request", "body": bytes(1 << 20), "more_body": True}
+
+    async def send(message):
+        answered.append(message)
+
+    async def unreachable(*_):
+        raise AssertionError("nobody unknown comes so far")
+
+    scope = {
+        "type": "http", "method": method, "path": f"/api/v1/{path}", "query_string": b"", "client": ("127.0.0.1", 1),
+        "headers": [(b"host", b"localhost"), (b"content-length", str(GIB).encode())],
+    }  # fmt: skip
+    asyncio.run(Gate(unreachable)(scope, receive, send))
+    assert answered[0]["status"] == 401
+    assert asked == []
 
 
 def test_a_body_without_end_is_refused_before_it_is_read(client, service):

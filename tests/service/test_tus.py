@@ -36,6 +36,20 @@ def test_wrong_offsets(client, location, offset):
     assert offset_of(client, location) == 0
 
 
+def test_what_must_be_said_and_is_not(client, location):
+    assert client.http.post("/api/v1/uploads", headers=TUS).status_code == 422
+    assert client.http.patch(location, headers=PATCH, content=b"12345").status_code == 422
+    assert offset_of(client, location) == 0
+
+
+def test_a_name_of_four_kilobytes_is_refused_with_the_reason(client):
+    name = base64.b64encode(b"n" * 4096).decode()
+    headers = {**TUS, "Upload-Length": "5", "Upload-Metadata": f"filename {name}"}
+    answer = client.http.post("/api/v1/uploads", headers=headers)
+    assert answer.status_code == 422
+    assert "4096 characters" in answer.json()["detail"]
+
+
 def test_more_than_was_declared(client, location):
     answer = client.http.patch(location, headers={**PATCH, "Upload-Offset": "0"}, content=b"x" * 11)
     assert answer.status_code == 413
