@@ -11,6 +11,7 @@ from core import analyses, broker, logs, work
 from core.database import writing
 from core.errors import QuarterturnError
 from core.settings import get_settings
+from model.weights import WeightsRefused
 from worker.app import app
 from worker.handlers import HANDLERS, close_readers
 from worker.heartbeat import Heartbeat
@@ -59,6 +60,9 @@ def _perform(held: work.Claim) -> str:
     except QuarterturnError as error:
         log.warning("%s %s failed: %s", held.kind, held.id, error.code)
         return _given_back(held, error.detail)
+    except WeightsRefused as error:
+        log.warning("%s %s failed: %s", held.kind, held.id, error)
+        return _given_back(held, str(error))
     except OSError as error:  # its own words would name the file
         log.warning("%s %s failed: %s (%s)", held.kind, held.id, type(error).__name__, error.strerror)
         return _given_back(held, f"the worker met {type(error).__name__} ({error.strerror})")

@@ -18,7 +18,7 @@ def loaded(monkeypatch, outcomes):
         code = next(told)
         if code is None:
             return np.zeros((96, 96, 3), np.uint8)
-        raise SlideRejected(code, "x") if code else RuntimeError("unforeseen")
+        raise SlideRejected(code, "x", "y") if code else RuntimeError("unforeseen")
 
     monkeypatch.setattr(region_loader, "region_pixels", read)
     return list(region_loader.RegionLoader(lambda: None, None, [REGION], lambda pixels: pixels))
