@@ -10,6 +10,7 @@ import pytest
 import tifffile
 from heat_maps import logits
 from servers import PATCH, Service, until
+from service_engines import ENGINES, settings_of
 from slides import tissue, write_pyramid
 
 from cli.client import TUS, Client
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.services
 
 @pytest.fixture
 def start(tmp_path, request):
-    """Starts a service of the embedded engine with these settings, and one worker."""
+    """Starts a service with these settings, of the embedded engine unless they say another, and one worker."""
 
     def started(data=tmp_path / "data", worker=True, **settings):
         running = Service(data, settings)
@@ -85,14 +86,16 @@ def test_an_analysis_that_could_not_read_its_slide_can_be_tried_again(start, tmp
     np.testing.assert_array_equal(logits(client, bad["id"]), logits(client, good["id"]))
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount the small disk that this fills")
-def test_a_disk_that_fills_up_loses_no_byte_that_was_acknowledged(start, tmp_path):
+def test_a_disk_that_fills_up_loses_no_byte_that_was_acknowledged(start, tmp_path, engine, request):
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk], capture_output=True).returncode:
         pytest.skip("this system lets nobody mount a tmpfs")
     try:
-        service = start(disk / "data", worker=False, QUARTERTURN_MIN_FREE_BYTES="100000")
+        servers = settings_of(engine, tmp_path / "servers", request.addfinalizer)
+        service = start(disk / "data", worker=False, QUARTERTURN_MIN_FREE_BYTES="100000", **servers)
         fill_up_and_go_on(service, disk)
         service.stop()
     finally:
