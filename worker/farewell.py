@@ -1,11 +1,16 @@
 """A worker that is asked to end (SIGTERM) finishes what it does, and ends. What it has not finished after
 QUARTERTURN_STOP_SECONDS is given back, without counting the attempt: whoever computes it sees that the row is no longer
 its own, and stops there (worker.lease). Nobody waits for a lease to run out.
+
+Celery's pool waits without end for a task whose process stands still or was killed: then the worker is ended by force.
 """
 
 import logging
+import os
+import signal
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 from billiard import active_children
@@ -16,23 +21,35 @@ from core import work
 from core.settings import get_settings
 from worker.network import process_name
 
-AGAIN_SECONDS = 0.5
+AGAIN_SECONDS, PATIENCE_SECONDS = 0.5, 20.0
 log = logging.getLogger(__name__)
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator] # celery ships no types
 def begin(**_: Any) -> None:
     """In the worker's parent, when the signal has come."""
-    threading.Thread(target=give_back, name="farewell", daemon=True).start()
+    threading.Thread(target=end, name="farewell", daemon=True).start()
+
+
+def end() -> None:
+    """Usually the process has ended by itself before this has."""
+    time.sleep(get_settings().stop_seconds)
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
+        give_back()
+        time.sleep(AGAIN_SECONDS)
+    log.warning("the pool waits for what comes no more; all is given back, and the worker ends")
+    for child in active_children():
+        with suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGKILL)
+    give_back()
+    os._exit(0)
 
 
 def give_back() -> None:
-    """What the pool still holds, again and again: a message that waits in it makes it claim anew."""
-    time.sleep(get_settings().stop_seconds)
-    while children := active_children():
-        for child in children:
-            try:
-                work.release_all(process_name(child.pid))
-            except DBAPIError as error:
-                log.warning("the database is away (%s); leases run out by themselves", type(error).__name__)
-        time.sleep(AGAIN_SECONDS)
+    """What the pool still holds; asked again and again, since a message that waits in it makes it claim anew."""
+    for child in active_children():
+        try:
+            work.release_all(process_name(child.pid))
+        except DBAPIError as error:
+            log.warning("the database is away (%s); leases run out by themselves", type(error).__name__)

@@ -1,6 +1,7 @@
 """Workers that share, stop, come back and differ: what an analysis says of itself stays true."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -100,6 +101,22 @@ def test_a_worker_that_shall_end_gives_back_and_nobody_waits(own, tmp_path):
     own.start_worker("two")
     assert client.poll(where, lambda a: a["state"] not in ("queued", "running"), 180)["state"] == "succeeded"
     assert own.rows("SELECT DISTINCT attempts FROM work WHERE analysis_id = :id", id=asked) == [(1,)]
+
+
+def test_a_worker_ends_even_when_its_pool_never_does(own, tmp_path):
+    """The process that computes stands still, and SIGTERM comes: Celery would wait for its task for ever."""
+    client = own.client()
+    own.start_worker("one", QUARTERTURN_STOP_SECONDS="0.5")
+    own.wait_for_worker()
+    asked, where = ask(client, big_slide(client, tmp_path, side=1500))
+    until(lambda: own.rows("SELECT 1 FROM work WHERE state = 'claimed' AND analysis_id = :id", id=asked))
+    ((holder,),) = own.rows("SELECT worker FROM work WHERE state = 'claimed' AND analysis_id = :id", id=asked)
+    os.kill(int(holder.rsplit(":", 1)[1]), signal.SIGSTOP)
+    ending = own.processes.pop("one")
+    ending.terminate()
+    assert ending.wait(40) == 0
+    own.start_worker("two")
+    assert client.poll(where, lambda a: a["state"] not in ("queued", "running"), 180)["state"] == "succeeded"
 
 
 def test_cancel_is_at_once_and_the_worker_stops(own, tmp_path):
