@@ -57,11 +57,16 @@ Write = Annotated[Session, Depends(_write, scope="function")]
 Read = Annotated[Session, Depends(_read, scope="function")]
 
 
+def _sent(request: Request) -> tuple[str, access.Kind]:
+    """The secret that a request carries, and of which kind. Raises Unauthenticated."""
+    return secret_of(request.headers.get("authorization"), request.cookies.get(cookie_name()))
+
+
 def recognised(request: Request) -> Visitor:
     """Who sends a request; looked up once. Raises Unauthenticated, or Forbidden where a key is not for this call."""
     known: Visitor | None = getattr(request.state, "visitor", None)
     if known is None:
-        secret, kind = secret_of(request.headers.get("authorization"), request.cookies.get(cookie_name()))
+        secret, kind = _sent(request)
         with reading() as session:
             request.state.visitor = known = access.recognise(session, secret, kind)
         with _lock:
@@ -75,9 +80,7 @@ def is_still_known(request: Request) -> bool:
     """Whether the secret that began a long answer still proves somebody."""
     try:
         with reading() as session:
-            access.recognise(
-                session, *secret_of(request.headers.get("authorization"), request.cookies.get(cookie_name()))
-            )
+            access.recognise(session, *_sent(request))
     except Unauthenticated:
         return False
     return True
@@ -86,7 +89,7 @@ def is_still_known(request: Request) -> bool:
 def known_principal(request: Request) -> str:
     """Whose secret a request carries, if it was recognised lately, or nothing. Proves nothing: for counting alone."""
     try:
-        secret, _ = secret_of(request.headers.get("authorization"), request.cookies.get(cookie_name()))
+        secret, _ = _sent(request)
     except Unauthenticated:
         return ""
     with _lock:

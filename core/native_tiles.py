@@ -64,15 +64,14 @@ class NativeLevel:
 
         None when a decoder would believe its JFIF or Adobe marker rather than the photometric tag.
         """
-        for kind, start, end in reversed(list(_segments(stream))):
+        segments = list(_segments(stream))
+        for kind, start, _ in segments:
             if kind == ADOBE and stream[start + 4 : start + 9] == b"Adobe":
                 if (stream[start + 15 : start + 16] == b"\0") != (self.photometric == RGB):
                     return None
             elif kind == JFIF and self.photometric == RGB:
                 return None
-            elif kind in FOREIGN:
-                stream = stream[:start] + stream[end:]
-        return stream
+        return _without_foreign(stream, segments)
 
     def lies_within(self, size: int) -> bool:
         """Whether every tile ends before the file does (without the sums that could overflow)."""
@@ -97,12 +96,12 @@ def _segments(stream: bytes) -> Iterator[tuple[int, int, int]]:
         place = end
 
 
-def _without_foreign(tables: bytes) -> bytes:
-    """JPEGTables that say nothing but tables."""
-    for kind, start, end in reversed(list(_segments(tables))):
+def _without_foreign(stream: bytes, segments: list[tuple[int, int, int]]) -> bytes:
+    """What is left when comments and others' application segments are cut out, from the last on."""
+    for kind, start, end in reversed(segments):
         if kind in FOREIGN:
-            tables = tables[:start] + tables[end:]
-    return tables
+            stream = stream[:start] + stream[end:]
+    return stream
 
 
 class _Tiff:
@@ -186,7 +185,7 @@ def _native_level(tiff: _Tiff, entries: dict[int, tuple[int, int, bytes, int]]) 
         tiff.values(entries[JPEG_TABLES]).astype(np.uint8).tobytes() if JPEG_TABLES in entries else SOI + b"\xff\xd9"
     )
     offsets, counts = tiff.values(entries[TILE_OFFSETS]), tiff.values(entries[TILE_COUNTS])
-    own = _without_foreign(tables)
+    own = _without_foreign(tables, list(_segments(tables)))
     level = NativeLevel(width, height, tile_width, tile_height, photometric, own, offsets, counts)
     return level if len(offsets) == len(counts) == level.columns * level.rows else None
 
