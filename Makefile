@@ -42,7 +42,7 @@ lint: $(TESTS) $(MODULES)  ## style, types, import contract
 faults: $(TESTS)  ## hurt the running service in every way, on both engines: make faults SEED=1 COUNT=40
 	@sh tests/servers.sh
 	@for engine in embedded production; do PYTHONPATH=.:tests $(BIN)/python -m faults.soak --engine $$engine \
-		--seed $(SEED) --faults $(COUNT) --minutes 600 || exit 1; done
+		--seed $(SEED) --faults $(COUNT) --minutes 600 --check each || exit 1; done
 	@test -n "$$QUARTERTURN_TEST_DATA" || echo "QUARTERTURN_TEST_DATA names no folder: no DICOM slide is damaged"
 	@QUARTERTURN_FAULTS=all QUARTERTURN_MUTANTS=500 $(BIN)/python -m pytest -q -s tests/faults
 

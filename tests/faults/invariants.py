@@ -27,6 +27,17 @@ def reference_of(scene: Scene, picture: Path) -> NDArray[np.float32]:
     return planes(client, analysis["id"])
 
 
+def hold(scene: Scene, known: Known, pictures: dict[str, Path], references: References) -> None:
+    """When nobody asks for more: heal what is hurt, let the work end, and look at everything.
+
+    Raises:
+        AssertionError: what does not hold.
+    """
+    scene.heal()
+    wait_until_calm(scene, known)
+    check(scene, known, pictures, references)
+
+
 def wait_until_calm(scene: Scene, known: Known) -> None:
     """Every slide is inspected, every analysis has ended."""
     client, end = scene.service.client(), time.monotonic() + CALM_SECONDS

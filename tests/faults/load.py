@@ -6,6 +6,7 @@ import hashlib
 import threading
 import time
 import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -52,21 +53,44 @@ class Patient:
         raise AssertionError(f"{method} {path} was not answered within {PATIENCE} s")
 
 
+Deed = Callable[[Patient, Random], None]
+
+
 class Load:
     """Threads that upload and analyse until `stop`; pictures: files by name."""
 
     def __init__(self, url: str, pictures: list[Path], seed: int) -> None:
         self.url, self.pictures, self.known = url, pictures, Known()
         self.errors: list[BaseException] = []
-        self._over = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._run, args=(work, Random(f"{seed}-{work.__name__}")), daemon=True)
-            for work in (self._upload, self._analyse)
-        ]
+        self._over, self._going_on = threading.Event(), threading.Event()
+        self._going_on.set()
+        people = ((self._upload, (2.0, 5.0)), (self._analyse, (0.2, 1.0)))
+        self._turns = [threading.Lock() for _ in people]
+        self._threads = []
+        for (work, rest), turn in zip(people, self._turns, strict=True):
+            about = (work, rest, turn, Random(f"{seed}-{work.__name__}"))
+            self._threads.append(threading.Thread(target=self._run, args=about, daemon=True))
 
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nobody begins anything; what was begun is brought to its end first.
+
+        Raises:
+            BaseException: what somebody met since the last pause.
+        """
+        self._going_on.clear()
+        with contextlib.ExitStack() as held:
+            for turn in self._turns:
+                assert turn.acquire(timeout=2 * PATIENCE), "a client hangs"
+                held.callback(turn.release)
+            if self.errors:
+                raise self.errors[0]
+            yield
+        self._going_on.set()
 
     def stop(self) -> None:
         """No new work; what was begun is brought to its end."""
@@ -77,11 +101,14 @@ class Load:
         if self.errors:
             raise self.errors[0]
 
-    def _run(self, work: object, rng: Random) -> None:
+    def _run(self, work: Deed, rest: tuple[float, float], turn: threading.Lock, rng: Random) -> None:
         person = Patient(self.url)
         try:
             while not self._over.is_set():
-                work(person, rng)
+                with turn:
+                    work(person, rng)
+                time.sleep(rng.uniform(*rest))
+                self._going_on.wait()
         except BaseException as error:  # noqa: BLE001 - told by stop()
             self.errors.append(error)
 
@@ -96,7 +123,6 @@ class Load:
         slide_id = self._send(person, rng, created.headers["Location"], content)
         with self.known.lock:
             self.known.slides[slide_id] = path.name
-        time.sleep(rng.uniform(2, 5))
 
     def _send(self, person: Patient, rng: Random, location: str, content: bytes) -> str:
         """Piece by piece from the offset that the service names; it never falls behind what it acknowledged."""
@@ -117,7 +143,6 @@ class Load:
 
     def _analyse(self, person: Patient, rng: Random) -> None:
         """Ask for an analysis under a key that is kept until it is acknowledged; cancel one now and then."""
-        time.sleep(rng.uniform(0.2, 1))
         with self.known.lock:
             slides = list(self.known.slides)
             waiting = [one for one in self.known.analyses if one not in self.known.cancelled]

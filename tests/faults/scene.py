@@ -12,7 +12,9 @@ from servers import Postgres, Redis, Service
 from faults.proxy import Proxy
 
 DISK_MB = 512
-SETTINGS = {"QUARTERTURN_MAX_ATTEMPTS": "60", "QUARTERTURN_RETRY_SECONDS": "0.2"}  # faults come faster than in life
+SETTINGS = {  # faults come faster than in life, and whoever looks whether all is there asks for all of it at once
+    "QUARTERTURN_MAX_ATTEMPTS": "60", "QUARTERTURN_RETRY_SECONDS": "0.2", "QUARTERTURN_REQUESTS_PER_SECOND": "0",
+}  # fmt: skip
 
 
 class Scene:

@@ -4,11 +4,13 @@ The seed gives the order of the faults; how they meet the load is the machine's 
 """
 
 import argparse
+import itertools
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -40,35 +42,57 @@ def dealt(scene: Scene, rng: Random) -> Iterator[Fault]:
         yield from deck
 
 
-def run(engine: str, seed: int, faults: list[Fault] | None, count: int, seconds: float) -> Counter[str]:
-    """These faults, or `count` random ones, or as many as fit into the seconds; then the invariants. What was done.
+@dataclass(frozen=True)
+class Plan:
+    """Which faults: these, or dealt ones, `count` or as many as fit into the seconds.
+
+    check_each: after each, people pause, and everything must hold before they go on; otherwise each is followed by the
+    next while they work, only the bytes are looked at in between, and everything must hold at the end.
+    """
+
+    engine: str
+    seed: int
+    faults: tuple[Fault, ...] | None = None
+    count: int = 10**9
+    seconds: float = float("inf")
+    check_each: bool = True
+
+    def deal(self, scene: Scene, rng: Random) -> Iterator[Fault]:
+        if self.faults is not None:
+            yield from self.faults
+            return
+        end = time.monotonic() + self.seconds
+        for fault in itertools.islice(dealt(scene, rng), self.count):
+            if time.monotonic() > end:
+                return
+            yield fault
+
+
+def run(plan: Plan) -> Counter[str]:
+    """Do it. How often each fault was injected.
 
     Raises:
         AssertionError: something that was acknowledged is lost, or something untrue is told.
     """
-    rng, done = Random(seed), Counter[str]()
-    folder = Path(tempfile.mkdtemp(prefix="quarterturn-faults-"))
-    scene = Scene(engine, folder)
+    rng, done = Random(plan.seed), Counter[str]()
+    scene = Scene(plan.engine, Path(tempfile.mkdtemp(prefix="quarterturn-faults-")))
     try:
-        pictures = pictures_in(folder)
+        pictures = pictures_in(scene.folder)
         references = {name: invariants.reference_of(scene, path) for name, path in pictures.items()}
-        load = Load(scene.url, list(pictures.values()), seed)
+        load = Load(scene.url, list(pictures.values()), plan.seed)
         load.start()
-        until(lambda: load.known.analyses, 60)
-        end = time.monotonic() + seconds
-        planned = iter(faults) if faults is not None else dealt(scene, rng)
-        for fault in planned:
-            if faults is None and (sum(done.values()) >= count or time.monotonic() > end):
-                break
-            fault(scene, rng)
-            done[fault.__name__] += 1
-            print(f"{sum(done.values()):4d} {fault.__name__}", flush=True)
-            invariants.check_bytes(scene, load.known, pictures)
+        for fault in plan.deal(scene, rng):
             time.sleep(rng.uniform(*PAUSE))
-        scene.heal()
+            at_work = until(lambda: _under_way(scene), 60)
+            done[fault.__name__] += 1
+            print(f"{done.total():4d} {fault.__name__} ({at_work} analyses under way)", flush=True)
+            fault(scene, rng)
+            invariants.check_bytes(scene, load.known, pictures)
+            if plan.check_each:
+                with load.paused():
+                    invariants.hold(scene, load.known, pictures, references)
         load.stop()
-        invariants.wait_until_calm(scene, load.known)
-        invariants.check(scene, load.known, pictures, references)
+        invariants.hold(scene, load.known, pictures, references)
         _tell(done, load)
     except BaseException:
         print(scene.service.logs(), file=sys.stderr)
@@ -78,11 +102,15 @@ def run(engine: str, seed: int, faults: list[Fault] | None, count: int, seconds:
     return done
 
 
+def _under_way(scene: Scene) -> int:
+    return len(scene.service.rows("SELECT id FROM analyses WHERE state IN ('queued', 'running')"))
+
+
 def _tell(done: Counter[str], load: Load) -> None:
     known = load.known
     for name, count in sorted(done.items()):
         print(f"{name:28} injected {count:4d} times, lost 0")
-    print(f"{sum(done.values())} faults")
+    print(f"{done.total()} faults")
     kept = f"{len(known.slides)} slides, {len(known.analyses)} analyses ({len(known.cancelled)} cancelled) acknowledged"
     gone = f"{len(known.deleted)} slides deleted, {known.asked} analyses asked for in all"
     print(f"{kept}; {gone}: every byte, every band and every row of the audit is there, heat maps to the bit")
@@ -94,9 +122,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--faults", type=int, default=10**9, help="end after so many")
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--check", choices=("each", "end"), default="end", help="everything must hold after each fault")
     options = parser.parse_args()
     print(f"{options.engine}, seed {options.seed}", flush=True)
-    run(options.engine, options.seed, None, options.faults, 60 * options.minutes)
+    seconds, check_each = 60 * options.minutes, options.check == "each"
+    run(Plan(options.engine, options.seed, None, options.faults, seconds, check_each))
 
 
 if __name__ == "__main__":

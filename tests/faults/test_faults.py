@@ -13,14 +13,14 @@ pytestmark = pytest.mark.services
 
 
 def test_the_embedded_service_loses_nothing(capfd):
-    wanted = [injections.pool_child_killed, injections.readers_killed, injections.disk_full]
-    done = soak.run("embedded", 1, wanted, 0, 0)
+    wanted = (injections.pool_child_killed, injections.readers_killed, injections.disk_full)
+    done = soak.run(soak.Plan("embedded", 1, wanted))
     assert len(done) == len(wanted)
 
 
 def test_the_production_service_loses_nothing(capfd):
-    wanted = [injections.broker_killed, injections.database_stopped, injections.connections_cut]
-    done = soak.run("production", 1, wanted, 0, 0)
+    wanted = (injections.broker_killed, injections.database_stopped, injections.connections_cut)
+    done = soak.run(soak.Plan("production", 1, wanted))
     assert len(done) == len(wanted)
 
 
