@@ -43,7 +43,6 @@ faults: $(TESTS)  ## hurt the running service in every way, on both engines: mak
 	@sh tests/servers.sh
 	@for engine in embedded production; do PYTHONPATH=.:tests $(BIN)/python -m faults.soak --engine $$engine \
 		--seed $(SEED) --faults $(COUNT) --minutes 600 --check each || exit 1; done
-	@test -n "$$QUARTERTURN_TEST_DATA" || echo "QUARTERTURN_TEST_DATA names no folder: no DICOM slide is damaged"
 	@QUARTERTURN_FAULTS=all QUARTERTURN_MUTANTS=500 $(BIN)/python -m pytest -q -s tests/faults
 
 soak: $(TESTS)  ## the same at random for some minutes: make soak MINUTES=10 SEED=1 ENGINE=production

@@ -181,11 +181,11 @@ def _layout_of_many(main: zipfile.ZipInfo, others: list[zipfile.ZipInfo]) -> Pla
     if suffix in BESIDE:
         home, known, below = path.parent, BESIDE[suffix], ""
     plan = {f"slide{suffix}": main}
-    for one in others:
+    for number, one in enumerate(others, 1):
         place = PurePosixPath(one.filename)
         plain = PLAIN.fullmatch(place.name) and len(place.name.encode()) <= LONGEST_NAME
         if place.parent != home or not known.search(place.name) or not plain:
-            detail = f"a file in the zip ({place.suffix[:10] or 'without a suffix'}) is none of a {suffix} slide"
+            detail = f"the zip holds a file that is none of a {suffix} slide: number {number} of the others in its list"
             raise SlideRejected("zip-kinds", detail, "zip the slide's own files, nothing else")
         plan.setdefault(f"{below}{place.name}", one)  # twins are counted by _plan
     return plan

@@ -54,13 +54,16 @@ def jpeg(pixels, **options):
     return buffer.getvalue()
 
 
-def mrxs(pixels, mpp, name="case 7", data="Data0000.dat"):
-    """The files of a MIRAX slide of one level, by name; `data`: what its ini calls the file with the tiles."""
+def mrxs(pixels, mpp, name="case 7", data="Data0000.dat", **options):
+    """The files of a MIRAX slide of one level, by name; `data`: what its ini calls the file with the tiles.
+
+    `options`: of its JPEGs, for Pillow.
+    """
     rows, cols = pixels.shape[0] // TILE, pixels.shape[1] // TILE
     stored, records = b"", []
     for number in range(rows * cols):
         top, left = TILE * (number // cols), TILE * (number % cols)
-        tile = jpeg(pixels[top : top + TILE, left : left + TILE])
+        tile = jpeg(pixels[top : top + TILE, left : left + TILE], **options)
         records.append(struct.pack("<iiii", number, len(stored), len(tile), 0))
         stored += tile
     head = b"01.02" + ID.encode()
@@ -72,11 +75,11 @@ def mrxs(pixels, mpp, name="case 7", data="Data0000.dat"):
     return {f"{name}.mrxs": b"", **{f"{name}/{known}": content for known, content in beside.items()}}
 
 
-def vms(pixels, mpp, image="an image(1,0).jpg"):
-    """The files of a Hamamatsu VMS slide; `image`: what it calls the file with its pixels."""
+def vms(pixels, mpp, image="an image(1,0).jpg", **options):
+    """The files of a Hamamatsu VMS slide; `image`: what it calls the file with its pixels; `options`: of its JPEGs."""
     height, width = pixels.shape[:2]
     in_nm = {"width": round(1000 * mpp * width), "height": round(1000 * mpp * height)}
-    with_marks = {"restart_marker_blocks": 4, "subsampling": 0}
+    with_marks = {"restart_marker_blocks": 4, "subsampling": 0, **options}
     return {
         "case 7.vms": VMS.format(image=image, **in_nm).encode(),
         "an image(1,0).jpg": jpeg(pixels, **with_marks),

@@ -109,21 +109,3 @@ def write_svs(path, pixels, mpp, label, macro, properties, tags=()):
             options = {"photometric": "rgb", "subfiletype": subfiletype, "metadata": None}
             tiff.write(picture, description=described, compression="lzw" if picture.size > 1e6 else None, **options)
     return path
-
-
-PATIENT, FILED_UNDER = "ROE^JANE", "DOE^JOHN"
-TEXT_TAGS = (269, 285, 315, 316, 33432, 65000)  # document, page, artist, host, copyright, one of a vendor's own
-
-
-def named_svs(folder):
-    """An SVS with a patient's name in every text that the format has, and another's in its file's name."""
-    picture = np.full((60, 90, 3), 200, np.uint8)
-    fields = ("Patient", "User", "ScanScope ID", "Title", "Barcode", "Filename", "Slide")
-    told = "|".join(f"{field} = {PATIENT}" for field in fields)
-    path = folder / f"{FILED_UNDER}.svs"
-    tags = [(number, f"{PATIENT} {number}") for number in TEXT_TAGS]
-    write_svs(path, tissue(500, 600, [(200, 200, 101)]), 0.5, picture, picture, told, tags)
-    with tifffile.TiffFile(path, mode="r+b") as tiff:
-        tiff.pages[1].tags["ImageDescription"].overwrite(f"Aperio Image Library v12 {PATIENT}")
-    assert path.read_bytes().count(PATIENT.encode()) > len(fields) + len(TEXT_TAGS)
-    return path

@@ -5,8 +5,9 @@ import hashlib
 
 import numpy as np
 import pytest
+from named_slides import FILED_UNDER, PATIENT, named_dicom, named_mrxs, named_svs
 from playwright.sync_api import expect
-from slides import FILED_UNDER, PATIENT, named_svs, tissue, write_pyramid
+from slides import tissue, write_pyramid
 
 pytestmark = [pytest.mark.browser, pytest.mark.services]
 DROP = """([name, content]) => {
@@ -115,10 +116,11 @@ def test_who_signed_out_is_asked_to_sign_in(page):
     expect(page.locator("#sign-in-error")).to_contain_text("unknown, expired or revoked")
 
 
-def test_a_patient_s_name_in_a_file_is_on_no_page(page, service, tmp_path):
+@pytest.mark.parametrize("make", [named_svs, named_dicom, named_mrxs])
+def test_a_patient_s_name_in_a_file_is_on_no_page(page, service, tmp_path, make):
     """In the list, the viewer and its results, in whatever the page holds; the file's own name is where it belongs."""
     client = service.client()
-    slide = client.wait_for_slide(client.upload(named_svs(tmp_path), {}))
+    slide = client.wait_for_slide(client.upload(make(tmp_path), {}))
     client.analyse(slide["id"])
     page.reload()
     expect(row(page, FILED_UNDER).locator(".state")).to_have_text(["ready", "analysed"])
@@ -131,3 +133,4 @@ def test_a_patient_s_name_in_a_file_is_on_no_page(page, service, tmp_path):
     stored = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
     assert PATIENT not in stored
     assert FILED_UNDER not in stored
+    client.call("DELETE", f"/api/v1/slides/{slide['id']}")

@@ -68,6 +68,15 @@ def test_a_damaged_zip_s_sentence_holds_nothing_out_of_it(tmp_path):
     assert "DOE" not in refused.value.detail + refused.value.action
 
 
+@pytest.mark.parametrize("name", ["case 7/DOE^JOHN", "case 7/x.DOE", "DOE^JOHN/Data0001.dat", "case 7/DOE^JOHN.dat"])
+def test_a_refused_file_is_told_by_its_number_not_its_name(name, tmp_path):
+    with pytest.raises(SlideRejected) as refused:
+        unpacked(zipped({**mrxs(PIXELS, 0.5), name: b"x"}), tmp_path)
+    assert refused.value.code == "zip-kinds"
+    assert "number 4" in refused.value.detail
+    assert "DOE" not in refused.value.detail + refused.value.action
+
+
 def test_two_workers_at_once_leave_one_whole_slide(tmp_path):
     (tmp_path / "slide.zip").write_bytes(zipped(mrxs(PIXELS, 0.5), zipfile.ZIP_STORED))
     with ThreadPoolExecutor(4) as pool:

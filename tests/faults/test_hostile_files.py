@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from dicom_files import dicom_series
 from slides import leading_to_itself, tissue, write_pyramid, write_svs
 
 from core.errors import SlideRejected
@@ -19,18 +20,12 @@ REASONS = {
 }  # fmt: skip
 
 
-def dicom(test_data):
-    found = sorted((test_data / "slides").rglob("*.dcm"), key=lambda path: path.stat().st_size)
-    if not found:
-        pytest.skip("no DICOM slide here")
-    return found[0].read_bytes()
-
-
 def small_slides(tmp_path):
     picture = np.full((60, 90, 3), 200, np.uint8)
     tiff = write_pyramid(tmp_path / "whole.tiff", tissue(300, 400), 0.5, (2,))
     svs = write_svs(tmp_path / "whole.svs", tissue(300, 400), 0.5, picture, picture, "x = y")
-    return {"tiff": tiff.read_bytes(), "svs": svs.read_bytes()}
+    (dicom,) = dicom_series({"VOLUME": tissue(300, 400)}, 0.5)
+    return {"tiff": tiff.read_bytes(), "svs": svs.read_bytes(), "dicom": dicom}
 
 
 def asked(path):
@@ -52,8 +47,8 @@ def asked(path):
 
 @pytest.mark.timeout(300 + 4 * COUNT)
 @pytest.mark.parametrize("kind", ["tiff", "svs", "dicom"])
-def test_mutants_are_read_or_refused(kind, tmp_path, request):
-    content = dicom(request.getfixturevalue("test_data")) if kind == "dicom" else small_slides(tmp_path)[kind]
+def test_mutants_are_read_or_refused(kind, tmp_path):
+    content = small_slides(tmp_path)[kind]
     path, outcomes = tmp_path / f"mutant.{kind.replace('dicom', 'dcm')}", {}
     for damaged in mutants(content, seed=26, count=COUNT):
         path.write_bytes(damaged)
