@@ -10,15 +10,15 @@ import numpy as np
 from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from core import access, cards, catalog, grid, heatmap, tissue, work
+from core import cards, catalog, grid, heatmap, quotas, tissue, work
 from core.access import Visitor
 from core.database import clock
-from core.errors import Conflict, Foreign, Invalid, NotFound, TooMany, Withheld
+from core.errors import Conflict, Foreign, Invalid, NotFound, Withheld
 from core.records import Analysis, Slide, Work, Worker
 from core.settings import get_settings
 from core.slide import SlideInfo
 
-ACTIVE = ("queued", "running")
+ACTIVE = quotas.UNDER_WAY
 Plane = Literal["values", "strangeness"]
 CHECKS = 3  # sampled regions of the rotation check
 
@@ -52,7 +52,7 @@ def create(
         Conflict: the slide is not ready. Invalid: it is coarser than the network. Unavailable: no worker.
         TooMany: the principal has as many under way as it may.
     """
-    _require_quota(session, created_by)
+    quotas.require_turn(session, created_by)
     catalog.lock(session, slide)
     if slide.state == "needs_input":
         raise Conflict("mpp-missing", "the slide needs its micrometres per pixel first", "PATCH the slide with mpp")
@@ -74,17 +74,6 @@ def create(
     assert mask.shape == grid.grid_shape(frame)
     _add_work(session, analysis, mask)
     return analysis
-
-
-def _require_quota(session: Session, created_by: str) -> None:
-    most = get_settings().quota_analyses
-    if not (most and created_by):
-        return
-    access.hold(session, created_by)
-    mine = select(func.count()).where(Analysis.created_by == created_by, Analysis.state.in_(ACTIVE))
-    if (session.scalar(mine) or 0) >= most:
-        told = f"you have {most} analyses under way, as many as you may"
-        raise TooMany("quota-analyses", told, "wait for one to end")
 
 
 def cell_mask(slide: Slide, choice: str) -> tissue.Mask:
@@ -186,7 +175,7 @@ def retry(session: Session, analysis_id: str) -> Analysis:
         Conflict: it is neither. TooMany: its principal has as many under way as it may.
     """
     known = session.get_one(Analysis, analysis_id)
-    _require_quota(session, known.created_by)
+    quotas.require_turn(session, known.created_by)
     catalog.lock(session, session.get_one(Slide, known.slide_id))
     analysis = lock(session, analysis_id)
     if analysis.state not in ("failed", "cancelled"):

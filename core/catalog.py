@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, String, and_, cast, or_, select, update
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.orm import Session
 
-from core import storage, work
+from core import quotas, storage, work
 from core.access import Visitor
 from core.database import clock
 from core.errors import Conflict, Foreign, Gone, Invalid, NotFound
@@ -88,7 +88,8 @@ def info_of(slide: Slide) -> SlideInfo:
 
 
 def referred(session: Session, visitor: Visitor, path: Path, sha256: str | None, identifiers: dict[str, str]) -> Slide:
-    """A slide that stays where it lies: inspect it there."""
+    """A slide that stays where it lies: inspect it there. Raises TooMany: the principal keeps as many as it may."""
+    quotas.require_room(session, visitor, 0)
     created = clock(session)
     slide = Slide(
         workspace_id=visitor.workspace_id,

@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     min_free_bytes: int = Field(GIB, ge=0, description="free space that an upload must leave")
     keep_days: float = Field(0, ge=0, description="days after its last change or analysis a slide goes; 0: never")
     quota_bytes: int = Field(0, ge=0, description="of uploads that one principal may keep here; 0: no limit")
+    quota_slides: int = Field(0, ge=0, description="that one principal may keep, rejected ones too; 0: no limit")
     quota_analyses: int = Field(0, ge=0, description="that one principal may have under way; 0: no limit")
     requests_per_second: float = Field(50.0, ge=0, description="of one visitor, in the long run; 0: no limit")
     request_burst: int = Field(300, ge=1, description="of one visitor, at once; tiles are not counted")

@@ -14,10 +14,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
-from core import access, audit, catalog, storage
+from core import audit, catalog, quotas, storage
 from core.access import Visitor
 from core.database import changed, clock, now, reading, writing
 from core.errors import Conflict, Foreign, Gone, Invalid, NotFound, TooLarge
@@ -25,7 +25,6 @@ from core.records import Principal, Slide, Upload, Work
 from core.settings import get_settings
 
 DURABLE_EVERY = 8 << 20
-GONE = ("deleted", "rejected")  # their bytes are, too
 CHECKSUMS = ("sha256", "sha1", "md5")
 LONGEST_METADATA = 4096
 
@@ -66,7 +65,7 @@ def create(session: Session, visitor: Visitor, length: int, header: str, identif
     """A new upload and its slide's record.
 
     Raises:
-        Invalid, TooLarge, NoSpace.
+        Invalid, TooLarge, TooMany, NoSpace.
     """
     settings, metadata = get_settings(), parse_metadata(header)
     if length <= 0:
@@ -74,7 +73,7 @@ def create(session: Session, visitor: Visitor, length: int, header: str, identif
     if length > settings.upload_max_bytes:
         told = f"{length} bytes are over the limit of {settings.upload_max_bytes}"
         raise TooLarge("upload-too-large", told, "raise QUARTERTURN_UPLOAD_MAX_BYTES, if this is a slide")
-    _require_quota(session, visitor, length)
+    quotas.require_room(session, visitor, length)
     storage.require_space(length)
     started = clock(session)
     slide = Slide(
@@ -103,19 +102,6 @@ def create(session: Session, visitor: Visitor, length: int, header: str, identif
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     return upload
-
-
-def _require_quota(session: Session, visitor: Visitor, length: int) -> None:
-    """Raises TooLarge when the principal would keep more than it may."""
-    most = get_settings().quota_bytes
-    if not most:
-        return
-    access.hold(session, visitor.principal_id)
-    mine = select(func.coalesce(func.sum(Upload.length), 0)).join(Slide, Upload.slide_id == Slide.id)
-    kept = session.scalar(mine.where(Slide.created_by == visitor.principal_id, Slide.state.notin_(GONE))) or 0
-    if kept + length > most:
-        told = f"{length} bytes are more than what is left of your {most} ({kept} are used)"
-        raise TooLarge("quota-bytes", told, "delete slides, or ask an administrator for more")
 
 
 def find(session: Session, visitor: Visitor, upload_id: str) -> Upload:

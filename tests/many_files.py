@@ -116,9 +116,12 @@ def overlapping(count):
     one = zipped({"slide.svs": bytes(1 << 16)}, zipfile.ZIP_STORED)
     place, end = one.index(b"PK\x01\x02"), one.index(b"PK\x05\x06")
     directory = one[place:end] * count
+    sizes = (count, count, len(directory), place)
+    large = struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, *sizes)
+    large += struct.pack("<4sIQI", b"PK\x06\x07", 0, place + len(directory), 1)  # ZIP64: 65,535 are not the most
     closing = bytearray(one[end:])
-    struct.pack_into("<HHII", closing, 8, count, count, len(directory), place)
-    return one[:place] + directory + bytes(closing)
+    struct.pack_into("<HHII", closing, 8, 0xFFFF, 0xFFFF, len(directory), place)
+    return one[:place] + directory + large + bytes(closing)
 
 
 def hostile():
@@ -135,7 +138,7 @@ def hostile():
         ("device", zipped([(entry(svs, 0o020644), b"")]), "zip-links"),
         ("1000:1", zipped({svs: bytes(32 << 20)}), "zip-ratio"),
         ("too many", zipped({f"{n}.dcm": b"" for n in range(5000)}, zipfile.ZIP_STORED), "zip-too-many"),
-        ("a hundred thousand", overlapping(60_000), "zip-too-many"),
+        ("a hundred thousand", overlapping(100_000), "zip-too-many"),
         ("lies over itself", overlapping(50), "zip-claims"),
         ("claims less", lying(zipped({svs: b"x" * 5000}), 100), "zip-damaged"),
         ("claims more", lying(zipped({svs: b"x" * 5000}), 6000), "zip-damaged"),

@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from servers import KEY, ROOT, Service
+from servers import KEY, ROOT
 from slides import tissue, write_pyramid
 
 from api import trail
@@ -116,36 +116,34 @@ def test_bursts_are_answered_with_429_and_end_by_themselves(own):
     assert client.http.get("/api/v1/slides").status_code == 200
 
 
-def test_heads_that_never_end_are_cut_off(tmp_path):
+def test_heads_that_never_end_are_cut_off(own):
     """In time, and in size: nobody knows yet who sends them."""
-    patient = Service(tmp_path / "data", {"QUARTERTURN_HEAD_SECONDS": "1.5"})
-    patient.start_api()
-    try:
-        slow = [socket.create_connection(("127.0.0.1", patient.port), 10) for _ in range(60)]
-        for connection in slow[:50]:  # ten say nothing at all
-            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
-        assert patient.client().http.get("/healthz").status_code == 200, "others are served meanwhile"
-        for connection in slow:
-            with connection, contextlib.suppress(ConnectionError):
-                assert connection.recv(100) == b""
-        sent, answer = pour(patient.port, "GET /healthz HTTP/1.1\r\nX-Long: ")
-        assert sent < 16 << 20
-        assert b"200" not in answer
-        assert patient.client().http.get("/healthz", headers={"X-Long": "x" * 20_000}).status_code == 200
-        asked = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
-        for head, rest in ((asked + b"\r\n", b"\r\n"), (asked + b"Content-Length: 2\r\n\r\n", b"x")):
-            with socket.create_connection(("127.0.0.1", patient.port), 10) as connection:
-                connection.sendall(head)
-                answer = b""
-                while b"alive" not in answer:
-                    answer += connection.recv(4096)
-                connection.sendall(rest)
-                assert connection.recv(100) == b"", "what comes after an answer must be a request, in time"
-        endless = asked + b"Transfer-Encoding: chunked\r\n\r\n0\r\n"
-        sent, _ = pour(patient.port, endless.decode(), piece=b"X-Trailer: " + b"y" * 1000 + b"\r\n")
-        assert sent < 16 << 20
-    finally:
-        patient.stop()
+    own.environment["QUARTERTURN_HEAD_SECONDS"] = "1.5"
+    own.kill("api")
+    own.start_api()
+    slow = [socket.create_connection(("127.0.0.1", own.port), 10) for _ in range(60)]
+    for connection in slow[:50]:  # ten say nothing at all
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+    assert own.client().http.get("/healthz").status_code == 200, "others are served meanwhile"
+    for connection in slow:
+        with connection, contextlib.suppress(ConnectionError):
+            assert connection.recv(100) == b""
+    sent, answer = pour(own.port, "GET /healthz HTTP/1.1\r\nX-Long: ")
+    assert sent < 16 << 20
+    assert b"200" not in answer
+    assert own.client().http.get("/healthz", headers={"X-Long": "x" * 20_000}).status_code == 200
+    asked = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+    for head, rest in ((asked + b"\r\n", b"\r\n"), (asked + b"Content-Length: 2\r\n\r\n", b"x")):
+        with socket.create_connection(("127.0.0.1", own.port), 10) as connection:
+            connection.sendall(head)
+            answer = b""
+            while b"alive" not in answer:
+                answer += connection.recv(4096)
+            connection.sendall(rest)
+            assert connection.recv(100) == b"", "what comes after an answer must be a request, in time"
+    endless = asked + b"Transfer-Encoding: chunked\r\n\r\n0\r\n"
+    sent, _ = pour(own.port, endless.decode(), piece=b"X-Trailer: " + b"y" * 1000 + b"\r\n")
+    assert sent < 16 << 20
 
 
 def test_guessing_a_password_is_slowed_down_and_keeps_nobody_else_out(own):

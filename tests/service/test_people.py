@@ -10,6 +10,7 @@ from slides import tissue, write_pyramid
 from cli.client import TUS, Client
 
 pytestmark = pytest.mark.services
+SMALL = {**TUS, "Upload-Length": "1000"}
 SENTENCE = "four mild turnips dancing"
 
 
@@ -93,6 +94,7 @@ def test_a_key_s_last_use_is_known(client, service):
 
 def test_quotas_end_with_a_sentence_and_come_back(own, tmp_path):
     own.environment |= {"QUARTERTURN_QUOTA_BYTES": "2000000", "QUARTERTURN_QUOTA_ANALYSES": "1"}
+    own.environment |= {"QUARTERTURN_QUOTA_SLIDES": "3", "QUARTERTURN_IMPORT_DIR": str(tmp_path)}
     own.kill("api")
     own.start_api()
     client = own.client()
@@ -105,6 +107,14 @@ def test_quotas_end_with_a_sentence_and_come_back(own, tmp_path):
     assert "are used" in too_much.json()["detail"]
     begun = client.call("POST", "/api/v1/uploads", headers={**TUS, "Upload-Length": "1000"}).headers["Location"]
     client.call("PATCH", begun, headers={**PATCH, "Upload-Offset": "0"}, content=b"x" * 500)
+    refer = {"path": "slide.tiff"}
+    third = client.call("POST", "/api/v1/slides", json=refer).json()
+    for answer in (client.http.post("/api/v1/slides", json=refer), client.http.post("/api/v1/uploads", headers=SMALL)):
+        assert (answer.status_code, answer.json()["title"]) == (429, "Quota slides")
+    client.call("DELETE", f"/api/v1/slides/{third['id']}")
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: client.http.post("/api/v1/uploads", headers=SMALL).status_code, range(8)))
+    assert sorted(found) == [201, *[429] * 7]
     own.kill("worker")
     place = f"/api/v1/slides/{slide['id']}/analyses"
     first = client.call("POST", place, json={}).json()
@@ -117,3 +127,4 @@ def test_quotas_end_with_a_sentence_and_come_back(own, tmp_path):
     assert sorted(found) == [201, *[429] * 7], "of many at once as many as may"
     client.call("DELETE", f"/api/v1/slides/{slide['id']}")
     until(lambda: client.http.post("/api/v1/uploads", headers={**TUS, "Upload-Length": "1900000"}).status_code == 201)
+    assert client.http.post("/api/v1/uploads", headers=SMALL).status_code == 429, "three are kept again"

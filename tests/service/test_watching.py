@@ -4,17 +4,19 @@ import json
 
 import pytest
 from servers import Service, until
+from service_engines import ENGINES, settings_of
 from slides import tissue, write_pyramid
 
 pytestmark = pytest.mark.services
 ASKED_BY = "from-the-proxy-0001"
 
 
-@pytest.fixture(scope="module")
-def watched(tmp_path_factory):
+@pytest.fixture(scope="module", params=ENGINES)
+def watched(request, tmp_path_factory):
     """A service that logs as JSON, and has analysed a slide: client, service, analysis."""
     folder = tmp_path_factory.mktemp("watched")
-    service = Service(folder / "data", {"QUARTERTURN_LOG_FORMAT": "json"})
+    engine = settings_of(request.param, folder, request.addfinalizer)
+    service = Service(folder / "data", {"QUARTERTURN_LOG_FORMAT": "json", **engine})
     try:
         service.start_all()
         client = service.client()
