@@ -66,18 +66,11 @@ def write(session: Session, visitor: Visitor, action: str, subject: str, origin:
     return row
 
 
-def did_lately(session: Session, visitor: Visitor, action: str, subject: str, seconds: float) -> bool:
-    """Whether this principal did the same to the same subject within so many seconds."""
-    same = (Audit.subject == subject, Audit.action == action, Audit.principal_id == visitor.principal_id)
-    lately = select(Audit.number).where(Audit.workspace_id == visitor.workspace_id, *same, Audit.at > now() - seconds)
-    return session.execute(lately.limit(1)).first() is not None
-
-
-def count_lately(session: Session, visitor: Visitor, action: str, seconds: float) -> int:
-    """How often this principal did so within so many seconds."""
-    mine = (Audit.workspace_id == visitor.workspace_id, Audit.at > now() - seconds)
-    found = select(func.count()).where(*mine, Audit.principal_id == visitor.principal_id, Audit.action == action)
-    return session.scalar(found) or 0
+def times_lately(session: Session, visitor: Visitor, action: str, seconds: float, subject: str | None = None) -> int:
+    """How often this principal did so within so many seconds; to one subject, or to any."""
+    mine = (Audit.workspace_id == visitor.workspace_id, Audit.principal_id == visitor.principal_id)
+    found = select(func.count()).where(*mine, Audit.action == action, Audit.at > now() - seconds)
+    return session.scalar(found if subject is None else found.where(Audit.subject == subject)) or 0
 
 
 def listed(session: Session, visitor: Visitor, before: int | None = None, limit: int = PAGE) -> list[Audit]:
