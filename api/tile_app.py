@@ -10,6 +10,7 @@ database, a disk that must be waited for, a tile that must be made. Made tiles a
 
 import asyncio
 import re
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from api.slide_files import SlideFiles, TileFile
 from core import access, catalog, storage
 from core.access import Visitor
 from core.database import reading
-from core.errors import NotFound, QuarterturnError, SlideRejected
+from core.errors import Conflict, Gone, NotFound, QuarterturnError, SlideRejected
 from core.slide import SlideInfo
 
 NATIVE = re.compile(r"^/api/v1/slides/([0-9a-f]{32})/tiles/(\d{1,2})/(\d{1,7})_(\d{1,7})\.jpe?g$")
@@ -88,14 +89,16 @@ class TileApp:
         if asked is None:
             await self.app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
+        headers, origin = dict(scope["headers"]), (scope["client"] or ("",))[0]
         try:
-            place = await self._admit(headers, asked, (scope["client"] or ("",))[0])
+            place = await self._admit(headers, asked, origin)
             tag = asked.tag(place.version)
             if headers.get(b"if-none-match") == tag:
                 await _answer(send, 304, b"", tag)
                 return
-            content = self._at_hand(place, asked, tag) or await self._fetched(place, asked, tag)
+            content = self._at_hand(place, asked, tag) or await self._unless_gone(
+                self._fetched(place, asked, tag), _proof(headers), asked.slide_id, origin
+            )
         except QuarterturnError as error:
             await from_error(error)(scope, receive, send)
         except DBAPIError as error:
@@ -108,7 +111,7 @@ class TileApp:
 
     async def _admit(self, headers: dict[bytes, bytes], asked: Asked, origin: str) -> Place:
         """Who asks, and where the slide's tiles lie. Raises Unauthenticated, NotFound or Conflict."""
-        proof = headers.get(b"authorization", b""), headers.get(b"cookie", b"")
+        proof = _proof(headers)
         visitor = self._visitors.get(proof)
         place = self._places.get((visitor.workspace_id, asked.slide_id)) if visitor else None
         if visitor is None or place is None:
@@ -125,6 +128,14 @@ class TileApp:
             looking = self._looking[known] = asyncio.ensure_future(found)
             looking.add_done_callback(lambda _: self._looking.pop(known))
         return await asyncio.shield(looking)  # one who leaves takes nothing from the others
+
+    async def _unless_gone(self, fetched: Awaitable[bytes], proof: Proof, slide_id: str, origin: str) -> bytes:
+        """A file that cannot be read may be one whose slide was deleted since it was looked up: then that is said."""
+        try:
+            return await fetched
+        except (SlideRejected, Gone, Conflict):
+            await self._look_up(proof, slide_id, origin)
+            raise
 
     def _at_hand(self, place: Place, asked: Asked, tag: bytes) -> bytes | None:
         """What needs no waiting: a native tile in memory, or a tile made before."""
@@ -161,6 +172,10 @@ class TileApp:
         """`at_once`: not behind tiles that are being made."""
         self._limiters = self._limiters or (CapacityLimiter(THREADS), CapacityLimiter(THREADS))
         return await to_thread.run_sync(function, *arguments, limiter=self._limiters[at_once])
+
+
+def _proof(headers: dict[bytes, bytes]) -> Proof:
+    return headers.get(b"authorization", b""), headers.get(b"cookie", b"")
 
 
 def _looked_up(proof: Proof, slide_id: str, origin: str) -> tuple[Visitor, Place]:

@@ -229,19 +229,10 @@ def _settle(fresh: Path, parts: Path) -> None:
     """All of it at once, durable; another worker's, which came first, is the same."""
     fresh.chmod(0o755)
     for directory in (*(path for path in fresh.iterdir() if path.is_dir()), fresh):
-        _sync(directory)
+        storage.sync_directory(directory)
     try:
         fresh.rename(parts)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-    _sync(parts.parent)
-
-
-def _sync(directory: Path) -> None:
-    """What is in it, and under which names, is on the disk."""
-    opened = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+    storage.sync_directory(parts.parent)

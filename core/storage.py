@@ -113,6 +113,24 @@ def write(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(fresh, path)
+    sync_directory(path.parent)
+
+
+def create_empty(path: Path) -> None:
+    """A file of no bytes whose name is durable, as are those of the folders in which it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    sync_directory(path.parent)
+    sync_directory(path.parent.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """What is in it, and under which names, is on the disk."""
+    opened = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def kept_slides() -> list[str]:

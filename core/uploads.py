@@ -98,9 +98,7 @@ def create(session: Session, visitor: Visitor, length: int, header: str, identif
         expires_at=started + settings.upload_expires_hours * 3600,
     )
     session.add(upload)
-    path = storage.absolute(slide.file)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
+    storage.create_empty(storage.absolute(slide.file))
     return upload
 
 
@@ -274,7 +272,10 @@ def _expire(upload_id: str, late: ColumnElement[bool]) -> bool:
     """False when somebody went on with it in the meantime."""
     try:
         with writing() as session:
-            terminate(session, session.get_one(Upload, upload_id), "expired", late)
+            upload = session.get_one(Upload, upload_id)
+            terminate(session, upload, "expired", late)
+            keeper = Visitor("", upload.workspace_id, "admin", "retention")
+            audit.write(session, keeper, "upload.expire", upload_id, "")
     except Conflict:
         return False
     storage.remove(upload_id)

@@ -139,12 +139,12 @@ class Redis:
         self.process.kill()
         self.process.wait()
 
-    def command(self, *words: str) -> None:
-        """Say something to it in its own protocol; whatever it answers."""
+    def command(self, *words: str) -> bytes:
+        """Say something to it in its own protocol; what it answers."""
         with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
             sent = "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
             connection.sendall(f"*{len(words)}\r\n{sent}".encode())
-            connection.recv(1 << 16)
+            return connection.recv(1 << 16)
 
     @property
     def url(self) -> str:

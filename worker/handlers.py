@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from core import analyses, archives, cards, catalog, evaluations, grid, heatmap, storage, work
+from core import analyses, archives, audit, cards, catalog, evaluations, grid, heatmap, storage, work
+from core.access import Visitor
 from core.database import reading, writing
 from core.errors import Invalid, SlideRejected, Unavailable
 from core.geometry import STRIDE_PX
@@ -121,6 +122,8 @@ def _reject(held: work.Claim, reason: dict[str, Any]) -> None:
         slide = session.get_one(Slide, held.slide_id, with_for_update={"key_share": True})
         work.complete(session, held, {"rejected": reason})
         catalog.rejected(session, slide, reason)
+        inspector = Visitor("", slide.workspace_id, "admin", "inspection")
+        audit.write(session, inspector, "slide.reject", slide.id, "", code=reason["code"])
     close_readers()
     storage.remove(held.slide_id)
 

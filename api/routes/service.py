@@ -75,7 +75,10 @@ def _database() -> bool:
 
 def _disk() -> bool:
     settings = get_settings()
-    return shutil.disk_usage(settings.data).free >= settings.min_free_bytes
+    try:
+        return shutil.disk_usage(settings.data).free >= settings.min_free_bytes
+    except OSError:  # the folder is gone, or its file system does not answer
+        return False
 
 
 def _workers() -> dict[str, Any]:

@@ -74,5 +74,6 @@ def sign_out(session: Write, request: Request) -> Response:
             access.revoke(session, secret)
             audit.write(session, visitor, "session.close", visitor.principal_id, origin_of(request))
     response = Response(status_code=204)
-    response.delete_cookie(cookie_name(), path="/")
+    name = cookie_name()  # a browser lets go of a `__Host-` cookie only by one that is as well kept
+    response.delete_cookie(name, path="/", secure=name.startswith("__Host-"), httponly=True, samesite="strict")
     return response

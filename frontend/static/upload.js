@@ -4,6 +4,26 @@ import { element, make, size } from "./api.js";
 const CHUNK = 32 * 1024 * 1024;
 const RETRIES_MS = [0, 1000, 3000, 5000, 10000, 20000];
 
+/** What is kept to go on after the page was closed. Names of files stay in no shared browser: neither here …
+ * @param {File} file */
+async function fingerprint(file) {
+  const told = new TextEncoder().encode([file.name, file.type, file.size, file.lastModified].join("\n"));
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", told));
+  return `tus-${Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}
+
+/** … nor there. @type {any} */
+const storage = tus.defaultOptions.urlStorage;
+const nameless = {
+  findAllUploads: () => storage.findAllUploads(),
+  /** @param {string} key */
+  findUploadsByFingerprint: (key) => storage.findUploadsByFingerprint(key),
+  /** @param {string} key */
+  removeUpload: (key) => storage.removeUpload(key),
+  /** @param {string} key @param {any} upload */
+  addUpload: (key, upload) => storage.addUpload(key, { ...upload, metadata: {} }),
+};
+
 /** @param {() => void} uploaded called when a slide has arrived */
 export function watchDrops(uploaded) {
   const zone = element("drop");
@@ -53,6 +73,8 @@ class Row {
       retryDelays: RETRIES_MS,
       metadata: { filename: file.name },
       removeFingerprintOnSuccess: true,
+      fingerprint: fingerprint,
+      urlStorage: nameless,
       onProgress: (sent) => this.progress(sent, file.size),
       onSuccess: () => {
         this.item.remove();

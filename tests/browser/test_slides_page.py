@@ -82,6 +82,9 @@ def test_pause_and_go_on_lose_no_byte(page, service, tmp_path):
     page.wait_for_function("() => (document.querySelector('#uploads progress')?.value ?? 0) > 1e6")
     sending.get_by_role("button", name="Pause").click()
     expect(sending.locator(".facts")).to_have_text("paused")
+    kept = page.evaluate("JSON.stringify({...localStorage})")
+    assert "/api/v1/uploads/" in kept, "where to go on, should the page be closed"
+    assert "large" not in kept, "of what, is nobody's business who sits down here next"
     sent = page.locator("#uploads progress").evaluate("(bar) => bar.value")
     page.wait_for_timeout(700)
     assert page.locator("#uploads progress").evaluate("(bar) => bar.value") == sent < path.stat().st_size

@@ -1,6 +1,7 @@
 """What a reader child has given up, tried for real: each attempt is made inside and its outcome printed."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -128,7 +129,12 @@ def test_a_reader_says_what_keeps_it_in_and_reads_all_the_same(tmp_path):
     with Reader(path, 60, 4 << 30) as reader:
         held = reader.held_by()
         assert reader.call("inspect")[0]["ok"]
+        limits = Path(f"/proc/{reader._child.pid}/limits").read_text()
     assert held[0] == "rlimits"
+    for name, most in (("address space", 4 << 30), ("core file size", 0), ("file size", 0), ("open files", 256)):
+        assert re.search(rf"^Max {name} +{most} +{most} ", limits, re.MULTILINE), limits
+    (seconds,) = re.findall(r"^Max cpu time +(\d+) ", limits, re.MULTILINE)
+    assert int(seconds) <= 65, "sixty from now on, after what its start took"
     assert ("landlock" in held) == (sandbox.landlock_version() > 0)
 
 

@@ -19,6 +19,7 @@ from cli.client import TUS
 PATIENCE = 120.0
 MOST_UNFINISHED = 5
 MOST_SLIDES = 30  # the disk is small
+BUSY = (503, 507)  # what may be answered while things are hurt: try again; anything else above 499 is a fault of ours
 ENDED = ("succeeded", "failed", "cancelled")
 
 
@@ -49,6 +50,7 @@ class Patient:
                 answer = self.http.request(method, path, **sent)
                 if answer.status_code < 500:
                     return answer
+                assert answer.status_code in BUSY, (method, path, answer.status_code, answer.text)
             time.sleep(0.2)
         raise AssertionError(f"{method} {path} was not answered within {PATIENCE} s")
 
@@ -138,6 +140,7 @@ class Load:
             fields = {**PATCH, "Upload-Offset": str(offset)}
             with contextlib.suppress(httpx.HTTPError, OSError):
                 answer = person.http.patch(location, headers=fields, content=piece)
+                assert answer.status_code < 500 or answer.status_code in BUSY, (answer.status_code, answer.text)
                 if answer.status_code == 204:
                     acknowledged = int(answer.headers["Upload-Offset"])
 

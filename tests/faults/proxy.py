@@ -51,13 +51,14 @@ class Proxy:
         with self._lock:
             self._pairs.discard(pair)
 
-    def cut(self) -> None:
-        """Reset every connection that stands now."""
+    def cut(self) -> int:
+        """Reset every connection that stands now; how many."""
         with self._lock:
             pairs, self._pairs = self._pairs, set()
         for pair in pairs:
             for one in pair:
                 _reset(one)
+        return len(pairs)
 
     def close(self) -> None:
         self._listener.close()

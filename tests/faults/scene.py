@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from servers import Postgres, Redis, Service
@@ -105,6 +106,18 @@ class Scene:
     def go_on(self, name: str) -> None:
         os.killpg(self.group(name), signal.SIGCONT)
         self.stopped.discard(name)
+
+    def ring(self) -> None:
+        """Far more doorbells than there is work."""
+        self.service.start("ringer", "faults.ringer")
+        assert self.service.processes.pop("ringer").wait() == 0
+
+    @contextlib.contextmanager
+    def full_broker(self) -> Iterator[None]:
+        """Redis takes no more writes."""
+        assert self.redis.command("CONFIG", "SET", "maxmemory", "1").startswith(b"+OK")
+        yield
+        assert self.redis.command("CONFIG", "SET", "maxmemory", "0").startswith(b"+OK")
 
     def fill_disk(self) -> None:
         """Not a byte is left."""

@@ -38,17 +38,24 @@ def told(client):
     return answer.status_code, sorted(name for name, well in checks.items() if not well)
 
 
+def ended(client, analysis):
+    where = f"/api/v1/analyses/{analysis['id']}"
+    return client.poll(where, lambda a: a["state"] not in ("queued", "running"), 120)["state"]
+
+
 def test_readiness_says_what_is_away_and_work_is_taken_without_a_broker(scene, tmp_path):
     client = scene.service.client()
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(600, 700), 0.5), {}))
     assert told(client) == (200, [])
+    with scene.full_broker():
+        full = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={"rotation_check": False}).json()
+        assert ended(client, full) == "succeeded"
     scene.redis.stop()
     until(lambda: told(client) == (503, ["broker"]), 20)
     asked = client.http.post(f"/api/v1/slides/{slide['id']}/analyses", json={"rotation_check": False})
     assert asked.status_code == 201, "the row is the job: it needs no message"
     scene.redis.start()
-    where = f"/api/v1/analyses/{asked.json()['id']}"
-    assert client.poll(where, lambda a: a["state"] not in ("queued", "running"), 120)["state"] == "succeeded"
+    assert ended(client, asked.json()) == "succeeded"
     scene.postgres.stop("immediate")
     until(lambda: told(client) == (503, ["database"]), 20)
     scene.postgres.start()

@@ -21,6 +21,7 @@ def test_compose_is_valid_and_safe(repository):
     assert all(not service.get("privileged") for service in services.values())
     assert all(port.startswith("127.0.0.1:") for service in services.values() for port in service.get("ports", []))
     assert "noeviction" in services["redis"]["command"]
+    assert "384mb" in services["redis"]["command"], "it refuses before the kernel ends it at its limit"
     for name, service in services.items():
         assert name == "migrate" or "healthcheck" in service
         assert "no-new-privileges:true" in service["security_opt"]

@@ -5,11 +5,14 @@ import hashlib
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from faults.proxy import Proxy
 from heat_maps import planes
 from servers import KEY, PATCH, until
 from slides import tissue, write_pyramid
@@ -55,6 +58,47 @@ def test_an_upload_goes_on_where_the_server_was_killed(own, tmp_path):
     slide_id = answer.headers["Location-Slide"].rsplit("/", 1)[-1]
     (file,) = (own.data / "slides" / slide_id).iterdir()
     assert hashlib.sha256(file.read_bytes()).hexdigest() == hashlib.sha256(content).hexdigest()
+
+
+SENDER = """
+import socket, sys, time
+connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+connection.sendall(sys.stdin.buffer.read())
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("who", ["server", "client", "network"])
+def test_what_was_durable_in_the_middle_of_a_patch_is_there_after_it_was_cut(own, who):
+    """kill -9 of the API or of the client, or a reset, while the body is coming: HEAD, go on, the same sha256."""
+    client, content, some = own.client(), os.urandom(24 << 20), 18 << 20
+    headers = {**TUS, "Upload-Length": str(len(content)), "Upload-Metadata": "filename eC5zdnM="}
+    location = client.call("POST", "/api/v1/uploads", headers=headers).headers["Location"]
+    arrived = 'SELECT "offset" FROM uploads WHERE id = :id'
+    sent = head_of_patch(own.port, location, 0, len(content)) + content[:some]
+    with subprocess.Popen([sys.executable, "-c", SENDER, str(own.port)], stdin=subprocess.PIPE) as sender:
+        proxied = Proxy(own.port) if who == "network" else None
+        if proxied:
+            sender.kill()
+            connection = socket.create_connection(("127.0.0.1", proxied.port))
+            connection.sendall(sent)
+        else:
+            sender.stdin.write(sent)
+            sender.stdin.close()
+        until(lambda: own.rows(arrived, id=location[-32:])[0][0] >= 16 << 20, 30)
+        if who == "server":
+            own.kill("api")
+            own.start_api()
+        elif proxied:
+            assert proxied.cut() == 1
+            proxied.close()
+        sender.kill()
+    offset = int(client.call("HEAD", location, headers=TUS).headers["Upload-Offset"])
+    assert 16 << 20 <= offset <= some
+    assert own.rows(arrived, id=location[-32:]) == [(offset,)]
+    client.call("PATCH", location, headers={**PATCH, "Upload-Offset": str(offset)}, content=content[offset:])
+    (file,) = (own.data / "slides" / location[-32:]).iterdir()
+    assert hashlib.sha256(file.read_bytes()).digest() == hashlib.sha256(content).digest()
 
 
 def test_a_head_ends_a_patch_whose_client_hangs(own):
@@ -109,11 +153,15 @@ def test_a_patch_from_which_nothing_comes_is_ended_and_its_bytes_are_safe(own):
 def hang(port, location, offset, piece, promised):
     """A PATCH that sends a piece of what it promised and then nothing more."""
     connection = socket.create_connection(("127.0.0.1", port))
+    connection.sendall(head_of_patch(port, location, offset, promised) + piece)
+    return connection
+
+
+def head_of_patch(port, location, offset, promised):
     fields = {**PATCH, "Upload-Offset": str(offset), "Content-Length": str(promised)}
     lines = [f"PATCH {location} HTTP/1.1", f"Host: 127.0.0.1:{port}", f"Authorization: Bearer {KEY}"]
     lines += [f"{name}: {value}" for name, value in fields.items()]
-    connection.sendall("\r\n".join([*lines, "", ""]).encode() + piece)
-    return connection
+    return "\r\n".join([*lines, "", ""]).encode()
 
 
 def test_an_upload_whose_last_answer_was_never_given_is_finished(own):
@@ -138,8 +186,33 @@ def test_an_upload_whose_last_answer_was_never_given_is_finished(own):
         assert told == [("administrator",)], "told once, whoever finished it"
 
 
+def test_a_slide_that_is_deleted_in_the_middle_of_its_analysis_and_of_being_looked_at(own, tmp_path):
+    client = own.client()
+    own.start_worker()
+    own.wait_for_worker()
+    path = write_pyramid(tmp_path / "slide.tiff", tissue(1300, 1600), 0.5)
+    slide = client.wait_for_slide(client.upload(path, {}))
+    place = f"/api/v1/slides/{slide['id']}"
+    asked = client.call("POST", f"{place}/analyses", json={}).json()["id"]
+    claimed = "SELECT id FROM work WHERE analysis_id = :id AND state = 'claimed'"
+    done = "SELECT id FROM work WHERE analysis_id = :id AND state = 'done'"
+    with ThreadPoolExecutor(1) as pool:
+        until(lambda: own.rows(done, id=asked) and own.rows(claimed, id=asked), 60, every=0.01)
+        seen = pool.submit(lambda: {client.http.get(f"{place}_files/9/0_0.jpeg").status_code for _ in range(300)})
+        client.call("DELETE", place)
+        assert seen.result() <= {200, 404}
+    assert client.http.get(f"/api/v1/analyses/{asked}").status_code == 404
+    until(lambda: not own.rows("SELECT id FROM work WHERE state IN ('open', 'claimed')"), 30)
+    until(lambda: not (own.data / "slides" / slide["id"]).exists(), 30)
+    again = client.wait_for_slide(client.upload(path, {}))
+    assert client.analyse(again["id"], rotation_check=False)["state"] == "succeeded", "the worker goes on"
+
+
 def stop_between_transactions(own, name):
-    """SQLite has one writer: stopped in the middle of a transaction it would hold everybody up until it is woken."""
+    """In the middle of a piece of work that it holds.
+
+    SQLite has one writer: stopped in the middle of a transaction it would hold everybody up until it is woken.
+    """
     for _ in range(20):
         os.killpg(own.processes[name].pid, signal.SIGSTOP)
         try:
@@ -148,8 +221,10 @@ def stop_between_transactions(own, name):
             os.killpg(own.processes[name].pid, signal.SIGCONT)
             time.sleep(0.1)
         else:
-            return
-    raise AssertionError("the worker is always in a transaction")
+            if own.rows("SELECT id FROM work WHERE state = 'claimed'"):
+                return
+            os.killpg(own.processes[name].pid, signal.SIGCONT)
+    raise AssertionError("the worker is always in a transaction, or holds nothing")
 
 
 def test_a_worker_that_was_stopped_past_its_lease_writes_nothing(own, tmp_path):

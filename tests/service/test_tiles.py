@@ -11,6 +11,7 @@ from servers import until
 from slides import tissue
 
 from api.slide_files import SlideFiles
+from cli.client import Client
 from core.native_tiles import dump, native_levels
 
 pytestmark = pytest.mark.services
@@ -73,6 +74,15 @@ def test_tiles_of_every_kind_come_twice_the_same_and_go_with_their_slide(service
     client.call("DELETE", f"/api/v1/slides/{slide['id']}")
     until(lambda: client.http.get(f"{base}/0/1_1.jpeg").status_code == 404, 5)
     until(lambda: not _held(service, slide["id"]), 5)
+
+
+def test_a_revoked_key_sees_no_more_tiles(client, service, tmp_path):
+    slide = client.wait_for_slide(client.upload(write(tmp_path / "slide.tiff"), {}))
+    made = client.call("POST", "/api/v1/keys", json={"name": "screen", "role": "viewer"}).json()
+    screen, tile = Client(service.url, made["key"]), f"/api/v1/slides/{slide['id']}/tiles/0/1_1.jpeg"
+    assert screen.http.get(tile).status_code == 200
+    client.call("DELETE", f"/api/v1/keys/{made['id']}")
+    until(lambda: screen.http.get(tile).status_code == 401, 2)
 
 
 def _held(service, slide_id):
