@@ -1,4 +1,6 @@
-"""Tries at a password, counted: ten a minute for each name from each address; a good one costs none."""
+"""Tries at a password, counted: ten a minute for each name from each address, a hundred for all names; a good one costs
+none.
+"""
 
 import threading
 
@@ -9,7 +11,7 @@ from api.trail import origin_of
 from core import people
 from core.errors import TooMany
 
-MOST_TRIES, TRIES_SECONDS = 10, 60.0
+MOST_TRIES, MOST_OF_ADDRESS, TRIES_SECONDS = 10, 100, 60.0
 _tries: TTLCache[str, int] = TTLCache(4096, TRIES_SECONDS)
 _lock = threading.Lock()
 
@@ -20,13 +22,17 @@ def proved(request: Request, login: str, password: str) -> people.Proof:
     Raises:
         Unauthenticated, TooMany.
     """
-    place = f"{origin_of(request)} {login}"
+    origin = origin_of(request)
+    places = {f"{origin} {login}": MOST_TRIES, origin: MOST_OF_ADDRESS}
     with _lock:
-        tried = _tries.get(place, 0)
-        if tried >= MOST_TRIES:
-            raise TooMany("too-many-sign-ins", "too many sign-ins under this name failed", "wait a minute")
-        _tries[place] = tried + 1
+        if any(_tries.get(place, 0) >= most for place, most in places.items()):
+            raise TooMany(
+                "too-many-sign-ins", "too many sign-ins under this name, or from here, failed", "wait a minute"
+            )
+        for place in places:
+            _tries[place] = _tries.get(place, 0) + 1
     proof = people.recognise(login, password)
     with _lock:
-        _tries.pop(place, None)
+        _tries.pop(f"{origin} {login}", None)
+        _tries[origin] = max(0, _tries.get(origin, 0) - 1)
     return proof

@@ -16,6 +16,7 @@ from core.errors import Conflict, Gone
 from core.settings import get_settings
 from core.slide import Reader
 
+Opened = tuple[Path, str]  # of a file also when it was changed last: another may come to lie there
 MOST_READERS = 4
 MOST_FILES = 64
 KEPT_SECONDS = 600
@@ -59,13 +60,25 @@ class TileFile:
         return native.splice(bytes(stream))
 
 
+def _opened(path: Path) -> Opened:
+    """What a reader of this path would open now. Raises Gone."""
+    try:
+        return path, storage.stamp(path)
+    except OSError as error:
+        raise _gone(error) from None
+
+
+def _gone(error: OSError) -> Gone:
+    return Gone("slide-file-gone", f"the slide's file cannot be opened: {error.strerror}", "restore it")
+
+
 class SlideFiles:
     """Open files and reader children, one of each a slide: what nobody uses is closed, the longest unused first."""
 
     def __init__(self) -> None:
         self._files: TTLCache[Path, TileFile] = TTLCache(MOST_FILES, KEPT_SECONDS)
-        self._idle: OrderedDict[Path, Reader] = OrderedDict()
-        self._used: dict[Path, tuple[Reader, int]] = {}
+        self._idle: OrderedDict[Opened, Reader] = OrderedDict()
+        self._used: dict[Opened, tuple[Reader, int]] = {}
         self._files_lock, self._lock = threading.Lock(), threading.Lock()  # the first is never held for long
 
     def known(self, path: Path, version: str) -> TileFile | None:
@@ -92,8 +105,7 @@ class SlideFiles:
         try:
             found = TileFile(FileIO(path), version, levels)
         except OSError as error:
-            detail = f"the slide's file cannot be opened: {error.strerror}"
-            raise Gone("slide-file-gone", detail, "restore it") from None
+            raise _gone(error) from None
         with self._files_lock:
             self._files[path] = found
         if not index.exists():  # deleted meanwhile: its space shall be free
@@ -102,35 +114,41 @@ class SlideFiles:
 
     @contextmanager
     def reader(self, path: Path) -> Iterator[Reader]:
-        """The slide's reader, which stays open at least as long as somebody is in here."""
+        """The slide's reader, which stays open at least as long as somebody is in here; a new one when another file
+        lies there.
+
+        Raises:
+            Gone: there is no file.
+        """
+        opened = _opened(path)
         with self._lock:
-            reader, users = self._used.get(path) or (self._resting(path), 0)
-            self._used[path] = (reader, users + 1)
+            reader, users = self._used.get(opened) or (self._resting(opened), 0)
+            self._used[opened] = (reader, users + 1)
         try:
             yield reader
         finally:
             with self._lock:
-                closing = self._left(path)
+                closing = self._left(opened)
             for one in closing:
                 one.close()
 
-    def _resting(self, path: Path) -> Reader:
+    def _resting(self, opened: Opened) -> Reader:
         """The reader that rests, or a new one."""
-        kept = self._idle.pop(path) if path in self._idle else None
+        kept = self._idle.pop(opened) if opened in self._idle else None
         if kept is not None and kept.alive:
             return kept
-        settings = get_settings()
+        settings, path = get_settings(), opened[0]
         return Reader(path, settings.reader_seconds, settings.reader_memory_bytes, storage.readable(path))
 
-    def _left(self, path: Path) -> list[Reader]:
+    def _left(self, opened: Opened) -> list[Reader]:
         """One user fewer; the readers that are to be closed now."""
-        reader, users = self._used.pop(path)
+        reader, users = self._used.pop(opened)
         if users > 1:
-            self._used[path] = (reader, users - 1)
+            self._used[opened] = (reader, users - 1)
             return []
         if not reader.alive:
             return [reader]
-        self._idle[path] = reader
+        self._idle[opened] = reader
         return [self._idle.popitem(last=False)[1] for _ in range(len(self._idle) - MOST_READERS)]
 
     def drop(self, path: Path) -> None:
@@ -139,8 +157,8 @@ class SlideFiles:
             self._files.expire()  # pop would leave what has expired
             self._files.pop(path, None)
         with self._lock:
-            reader = self._idle.pop(path) if path in self._idle else None
-        if reader is not None:
+            closing = [self._idle.pop(opened) for opened in list(self._idle) if opened[0] == path]
+        for reader in closing:
             reader.close()
 
     def close(self) -> None:

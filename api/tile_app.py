@@ -78,10 +78,9 @@ class TileApp:
 
     def __init__(self, app: ASGIApp, files: SlideFiles) -> None:
         self.app, self.files = app, files
-        self._visitors: TTLCache[Proof, Visitor] = TTLCache(1024, REMEMBER_SECONDS)
-        self._places: TTLCache[tuple[str, str], Place] = TTLCache(256, REMEMBER_SECONDS)
+        self._admitted: TTLCache[tuple[Proof, str], Place] = TTLCache(1024, REMEMBER_SECONDS)
         self._made: LRUCache[tuple[str, bytes], bytes] = LRUCache(KEPT_BYTES, getsizeof=len)
-        self._looking: dict[tuple[Proof, str], asyncio.Future[tuple[Visitor, Place]]] = {}
+        self._looking: dict[tuple[Proof, str], asyncio.Future[Place]] = {}
         self._limiters: tuple[CapacityLimiter, CapacityLimiter] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,14 +111,13 @@ class TileApp:
     async def _admit(self, headers: dict[bytes, bytes], asked: Asked, origin: str) -> Place:
         """Who asks, and where the slide's tiles lie. Raises Unauthenticated, NotFound or Conflict."""
         proof = _proof(headers)
-        visitor = self._visitors.get(proof)
-        place = self._places.get((visitor.workspace_id, asked.slide_id)) if visitor else None
-        if visitor is None or place is None:
-            visitor, place = await self._look_up(proof, asked.slide_id, origin)
-            self._visitors[proof], self._places[(visitor.workspace_id, asked.slide_id)] = visitor, place
+        place = self._admitted.get((proof, asked.slide_id))
+        if place is None:
+            place = await self._look_up(proof, asked.slide_id, origin)
+            self._admitted[proof, asked.slide_id] = place
         return place
 
-    async def _look_up(self, proof: Proof, slide_id: str, origin: str) -> tuple[Visitor, Place]:
+    async def _look_up(self, proof: Proof, slide_id: str, origin: str) -> Place:
         """Of many who ask the same at the same moment one looks, for all: when what is remembered ends, all do."""
         known = (proof, slide_id)
         looking = self._looking.get(known)
@@ -178,7 +176,7 @@ def _proof(headers: dict[bytes, bytes]) -> Proof:
     return headers.get(b"authorization", b""), headers.get(b"cookie", b"")
 
 
-def _looked_up(proof: Proof, slide_id: str, origin: str) -> tuple[Visitor, Place]:
+def _looked_up(proof: Proof, slide_id: str, origin: str) -> Place:
     authorization = proof[0].decode("latin-1") or None
     cookies = cookie_parser(proof[1].decode("latin-1"))
     visitor: Visitor | None = None
@@ -195,7 +193,7 @@ def _looked_up(proof: Proof, slide_id: str, origin: str) -> tuple[Visitor, Place
         if visitor or proof[0]:
             trail.denied(visitor, error.code, f"GET tiles of {slide_id}", origin)
         raise
-    return visitor, place
+    return place
 
 
 def _native(file: TileFile, info: SlideInfo, asked: Asked) -> bytes | None:

@@ -132,6 +132,8 @@ def add_finish(session: Session, analysis: Analysis) -> bool:
 
 def started(session: Session, held: work.Claim, provenance: dict[str, Any]) -> None:
     """The first claim of any of its rows: queued → running. Nothing when the row is no longer the claimant's."""
+    assert held.analysis_id is not None
+    lock(session, held.analysis_id)  # whoever restarts it takes the row away first
     still = select(Work.id).where(work.is_held(held)).exists()
     query = update(Analysis).where(Analysis.id == held.analysis_id, Analysis.state == "queued", still)
     session.execute(query.values(state="running", started_at=clock(session), provenance=provenance))

@@ -17,7 +17,7 @@ from core.errors import Invalid
 from core.polygons import even_odd_area, first_crossing, shoelace_area
 
 MOST_BYTES = 64 << 20
-MOST_POLYGONS = 5_000
+MOST_POLYGONS, MOST_VERTICES = 5_000, 500_000
 FARTHEST_PX = 1e8
 MOST_DISAGREEMENT = 0.02
 LEAST_PX2 = 1e-3  # disagreement that is rounding
@@ -68,6 +68,9 @@ def parse(content: bytes, exhaustive: bool = True) -> Annotation:
         raise _bad(
             f"the annotation has {len(polygons)} outlines; {MOST_POLYGONS} is the most", "leave the small ones out"
         )
+    vertices = sum(len(polygon.vertices) for polygon in polygons)
+    if vertices > MOST_VERTICES:
+        raise _bad(f"the outlines have {vertices} vertices; {MOST_VERTICES} is the most", "simplify the outlines")
     for polygon in polygons:
         _check(polygon)
     return Annotation(tuple(polygons), exhaustive)

@@ -12,12 +12,11 @@ from core import quotas, storage, work
 from core.access import Visitor
 from core.database import clock
 from core.errors import Conflict, Foreign, Gone, Invalid, NotFound
-from core.records import Analysis, Outlines, Slide, Upload, Work
+from core.records import NOT_INSPECTED, Analysis, Outlines, Slide, Upload, Work
 from core.slide import SlideInfo
 
 PAGE = 100
 QUERY_IDS = 500
-NOT_INSPECTED = "inspect-failed"
 IDENTIFIERS = ("accession", "barcode", "block", "container", "issuer", "organ", "specimen", "stain")
 SLIDE_DELETED = {
     "code": "slide-deleted",
@@ -160,6 +159,7 @@ def answer(session: Session, slide: Slide, mpp: float | None, identifiers: dict[
 
     Raises:
         Conflict: the file says its mpp, the slide is not inspected, or analyses stand on the mpp that it has.
+        Gone: another file lies where the slide's lay.
     """
     lock(session, slide)
     slide.updated_at = clock(session)
@@ -167,6 +167,7 @@ def answer(session: Session, slide: Slide, mpp: float | None, identifiers: dict[
         slide.identifiers = {**slide.identifiers, **identifiers}
     if mpp is None:
         return None
+    require_unaltered(slide)
     info = info_of(slide)
     if info.mpp_source == "file":
         raise Conflict("mpp-known", f"the file says {info.mpp_x} µm per pixel itself", "leave mpp out")

@@ -72,7 +72,10 @@ def request(
     digests = {str((analysis.provenance or {}).get("weights_sha256")) for analysis in found}
     if len(digests) > 1:
         raise Conflict("different-weights", "the analyses were made with different weights", "evaluate each by itself")
-    slides = [session.get_one(Slide, analysis.slide_id) for analysis in found]
+    slides = [session.get_one(Slide, analysis.slide_id) for analysis in sorted(found, key=lambda one: one.slide_id)]
+    for slide in slides:  # in one order; none of them is deleted meanwhile, and each was asked for now
+        catalog.lock(session, slide)
+        slide.updated_at = clock(session)
     if not any(outlines_of(session, slide).exhaustive for slide in slides):
         detail = "none of the slides is exhaustively annotated: what they show beyond their outlines is unknown"
         raise Invalid("nothing-to-evaluate", detail, "PUT an annotation with exhaustive=true")

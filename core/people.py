@@ -13,12 +13,13 @@ from sqlalchemy.orm import Session
 
 from core.access import Visitor
 from core.database import clock, reading
-from core.errors import Conflict, Invalid, NotFound, Unauthenticated
+from core.errors import Conflict, Invalid, NotFound, TooMany, Unauthenticated
 from core.records import Credential, Password, Principal
 
 SHORTEST, LONGEST = 12, 200
 WRONG = ("not-signed-in", "the name or the password is wrong", "try again, or ask an administrator")
 _hasher = PasswordHasher()
+WAIT_SECONDS = 2.0  # in one of the threads that all requests share
 _slowly = threading.BoundedSemaphore(2)
 _NOBODY = _hasher.hash("nobody has this password")
 
@@ -104,16 +105,19 @@ def recognise(login: str, password: str) -> Proof:
     """Whom a name and a password prove. Slow on purpose, so outside any transaction, and few at once: 64 MiB each.
 
     Raises:
-        Unauthenticated: nobody.
+        Unauthenticated: nobody. TooMany: others are being recognised, and more wait.
     """
     with reading() as session:
         found = select(Password, Principal).join(Principal, Password.principal_id == Principal.id)
         row = session.execute(found.where(Password.login == login)).first()
+    if not _slowly.acquire(timeout=WAIT_SECONDS):
+        raise TooMany("too-many-sign-ins", "many sign in at this moment", "try again in a moment")
     try:
-        with _slowly:
-            _hasher.verify(row[0].hash if row else _NOBODY, password)
+        _hasher.verify(row[0].hash if row else _NOBODY, password)
     except (Argon2Error, InvalidHashError):
         row = None
+    finally:
+        _slowly.release()
     if row is None:
         raise Unauthenticated(*WRONG)
     kept, who = row

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 Points = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 FINE_PX = 2048
+MOST_AT_ONCE, MOST_PAIRS = 1 << 21, 1 << 28  # crossings that are in memory; pairs of edges that are looked at
 FLAT = 1e-9  # of its length: an outline that is no wider than rounding encloses nothing
 
 
@@ -27,17 +28,19 @@ def fill(vertices: Points, shape: tuple[int, int]) -> Mask:
     )
     if top >= bottom or left >= right:
         return mask
-    rows, xs = _crossings(vertices, top, bottom)
     flips = np.zeros((bottom - top, right - left + 1), np.uint8)
-    cols = np.clip(np.ceil(xs - 0.5), left, right).astype(np.int64) - left
-    np.bitwise_xor.at(flips, (rows - top, cols), 1)
+    ends, at_once = np.roll(vertices, -1, axis=0), max(1, MOST_AT_ONCE // (bottom - top))
+    for first in range(0, len(vertices), at_once):  # a zigzag crosses every row with every edge
+        edges = slice(first, first + at_once)
+        rows, xs = _crossings(vertices[edges], ends[edges], top, bottom)
+        cols = np.clip(np.ceil(xs - 0.5), left, right).astype(np.int64) - left
+        np.bitwise_xor.at(flips, (rows - top, cols), 1)
     mask[top:bottom, left:right] = np.bitwise_xor.accumulate(flips, axis=1)[:, :-1]
     return mask
 
 
-def _crossings(vertices: Points, top: int, bottom: int) -> tuple[NDArray[np.int64], Points]:
-    """Where edges cross the centre lines of rows top … bottom − 1: row and x of each."""
-    a, b = vertices, np.roll(vertices, -1, axis=0)
+def _crossings(a: Points, b: Points, top: int, bottom: int) -> tuple[NDArray[np.int64], Points]:
+    """Where edges from a to b cross the centre lines of rows top … bottom − 1: row and x of each."""
     low, high = np.minimum(a[:, 1], b[:, 1]), np.maximum(a[:, 1], b[:, 1])
     first = np.clip(np.ceil(low - 0.5), top, bottom).astype(np.int64)
     last = np.clip(np.ceil(high - 0.5), top, bottom).astype(np.int64)  # half open, so a shared vertex counts once
@@ -71,9 +74,11 @@ def even_odd_area(vertices: Points) -> float:
 
 
 def first_crossing(vertices: Points) -> tuple[float, float]:
-    """The first point where the outline crosses itself, following it; its first vertex when none crosses properly."""
+    """The first point where the outline crosses itself, following it; its first vertex when none crosses properly,
+    or when so many edges went before that looking further would take minutes.
+    """
     a, b = vertices, np.roll(vertices, -1, axis=0)
-    for i in range(len(a)):
+    for i in range(min(len(a), MOST_PAIRS // len(a))):
         d, e = b[i] - a[i], b - a
         between = a - a[i]
         cross = d[0] * e[:, 1] - d[1] * e[:, 0]

@@ -1,16 +1,15 @@
 """What one principal may keep and have under way; summed up under a lock, so that of many at once none is missed."""
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from core import access
 from core.access import Visitor
 from core.errors import TooLarge, TooMany
-from core.records import Analysis, Slide, Upload
+from core.records import NOT_INSPECTED, Analysis, Slide, Upload
 from core.settings import get_settings
 
 UNDER_WAY = ("queued", "running")
-WITHOUT_BYTES = ("deleted", "rejected")
 ASK = "delete slides, or ask an administrator for more"
 
 
@@ -30,7 +29,8 @@ def require_room(session: Session, visitor: Visitor, length: int) -> None:
 
 def _require_bytes(session: Session, visitor: Visitor, length: int, most: int) -> None:
     mine = select(func.coalesce(func.sum(Upload.length), 0)).join(Slide, Upload.slide_id == Slide.id)
-    kept = session.scalar(mine.where(Slide.created_by == visitor.principal_id, Slide.state.notin_(WITHOUT_BYTES))) or 0
+    here = or_(Slide.state.notin_(("deleted", "rejected")), Slide.reason["code"].as_string() == NOT_INSPECTED)
+    kept = session.scalar(mine.where(Slide.created_by == visitor.principal_id, here)) or 0
     if most and length and kept + length > most:
         told = f"{length} bytes are more than what is left of your {most} ({kept} are used)"
         raise TooLarge("quota-bytes", told, ASK)

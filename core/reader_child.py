@@ -56,6 +56,9 @@ def refusal(error: BaseException) -> dict[str, Any]:
     if isinstance(error, MemoryError):
         detail = "the slide needs more memory than a reader may use"
         return {"ok": False, "code": "too-much-memory", "detail": detail, "action": "give readers more memory"}
+    if isinstance(error, OSError) and error.errno is not None:  # Pillow's, of a damaged picture, have no number
+        detail = f"the slide's file cannot be read now: {error.strerror}"
+        return {"ok": False, "code": "disk-fault", "detail": detail, "action": "look after the disk, then try again"}
     detail = f"the slide cannot be read ({type(error).__name__})"
     return {"ok": False, "code": "unreadable", "detail": detail, "action": "export or copy it again"}
 

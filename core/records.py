@@ -72,6 +72,9 @@ class Credential(Record):
     adopted: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())  # the operator's own key
 
 
+NOT_INSPECTED = "inspect-failed"  # the reason of a rejected slide that is not known to be at fault: its bytes stay
+
+
 class Slide(Record):
     """States: uploading, inspecting, needs_input, ready, rejected, deleted."""
 

@@ -179,8 +179,10 @@ class Reader:
     def _receive(self, count: int, deadline: float) -> bytes:
         assert self._child.stdout is not None
         parts, fd = [], self._child.stdout.fileno()
+        readable = select.poll()  # select() takes no descriptor above 1,023, as many connections bring about
+        readable.register(fd, select.POLLIN)
         while count:
-            if not select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            if not readable.poll(1000 * max(0.0, deadline - time.monotonic())):
                 self.close()
                 raise SlideRejected("reader-timeout", "the slide reader took too long on this file", "check the file")
             part = os.read(fd, min(count, 1 << 20))

@@ -103,7 +103,8 @@ def _pin(session: Session, analysis_id: str | None, fingerprint: str) -> bool:
     """Whether the analysis is, or now becomes, of this fingerprint."""
     if analysis_id is None:
         return True
-    pinned = session.execute(select(Analysis.fingerprint).where(Analysis.id == analysis_id)).scalar_one()
+    mine = select(Analysis.fingerprint).where(Analysis.id == analysis_id)
+    pinned = session.execute(mine.with_for_update(key_share=True)).scalar_one()  # nobody restarts it meanwhile
     if pinned is not None:
         return bool(pinned == fingerprint)
     query = update(Analysis).where(Analysis.id == analysis_id, Analysis.fingerprint.is_(None))

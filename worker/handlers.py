@@ -11,7 +11,7 @@ import numpy as np
 from core import analyses, archives, audit, cards, catalog, evaluations, grid, heatmap, storage, work
 from core.access import Visitor
 from core.database import reading, writing
-from core.errors import Invalid, SlideRejected, Unavailable
+from core.errors import Gone, Invalid, SlideRejected, Unavailable
 from core.geometry import STRIDE_PX
 from core.records import Analysis, Slide, Work
 from core.settings import get_settings
@@ -27,6 +27,7 @@ from worker.region_loader import AHEAD, PASSING, Pixels, RegionLoader, network_p
 
 THUMBNAIL_PX = 400
 READER_TRIES = 3
+OURS = ("too-much-memory", "disk-fault")  # no fault of the file, whose bytes stay
 _readers: dict[str, Reader] = {}
 
 
@@ -73,14 +74,16 @@ def inspect(held: work.Claim, lease: Lease, _: Served) -> None:
     try:
         stamp = storage.stamp(path) if Path(slide.file).is_absolute() else None
         sha256 = storage.sha256(path)
+        if slide.sha256 not in (None, sha256):
+            raise Gone("slide-file-changed", "the slide's file was changed since it was looked at", "send it anew")
         if slide.declared_sha256 not in (None, sha256):
             detail = f"the file's sha256 is {sha256}, not {slide.declared_sha256} as declared"
             raise SlideRejected("checksum-mismatch", detail, "send the file again")
         lease.advance()
         info, tissue = _look(slide, _unpacked(slide, path, lease.advance), held.payload.get("mpp"), lease)
     except SlideRejected as error:
-        if error.code in PASSING and held.attempts < READER_TRIES:
-            raise  # this machine's memory or disk may have been the cause: once more, later
+        if error.code in OURS or (error.code in PASSING and held.attempts < READER_TRIES):
+            raise  # this machine's memory or disk is the cause, or may be: once more, later
         _reject(held, {"code": error.code, "detail": error.detail, "action": error.action})
         return
     with writing() as session:

@@ -104,7 +104,7 @@ async def offset(
 ) -> Response:
     """How many bytes are safe. Ends a PATCH that still holds the upload: its client asks because it was cut off."""
     _require_tus(tus_resumable)
-    await _hand_over(upload_id)
+    await _hand_over(visitor, upload_id)
     # A PATCH whose last bytes were safe may have died before it said so.
     return Response(headers=await to_thread.run_sync(_finish, visitor, upload_id, told))
 
@@ -170,15 +170,14 @@ class Holder:
         self.ended.set()
 
 
-async def _hand_over(upload_id: str) -> None:
+async def _hand_over(visitor: Who, upload_id: str) -> None:
     """Ask the PATCH that holds this upload, if any, to stop, and wait until its bytes are safe.
 
-    It stops between chunks and is never cut off in the middle of a write or a commit. Of several that wait here one
-    goes on first and becomes the holder before another looks: there is no await between.
-
-    Raises:
-        Conflict: the holder does not end.
+    It is never cut off in the middle of a write or a commit. Of several that wait here one goes on first and becomes
+    the holder before another looks: there is no await between.
+    Raises NotFound or Gone (there is none for this visitor) or Conflict (the holder does not end).
     """
+    await to_thread.run_sync(_require, visitor, upload_id)
     while (holder := _holders.get(upload_id)) is not None:
         holder.stop()
         try:
@@ -203,7 +202,7 @@ async def append(
     start = _whole_number("Upload-Offset", upload_offset)
     if content_type != OFFSET_TYPE:
         raise UnsupportedType("bad-content-type", f"PATCH takes {OFFSET_TYPE}", f"send Content-Type: {OFFSET_TYPE}")
-    await _hand_over(upload_id)
+    await _hand_over(visitor, upload_id)
     holder = _holders[upload_id] = Holder(request.stream())
     try:
         await _write(visitor, upload_id, start, upload_checksum, holder)
@@ -247,10 +246,16 @@ def _no_space(error: OSError) -> Exception:
     return NoSpace("no-space", "the disk is full; what was safe stays safe", "free space, then go on")
 
 
+def _require(visitor: Who, upload_id: str) -> None:
+    with reading() as session:
+        uploads.find(session, visitor, upload_id)
+
+
 def _open(visitor: Who, upload_id: str, start: int, checksum: str | None) -> uploads.Writer:
     with reading() as session:
         upload = uploads.find(session, visitor, upload_id)
-        return uploads.Writer(upload, session.get_one(Slide, upload.slide_id), start, checksum)
+        slide = session.get_one(Slide, upload.slide_id)
+    return uploads.Writer(upload, slide, start, checksum)  # it looks for itself: two connections held at once can lock
 
 
 def _finish(visitor: Who, upload_id: str, told: Trail) -> dict[str, str]:
@@ -272,7 +277,7 @@ async def terminate(
 ) -> Response:
     """Give an unfinished upload up; its bytes are removed."""
     _require_tus(tus_resumable)
-    await _hand_over(upload_id)
+    await _hand_over(visitor, upload_id)
     await to_thread.run_sync(_terminate, visitor, upload_id, told)
     return Response(status_code=204, headers=VERSION)
 

@@ -1,6 +1,8 @@
 """Lesion-level evaluation: the challenge's procedure judged by MONAI, the strict one by brute force over pixels."""
 
 import json
+import subprocess
+import sys
 from collections import deque
 
 import numpy as np
@@ -70,6 +72,24 @@ def case(seed, lesions=7, detections=40, points=24):
     return Annotation(tuple(polygons)), [
         Detection(*p, s) for p, s in zip(places.tolist(), scores.tolist(), strict=True)
     ]
+
+
+ZIGZAG = """
+import resource, numpy as np
+from core.polygons import even_odd_area, first_crossing
+y = np.tile([0.0, 9e7], 30_000)
+zigzag = np.column_stack([np.arange(len(y), dtype=float), y])
+area = even_odd_area(zigzag)
+loop = np.column_stack([np.cos(np.linspace(0, 4 * np.pi, 60_000)), np.sin(np.linspace(0, 4 * np.pi, 60_000))])
+first_crossing(loop)
+print(area > 0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1 << 20)
+"""
+
+
+def test_outlines_that_are_made_to_cost_cost_little():
+    """A zigzag crosses every row with every edge; a loop drawn twice never crosses itself properly."""
+    done = subprocess.run([sys.executable, "-c", ZIGZAG], capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["True", "True"], done.stderr
 
 
 @pytest.mark.filterwarnings("ignore:.*major_axis_length.*:FutureWarning")  # MONAI's use of scikit-image

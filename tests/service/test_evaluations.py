@@ -67,8 +67,11 @@ def outlined(client, slides):
 
 @pytest.mark.parametrize("mode", ["camelyon16", "strict"])
 def test_what_was_found_and_missed_is_told_with_the_weights(client, slides, outlined, mode):
+    used = [client.call("GET", f"/api/v1/slides/{slide['id']}").json()["updated_at"] for slide, _ in slides.values()]
     done = evaluate(client, slides, mode)
     assert done["state"] == "succeeded", done["reason"]
+    now = [client.call("GET", f"/api/v1/slides/{slide['id']}").json()["updated_at"] for slide, _ in slides.values()]
+    assert all(one < other for one, other in zip(used, now, strict=True)), "each was asked of: it is kept on"
     assert done["mode"] == done["figure"]["mode"] == mode
     assert done["figure"]["lesions"] == 3
     assert done["figure"]["score"] == pytest.approx(2 / 3)

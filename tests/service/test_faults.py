@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -41,6 +42,8 @@ def test_a_worker_killed_mid_slide_changes_nothing(own, tmp_path):
     ended = client.poll(where, lambda a: a["state"] not in ("queued", "running"), 120)
     assert ended["state"] == "succeeded"
     np.testing.assert_array_equal(planes(client, asked["id"]), planes(client, calm["id"]))
+    (again,) = re.findall(r"^quarterturn_work_reclaims (\S+)$", client.call("GET", "/metrics").text, re.MULTILINE)
+    assert float(again) >= 1, "and the metrics tell"
 
 
 def test_an_upload_goes_on_where_the_server_was_killed(own, tmp_path):
@@ -111,6 +114,22 @@ def test_a_head_ends_a_patch_whose_client_hangs(own):
         assert client.call("HEAD", location, headers=TUS).headers["Upload-Offset"] == "400"
         assert time.monotonic() - began < 8
     client.call("PATCH", location, headers={**PATCH, "Upload-Offset": "400"}, content=b"y" * 600)
+
+
+def test_a_stranger_ends_nobody_s_patch(own):
+    """Who may not see an upload gets 404, and whoever sends it notices nothing."""
+    client = own.client()
+    location = client.call("POST", "/api/v1/uploads", headers={**TUS, "Upload-Length": "1000"}).headers["Location"]
+    with hang(own.port, location, 0, b"x" * 400, 1000) as sending:
+        time.sleep(0.5)
+        own.change("INSERT INTO workspaces (id, name) VALUES ('other', 'Other')")
+        own.change("UPDATE uploads SET workspace_id = 'other'")
+        for method, headers in (("HEAD", TUS), ("DELETE", TUS), ("PATCH", {**PATCH, "Upload-Offset": "0"})):
+            assert client.http.request(method, location, headers=headers).status_code == 404
+        own.change("UPDATE uploads SET workspace_id = 'default'")
+        sending.sendall(b"y" * 600)
+        sending.settimeout(20)
+        assert b" 204 " in sending.recv(100)
 
 
 def test_clients_that_hang_ask_and_come_back_at_once_lose_no_byte(own):

@@ -1,17 +1,20 @@
 """What stands before a tile, without a service: of many who ask the same at one moment, one looks for all."""
 
 import asyncio
+import os
 import time
 
+import numpy as np
 import pytest
+from slides import write_pyramid
 
 from api import tile_app
 from api.slide_files import SlideFiles
 from api.tile_app import Asked, TileApp
-from core.access import Visitor
-from core.errors import Unauthenticated
+from core.errors import Gone, Unauthenticated
+from core.slide import Source
 
-VISITOR, PLACE = Visitor("p", "w", "viewer", "x"), object()
+PLACE = object()
 
 
 @pytest.fixture
@@ -24,7 +27,7 @@ def looked(monkeypatch):
         time.sleep(0.1)
         if found["fails"]:
             raise found["fails"]
-        return VISITOR, PLACE
+        return PLACE
 
     monkeypatch.setattr(tile_app, "_looked_up", look)
     return found
@@ -74,3 +77,33 @@ def test_one_who_leaves_takes_nothing_from_the_others(looked):
         assert looked["times"] == 1
 
     asyncio.run(crowd())
+
+
+def test_what_one_may_see_is_looked_up_for_each_who_asks(looked):
+    """Nobody sees a slide, unseen by the audit, because another looks at it just now."""
+    app, asked = TileApp(None, SlideFiles()), Asked(True, "0" * 32, 0, 0, 0)
+
+    async def two():
+        for key in (b"Bearer a", b"Bearer b", b"Bearer a"):
+            assert await app._admit({b"authorization": key}, asked, "") is PLACE
+        assert looked["times"] == 2
+
+    asyncio.run(two())
+
+
+def test_another_file_in_the_same_place_has_a_reader_of_its_own(tmp_path):
+    """A reader keeps its file open: of one that came to lie there since, it knows nothing."""
+    path, files, seen = tmp_path / "slide.tiff", SlideFiles(), []
+    for colour in (200, 30):
+        fresh = write_pyramid(tmp_path / "fresh.tiff", np.full((300, 400, 3), colour, np.uint8), 0.5)
+        os.replace(fresh, path)
+        for _ in range(2):
+            with files.reader(path) as reader:
+                seen.append(int(reader.region(Source(0, 1, 1, 1), 0, 0, 8, 8)[0, 0, 0]))
+    files.drop(path)
+    assert not files._idle, "nothing of it is held any more"
+    assert seen == [200, 200, 30, 30]
+    path.unlink()
+    with pytest.raises(Gone), files.reader(path):
+        pass
+    files.close()
