@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 RING = "worker.ring"
 QUEUE = "quarterturn"
+RING_EXPIRES_SECONDS = 3600  # what piled up behind hours of work is not walked through one by one
 FILES = "core.file_transport:Transport"
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ def ring(app: "Celery", times: int = 1) -> bool:
 
     try:
         for _ in range(times):
-            app.send_task(RING, queue=QUEUE, retry=False)
+            app.send_task(RING, queue=QUEUE, retry=False, expires=RING_EXPIRES_SECONDS)
     except (OperationalError, OSError) as error:
         log.warning("the broker is away (%s); work waits in its rows", type(error).__name__)
         return False

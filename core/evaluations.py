@@ -43,7 +43,7 @@ def outlines_of(session: Session, slide: Slide) -> Annotation:
     row = session.get(Outlines, slide.id)
     if row is None:
         raise NotFound(
-            "no-annotation", f"{slide.filename} has no annotation", "PUT one, empty for a slide without tumour"
+            "no-annotation", f"the slide {slide.id} has no annotation", "PUT one, empty for a slide without tumour"
         )
     return Annotation.from_dict(row.content)
 

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from core.errors import Gone, Invalid, NoSpace
@@ -16,6 +17,7 @@ from core.settings import get_settings
 KNOWN_SUFFIX = re.compile(r"\.(svs|tiff?|ndpi|vms|vmu|scn|mrxs|svslide|bif|dcm|zvi|czi|zip)$", re.IGNORECASE)
 NAMES_OTHERS = (".dcm", ".vms", ".vmu")  # their other files lie beside them, under names of their own
 LONGEST_PATH = 300
+HASH_BYTES = 1 << 22
 PARTS = "parts"  # of a slide that came as a zip (core.archives)
 
 
@@ -158,9 +160,14 @@ def remove(slide_id: str) -> None:
     shutil.rmtree(folder(slide_id), ignore_errors=True)
 
 
-def sha256(path: Path) -> str:
+def sha256(path: Path, advance: Callable[[], None] = lambda: None) -> str:
+    """In hexadecimal digits. `advance`: called now and then; what it raises ends it."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while part := file.read(HASH_BYTES):
+            digest.update(part)
+            advance()
+    return digest.hexdigest()
 
 
 def require_space(wanted_bytes: int) -> None:

@@ -23,11 +23,10 @@ from worker import findings
 from worker.bands import band_values
 from worker.lease import Lease
 from worker.network import Served
-from worker.region_loader import AHEAD, PASSING, Pixels, RegionLoader, network_pixels, region_pixels
+from worker.region_loader import AHEAD, OURS, PASSING, Pixels, RegionLoader, network_pixels, region_pixels
 
 THUMBNAIL_PX = 400
 READER_TRIES = 3
-OURS = ("too-much-memory", "disk-fault")  # no fault of the file, whose bytes stay
 _readers: dict[str, Reader] = {}
 
 
@@ -73,7 +72,7 @@ def inspect(held: work.Claim, lease: Lease, _: Served) -> None:
     path = storage.absolute(slide.file)
     try:
         stamp = storage.stamp(path) if Path(slide.file).is_absolute() else None
-        sha256 = storage.sha256(path)
+        sha256 = storage.sha256(path, lease.advance)
         if slide.sha256 not in (None, sha256):
             raise Gone("slide-file-changed", "the slide's file was changed since it was looked at", "send it anew")
         if slide.declared_sha256 not in (None, sha256):
@@ -84,6 +83,8 @@ def inspect(held: work.Claim, lease: Lease, _: Served) -> None:
     except SlideRejected as error:
         if error.code in OURS or (error.code in PASSING and held.attempts < READER_TRIES):
             raise  # this machine's memory or disk is the cause, or may be: once more, later
+        if slide.sha256 is not None or storage.sha256(path, lease.advance) != sha256:
+            raise  # these very bytes were a slide before, or are read otherwise by now: no judgement over them
         _reject(held, {"code": error.code, "detail": error.detail, "action": error.action})
         return
     with writing() as session:
@@ -158,7 +159,9 @@ def check(held: work.Claim, lease: Lease, served: Served) -> None:
     seed = payload.pop("seed")
     try:
         pixels: Pixels | None = region_pixels(reader_of(slide), info, grid.Region(**payload))
-    except SlideRejected:
+    except SlideRejected as error:
+        if error.code in OURS:
+            raise
         pixels = None  # the band that holds these cells reports them
     lease.advance()
     found = _turned(served, pixels, seed) if pixels is not None else _NOTHING_TURNED

@@ -19,6 +19,7 @@ from core.slide import Reader, SlideInfo
 Pixels = NDArray[np.uint8]
 Sent = TypeVar("Sent")
 AHEAD = 2
+OURS = ("too-much-memory", "disk-fault")  # no fault of the file: its bytes stay, and what failed is done again
 PASSING = ("reader-crashed", "reader-timeout")
 ENDED = EOFError("the reading thread ended before its last region")
 
@@ -78,6 +79,8 @@ class RegionLoader(Generic[Sent]):
             try:
                 return self._send(region_pixels(self._open_reader(), self._info, region))
             except SlideRejected as error:
+                if error.code in OURS:
+                    raise
                 if last or error.code not in PASSING:
                     break
         return None

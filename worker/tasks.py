@@ -43,7 +43,8 @@ def perform(held: work.Claim) -> None:
 def _perform(held: work.Claim) -> str:
     """What became of it, in a word."""
     settings = get_settings()
-    patience = settings.inspect_seconds if held.kind == "inspect" else max(settings.lease_seconds, 60.0)
+    reading = max(settings.lease_seconds, 2 * settings.reader_seconds + 30)  # a stalled region is tried twice
+    patience = settings.inspect_seconds if held.kind == "inspect" else reading
     try:
         network = serving().network(held.model)
         if held.analysis_id is not None:

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ from api.schemas import NOTICE, AnalysisOut, AnalysisRequest, ProfileOut, Profil
 from api.trail import Told
 from core import analyses, catalog, geojson, heatmap
 from core.database import reading
-from core.errors import NotFound
+from core.errors import NotFound, TooMany
 from core.idempotency import Answer
 from core.records import Analysis, Slide, Work
 from core.slide import SlideInfo
@@ -28,6 +29,8 @@ from core.slide import SlideInfo
 router = APIRouter(tags=["analyses"])
 EVENT_SECONDS = 0.5
 RINGS = 4
+MOST_STREAMS = 32  # of one principal, in this process
+_streams = Counter[str]()
 
 
 def _out(session: Session, analysis: Analysis) -> AnalysisOut:
@@ -105,6 +108,10 @@ def events(visitor: Who, analysis_id: str, request: Request) -> EventSourceRespo
     """Server-sent events: `analysis` with the analysis as JSON at every change, the last when it has ended."""
     with reading() as session:
         analyses.find(session, visitor, analysis_id)
+    if _streams[visitor.principal_id] >= MOST_STREAMS:
+        raise TooMany(
+            "too-many-streams", f"{MOST_STREAMS} streams of yours are open", "close some of them"
+        )
 
     def state() -> AnalysisOut | None:
         """None to whom is known no more: a key that is revoked ends its streams, too."""
@@ -115,17 +122,18 @@ def events(visitor: Who, analysis_id: str, request: Request) -> EventSourceRespo
 
     async def changes() -> AsyncIterator[ServerSentEvent]:
         last = ""
-        while True:
-            analysis = await to_thread.run_sync(state)
-            if analysis is None:
-                return
-            shown = json.dumps(analysis.model_dump(exclude={"progress": {"seconds_left"}}))
-            if shown != last:
-                yield ServerSentEvent(analysis.model_dump_json(), event="analysis")
-            if analysis.state not in analyses.ACTIVE:
-                return
-            last = shown
-            await asyncio.sleep(EVENT_SECONDS)
+        _streams[visitor.principal_id] += 1
+        try:
+            while (analysis := await to_thread.run_sync(state)) is not None:
+                shown = json.dumps(analysis.model_dump(exclude={"progress": {"seconds_left"}}))
+                if shown != last:
+                    yield ServerSentEvent(analysis.model_dump_json(), event="analysis")
+                if analysis.state not in analyses.ACTIVE:
+                    return
+                last = shown
+                await asyncio.sleep(EVENT_SECONDS)
+        finally:
+            _streams[visitor.principal_id] -= 1
 
     return EventSourceResponse(changes())
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import threading
 from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Response
@@ -12,11 +13,13 @@ from api.gate import BODY_SECONDS
 from api.schemas import NOTICE, Reason, iso
 from api.trail import Told
 from core import annotations, catalog, evaluations
-from core.errors import Invalid, TooLarge
+from core.errors import Invalid, TooLarge, TooMany
 from core.idempotency import Answer
 from core.records import Work
 
 router = APIRouter(tags=["evaluations"])
+PARSE_WAIT_SECONDS = 10.0
+_parsing = threading.BoundedSemaphore(2)
 
 
 class OutlinesOut(BaseModel):
@@ -101,7 +104,12 @@ def outline(
     exhaustive: Annotated[bool, Query(description="false: there may be tumour that is not outlined")] = True,
 ) -> OutlinesOut:
     """ASAP's XML or Camelyon16's polygon JSON, in level-0 pixels; without outlines for a slide without tumour."""
-    found = annotations.parse(content, exhaustive)  # before the transaction: others write meanwhile
+    if not _parsing.acquire(timeout=PARSE_WAIT_SECONDS):  # a large one takes a gibibyte
+        raise TooMany("too-many-annotations", "many send outlines at this moment", "try again in a moment")
+    try:
+        found = annotations.parse(content, exhaustive)  # before the transaction: others write meanwhile
+    finally:
+        _parsing.release()
 
     def produce() -> Answer:
         evaluations.outline(session, catalog.find(session, visitor, slide_id), found)

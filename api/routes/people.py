@@ -11,7 +11,7 @@ from api.schemas import iso
 from api.trail import Told
 from core import idempotency, people
 from core.database import reading, writing
-from core.errors import Forbidden, Unauthenticated
+from core.errors import Conflict, Forbidden, Unauthenticated
 from core.idempotency import Answer
 from core.people import Person
 
@@ -52,16 +52,29 @@ def listed(session: Read, visitor: Admin) -> list[PersonOut]:
 def create(visitor: Admin, wanted: PersonRequest, told: Told, key: SentKey = None) -> PersonOut:
     """A person who signs in with a name and a password."""
     visitor.require_all_scopes()
-    hashed = people.hashed(wanted.login, wanted.password)
+    hashed, created = people.hashed(wanted.login, wanted.password), list[str]()
     with writing() as session:
 
         def produce() -> Answer:
+            created.append(wanted.login)
             person = people.create(session, visitor, wanted.login, wanted.role, hashed)
             told.changed(session, "person.create", person.id, login=person.login, role=person.role)
             return PersonOut.of(person).model_dump()
 
         asked = ["POST people", wanted.login, wanted.role]  # the password is kept as its slow hash alone
-        return PersonOut(**idempotency.once(session, visitor, key, asked, produce))
+        made = PersonOut(**idempotency.once(session, visitor, key, asked, produce))
+    if not created:
+        _require_same(wanted)
+    return made
+
+
+def _require_same(wanted: PersonRequest) -> None:
+    """Of a request that was answered before. Raises Conflict: its password was another."""
+    try:
+        people.recognise(wanted.login, wanted.password)
+    except Unauthenticated:
+        told = "this key was used for another password, or it was changed since"
+        raise Conflict("idempotency-key-reused", told, "send a new key with a new request") from None
 
 
 @router.put("/{person_id}/password", status_code=204)
@@ -76,16 +89,13 @@ def change_password(
         login = people.find(looked, visitor, person_id).login
     proof = _owner(request, login, wanted.current) if mine else None
     hashed = people.hashed(login, wanted.password)
-    with writing() as session:
-
-        def produce() -> Answer:
-            if proof is not None:
-                people.confirm(session, proof)
-            people.change_password(session, visitor, person_id, hashed)
-            told.changed(session, "person.password", person_id)
-            return {}
-
-        idempotency.once(session, visitor, key, ["PUT password", person_id], produce)
+    with (
+        writing() as session
+    ):  # whatever the key: once more is the same, and another password no repetition
+        if proof is not None:
+            people.confirm(session, proof)
+        people.change_password(session, visitor, person_id, hashed)
+        told.changed(session, "person.password", person_id)
     return Response(status_code=204)
 
 

@@ -125,6 +125,7 @@ def test_outlines_come_back_and_go(client, slides, outlined):
     missing = client.http.post("/api/v1/evaluations", json=asked)
     assert missing.status_code == 404
     assert "has no annotation" in missing.json()["detail"]
+    assert slides["tumour"][0]["filename"] not in missing.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from slides import tissue, write_pyramid
 from cli.client import TUS, Client
 
 pytestmark = pytest.mark.services
+OTHER = "nine quiet otters swimming"
 SMALL = {**TUS, "Upload-Length": "1000"}
 SENTENCE = "four mild turnips dancing"
 
@@ -78,6 +79,22 @@ def test_a_name_is_one_person_s(client):
         found = list(pool.map(lambda _: client.http.post("/api/v1/people", json=asked).status_code, range(4)))
     assert sorted(found) == [201, 409, 409, 409]
     assert client.http.post("/api/v1/people", json=asked).status_code == 409
+
+
+def test_another_password_is_another_request(client):
+    """The key of a repetition is no way to be told of a change that was not made."""
+    once, asked = {"Idempotency-Key": "people-once"}, {"login": "una", "password": SENTENCE}
+    made = client.http.post("/api/v1/people", json=asked, headers=once)
+    again = client.http.post("/api/v1/people", json=asked, headers=once)
+    assert (made.status_code, again.status_code) == (201, 201)
+    assert made.json() == again.json()
+    other = client.http.post("/api/v1/people", json={**asked, "password": OTHER}, headers=once)
+    assert (other.status_code, other.json()["title"]) == (409, "Idempotency key reused")
+    where = f"/api/v1/people/{made.json()['id']}/password"
+    for password in (SENTENCE, OTHER):
+        assert client.http.put(where, json={"password": password}, headers=once).status_code == 204
+    mia = httpx.Client(base_url=client.http.base_url)
+    assert mia.post("/api/v1/session", json={"login": "una", "password": OTHER}).status_code == 201
 
 
 def test_a_key_s_last_use_is_known(client, service):

@@ -34,6 +34,13 @@ def test_a_reader_that_ended_costs_no_region(outcomes, there, monkeypatch):
     assert (pixels is not None) == there
 
 
+@pytest.mark.parametrize("code", ["disk-fault", "too-much-memory"])
+def test_what_is_no_fault_of_the_file_leaves_no_gap(code, monkeypatch):
+    """The part is given back and done again: nothing is told of cells that nobody could read just now."""
+    with pytest.raises(SlideRejected, match="x"):
+        loaded(monkeypatch, [code, None])
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_nobody_waits_for_a_reading_thread_that_died(monkeypatch):
     with pytest.raises(EOFError):
