@@ -109,9 +109,7 @@ def events(visitor: Who, analysis_id: str, request: Request) -> EventSourceRespo
     with reading() as session:
         analyses.find(session, visitor, analysis_id)
     if _streams[visitor.principal_id] >= MOST_STREAMS:
-        raise TooMany(
-            "too-many-streams", f"{MOST_STREAMS} streams of yours are open", "close some of them"
-        )
+        raise TooMany("too-many-streams", f"{MOST_STREAMS} streams of yours are open", "close some of them")
 
     def state() -> AnalysisOut | None:
         """None to whom is known no more: a key that is revoked ends its streams, too."""

@@ -89,9 +89,7 @@ def change_password(
         login = people.find(looked, visitor, person_id).login
     proof = _owner(request, login, wanted.current) if mine else None
     hashed = people.hashed(login, wanted.password)
-    with (
-        writing() as session
-    ):  # whatever the key: once more is the same, and another password no repetition
+    with writing() as session:  # whatever the key: once more is the same, and another password no repetition
         if proof is not None:
             people.confirm(session, proof)
         people.change_password(session, visitor, person_id, hashed)
