@@ -49,7 +49,7 @@ def test_readiness_says_what_is_away_and_work_is_taken_without_a_broker(scene, t
     assert told(client) == (200, [])
     with scene.full_broker():
         full = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={"rotation_check": False}).json()
-        assert ended(client, full) == "succeeded"
+    assert ended(client, full) == "succeeded"
     scene.redis.stop()
     until(lambda: told(client) == (503, ["broker"]), 20)
     asked = client.http.post(f"/api/v1/slides/{slide['id']}/analyses", json={"rotation_check": False})
