@@ -28,17 +28,21 @@ def require_room(session: Session, visitor: Visitor, length: int) -> None:
 
 
 def _require_bytes(session: Session, visitor: Visitor, length: int, most: int) -> None:
+    if not (most and length):
+        return
     mine = select(func.coalesce(func.sum(Upload.length), 0)).join(Slide, Upload.slide_id == Slide.id)
     here = or_(Slide.state.notin_(("deleted", "rejected")), Slide.reason["code"].as_string() == NOT_INSPECTED)
     kept = session.scalar(mine.where(Slide.created_by == visitor.principal_id, here)) or 0
-    if most and length and kept + length > most:
+    if kept + length > most:
         told = f"{length} bytes are more than what is left of your {most} ({kept} are used)"
         raise TooLarge("quota-bytes", told, ASK)
 
 
 def _require_slides(session: Session, visitor: Visitor, most: int) -> None:
+    if not most:
+        return
     mine = select(func.count()).where(Slide.created_by == visitor.principal_id, Slide.state != "deleted")
-    if most and (session.scalar(mine) or 0) >= most:
+    if (session.scalar(mine) or 0) >= most:
         raise TooMany("quota-slides", f"you keep {most} slides here, as many as you may", ASK)
 
 

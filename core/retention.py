@@ -69,7 +69,7 @@ def purge() -> Purged:
 
 def _expire(slide_id: str, workspace_id: str, days: float) -> bool:
     """False when somebody was faster, or did something with it in the meantime."""
-    keeper = Visitor("", workspace_id, "admin", "retention")
+    keeper = Visitor.of_ours(workspace_id, "retention")
     try:
         with writing() as session:
             slide = catalog.find(session, keeper, slide_id)

@@ -274,7 +274,7 @@ def _expire(upload_id: str, late: ColumnElement[bool]) -> bool:
         with writing() as session:
             upload = session.get_one(Upload, upload_id)
             terminate(session, upload, "expired", late)
-            keeper = Visitor("", upload.workspace_id, "admin", "retention")
+            keeper = Visitor.of_ours(upload.workspace_id, "retention")
             audit.write(session, keeper, "upload.expire", upload_id, "")
     except Conflict:
         return False

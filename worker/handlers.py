@@ -78,7 +78,6 @@ def inspect(held: work.Claim, lease: Lease, _: Served) -> None:
         if slide.declared_sha256 not in (None, sha256):
             detail = f"the file's sha256 is {sha256}, not {slide.declared_sha256} as declared"
             raise SlideRejected("checksum-mismatch", detail, "send the file again")
-        lease.advance()
         info, tissue = _look(slide, _unpacked(slide, path, lease.advance), held.payload.get("mpp"), lease)
     except SlideRejected as error:
         if error.code in OURS or (error.code in PASSING and held.attempts < READER_TRIES):
@@ -126,7 +125,7 @@ def _reject(held: work.Claim, reason: dict[str, Any]) -> None:
         slide = session.get_one(Slide, held.slide_id, with_for_update={"key_share": True})
         work.complete(session, held, {"rejected": reason})
         catalog.rejected(session, slide, reason)
-        inspector = Visitor("", slide.workspace_id, "admin", "inspection")
+        inspector = Visitor.of_ours(slide.workspace_id, "inspection")
         audit.write(session, inspector, "slide.reject", slide.id, "", code=reason["code"])
     close_readers()
     storage.remove(held.slide_id)
