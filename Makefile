@@ -76,16 +76,16 @@ bench-peers: $(TESTS)  ## install the peers that will install (10 GB: some want 
 		echo "$(@F) does not install here (escnn needs a Fortran compiler)"
 
 digits: $(TESTS)  ## every network on rotated digits, a benchmark of minutes
-	$(BIN)/python -m model.digits
+	$(BIN)/python -m model.evidence.digits
 
 evaluate: $(TESTS)  ## measure the shipped weights, write docs/detector.md: make evaluate DIR=folder-with-h5-files
-	$(BIN)/python -m model.evaluate $(DIR) --split valid
-	$(BIN)/python -m model.evaluate $(DIR) --split test
-	$(BIN)/python -m model.measure $(DIR) --other-tissue "$$($(BIN)/python -m cli.demo_slide runs/demo)"
-	$(BIN)/python -m model.report $(DIR)
+	$(BIN)/python -m model.evidence.evaluate $(DIR) --split valid
+	$(BIN)/python -m model.evidence.evaluate $(DIR) --split test
+	$(BIN)/python -m model.evidence.measure $(DIR) --other-tissue "$$($(BIN)/python -m cli.demo_slide runs/demo)"
+	$(BIN)/python -m model.evidence.report $(DIR)
 
 study: $(TESTS)  ## make the training runs behind docs/detector.md, for hours: make study DIR=folder-with-h5-files
-	$(BIN)/python -m model.study $(DIR)
+	$(BIN)/python -m model.evidence.study $(DIR)
 
 clean:  ## remove what set-up made (never the data)
 	rm -rf $(VENV) frontend/node_modules

@@ -6,7 +6,7 @@ import sys
 
 import uvicorn
 
-from api.connections import BoundedHeads
+from api.edge.connections import BoundedHeads
 from core import logs
 from core.settings import Settings, get_settings
 

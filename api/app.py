@@ -7,13 +7,15 @@ from fastapi import FastAPI
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp
 
-from api import description, errors, pages, trail
-from api.gate import Gate
-from api.middleware import Correlated, SameOriginWrites, SecurityHeaders
+from api import pages
+from api.contract import openapi, problems
+from api.contract.values import NOTICE
+from api.edge.correlated import Correlated, SameOriginWrites, SecurityHeaders
+from api.edge.gate import Gate
+from api.request import trail
 from api.routes import analyses, audit, evaluations, keys, people, service, session, slides, uploads
-from api.schemas import NOTICE
-from api.slide_files import SlideFiles
-from api.tile_app import TileApp
+from api.tiles.app import TileApp
+from api.tiles.open_files import SlideFiles
 
 
 def create_api(files: SlideFiles) -> FastAPI:
@@ -28,13 +30,13 @@ def create_api(files: SlideFiles) -> FastAPI:
         title="Quarterturn", version="1", description=NOTICE, lifespan=lifespan, docs_url=None, redoc_url=None
     )
     api.state.files = files
-    errors.install(api, refused=trail.denied_to)
+    problems.install(api, refused=trail.denied_to)
     for part in (session, keys, people, uploads, slides, analyses, evaluations, audit):
-        api.include_router(part.router, prefix=description.PREFIX)
-    api.include_router(service.api_router, prefix=description.PREFIX)
+        api.include_router(part.router, prefix=openapi.PREFIX)
+    api.include_router(service.api_router, prefix=openapi.PREFIX)
     api.include_router(service.router)
     pages.install(api)
-    description.install(api)
+    openapi.install(api)
     return api
 
 
@@ -42,7 +44,7 @@ def create_app() -> ASGIApp:
     """All of it: tiles first, since they are many."""
     files = SlideFiles()
     served = TileApp(Correlated(Gate(SameOriginWrites(create_api(files), trail.denied_to))), files)
-    return SecurityHeaders(ServerErrorMiddleware(served, handler=errors.fault))
+    return SecurityHeaders(ServerErrorMiddleware(served, handler=problems.fault))
 
 
 app = create_app()

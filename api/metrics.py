@@ -7,7 +7,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from core.gauges import Gauge
+from core.upkeep.gauges import Gauge
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _counted = CollectorRegistry()

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from bench.tables import Section, least_seconds
-from model.dense import REGION_PX, Pixels, cells_a_side
-from model.frozen import Detector, freeze
-from model.probes import flops_per_cell
-from model.staging import Staging
-from model.strangeness import look
-from model.weights import load_network
+from model.checks.strangeness import look
+from model.evidence.probes import flops_per_cell
+from model.inference.dense import REGION_PX, Pixels, cells_a_side
+from model.inference.frozen import Detector, freeze
+from model.inference.staging import Staging
+from model.weights.checkpoint import load_network
 
 ABOUT = """Dense regions, channels last, on the device already unless said; wall seconds between two moments at which
 the device has nothing left to do. TF32 is off, so float32 is float32."""

@@ -46,16 +46,18 @@ def add(section: Section, what: str, unit: str, series: Series) -> float:
 def _stored(section: Section, folder: Path, sizes: tuple[int, ...]) -> None:
     """An instance with more and more slides, each with work that was done."""
     os.environ["QUARTERTURN_DATA"] = str(folder)
-    from core import access, catalog, work
-    from core.database import reading, writing
-    from core.migrations import migrate
-    from core.records import Slide, Work
+    from core.access import credentials
+    from core.database.migrations import migrate
+    from core.database.record import Slide, Work
+    from core.database.transactions import reading, writing
+    from core.slides import catalog
+    from core.work import leases
 
     folder.mkdir()
     migrate()
     with writing() as session:
-        admin = access.ensure_administrator(session)
-        visitor = access.Visitor(admin.id, admin.workspace_id, admin.role, admin.name)
+        admin = credentials.ensure_administrator(session)
+        visitor = credentials.Visitor(admin.id, admin.workspace_id, admin.role, admin.name)
 
     def fill(first: int, last: int) -> None:
         known = {"workspace_id": visitor.workspace_id, "created_at": 1.0}
@@ -72,11 +74,11 @@ def _stored(section: Section, folder: Path, sizes: tuple[int, ...]) -> None:
 
     def one_row() -> None:
         with writing() as session:
-            work.add(session, "inspect", visitor.workspace_id, f"{0:032x}")
-        held = work.claim("bench", {})
+            leases.add(session, "inspect", visitor.workspace_id, f"{0:032x}")
+        held = leases.claim("bench", {})
         assert held is not None
         with writing() as session:
-            work.complete(session, held)
+            leases.complete(session, held)
 
     pages, rows, before = list[tuple[float, float]](), list[tuple[float, float]](), 0
     for size in sizes:
@@ -91,19 +93,19 @@ def _stored(section: Section, folder: Path, sizes: tuple[int, ...]) -> None:
 
 def _askers(section: Section, counts: tuple[int, ...]) -> None:
     """Rows that threads claim and finish against each other: what a database gives to how many workers."""
-    from core import work
-    from core.database import writing
+    from core.database.transactions import writing
+    from core.work import leases
 
     series: Series = []
     for count in counts:
         with writing() as session:
             for _ in range(20 * count):
-                work.add(session, "inspect", "default", f"{0:032x}")
+                leases.add(session, "inspect", "default", f"{0:032x}")
 
         def ask() -> None:
-            while (held := work.claim("bench", {})) is not None:
+            while (held := leases.claim("bench", {})) is not None:
                 with writing() as session:
-                    work.complete(session, held)
+                    leases.complete(session, held)
 
         series.append((count, 1000 * _together(ask, count) / (20 * count)))
     add(section, "a row of work, by workers that ask at once", "ms a row", series)

@@ -7,14 +7,14 @@ from bench import peers
 from bench.limit import gemm_gflops
 from bench.machine import has_amx
 from bench.tables import Section, Target, least_seconds, shown
-from model import engines
-from model.dense import REGION_PX, Pixels, cells_a_side, infer
-from model.densenet import PATCH_PX, STRIDE_PX
-from model.engines import Engine
-from model.frozen import Frozen, freeze
-from model.memory import keep_freed_memory
-from model.probes import flops, flops_per_cell
-from model.weights import WeightsRefused, load_network
+from model.evidence.probes import flops, flops_per_cell
+from model.inference import engines
+from model.inference.dense import REGION_PX, Pixels, cells_a_side, infer
+from model.inference.engines import Engine
+from model.inference.frozen import Frozen, freeze
+from model.inference.memory import keep_freed_memory
+from model.networks.densenet import PATCH_PX, STRIDE_PX
+from model.weights.checkpoint import WeightsRefused, load_network
 
 PATCHES = 32
 

@@ -14,15 +14,15 @@ from bench import peers
 from bench.slides import write_slide
 from bench.tables import Section, Target, least_seconds, shown
 from cli.demo_slide import demo_slide
-from core.geometry import Frame
-from core.native_pixels import NativePixels
-from core.native_tiles import native_levels
-from core.sampling import Read, sample
-from core.slide import Level, Source, sources_of
-from model.dense import infer
-from model.frozen import freeze
-from model.memory import keep_freed_memory
-from model.weights import load_network
+from core.pixels.frame import Frame
+from core.pixels.native_pixels import NativePixels
+from core.pixels.native_tiles import native_levels
+from core.pixels.sampling import Read, sample
+from core.reader.client import Level, Source, sources_of
+from model.inference.dense import infer
+from model.inference.frozen import freeze
+from model.inference.memory import keep_freed_memory
+from model.weights.checkpoint import load_network
 
 Pixels = NDArray[np.uint8]
 Place = tuple[Source, int, int, int, int]  # x, y, width, height

@@ -37,15 +37,16 @@ def median_ms(work: Callable[[], Any], times: int) -> float:
 
 def _database(section: Section, slides: int, times: int) -> None:
     """Rows of an instance with many slides."""
-    from core import access, audit, catalog
-    from core.database import reading, writing
-    from core.migrations import migrate
-    from core.records import Slide
+    from core.access import audit, credentials
+    from core.database.migrations import migrate
+    from core.database.record import Slide
+    from core.database.transactions import reading, writing
+    from core.slides import catalog
 
     migrate()
     with writing() as session:
-        admin = access.ensure_administrator(session)
-        visitor = access.Visitor(admin.id, admin.workspace_id, admin.role, admin.name)
+        admin = credentials.ensure_administrator(session)
+        visitor = credentials.Visitor(admin.id, admin.workspace_id, admin.role, admin.name)
         for number in range(slides):
             session.add(Slide(workspace_id=visitor.workspace_id, filename=f"{number}.svs", file=f"/nowhere/{number}",
                               state="ready", created_at=float(number), updated_at=float(number)))  # fmt: skip
@@ -71,10 +72,11 @@ def _database(section: Section, slides: int, times: int) -> None:
 
 def _planes(section: Section, times: int) -> None:
     """A slide of 20 million cells: about 250,000 px a side at 40×."""
-    from core import heatmap, tissue
-    from core.geometry import Frame
-    from core.grid import Band
-    from core.regions import find_regions
+    from core.heatmap import planes
+    from core.heatmap.grid import Band
+    from core.heatmap.regions import find_regions
+    from core.pixels import tissue
+    from core.pixels.frame import Frame
 
     rng = np.random.default_rng(0)
     frame = Frame.of(16 * 4 * CELLS[1], 16 * 4 * CELLS[0], 0.243, 0.243)
@@ -82,10 +84,10 @@ def _planes(section: Section, times: int) -> None:
     for y, x, side in rng.integers((0, 0, 3), (CELLS[0] - 200, CELLS[1] - 200, 160), (400, 3)):
         logits[y : y + side, x : x + side] = 3
     bands = [Band(row, 0, min(row + 27, len(logits)), logits.shape[1]) for row in range(0, len(logits), 27)]
-    parts = [(band, heatmap.pack(logits[band.row : band.row_end])) for band in bands]
-    whole = median_ms(lambda: heatmap.assemble(logits.shape, parts), times)
+    parts = [(band, planes.pack(logits[band.row : band.row_end])) for band in bands]
+    whole = median_ms(lambda: planes.assemble(logits.shape, parts), times)
     section.add("a heat map of 20 million cells from its bands", whole, "ms", "unpacking and one copy")
-    scores = heatmap.to_scores(logits)
+    scores = planes.to_scores(logits)
     seconds = median_ms(lambda: find_regions(scores, 0.5, frame), times) / 1000
     section.add("regions of 20 million cells", seconds, "s", "labelling, and the outlines of 400 regions")
     blocks = rng.integers(0, 256, (600, 600, 3), dtype=np.uint8)

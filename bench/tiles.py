@@ -11,7 +11,7 @@ from bench.http_client import Walk, walk
 from bench.service import OwnService, cpu_of, end, free_port, resident_mib
 from bench.slides import write_slide
 from bench.tables import Section, Target
-from core.native_tiles import native_levels
+from core.pixels.native_tiles import native_levels
 
 ABOUT = """A JPEG-tiled slide with levels four times apart; a viewer's walk, each tile asked for once, 8 connections
 kept alive, pages warm. CPU is the server's, its children's included; the client is Python and takes the other core."""

@@ -15,8 +15,8 @@ from bench import peers
 from bench.service import OwnService, end, tree_mib
 from bench.slides import write_slide
 from bench.tables import Section, Target
-from model.densenet import PATCH_PX, STRIDE_PX
-from model.weights import load_network
+from model.networks.densenet import PATCH_PX, STRIDE_PX
+from model.weights.checkpoint import load_network
 
 BATCH = 32
 ABOUT = """A synthetic slide of 0.25 µm a pixel, half of it tissue, through the public API: seconds from the request to

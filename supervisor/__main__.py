@@ -10,9 +10,9 @@ import time
 import urllib.request
 from pathlib import Path
 
-from core import access
-from core.database import writing
-from core.migrations import migrate
+from core.access import credentials
+from core.database.migrations import migrate
+from core.database.transactions import writing
 from core.settings import Settings, get_settings
 from supervisor.checks import CannotStart, check_all
 from supervisor.processes import GRACE_SECONDS, ROOT, Watched, stop_all
@@ -41,12 +41,12 @@ def prepare(settings: Settings) -> str:
     """Migrate, make the administrator, adopt the operator's key; returns a key for the demo client."""
     migrate()
     with writing() as session:
-        principal = access.ensure_administrator(session)
+        principal = credentials.ensure_administrator(session)
         own = settings.admin_secret()
         if own:
-            access.adopt_key(session, own)
+            credentials.adopt_key(session, own)
             return own
-        return access.issue(session, principal.id, "key", 24 * 3600)
+        return credentials.issue(session, principal.id, "key", 24 * 3600)
 
 
 def children(settings: Settings) -> list[Watched]:
@@ -110,7 +110,7 @@ def serve(settings: Settings, demo: bool) -> None:
         )
         page = run_demo(settings.local_url(), key, settings.data, watched) if demo else "/"
         with writing() as session:
-            link = access.sign_in_link(session, page)
+            link = credentials.sign_in_link(session, page)
         print(f"\n  Open the viewer:  {link}", flush=True)
         print(f"  (works once, within {settings.link_minutes:.0f} minutes; Ctrl-C stops everything)\n", flush=True)
         while True:

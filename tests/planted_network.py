@@ -8,10 +8,10 @@ which is also all that PatchCamelyon's label speaks of. So the truth about a pai
 import torch
 from slides import NUCLEUS, TISSUE
 
-from model import golden
-from model.densenet import DenseNet, DenseNetConfig
-from model.frozen import freeze
-from model.weights import write
+from model.checks import golden
+from model.inference.frozen import freeze
+from model.networks.densenet import DenseNet, DenseNetConfig
+from model.weights.checkpoint import write
 
 NAME = "planted"
 STEEPNESS = 12.0

@@ -4,9 +4,9 @@ import argparse
 import sys
 
 from core import logs
-from model.weights import WeightsRefused
+from model.weights.checkpoint import WeightsRefused
 from worker.app import app
-from worker.network import serving
+from worker.offers import serving
 
 REFUSED = 3
 

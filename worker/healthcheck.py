@@ -5,8 +5,8 @@ import sys
 
 from sqlalchemy.exc import DBAPIError
 
-from core import cards
-from core.database import reading
+from core.analyses import cards
+from core.database.transactions import reading
 
 
 def main() -> int:

@@ -7,32 +7,34 @@ from typing import Any
 from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
 from sqlalchemy.exc import DBAPIError
 
-from core import analyses, broker, logs, work
-from core.database import writing
+from core import logs
+from core.analyses import states
+from core.database.transactions import writing
 from core.errors import QuarterturnError
 from core.settings import get_settings
-from model.weights import WeightsRefused
+from core.work import doorbell, leases
+from model.weights.checkpoint import WeightsRefused
 from worker.app import app
-from worker.handlers import HANDLERS, close_readers
-from worker.heartbeat import Heartbeat
-from worker.lease import Lease
-from worker.network import serving
+from worker.kinds.handlers import HANDLERS, close_readers
+from worker.life.heartbeat import Heartbeat
+from worker.life.lease import Lease
+from worker.offers import serving
 
 log = logging.getLogger(__name__)
 
 
-@app.task(name=broker.RING)  # type: ignore[untyped-decorator] # celery ships no types
+@app.task(name=doorbell.RING)  # type: ignore[untyped-decorator] # celery ships no types
 def ring() -> None:
     """Claim and do one row."""
-    held = work.claim(serving().worker, serving().fingerprints())
+    held = leases.claim(serving().worker, serving().fingerprints())
     if held is None:
         return
     perform(held)
-    if work.claimable_count(1):
-        broker.ring(app)
+    if leases.claimable_count(1):
+        doorbell.ring(app)
 
 
-def perform(held: work.Claim) -> None:
+def perform(held: leases.Claim) -> None:
     """Do a claimed row; whatever goes wrong opens it again with the reason, until its attempts are used up."""
     with logs.correlated(held.correlation):
         began, ended = time.monotonic(), _perform(held)
@@ -40,7 +42,7 @@ def perform(held: work.Claim) -> None:
         log.info("work %s", ended, extra={"fields": {**told, "seconds": round(time.monotonic() - began, 3)}})
 
 
-def _perform(held: work.Claim) -> str:
+def _perform(held: leases.Claim) -> str:
     """What became of it, in a word."""
     settings = get_settings()
     reading = max(settings.lease_seconds, 2 * settings.reader_seconds + 30)  # a stalled region is tried twice
@@ -49,11 +51,11 @@ def _perform(held: work.Claim) -> str:
         network = serving().network(held.model)
         if held.analysis_id is not None:
             with writing() as session:
-                analyses.started(session, held, network.provenance)
+                states.started(session, held, network.provenance)
         with Lease(held, patience) as lease:
             HANDLERS[held.kind](held, lease, network)
         return "done"
-    except work.LeaseLost:
+    except leases.LeaseLost:
         return "lost"
     except DBAPIError as error:
         log.warning("%s %s stopped: the database is away (%s)", held.kind, held.id, type(error).__name__)
@@ -72,9 +74,9 @@ def _perform(held: work.Claim) -> str:
         return _given_back(held, f"the worker met {type(error).__name__}")
 
 
-def _given_back(held: work.Claim, detail: str) -> str:
+def _given_back(held: leases.Claim, detail: str) -> str:
     close_readers()
-    work.give_back(held, {"code": "worker-error", "detail": detail})
+    leases.give_back(held, {"code": "worker-error", "detail": detail})
     return "failed"
 
 
@@ -94,4 +96,4 @@ def load(**_: Any) -> None:
 def leave(**_: Any) -> None:
     """A pool process ends in good order: give back what it holds."""
     close_readers()
-    work.release_all(serving().worker)
+    leases.release_all(serving().worker)

@@ -15,16 +15,19 @@ from PIL import Image
 from sqlalchemy.orm import Session
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from api.dependencies import Analyst, OnlyOnce, Read, Who, Write, is_still_known, ring
-from api.media import Csv, GeoJson, Npy, Png
-from api.schemas import NOTICE, AnalysisOut, AnalysisRequest, ProfileOut, ProfileRequest
-from api.trail import Told
-from core import analyses, catalog, geojson, heatmap
-from core.database import reading
+from api.contract.media import Csv, GeoJson, Npy, Png
+from api.contract.values import NOTICE, AnalysisOut, AnalysisRequest, ProfileOut, ProfileRequest
+from api.request.trail import Told
+from api.request.visitor import Analyst, OnlyOnce, Read, Who, Write, is_still_known, ring
+from core.access.idempotency import Answer
+from core.analyses import states
+from core.database.record import Analysis, Slide, Work
+from core.database.transactions import reading
 from core.errors import NotFound, TooMany
-from core.idempotency import Answer
-from core.records import Analysis, Slide, Work
-from core.slide import SlideInfo
+from core.exports import geojson
+from core.heatmap import planes
+from core.reader.client import SlideInfo
+from core.slides import catalog
 
 router = APIRouter(tags=["analyses"])
 EVENT_SECONDS = 0.5
@@ -34,7 +37,7 @@ _streams = Counter[str]()
 
 
 def _out(session: Session, analysis: Analysis) -> AnalysisOut:
-    return AnalysisOut.of(analysis, analyses.progress(session, analysis))
+    return AnalysisOut.of(analysis, states.progress(session, analysis))
 
 
 @router.post("/slides/{slide_id}/analyses", status_code=201)
@@ -52,7 +55,7 @@ def create(
     settings = wanted.model_dump(exclude={"model"})
 
     def produce() -> Answer:
-        analysis = analyses.create(session, slide, wanted.model, settings, visitor.principal_id)
+        analysis = states.create(session, slide, wanted.model, settings, visitor.principal_id)
         told.changed(session, "analysis.create", analysis.id, slide=slide.id)
         later.add_task(ring, RINGS)
         return _out(session, analysis).model_dump()
@@ -64,22 +67,22 @@ def create(
 def of_slide(session: Read, visitor: Who, slide_id: str) -> list[AnalysisOut]:
     """All analyses of a slide, newest first."""
     slide = catalog.find(session, visitor, slide_id)
-    return [_out(session, analysis) for analysis in analyses.of_slide(session, slide)]
+    return [_out(session, analysis) for analysis in states.of_slide(session, slide)]
 
 
 @router.get("/analyses/{analysis_id}")
 def look(session: Read, visitor: Who, analysis_id: str) -> AnalysisOut:
-    return _out(session, analyses.find(session, visitor, analysis_id))
+    return _out(session, states.find(session, visitor, analysis_id))
 
 
 @router.post("/analyses/{analysis_id}/cancel")
 def cancel(session: Write, visitor: Analyst, analysis_id: str, once: OnlyOnce, told: Told) -> AnalysisOut:
     """Cancelled when this answers; workers stop within two seconds and write nothing more."""
-    analyses.find(session, visitor, analysis_id)
+    states.find(session, visitor, analysis_id)
 
     def produce() -> Answer:
-        ended = analyses.lock(session, analysis_id).state not in analyses.ACTIVE
-        cancelled = analyses.cancel(session, analysis_id)
+        ended = states.lock(session, analysis_id).state not in states.ACTIVE
+        cancelled = states.cancel(session, analysis_id)
         if not ended:
             told.changed(session, "analysis.cancel", analysis_id)
         return _out(session, cancelled).model_dump()
@@ -92,10 +95,10 @@ def retry(
     session: Write, visitor: Analyst, analysis_id: str, later: BackgroundTasks, once: OnlyOnce, told: Told
 ) -> AnalysisOut:
     """Start a failed or cancelled analysis again; what was done stays done."""
-    analyses.find(session, visitor, analysis_id)
+    states.find(session, visitor, analysis_id)
 
     def produce() -> Answer:
-        analysis = analyses.retry(session, analysis_id)
+        analysis = states.retry(session, analysis_id)
         told.changed(session, "analysis.retry", analysis_id)
         later.add_task(ring, RINGS)
         return _out(session, analysis).model_dump()
@@ -107,7 +110,7 @@ def retry(
 def events(visitor: Who, analysis_id: str, request: Request) -> EventSourceResponse:
     """Server-sent events: `analysis` with the analysis as JSON at every change, the last when it has ended."""
     with reading() as session:
-        analyses.find(session, visitor, analysis_id)
+        states.find(session, visitor, analysis_id)
     if _streams[visitor.principal_id] >= MOST_STREAMS:
         raise TooMany("too-many-streams", f"{MOST_STREAMS} streams of yours are open", "close some of them")
 
@@ -116,7 +119,7 @@ def events(visitor: Who, analysis_id: str, request: Request) -> EventSourceRespo
         if not is_still_known(request):
             return None
         with reading() as session:
-            return _out(session, analyses.find(session, visitor, analysis_id))
+            return _out(session, states.find(session, visitor, analysis_id))
 
     async def changes() -> AsyncIterator[ServerSentEvent]:
         last = ""
@@ -126,7 +129,7 @@ def events(visitor: Who, analysis_id: str, request: Request) -> EventSourceRespo
                 shown = json.dumps(analysis.model_dump(exclude={"progress": {"seconds_left"}}))
                 if shown != last:
                     yield ServerSentEvent(analysis.model_dump_json(), event="analysis")
-                if analysis.state not in analyses.ACTIVE:
+                if analysis.state not in states.ACTIVE:
                     return
                 last = shown
                 await asyncio.sleep(EVENT_SECONDS)
@@ -137,8 +140,8 @@ def events(visitor: Who, analysis_id: str, request: Request) -> EventSourceRespo
 
 
 def _results(session: Session, visitor: Who, analysis_id: str) -> tuple[Analysis, SlideInfo, dict[str, Any]]:
-    analysis = analyses.find(session, visitor, analysis_id)
-    results = analyses.require_results(analysis)
+    analysis = states.find(session, visitor, analysis_id)
+    results = states.require_results(analysis)
     return analysis, catalog.info_of(session.get_one(Slide, analysis.slide_id)), results
 
 
@@ -166,25 +169,25 @@ def heat_map(
     if quantity == "strangeness":
         values = _strangeness(session, analysis, info, results, dtype)
     else:
-        logits = analyses.plane(session, analysis, info)
-        values = logits if quantity == "logit" and dtype == "float32" else heatmap.to_scores(logits)
-    array = heatmap.to_uint8(values) if dtype == "uint8" else values
+        logits = states.plane(session, analysis, info)
+        values = logits if quantity == "logit" and dtype == "float32" else planes.to_scores(logits)
+    array = planes.to_uint8(values) if dtype == "uint8" else values
     affine = ", ".join(repr(value) for value in info.frame().affine_to_l0())
     headers = {"Quarterturn-Affine": affine, "Cache-Control": "private, max-age=3600"}
-    return Npy(heatmap.to_npy(array), headers=headers)
+    return Npy(planes.to_npy(array), headers=headers)
 
 
 def _strangeness(
     session: Session, analysis: Analysis, info: SlideInfo, results: dict[str, Any], dtype: str
-) -> heatmap.Values:
+) -> planes.Values:
     """The second plane; as uint8 in 0..1, the threshold in the middle."""
     known = results.get("familiarity")
     if known is None:
         raise NotFound("no-strangeness", "nobody knows what is familiar to this network", "ask for the score")
-    plane = analyses.plane(session, analysis, info, "strangeness")
+    plane = states.plane(session, analysis, info, "strangeness")
     if dtype == "float32":
         return plane
-    scaled: heatmap.Values = np.clip(plane / np.float32(2 * known["threshold"]), 0, 1)
+    scaled: planes.Values = np.clip(plane / np.float32(2 * known["threshold"]), 0, 1)
     return scaled
 
 
@@ -193,8 +196,8 @@ def picture(session: Read, visitor: Who, analysis_id: str, told: Told) -> Respon
     """One grey pixel a cell (0 to 254 for scores 0 to 1), transparent where nothing was analysed."""
     analysis, info, _ = _results(session, visitor, analysis_id)
     told.sent(session, "analysis.export", analysis.id, what="heatmap.png")
-    grey = heatmap.to_uint8(heatmap.to_scores(analyses.plane(session, analysis, info)))
-    alpha = np.where(grey == heatmap.NOT_ANALYSED, 0, 255).astype(np.uint8)
+    grey = planes.to_uint8(planes.to_scores(states.plane(session, analysis, info)))
+    alpha = np.where(grey == planes.NOT_ANALYSED, 0, 255).astype(np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(np.stack([grey, alpha], -1), "LA").save(buffer, "PNG")
     return Png(buffer.getvalue())
@@ -247,10 +250,10 @@ def profile(
     told: Told,
 ) -> ProfileOut:
     """Score against angle at a cell: asked for here, fetched from profiles/{id}; asking again costs nothing."""
-    analysis = analyses.find(session, visitor, analysis_id)
+    analysis = states.find(session, visitor, analysis_id)
 
     def produce() -> Answer:
-        row = analyses.add_profile(session, analysis, wanted.row, wanted.col)
+        row = states.add_profile(session, analysis, wanted.row, wanted.col)
         told.changed(session, "analysis.profile", analysis.id, row=wanted.row, col=wanted.col)
         later.add_task(ring)
         return ProfileOut.of(row).model_dump()
@@ -260,7 +263,7 @@ def profile(
 
 @router.get("/analyses/{analysis_id}/profiles/{profile_id}")
 def profile_state(session: Read, visitor: Who, analysis_id: str, profile_id: str) -> ProfileOut:
-    analysis = analyses.find(session, visitor, analysis_id)
+    analysis = states.find(session, visitor, analysis_id)
     row = session.get(Work, profile_id)
     if row is None or row.analysis_id != analysis.id or row.kind != "profile":
         raise NotFound("no-such-profile", "there is no such profile here", "POST to profiles first")

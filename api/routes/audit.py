@@ -4,10 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.dependencies import Admin, Read
-from api.schemas import AuditCheck, AuditPage, AuditRow
-from api.trail import Told
-from core import audit
+from api.contract.values import AuditCheck, AuditPage, AuditRow
+from api.request.trail import Told
+from api.request.visitor import Admin, Read
+from core.access import audit
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 

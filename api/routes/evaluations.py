@@ -8,14 +8,16 @@ from typing import Annotated, Any, Literal, cast
 from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from api.dependencies import Analyst, OnlyOnce, Read, Who, Write, ring
-from api.gate import BODY_SECONDS
-from api.schemas import NOTICE, Reason, iso
-from api.trail import Told
-from core import annotations, catalog, evaluations
+from api.contract.values import NOTICE, Reason, iso
+from api.edge.gate import BODY_SECONDS
+from api.request.trail import Told
+from api.request.visitor import Analyst, OnlyOnce, Read, Who, Write, ring
+from core.access.idempotency import Answer
+from core.database.record import Work
 from core.errors import Invalid, TooLarge, TooMany
-from core.idempotency import Answer
-from core.records import Work
+from core.marks import evaluations
+from core.marks import outlines as annotations
+from core.slides import catalog
 
 router = APIRouter(tags=["evaluations"])
 PARSE_WAIT_SECONDS = 10.0

@@ -1,15 +1,15 @@
 """API keys: made and revoked by administrators. A secret is shown once, in the answer that made it.
 
-A key's role says what it may do at most; its scopes, if it has any, for what part of that it is (api.scopes).
+A key's role says what it may do at most; its scopes, if it has any, for what part of that it is (api.contract.scopes).
 """
 
 from fastapi import APIRouter, Response
 
-from api.dependencies import Admin, OnlyOnce, Read, Write
-from api.schemas import KeyOut, KeyRequest
-from api.trail import Told
-from core import access
-from core.idempotency import Answer
+from api.contract.values import KeyOut, KeyRequest
+from api.request.trail import Told
+from api.request.visitor import Admin, OnlyOnce, Read, Write
+from core.access import credentials
+from core.access.idempotency import Answer
 
 router = APIRouter(prefix="/keys", tags=["keys"])
 
@@ -17,7 +17,7 @@ router = APIRouter(prefix="/keys", tags=["keys"])
 @router.get("")
 def listed(session: Read, visitor: Admin) -> list[KeyOut]:
     """The workspace's keys, newest first, without their secrets."""
-    return [KeyOut.of(known) for known in access.keys(session, visitor)]
+    return [KeyOut.of(known) for known in credentials.keys(session, visitor)]
 
 
 @router.post("", status_code=201)
@@ -26,7 +26,7 @@ def create(session: Write, visitor: Admin, wanted: KeyRequest, once: OnlyOnce, t
     seconds = None if wanted.expires_days is None else wanted.expires_days * 86_400
 
     def produce() -> Answer:
-        key, secret = access.create_key(session, visitor, wanted.name, wanted.role, seconds, wanted.scopes)
+        key, secret = credentials.create_key(session, visitor, wanted.name, wanted.role, seconds, wanted.scopes)
         told.changed(session, "key.create", key.id, name=key.name, role=key.role, scopes=wanted.scopes)
         return KeyOut.of(key, secret).model_dump()
 
@@ -38,7 +38,7 @@ def revoke(session: Write, visitor: Admin, key_id: str, once: OnlyOnce, told: To
     """Revoke a key at once (tiles may be served to it for another second)."""
 
     def produce() -> Answer:
-        if access.revoke_key(session, visitor, key_id):
+        if credentials.revoke_key(session, visitor, key_id):
             told.changed(session, "key.revoke", key_id)
         return {}
 

@@ -5,15 +5,15 @@ from typing import Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
-from api import sign_ins
-from api.dependencies import Admin, OnlyOnce, Read, SentKey, Who, Write
-from api.schemas import iso
-from api.trail import Told
-from core import idempotency, people
-from core.database import reading, writing
+from api.contract.values import iso
+from api.edge import sign_in_tries
+from api.request.trail import Told
+from api.request.visitor import Admin, OnlyOnce, Read, SentKey, Who, Write
+from core.access import idempotency, people
+from core.access.idempotency import Answer
+from core.access.people import Person
+from core.database.transactions import reading, writing
 from core.errors import Conflict, Forbidden, Unauthenticated
-from core.idempotency import Answer
-from core.people import Person
 
 router = APIRouter(prefix="/people", tags=["people"])
 
@@ -102,7 +102,7 @@ def _owner(request: Request, login: str, password: str | None) -> people.Proof:
     if password is None:
         raise Forbidden("password-needed", "your password so far is needed to change it", "send it as `current`")
     try:
-        return sign_ins.proved(request, login, password)
+        return sign_in_tries.proved(request, login, password)
     except Unauthenticated:
         raise Forbidden("wrong-password", "your password so far is another", "try again") from None
 

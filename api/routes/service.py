@@ -9,12 +9,14 @@ from fastapi import APIRouter, Response
 from sqlalchemy.exc import DBAPIError
 
 from api import metrics
-from api.dependencies import Read, Who
-from api.schemas import NOTICE, iso
-from core import broker, cards, gauges
-from core.database import clock, is_answering, reading
+from api.contract.values import NOTICE, iso
+from api.request.visitor import Read, Who
+from core.analyses import cards
+from core.database.transactions import clock, is_answering, reading
+from core.reader.client import reader_held_by
 from core.settings import get_settings
-from core.slide import reader_held_by
+from core.upkeep import gauges
+from core.work import doorbell
 
 LOOK_SECONDS = 1.0
 _looked: TTLCache[int, dict[str, Any]] = TTLCache(1, LOOK_SECONDS)
@@ -43,7 +45,7 @@ def health() -> dict[str, str]:
 def readiness(response: Response) -> dict[str, Any]:
     """Whether work can be taken: database, broker and disk. Workers are told, and do not make it unready.
 
-    `readers`: what keeps the children in that open slides (core.sandbox), here and where workers run. `models`: what
+    `readers`: what keeps the children in that open slides (core.reader.sandbox), here and where workers run. `models`: what
     live workers run, each with the digest of its weights; `heard_seconds`: since the last word of any worker. Looked at
     once a second at most: anybody may ask.
     """
@@ -54,7 +56,7 @@ def readiness(response: Response) -> dict[str, Any]:
 
 
 def _look() -> dict[str, Any]:
-    checks = {"database": _database(), "broker": broker.is_answering(), "disk": _disk()}
+    checks = {"database": _database(), "broker": doorbell.is_answering(), "disk": _disk()}
     known: dict[str, Any] = _workers() if checks["database"] else {"workers": None}
     readers = {"here": list(reader_held_by()), **known.pop("readers", {})}
     return {"ready": all(checks.values()), "checks": checks, **known, "readers": readers}

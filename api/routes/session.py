@@ -5,42 +5,42 @@ from contextlib import suppress
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
-from api import sign_ins
-from api.dependencies import Read, Who, Write, cookie_name
-from api.schemas import Me, SignIn
-from api.trail import origin_of
-from core import access, audit, people
-from core.database import writing
+from api.contract.values import Me, SignIn
+from api.edge import sign_in_tries
+from api.request.trail import origin_of
+from api.request.visitor import Read, Who, Write, cookie_name
+from core.access import audit, credentials, people
+from core.database.transactions import writing
 from core.errors import Invalid, Unauthenticated
 from core.settings import get_settings
 
 router = APIRouter(prefix="/session", tags=["session"])
 
 
-def _me(session: Session, visitor: access.Visitor) -> Me:
+def _me(session: Session, visitor: credentials.Visitor) -> Me:
     scopes = None if visitor.scopes is None else list(visitor.scopes)
     person = visitor.principal_id if people.has_password(session, visitor) else None
     return Me(name=visitor.name, role=visitor.role, scopes=scopes, workspace=visitor.workspace_id, person_id=person)
 
 
-def _proved(session: Session, wanted: SignIn, person: people.Proof | None) -> tuple[access.Visitor, str]:
+def _proved(session: Session, wanted: SignIn, person: people.Proof | None) -> tuple[credentials.Visitor, str]:
     """Who signs in, and a new session's secret. Raises Unauthenticated or Invalid."""
     seconds = get_settings().session_hours * 3600
     if person is not None:
         visitor = people.confirm(session, person)
-        return visitor, access.issue(session, visitor.principal_id, "session", seconds)
+        return visitor, credentials.issue(session, visitor.principal_id, "session", seconds)
     if wanted.token:
-        return access.open_session(session, wanted.token)
+        return credentials.open_session(session, wanted.token)
     if wanted.key:
-        visitor = access.recognise(session, wanted.key, "key")
-        return visitor, access.issue(session, visitor.principal_id, "session", seconds, parent=wanted.key)
+        visitor = credentials.recognise(session, wanted.key, "key")
+        return visitor, credentials.issue(session, visitor.principal_id, "session", seconds, parent=wanted.key)
     raise Invalid("nothing-to-sign-in-with", "neither token, key nor name and password were sent", "send one of them")
 
 
 @router.post("", status_code=201)
 def sign_in(wanted: SignIn, request: Request, response: Response) -> Me:
     """Sign in with the token of a one-time link, with a key, or with a name and a password."""
-    person = sign_ins.proved(request, wanted.login, wanted.password) if wanted.login and wanted.password else None
+    person = sign_in_tries.proved(request, wanted.login, wanted.password) if wanted.login and wanted.password else None
     with writing() as session:  # after the password, which is slow to check
         visitor, secret = _proved(session, wanted, person)
         audit.write(session, visitor, "session.open", visitor.principal_id, origin_of(request))
@@ -70,8 +70,8 @@ def sign_out(session: Write, request: Request) -> Response:
     secret = request.cookies.get(cookie_name())
     if secret:
         with suppress(Unauthenticated):  # it ended before
-            visitor = access.recognise(session, secret, "session")
-            access.revoke(session, secret)
+            visitor = credentials.recognise(session, secret, "session")
+            credentials.revoke(session, secret)
             audit.write(session, visitor, "session.close", visitor.principal_id, origin_of(request))
     response = Response(status_code=204)
     name = cookie_name()  # a browser lets go of a `__Host-` cookie only by one that is as well kept

@@ -6,16 +6,16 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 from fastapi.responses import FileResponse
 
-from api.dependencies import Admin, Analyst, OnlyOnce, Read, Who, Write, ring
-from api.media import Jpeg, Xml
-from api.schemas import LatestAnalysis, ListedSlide, SlideChange, SlideOut, SlidePage, SlideReference
-from api.trail import Told, Trail
-from core import catalog, storage
-from core.access import Visitor
-from core.database import reading
+from api.contract.media import Jpeg, Xml
+from api.contract.values import LatestAnalysis, ListedSlide, SlideChange, SlideOut, SlidePage, SlideReference
+from api.request.trail import Told, Trail
+from api.request.visitor import Admin, Analyst, OnlyOnce, Read, Who, Write, ring
+from core.access.credentials import Visitor
+from core.access.idempotency import Answer
+from core.database.record import Slide
+from core.database.transactions import reading
 from core.errors import Gone, NotFound, SlideRejected
-from core.idempotency import Answer
-from core.records import Slide
+from core.slides import catalog, storage
 
 router = APIRouter(prefix="/slides", tags=["slides"])
 

@@ -1,6 +1,6 @@
 """tus 1.0.0: core, creation, termination, checksum, expiration. https://tus.io/protocols/resumable-upload
 
-The protocol stands here, the bytes in core.uploads. One PATCH writes an upload at a time: a HEAD, DELETE or second
+The protocol stands here, the bytes in core.slides.uploads. One PATCH writes an upload at a time: a HEAD, DELETE or second
 PATCH ends the first one (whose client may be long gone) before it answers.
 """
 
@@ -15,16 +15,16 @@ from anyio import to_thread
 from fastapi import APIRouter, Header, Request, Response
 from starlette.requests import ClientDisconnect
 
-from api.dependencies import Analyst, Who, ring
-from api.errors import UnsupportedType, UnsupportedVersion
+from api.contract.problems import UnsupportedType, UnsupportedVersion
+from api.contract.values import iso
 from api.metrics import UPLOADED
-from api.schemas import iso
-from api.trail import Told, Trail
-from core import catalog, storage, uploads
-from core.database import reading, writing
+from api.request.trail import Told, Trail
+from api.request.visitor import Analyst, Who, ring
+from core.database.record import Slide, Upload
+from core.database.transactions import reading, writing
 from core.errors import Conflict, Invalid, NoSpace
-from core.records import Slide, Upload
 from core.settings import get_settings
+from core.slides import catalog, storage, uploads
 
 router = APIRouter(prefix="/uploads", tags=["uploads (tus)"])
 VERSION = {"Tus-Resumable": "1.0.0", "Cache-Control": "no-store"}

@@ -17,8 +17,8 @@ from tiatoolbox.models.engine.io_config import IOPatchPredictorConfig
 from tiatoolbox.models.engine.patch_predictor import PatchPredictor
 from tiatoolbox.models.models_abc import ModelABC
 
-from model.densenet import PATCH_PX, STRIDE_PX
-from model.weights import load_network
+from model.networks.densenet import PATCH_PX, STRIDE_PX
+from model.weights.checkpoint import load_network
 
 
 class Wrapped(ModelABC):

@@ -21,8 +21,8 @@ from wsinfer.modellib.run_inference import run_inference
 from wsinfer.patchlib import segment_and_patch_one_slide
 from wsinfer_zoo.client import ModelConfiguration, TransformConfigurationItem
 
-from model.densenet import PATCH_PX, STRIDE_PX
-from model.weights import load_network
+from model.networks.densenet import PATCH_PX, STRIDE_PX
+from model.weights.checkpoint import load_network
 
 MPP = 1.0  # the slide's second level
 

@@ -16,7 +16,7 @@ from planted_network import STEEPNESS, write_planted
 from servers import Service
 from slides import tissue, write_pyramid, write_scn
 
-from core.geometry import NETWORK_MPP
+from core.pixels.frame import NETWORK_MPP
 
 pytestmark = [pytest.mark.browser, pytest.mark.services]
 SQUARES = ((281, 377, 251), (463, 811, 189))  # top, left, side in px of the image

@@ -4,9 +4,9 @@ import pytest
 from servers import Postgres
 from sqlalchemy import text
 
-from core import database
-from core.migrations import migrate
-from core.records import DEFAULT_WORKSPACE, Record, Workspace
+from core.database import transactions
+from core.database.migrations import migrate
+from core.database.record import DEFAULT_WORKSPACE, Record, Workspace
 from core.settings import get_settings
 
 ENGINES = ("sqlite", "postgresql")
@@ -27,15 +27,15 @@ def own_database(request, tmp_path, monkeypatch):
         monkeypatch.setenv("QUARTERTURN_DATABASE_URL", request.getfixturevalue("postgres").url)
     forget()
     migrate()
-    with database.writing() as session:
+    with transactions.writing() as session:
         for table in reversed(Record.metadata.sorted_tables):
             session.execute(text(f'DELETE FROM "{table.name}"'))
         session.add(Workspace(id=DEFAULT_WORKSPACE, name="Default"))
     yield tmp_path
-    database.get_engine().dispose()
+    transactions.get_engine().dispose()
     forget()
 
 
 def forget():
     get_settings.cache_clear()
-    database.get_engine.cache_clear()
+    transactions.get_engine.cache_clear()

@@ -12,12 +12,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from core import analyses, catalog, database, heatmap, work
-from core.access import Visitor
+from core.access.credentials import Visitor
+from core.analyses import states
+from core.database import transactions
+from core.database.record import DEFAULT_WORKSPACE, Analysis, Slide, Work, Worker
 from core.errors import Conflict, NotFound
-from core.records import DEFAULT_WORKSPACE, Analysis, Slide, Work, Worker
+from core.heatmap import planes
+from core.reader.client import Level, SlideInfo
 from core.settings import get_settings
-from core.slide import Level, SlideInfo
+from core.slides import catalog
+from core.work import leases
 
 pytestmark = pytest.mark.services
 LEASE = 0.05
@@ -56,11 +60,11 @@ class Analysing(RuleBasedStateMachine):
     @initialize()
     def begin(self):
         self.claims, self.done = [], {}
-        with database.writing() as session:
+        with transactions.writing() as session:
             session.query(Work).delete()
             session.merge(Worker(id="w", model="m", fingerprint="f", provenance={}, card=CARD, seen_at=1e12))
             self.slide = ready_slide(session).id
-            self.id = analyses.create(session, session.get_one(Slide, self.slide), "m", ASKED).id
+            self.id = states.create(session, session.get_one(Slide, self.slide), "m", ASKED).id
             self.bands = session.query(Work).filter_by(analysis_id=self.id, kind="band").count()
         assert self.bands > 2
         self.state = "queued"  # as callers know it
@@ -70,7 +74,7 @@ class Analysing(RuleBasedStateMachine):
 
     @rule()
     def claim(self):
-        held = work.claim("w", {"m": "f"})
+        held = leases.claim("w", {"m": "f"})
         if held is None:
             return
         assert self.alive(), "work of what has ended was given out"
@@ -82,12 +86,12 @@ class Analysing(RuleBasedStateMachine):
     def start(self, data):
         """A worker says that it begins; one that was away so long that the row is another's says it in vain."""
         held = data.draw(st.sampled_from(self.claims))
-        still, waiting = work.still_held(held), self.state == "queued"
-        with database.writing() as session:
-            analyses.started(session, held, {"token": held.token, "work": held.id})
+        still, waiting = leases.still_held(held), self.state == "queued"
+        with transactions.writing() as session:
+            states.started(session, held, {"token": held.token, "work": held.id})
         if still and waiting:
             self.state = "running"
-        with database.reading() as session:
+        with transactions.reading() as session:
             told = session.get_one(Analysis, self.id)
         if waiting and self.state == "running":
             assert told.provenance == {"token": held.token, "work": held.id}
@@ -99,13 +103,13 @@ class Analysing(RuleBasedStateMachine):
         held = data.draw(st.sampled_from(self.claims))
         newest = max((c for c in self.claims if c.id == held.id), key=lambda c: c.token)
         try:
-            with database.writing() as session:
+            with transactions.writing() as session:
                 if held.kind == "finish":
-                    analyses.succeed(session, held, {"summary": "x"}, None)
+                    states.succeed(session, held, {"summary": "x"}, None)
                 else:
                     values = np.full((1, 1), held.token, np.float32)
-                    analyses.complete_part(session, held, {"unreadable": 0}, {"values": heatmap.pack(values)})
-        except work.LeaseLost:
+                    states.complete_part(session, held, {"unreadable": 0}, {"values": planes.pack(values)})
+        except leases.LeaseLost:
             return
         assert self.alive(), "a late write counted"
         assert held == newest, "a zombie wrote"
@@ -118,7 +122,7 @@ class Analysing(RuleBasedStateMachine):
     @rule(data=st.data())
     def renew(self, data):
         held = data.draw(st.sampled_from(self.claims))
-        if work.renew(held):
+        if leases.renew(held):
             assert self.alive()
 
     @rule()
@@ -128,8 +132,8 @@ class Analysing(RuleBasedStateMachine):
     @rule()
     def cancel(self):
         try:
-            with database.writing() as session:
-                assert analyses.cancel(session, self.id).state == "cancelled"
+            with transactions.writing() as session:
+                assert states.cancel(session, self.id).state == "cancelled"
         except Conflict:
             assert self.state == "succeeded"
             return
@@ -140,8 +144,8 @@ class Analysing(RuleBasedStateMachine):
     @rule()
     def retry(self):
         try:
-            with database.writing() as session:
-                analyses.retry(session, self.id)
+            with transactions.writing() as session:
+                states.retry(session, self.id)
         except (Conflict, NotFound):
             assert self.state != "cancelled", "what was cancelled can be retried"
             return
@@ -152,8 +156,8 @@ class Analysing(RuleBasedStateMachine):
     @rule()
     def restart(self):
         """No worker of its fingerprint is left: everything anew."""
-        with database.writing() as session:
-            analyses.restart(session, analyses.lock(session, self.id))
+        with transactions.writing() as session:
+            states.restart(session, states.lock(session, self.id))
         self.done, self.state = {}, "queued"
 
     @precondition(lambda self: self.state != "deleted")
@@ -161,7 +165,7 @@ class Analysing(RuleBasedStateMachine):
     def delete(self, sure):
         if sure:
             return
-        with database.writing() as session:
+        with transactions.writing() as session:
             catalog.delete(session, session.get_one(Slide, self.slide))
         self.state = "deleted"
 
@@ -169,7 +173,7 @@ class Analysing(RuleBasedStateMachine):
     def rows_say_what_callers_know(self):
         if not hasattr(self, "id"):
             return
-        with database.reading() as session:
+        with transactions.reading() as session:
             rows = session.query(Work).filter_by(analysis_id=self.id).all()
             told = session.get_one(Analysis, self.id).state
         assert told == self.state or (self.state == "deleted" and told in ("cancelled", "succeeded"))
@@ -182,7 +186,7 @@ class Analysing(RuleBasedStateMachine):
         for (kind, ordinal), token in self.done.items():
             (row,) = (row for row in rows if (row.kind, row.ordinal) == (kind, ordinal))
             assert row.state == "done"
-            assert kind == "finish" or heatmap.unpack(row.values, (1, 1))[0, 0] == token
+            assert kind == "finish" or planes.unpack(row.values, (1, 1))[0, 0] == token
 
     def teardown(self):
         """Left in peace, what lives ends well: every band once, then the finish."""
@@ -190,22 +194,22 @@ class Analysing(RuleBasedStateMachine):
             return
         end = time.monotonic() + 20
         while self.alive() and time.monotonic() < end:
-            with database.writing() as session:
-                analyses.add_finish(session, analyses.lock(session, self.id))  # as the reconciler does
-            held = work.claim("w", {"m": "f"})
+            with transactions.writing() as session:
+                states.add_finish(session, states.lock(session, self.id))  # as the reconciler does
+            held = leases.claim("w", {"m": "f"})
             if held is None:
                 time.sleep(LEASE / 2)
                 continue
             self.claims = [held]
-            with database.writing() as session:
-                analyses.started(session, held, {"threads": 1})
+            with transactions.writing() as session:
+                states.started(session, held, {"threads": 1})
                 if held.kind == "finish":
-                    analyses.succeed(session, held, {"summary": "x"}, None)
+                    states.succeed(session, held, {"summary": "x"}, None)
                     self.state = "succeeded"
                 else:
-                    analyses.complete_part(session, held, {"unreadable": 0})
+                    states.complete_part(session, held, {"unreadable": 0})
         if self.state == "succeeded":
-            with database.reading() as session:
+            with transactions.reading() as session:
                 rows = session.query(Work).filter_by(analysis_id=self.id).all()
             assert sorted((row.kind, row.ordinal) for row in rows) == [
                 *(("band", number) for number in range(self.bands)), ("finish", 0),

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from many_files import entry, hostile, mrxs, overlapping, vms, zipped
 from slides import tissue, write_pyramid
 
-from core import archives, storage
 from core.errors import NoSpace, SlideRejected
 from core.settings import get_settings
+from core.slides import archives, storage
 
 PIXELS = tissue(512, 768)
 

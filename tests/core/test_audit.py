@@ -5,27 +5,28 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import text
 
-from core import access, audit, database
-from core.records import DEFAULT_WORKSPACE
+from core.access import audit, credentials
+from core.database import transactions
+from core.database.record import DEFAULT_WORKSPACE
 
 pytestmark = pytest.mark.services
 
 
 @pytest.fixture
 def visitor(own_database):
-    with database.writing() as session:
-        found = access.ensure_administrator(session)
-        return access.Visitor(found.id, found.workspace_id, found.role, found.name)
+    with transactions.writing() as session:
+        found = credentials.ensure_administrator(session)
+        return credentials.Visitor(found.id, found.workspace_id, found.role, found.name)
 
 
 def told(visitor, count=1):
     for number in range(count):
-        with database.writing() as session:
+        with transactions.writing() as session:
             audit.write(session, visitor, "slide.label.reveal", f"slide{number}", "127.0.0.1", place=number / 3)
 
 
 def broken():
-    with database.reading() as session:
+    with transactions.reading() as session:
         found = audit.verify(session, DEFAULT_WORKSPACE)
     return found.number if found else None
 
@@ -34,13 +35,13 @@ def test_many_at_once_make_one_chain(visitor):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: told(visitor, 5), range(4)))
     assert broken() is None
-    with database.reading() as session:
+    with transactions.reading() as session:
         assert [row.number for row in audit.listed(session, visitor)] == list(range(20, 0, -1))
 
 
 def test_a_transaction_that_fails_leaves_no_row_and_no_gap(visitor):
     told(visitor)
-    with pytest.raises(RuntimeError), database.writing() as session:
+    with pytest.raises(RuntimeError), transactions.writing() as session:
         audit.write(session, visitor, "slide.label.reveal", "s", "127.0.0.1")
         raise RuntimeError
     told(visitor)
@@ -60,14 +61,14 @@ def test_a_transaction_that_fails_leaves_no_row_and_no_gap(visitor):
 def test_what_was_changed_or_removed_shows(visitor, deed):
     told(visitor, 6)
     assert broken() is None
-    with database.writing() as session:
+    with transactions.writing() as session:
         session.execute(text(deed))
     assert broken() == 3
 
 
 def test_a_line_cannot_be_forged_by_its_content(visitor):
     """Content is one JSON value: line breaks and quotes in a name make no row of their own."""
-    with database.writing() as session:
+    with transactions.writing() as session:
         row = audit.write(session, visitor, "slide.label.reveal", 'x","y\r\n2026', "127.0.0.1")
     assert row.number == 1
     assert broken() is None
@@ -79,12 +80,12 @@ def test_the_command_finds_a_changed_row_and_a_cut_off_end(visitor, capsys):
     seal = capsys.readouterr().out.split()[-1]
     told(visitor)
     assert audit.main(["--seal", seal]) == 0
-    with database.writing() as session:
+    with transactions.writing() as session:
         session.execute(text("DELETE FROM audit WHERE number >= 3"))
     assert audit.main([]) == 0, "nothing in the chain itself shows it"
     assert audit.main(["--seal", seal]) == 1
     assert "cut off the end" in capsys.readouterr().out
-    with database.writing() as session:
+    with transactions.writing() as session:
         session.execute(text("UPDATE audit SET who = 'somebody else' WHERE number = 2"))
     assert audit.main([]) == 1
     assert "row 2 is missing or was changed" in capsys.readouterr().out

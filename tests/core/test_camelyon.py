@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from monai.apps.pathology.utils import compute_isolated_tumor_cells, compute_multi_instance_mask
 from monai.metrics.froc import compute_fp_tp_probs, compute_froc_curve_data, compute_froc_score
 
-from core import camelyon
-from core.annotations import Annotation, Polygon, parse
-from core.camelyon import RESOLUTION_UM, Detection, Place
 from core.errors import Invalid
-from core.polygons import even_odd_area, fill
+from core.marks import froc
+from core.marks.froc import RESOLUTION_UM, Detection, Place
+from core.marks.outlines import Annotation, Polygon, parse
+from core.marks.polygons import even_odd_area, fill
 
 PLACE = Place(3000, 2400, 0.5, 0.5)
 
@@ -98,18 +98,18 @@ def test_camelyon16_is_what_monai_computes(seed):
     annotations = [case(10 * seed + i, lesions=5 if i else 0) for i in range(4)]
     false, true, targets = [], [], 0
     for annotation, detections in annotations:
-        mask = camelyon.tumour_mask(annotation, PLACE)
+        mask = froc.tumour_mask(annotation, PLACE)
         if mask.any():
-            labels = compute_multi_instance_mask(mask.astype(int), camelyon.JOIN_UM / (2 * RESOLUTION_UM))
+            labels = compute_multi_instance_mask(mask.astype(int), froc.JOIN_UM / (2 * RESOLUTION_UM))
         else:
             labels = np.zeros(mask.shape, int)  # the challenge's code has the normal slides' mask empty
-        small = compute_isolated_tumor_cells(labels, camelyon.ITC_UM / RESOLUTION_UM) if labels.any() else []
+        small = compute_isolated_tumor_cells(labels, froc.ITC_UM / RESOLUTION_UM) if labels.any() else []
         xy = PLACE.to_mask(np.array([[d.x_l0, d.y_l0] for d in detections]))
         fp, tp, count = compute_fp_tp_probs(np.array([d.score for d in detections]), xy[:, 1], xy[:, 0], labels, small)
         false, true, targets = [*false, *fp], [*true, *tp], targets + count
     rates, sensitivity = compute_froc_curve_data(np.array(false), np.array(true), targets, len(annotations))
-    results = [camelyon.evaluate_slide(annotation, PLACE, found, "camelyon16") for annotation, found in annotations]
-    ours = camelyon.froc(results, "camelyon16")
+    results = [froc.evaluate_slide(annotation, PLACE, found, "camelyon16") for annotation, found in annotations]
+    ours = froc.froc(results, "camelyon16")
     assert ours["lesions"] == targets > 0
     np.testing.assert_allclose(ours["curve"]["false_positives_per_slide"], rates)
     np.testing.assert_allclose(ours["curve"]["sensitivity"], sensitivity)
@@ -180,8 +180,8 @@ def strict_by_brute_force(annotations):
 
 def test_strict_is_what_brute_force_finds():
     annotations = [case(seed, lesions=3, detections=25, points=9) for seed in (50, 51)]
-    results = [camelyon.evaluate_slide(annotation, PLACE, found, "strict") for annotation, found in annotations]
-    ours = camelyon.froc(results, "strict")
+    results = [froc.evaluate_slide(annotation, PLACE, found, "strict") for annotation, found in annotations]
+    ours = froc.froc(results, "strict")
     expected, count = strict_by_brute_force(annotations)
     assert ours["lesions"] == count
     assert list(ours["sensitivity_at"].values()) == pytest.approx(expected)
@@ -197,24 +197,24 @@ def square(x, y, side, hole=False):
 def test_the_modes_differ_where_they_should():
     """A gap of 60 µm joins, a hole is lesion, and two bits of 150 µm count: each in one mode only."""
     gap = Annotation((square(300, 300, 900), square(1320, 300, 900)))
-    joined, apart = (camelyon.evaluate_slide(gap, PLACE, [], mode).lesions for mode in camelyon.MODES)
+    joined, apart = (froc.evaluate_slide(gap, PLACE, [], mode).lesions for mode in froc.MODES)
     assert (len(joined), len(apart)) == (1, 2)
     ring = Annotation((square(300, 300, 1200), square(700, 700, 400, hole=True)))
     in_hole = [Detection(900, 900, 0.9)]
-    filled, kept = (camelyon.evaluate_slide(ring, PLACE, in_hole, mode) for mode in camelyon.MODES)
+    filled, kept = (froc.evaluate_slide(ring, PLACE, in_hole, mode) for mode in froc.MODES)
     assert (filled.false_positives, len(kept.false_positives)) == ([], 1)
     bits = Annotation((square(1000, 1000, 300), square(1420, 1000, 300)))
-    grown, small = (camelyon.evaluate_slide(bits, PLACE, [Detection(1200, 1200, 0.5)], mode) for mode in camelyon.MODES)
+    grown, small = (froc.evaluate_slide(bits, PLACE, [Detection(1200, 1200, 0.5)], mode) for mode in froc.MODES)
     assert [lesion.found for lesion in grown.lesions] == [True]
     assert [(lesion.counted, lesion.found) for lesion in small.lesions] == [(False, False)] * 2
     assert small.false_positives == [], "a detection on a lesion too small is neither hit nor false"
 
 
 def test_without_a_lesion_there_is_no_sensitivity():
-    nothing = camelyon.evaluate_slide(Annotation(()), PLACE, [Detection(5, 5, 0.3)], "strict")
+    nothing = froc.evaluate_slide(Annotation(()), PLACE, [Detection(5, 5, 0.3)], "strict")
     assert len(nothing.false_positives) == 1
     with pytest.raises(ValueError, match="no slide has a lesion"):
-        camelyon.froc([nothing], "strict")
+        froc.froc([nothing], "strict")
 
 
 def test_real_annotations_are_read(test_data):
@@ -226,7 +226,7 @@ def test_real_annotations_are_read(test_data):
         assert len(annotation.polygons) == len(known["positive"]) + len(known["negative"])
         assert parse(json.dumps(known).encode()).to_dict() == annotation.to_dict()
         assert Annotation.from_dict(json.loads(json.dumps(annotation.to_dict()))).to_dict() == annotation.to_dict()
-        mask = camelyon.tumour_mask(annotation, Place(100_000, 220_000, 0.243, 0.243))
+        mask = froc.tumour_mask(annotation, Place(100_000, 220_000, 0.243, 0.243))
         drawn = sum(even_odd_area(p.vertices) * (-1 if p.hole else 1) for p in annotation.polygons)
         assert mask.sum() * RESOLUTION_UM**2 == pytest.approx(drawn * 0.243**2, rel=0.03)
 

@@ -11,7 +11,7 @@ from queue import Empty
 import pytest
 from kombu import Connection
 
-from core.broker import FILES
+from core.work.doorbell import FILES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MESSAGES = 800

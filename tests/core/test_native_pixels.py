@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from slides import tissue
 
-from core.geometry import Frame
-from core.native_pixels import KEPT_BYTES, NativePixels, Unusable, averaged
-from core.native_tiles import native_levels
-from core.sampling import best_source, sample
-from core.slide import Level, Reader, SlideInfo, Source, sources_of
+from core.pixels.frame import Frame
+from core.pixels.native_pixels import KEPT_BYTES, NativePixels, Unusable, averaged
+from core.pixels.native_tiles import native_levels
+from core.pixels.sampling import best_source, sample
+from core.reader.client import Level, Reader, SlideInfo, Source, sources_of
 
 TILE, SIZE = 128, (500, 700)
 MEMORY = 2 << 30
@@ -106,7 +106,7 @@ def test_a_tile_that_is_none_is_left_to_openslide(tmp_path, how):
 
 
 def test_what_is_kept_is_bounded(pixels, monkeypatch):
-    monkeypatch.setattr("core.native_pixels.KEPT_BYTES", 3 * TILE * TILE * 3)
+    monkeypatch.setattr("core.pixels.native_pixels.KEPT_BYTES", 3 * TILE * TILE * 3)
     for _ in range(2):
         np.testing.assert_array_equal(pixels.read(0, 1, 0, 0, 700, 500), pixels.read(0, 1, 0, 0, 700, 500))
     assert pixels._bytes <= 3 * TILE * TILE * 3 < KEPT_BYTES

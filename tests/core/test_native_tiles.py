@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from slides import tissue
 
-from core import native_tiles
-from core.native_tiles import APP14_RGB, SOI, NativeLevel, dump, native_levels, restore
+from core.pixels import native_tiles
+from core.pixels.native_tiles import APP14_RGB, SOI, NativeLevel, dump, native_levels, restore
 
 TILE = 128
 

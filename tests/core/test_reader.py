@@ -6,9 +6,9 @@ import tifffile
 from PIL import Image
 from slides import write_pyramid
 
-from core.native_pixels import NativePixels, Unusable
-from core.opened_slide import OpenedSlide
-from core.slide import Reader, SlideInfo, Source
+from core.pixels.native_pixels import NativePixels, Unusable
+from core.reader.client import Reader, SlideInfo, Source
+from core.reader.operations import OpenedSlide
 
 MEMORY = 2 << 30
 
@@ -67,7 +67,7 @@ def test_a_large_flat_jpeg_slide_is_looked_at_like_any_other(flat_jpeg, tmp_path
 
 
 def test_what_our_decoder_leaves_is_averaged_by_openslide_in_strips(flat_jpeg, monkeypatch):
-    monkeypatch.setattr("core.opened_slide.MOST_REGION_PX", 300_000)
+    monkeypatch.setattr("core.reader.operations.MOST_REGION_PX", 300_000)
     slide, box = OpenedSlide(flat_jpeg), (250, 130, 300, 200)
     quarter = Source(0, 4, 4.0, 4.0)
     expected = slide.read(quarter, *box).astype(int)

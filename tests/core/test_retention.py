@@ -5,13 +5,18 @@ import time
 
 import pytest
 
-from core import access, audit, catalog, database, evaluations, retention, storage, uploads, work
-from core.access import Visitor
-from core.annotations import Annotation
+from core.access import audit, credentials
+from core.access.credentials import Visitor
+from core.database import transactions
+from core.database.record import DEFAULT_WORKSPACE, Analysis, Credential, Idempotency, Slide, Upload, Worker
 from core.errors import NotFound
-from core.records import DEFAULT_WORKSPACE, Analysis, Credential, Idempotency, Slide, Upload, Worker
+from core.marks import evaluations
+from core.marks.outlines import Annotation
+from core.reader.client import Level, SlideInfo
 from core.settings import get_settings
-from core.slide import Level, SlideInfo
+from core.slides import catalog, storage, uploads
+from core.upkeep import retention
+from core.work import leases
 
 pytestmark = pytest.mark.services
 DAY, NAMED = 86_400, "DOE^JOHN"
@@ -42,12 +47,12 @@ def slide(session, days, state="ready", analysed=()):
 
 
 def left():
-    with database.reading() as session:
+    with transactions.reading() as session:
         return {row.id for row in session.query(Slide).where(Slide.state != "deleted")}
 
 
 def test_slides_go_when_nothing_happened_to_them_for_long(keep):
-    with database.writing() as session:
+    with transactions.writing() as session:
         old = [slide(session, 31), slide(session, 40, "rejected"), slide(session, 99, analysed=[("succeeded", 31)])]
         old.append(slide(session, 99, analysed=[("failed", 50), ("cancelled", 1)]))
         kept = [slide(session, 29), slide(session, 99, "uploading"), slide(session, 99, "inspecting")]
@@ -57,7 +62,7 @@ def test_slides_go_when_nothing_happened_to_them_for_long(keep):
     assert left() == set(kept)
     assert set(storage.kept_slides()) == set(kept)
     assert retention.purge().slides == 0
-    with database.reading() as session:
+    with transactions.reading() as session:
         told = audit.listed(session, Visitor("", DEFAULT_WORKSPACE, "admin", "x"))
         assert {(row.who, row.action) for row in told} == {("retention", "slide.expire")}
         assert {row.subject for row in told} == set(old)
@@ -66,20 +71,20 @@ def test_slides_go_when_nothing_happened_to_them_for_long(keep):
 
 
 def test_nothing_goes_unless_it_was_asked_for(own_database):
-    with database.writing() as session:
+    with transactions.writing() as session:
         slide(session, 5000)
     assert retention.purge().slides == 0
     assert len(left()) == 1
 
 
 def test_what_was_used_in_the_meantime_stays(keep, monkeypatch):
-    with database.writing() as session:
+    with transactions.writing() as session:
         mine = slide(session, 31)
     seen = retention.due
 
     def due_and_then_used(session, days):
         found = seen(session, days)
-        with database.writing() as other:
+        with transactions.writing() as other:
             catalog.answer(other, other.get_one(Slide, mine), None, {"block": "2"})
         return found
 
@@ -90,37 +95,37 @@ def test_what_was_used_in_the_meantime_stays(keep, monkeypatch):
 
 def test_what_was_outlined_lately_stays(keep):
     info = SlideInfo("x", 500, 500, [Level(500, 500, 1.0, 1.0)], 0.5, 0.5, "file")
-    with database.writing() as session:
+    with transactions.writing() as session:
         mine, asked_of, other = (slide(session, 31) for _ in range(3))
         session.get_one(Slide, mine).info = info.to_dict()
         session.flush()
         evaluations.outline(session, session.get_one(Slide, mine), Annotation(()))
-        work.add(session, "evaluate", DEFAULT_WORKSPACE, asked_of)
+        leases.add(session, "evaluate", DEFAULT_WORKSPACE, asked_of)
     assert retention.purge().slides == 1
     assert left() == {mine, asked_of}
-    with pytest.raises(NotFound), database.writing() as session:
+    with pytest.raises(NotFound), transactions.writing() as session:
         evaluations.outline(session, session.get_one(Slide, other), Annotation(()))
 
 
 def test_a_slide_by_reference_leaves_no_path(own_database):
-    with database.writing() as session:
+    with transactions.writing() as session:
         found = session.get_one(Slide, slide(session, 1))
         found.file = f"/import/{NAMED}.svs"
         session.flush()
         catalog.delete(session, found)
-    with database.reading() as session:
+    with transactions.reading() as session:
         assert session.get_one(Slide, found.id).file == ""
 
 
 def test_a_deleted_upload_leaves_no_name(own_database):
-    with database.writing() as session:
-        who = access.ensure_administrator(session)
+    with transactions.writing() as session:
+        who = credentials.ensure_administrator(session)
         visitor = Visitor(who.id, who.workspace_id, who.role, who.name)
         name = f"filename {base64.b64encode(NAMED.encode()).decode()}"
         upload = uploads.create(session, visitor, 10, name, {"accession": NAMED})
-    with database.writing() as session:
+    with transactions.writing() as session:
         uploads.terminate(session, session.get_one(Upload, upload.id))
-    with database.reading() as session:
+    with transactions.reading() as session:
         assert session.get_one(Upload, upload.id).upload_metadata == ""
         found = session.get_one(Slide, upload.slide_id)
         assert (found.filename, found.identifiers) == ("", {})
@@ -128,8 +133,8 @@ def test_a_deleted_upload_leaves_no_name(own_database):
 
 def test_answers_sessions_and_silent_workers_go_and_keys_stay(own_database):
     at = time.time()
-    with database.writing() as session:
-        who = access.ensure_administrator(session).id
+    with transactions.writing() as session:
+        who = credentials.ensure_administrator(session).id
         for days in (1, 8):
             answer = {"principal_id": who, "key": str(days), "request_hash": "x", "created_at": at - days * DAY}
             session.add(Idempotency(**answer, answer={"filename": NAMED}))
@@ -141,13 +146,13 @@ def test_answers_sessions_and_silent_workers_go_and_keys_stay(own_database):
                 session.add(Credential(hash=f"{kind}{days}", kind=kind, principal_id=who, **ended))
     purged = retention.purge()
     assert (purged.answers, purged.sessions, purged.workers) == (1, 2, 2)
-    with database.reading() as session:
+    with transactions.reading() as session:
         assert {row.hash for row in session.query(Credential)} == {"session1", "link1", "key1", "key8"}
         assert [row.key for row in session.query(Idempotency)] == ["1"]
 
 
 def test_the_command_says_what_would_go(keep, monkeypatch, capsys):
-    with database.writing() as session:
+    with transactions.writing() as session:
         old, _young = slide(session, 31), slide(session, 1)
     monkeypatch.setattr("sys.argv", ["retention"])
     retention.main()

@@ -10,9 +10,9 @@ import pytest
 import tifffile
 from slides import tissue
 
-from core import sandbox
 from core.errors import SlideRejected
-from core.slide import Reader
+from core.reader import sandbox
+from core.reader.client import Reader
 
 ROOT = Path(__file__).resolve().parents[2]
 ATTEMPTS = """

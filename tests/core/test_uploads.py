@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import update
 
-from core import database, storage, uploads
-from core.access import Visitor
+from core.access.credentials import Visitor
+from core.database import transactions
+from core.database.record import DEFAULT_WORKSPACE, Slide, Upload, Work
 from core.errors import Conflict, Gone, TooLarge
-from core.records import DEFAULT_WORKSPACE, Slide, Upload, Work
+from core.slides import storage, uploads
 
 pytestmark = [pytest.mark.services, pytest.mark.usefixtures("own_database")]
 WHO = Visitor("p", DEFAULT_WORKSPACE, "analyst", "someone")
@@ -28,12 +29,12 @@ class Sending(RuleBasedStateMachine):
     @initialize(content=st.binary(min_size=1, max_size=400))
     def begin(self, content):
         self.content, self.told, self.state, self.under_way = content, 0, "open", None
-        with database.writing() as session:
+        with transactions.writing() as session:
             upload = uploads.create(session, WHO, len(content), "filename eC5zdnM=", {})
             self.id, self.file = upload.id, session.get_one(Slide, upload.slide_id).file
 
     def found(self):
-        with database.reading() as session:
+        with transactions.reading() as session:
             upload = uploads.find(session, WHO, self.id)
             return upload, session.get_one(Slide, upload.slide_id)
 
@@ -145,14 +146,14 @@ class Sending(RuleBasedStateMachine):
     @rule()
     def finish(self):
         complete = self.state == "open" and self.told == len(self.content)
-        with database.writing() as session:
+        with transactions.writing() as session:
             assert (uploads.finish(session, self.id) is not None) == complete
         if complete:
             self.state = "finished"
 
     @rule()
     def terminate(self):
-        with database.writing() as session:
+        with transactions.writing() as session:
             upload = session.get_one(Upload, self.id)
             if self.state == "open":
                 uploads.terminate(session, upload)
@@ -166,7 +167,7 @@ class Sending(RuleBasedStateMachine):
     @rule(late=st.booleans())
     def expire(self, late):
         if late:
-            with database.writing() as session:
+            with transactions.writing() as session:
                 session.execute(update(Upload).where(Upload.id == self.id).values(expires_at=0))
         was_open = self.state == "open"
         count = uploads.expire()
@@ -186,7 +187,7 @@ class Sending(RuleBasedStateMachine):
             return
         assert self.found()[0].offset == self.told
         assert path.read_bytes()[: self.told] == self.content[: self.told]
-        with database.reading() as session:
+        with transactions.reading() as session:
             inspections = session.query(Work).filter_by(slide_id=self.id, kind="inspect").count()
         assert inspections == (self.state == "finished")
         if self.state == "finished":
@@ -195,7 +196,7 @@ class Sending(RuleBasedStateMachine):
     def teardown(self):
         if getattr(self, "under_way", None):
             self.under_way.file.close()
-        with database.writing() as session:
+        with transactions.writing() as session:
             for table in (Work, Upload, Slide):
                 session.query(table).delete()
         shutil.rmtree(storage.absolute("slides"), ignore_errors=True)

@@ -7,9 +7,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from core import database, work
-from core.records import DEFAULT_WORKSPACE, Slide, Work
+from core.database import transactions
+from core.database.record import DEFAULT_WORKSPACE, Slide, Work
 from core.settings import get_settings
+from core.work import leases
 
 pytestmark = pytest.mark.services
 LEASE = 0.05
@@ -21,7 +22,7 @@ def slide(own_database, monkeypatch):
     monkeypatch.setenv("QUARTERTURN_MAX_ATTEMPTS", "1000")
     monkeypatch.setenv("QUARTERTURN_RETRY_SECONDS", "0.01")
     get_settings.cache_clear()
-    with database.writing() as session:
+    with transactions.writing() as session:
         session.add(Slide(id="s", workspace_id=DEFAULT_WORKSPACE, filename="x", file="x", created_at=0, updated_at=0))
 
 
@@ -31,17 +32,17 @@ class Rows(RuleBasedStateMachine):
     @initialize()
     def begin(self):
         self.claims, self.done, self.cancelled = [], {}, set()
-        with database.writing() as session:
+        with transactions.writing() as session:
             session.query(Work).delete()
 
     @rule()
     def add(self):
-        with database.writing() as session:
-            work.add(session, "profile", DEFAULT_WORKSPACE, "s")
+        with transactions.writing() as session:
+            leases.add(session, "profile", DEFAULT_WORKSPACE, "s")
 
     @rule()
     def claim(self):
-        held = work.claim("w", {"m": "f"})
+        held = leases.claim("w", {"m": "f"})
         if held is not None:
             assert held.id not in self.done
             assert held.id not in self.cancelled
@@ -59,9 +60,9 @@ class Rows(RuleBasedStateMachine):
         held = data.draw(st.sampled_from(self.claims))
         newest = max((c for c in self.claims if c.id == held.id), key=lambda c: c.token)
         try:
-            with database.writing() as session:
-                work.complete(session, held, {"token": held.token})
-        except work.LeaseLost:
+            with transactions.writing() as session:
+                leases.complete(session, held, {"token": held.token})
+        except leases.LeaseLost:
             return
         assert held == newest, "a worker that another replaced wrote"
         assert held.id not in self.done
@@ -70,21 +71,21 @@ class Rows(RuleBasedStateMachine):
     @rule(data=st.data())
     def give_back(self, data):
         if self.claims:
-            work.give_back(data.draw(st.sampled_from(self.claims)), {"code": "x", "detail": "x"})
+            leases.give_back(data.draw(st.sampled_from(self.claims)), {"code": "x", "detail": "x"})
 
     @rule(data=st.data())
     def cancel(self, data):
         if not self.claims:
             return
         chosen = data.draw(st.sampled_from(self.claims)).id
-        with database.writing() as session:
-            work.cancel_all(session, Work.id == chosen)
+        with transactions.writing() as session:
+            leases.cancel_all(session, Work.id == chosen)
         if chosen not in self.done:
             self.cancelled.add(chosen)
 
     @invariant()
     def rows_say_the_same(self):
-        with database.reading() as session:
+        with transactions.reading() as session:
             rows = {row.id: row for row in session.query(Work)}
         for work_id, token in getattr(self, "done", {}).items():
             assert rows[work_id].state == "done"
@@ -101,38 +102,38 @@ def test_rows():
 def test_a_row_given_back_waits_longer_each_time(monkeypatch):
     monkeypatch.setenv("QUARTERTURN_RETRY_SECONDS", "0.1")
     get_settings.cache_clear()
-    with database.writing() as session:
-        work.add(session, "profile", DEFAULT_WORKSPACE, "s")
+    with transactions.writing() as session:
+        leases.add(session, "profile", DEFAULT_WORKSPACE, "s")
     for pause in (0.1, 0.2, 0.4):
-        held = work.claim("w", {"m": "f"})
-        work.give_back(held, {"code": "x", "detail": "x"})
-        assert work.claim("w", {"m": "f"}) is None
-        assert work.claimable_count(1) == 0, "nobody rings for it either"
+        held = leases.claim("w", {"m": "f"})
+        leases.give_back(held, {"code": "x", "detail": "x"})
+        assert leases.claim("w", {"m": "f"}) is None
+        assert leases.claimable_count(1) == 0, "nobody rings for it either"
         time.sleep(pause + 0.05)
-    assert work.claim("w", {"m": "f"}).attempts == 4
+    assert leases.claim("w", {"m": "f"}).attempts == 4
 
 
 def test_a_row_claimed_too_often_fails_with_its_count(monkeypatch):
     monkeypatch.setenv("QUARTERTURN_MAX_ATTEMPTS", "2")
     get_settings.cache_clear()
-    with database.writing() as session:
-        work.add(session, "profile", DEFAULT_WORKSPACE, "s")
+    with transactions.writing() as session:
+        leases.add(session, "profile", DEFAULT_WORKSPACE, "s")
     for _ in range(2):
-        assert work.claim("w", {"m": "f"}) is not None
+        assert leases.claim("w", {"m": "f"}) is not None
         time.sleep(LEASE * 1.5)
-    assert work.claim("w", {"m": "f"}) is None
-    with database.writing() as session:
-        ((work_id, _),) = work.exhausted(session)
-        row = work.fail_exhausted(session, work_id)
+    assert leases.claim("w", {"m": "f"}) is None
+    with transactions.writing() as session:
+        ((work_id, _),) = leases.exhausted(session)
+        row = leases.fail_exhausted(session, work_id)
         assert (row.state, row.attempts) == ("failed", 2)
-        assert work.fail_exhausted(session, work_id) is None, "once"
+        assert leases.fail_exhausted(session, work_id) is None, "once"
 
 
 def test_a_lease_that_is_renewed_is_kept():
-    with database.writing() as session:
-        work.add(session, "profile", DEFAULT_WORKSPACE, "s")
-    held = work.claim("w", {"m": "f"})
+    with transactions.writing() as session:
+        leases.add(session, "profile", DEFAULT_WORKSPACE, "s")
+    held = leases.claim("w", {"m": "f"})
     for _ in range(4):
         time.sleep(LEASE / 2)
-        assert work.renew(held)
-    assert work.claim("other", {"m": "f"}) is None
+        assert leases.renew(held)
+    assert leases.claim("other", {"m": "f"}) is None

@@ -34,7 +34,7 @@ def pool_child_killed(scene: Scene, rng: Random) -> None:
 
 def readers_killed(scene: Scene, rng: Random) -> None:
     """Every process that has a slide open is gone."""
-    _kill_any(scene, [*WORKERS, "api"], "core.reader_child")
+    _kill_any(scene, [*WORKERS, "api"], "core.reader.child")
 
 
 def _kill_any(scene: Scene, names: list[str], module: str, most: int | None = None) -> None:

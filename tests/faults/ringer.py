@@ -1,5 +1,5 @@
 """python -m faults.ringer: ring the doorbell forty times."""
 
-from core import broker
+from core.work import doorbell
 
-broker.ring(broker.doorbell(), 40)
+doorbell.ring(doorbell.doorbell(), 40)

@@ -17,13 +17,13 @@ pytestmark = pytest.mark.services
 CRASH = Path(__file__).parent / "crash"
 ENDED = ("succeeded", "failed", "cancelled")
 POINTS = {
-    "after a claim": "gives core/work.py claim",
-    "within a band": "return model/strangeness.py look",
-    "before a part's commit": "return core/analyses.py complete_part",
-    "when a part is committed": "return worker/handlers.py band",
-    "while parts are put together": "return worker/findings.py gather",
-    "before the answer's commit": "return core/analyses.py succeed",
-    "when the answer is committed": "return worker/handlers.py finish",
+    "after a claim": "gives core/work/leases.py claim",
+    "within a band": "return model/checks/strangeness.py look",
+    "before a part's commit": "return core/analyses/states.py complete_part",
+    "when a part is committed": "return worker/kinds/handlers.py band",
+    "while parts are put together": "return worker/compute/findings.py gather",
+    "before the answer's commit": "return core/analyses/states.py succeed",
+    "when the answer is committed": "return worker/kinds/handlers.py finish",
 }
 
 
@@ -46,7 +46,7 @@ STALLS = pytest.param("stalls", "reader-timeout", marks=pytest.mark.skipif(not A
 @pytest.mark.parametrize(("how", "code"), [("dies", "reader-crashed"), STALLS])
 def test_a_slide_on_which_every_reader_ends_is_refused_and_the_next_is_not(own, tmp_path, how, code):
     """The poison slide: tried as often as another fault might have been the cause, then refused with the reason."""
-    more, armed = crashing(own, "call core/opened_slide.py do_inspect")
+    more, armed = crashing(own, "call core/reader/operations.py do_inspect")
     armed.touch()
     own.start_worker(CRASH_ALONE=how, QUARTERTURN_INSPECT_SECONDS="4", **more)
     client, path = own.client(), write_pyramid(tmp_path / "slide.tiff", tissue(600, 700), 0.5)
@@ -65,7 +65,7 @@ def test_a_slide_on_which_every_reader_ends_is_refused_and_the_next_is_not(own, 
 def start_crashing_api(own):
     """One that dies between the next commit and its message; arm it by touching the file."""
     own.kill("api")
-    more, armed = crashing(own, "call core/broker.py ring")
+    more, armed = crashing(own, "call core/work/doorbell.py ring")
     own.start("api", "api", **more)
     until(lambda: httpx.get(f"{own.url}/healthz").status_code == 200, 60)
     return armed

@@ -7,7 +7,7 @@ import sys
 import yaml
 from alembic import command
 
-from core.migrations import configuration, migrate
+from core.database.migrations import configuration, migrate
 
 
 def test_compose_is_valid_and_safe(repository):

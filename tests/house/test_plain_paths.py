@@ -5,8 +5,8 @@ import re
 import pytest
 
 from api.app import create_api
-from api.middleware import WORDS, plain
-from api.slide_files import SlideFiles
+from api.edge.correlated import WORDS, plain
+from api.tiles.open_files import SlideFiles
 
 
 def test_every_word_of_our_routes_may():

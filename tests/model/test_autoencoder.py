@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from model.autoencoder import FAMILY, Autoencoder
-from model.layers import turn
+from model.groups.layers import turn
+from model.networks.autoencoder import FAMILY, Autoencoder
 
 CLOSE = {"rtol": 0, "atol": 1e-9}
 

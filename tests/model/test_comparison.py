@@ -6,9 +6,9 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from model.comparison import Held, gather, paired, read_answers, row_of
-from model.pcam import Split
-from model.study import Job
+from model.evidence.comparison import Held, gather, paired, read_answers, row_of
+from model.evidence.study import Job
+from model.train.pcam import Split
 
 
 def held(strength, seed=0, slides=12, patches=40):

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from model.dense import infer, infer_patchwise
-from model.densenet import DenseNet, DenseNetConfig
-from model.frozen import freeze
-from model.group import get_group, transform
-from model.layers import GroupBatchNorm2d, act, turn
+from model.groups.group import get_group, transform
+from model.groups.layers import GroupBatchNorm2d, act, turn
+from model.inference.dense import infer, infer_patchwise
+from model.inference.frozen import freeze
+from model.networks.densenet import DenseNet, DenseNetConfig
 
 names = pytest.mark.parametrize("name", ["z2", "p4", "p4m"])
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from model.digits import DigitNet, test_error, turned_digits
-from model.systems import SYSTEMS
+from model.evidence.digits import DigitNet, test_error, turned_digits
+from model.networks.systems import SYSTEMS
 
 test_error.__test__ = False  # a measure, no test
 

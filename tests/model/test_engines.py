@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from model import engines, rotation_check
-from model.dense import infer
-from model.densenet import DenseNet, DenseNetConfig
-from model.engines import Engine
-from model.families import get_family
-from model.frozen import freeze
-from model.weights import WeightsRefused, load_network
+from model.checks import rotation_check
+from model.families.family import get_family
+from model.inference import engines
+from model.inference.dense import infer
+from model.inference.engines import Engine
+from model.inference.frozen import freeze
+from model.networks.densenet import DenseNet, DenseNetConfig
+from model.weights.checkpoint import WeightsRefused, load_network
 
 
 def frozen(family="p4m", **known):

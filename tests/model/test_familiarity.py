@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.corruptions import CORRUPTIONS, patches_of
-from model.familiarity import EXCEEDED_BY, fit
+from model.checks.density import EXCEEDED_BY, fit
+from model.train.corruptions import CORRUPTIONS, patches_of
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from model import harmonic, steerable
-from model.circular import exact_rings, wave
-from model.densenet import DenseNet
-from model.families import FamilyName, get_family
-from model.layers import GroupBatchNorm2d, act, turn
-from model.systems import SYSTEMS, get_system
+from model.families import harmonic, steerable
+from model.families.circular import exact_rings, wave
+from model.families.family import FamilyName, get_family
+from model.groups.layers import GroupBatchNorm2d, act, turn
+from model.networks.densenet import DenseNet
+from model.networks.systems import SYSTEMS, get_system
 
 NAMES = FamilyName.__args__
 families = pytest.mark.parametrize("name", NAMES)

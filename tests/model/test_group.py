@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.group import Element, get_group, transform
+from model.groups.group import Element, get_group, transform
 
 names = pytest.mark.parametrize("name", ["z2", "p4", "p4m"])
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from e3nn import o3
 
-from model.families import get_family
-from model.group import get_group
+from model.families.family import get_family
+from model.groups.group import get_group
 
 P4M = get_group("p4m")
 # Restricted to the symmetries of the square, a pseudo-vector is A₂ + E, and order 2 is A₁ + B₁ + B₂ + E: together each

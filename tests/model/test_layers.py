@@ -6,9 +6,9 @@ from model_definition import group as group_by_definition
 from model_definition import lifting as lifting_by_definition
 from torch.nn import functional as F
 
-from model import layers
-from model.group import get_group
-from model.layers import GroupBatchNorm2d, GroupConv2d, LiftingConv2d, act, turn
+from model.groups import layers
+from model.groups.group import get_group
+from model.groups.layers import GroupBatchNorm2d, GroupConv2d, LiftingConv2d, act, turn
 
 names = pytest.mark.parametrize("name", ["z2", "p4", "p4m"])
 CLOSE = {"rtol": 0, "atol": 1e-10}

@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from model import metrics
+from model.train import metrics
 
 RNG = np.random.default_rng(0)
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from model import probes
-from model.densenet import DenseNet, DenseNetConfig
-from model.frozen import freeze
-from model.pcam import Split
-from model.systems import get_system
+from model.evidence import probes
+from model.inference.frozen import freeze
+from model.networks.densenet import DenseNet, DenseNetConfig
+from model.networks.systems import get_system
+from model.train.pcam import Split
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from model import golden, rotation_check
-from model.densenet import DenseNet, DenseNetConfig
-from model.frozen import freeze
-from model.group import get_group
-from model.profile import angle_profile, turned_patches
-from model.weights import SHIPPED, WeightsRefused, load_network, paths, read_card, write
+from model.checks import golden, rotation_check
+from model.checks.profile import angle_profile, turned_patches
+from model.groups.group import get_group
+from model.inference.frozen import freeze
+from model.networks.densenet import DenseNet, DenseNetConfig
+from model.weights.checkpoint import SHIPPED, WeightsRefused, load_network, paths, read_card, write
 
 P4M = get_group("p4m")
 

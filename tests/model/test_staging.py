@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from model.dense import as_image, infer
-from model.frozen import freeze
-from model.staging import OnItsWay, Staging
-from model.strangeness import look
-from model.weights import load_network
+from model.checks.strangeness import look
+from model.inference.dense import as_image, infer
+from model.inference.frozen import freeze
+from model.inference.staging import OnItsWay, Staging
+from model.weights.checkpoint import load_network
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"))]
 

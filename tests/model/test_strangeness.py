@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from model import strangeness
-from model.autoencoder import Autoencoder
-from model.dense import infer
-from model.densenet import DenseNet, DenseNetConfig
-from model.familiarity import Familiarity
-from model.frozen import freeze
-from model.group import get_group, transform
-from model.strangeness import Strangeness, look, prepared
-from model.train_familiarity import main
-from model.weights import WeightsRefused, load_network, write
+from model.checks import strangeness
+from model.checks.density import Familiarity
+from model.checks.strangeness import Strangeness, look, prepared
+from model.groups.group import get_group, transform
+from model.inference.dense import infer
+from model.inference.frozen import freeze
+from model.networks.autoencoder import Autoencoder
+from model.networks.densenet import DenseNet, DenseNetConfig
+from model.train.familiarity import main
+from model.weights.checkpoint import WeightsRefused, load_network, write
 
 DETECTOR = "d" * 64
 

@@ -6,14 +6,14 @@ import json
 import numpy as np
 import pytest
 
-from model import study
-from model.floor import features
-from model.group import get_group, transform
-from model.metrics import auc
-from model.pcam import Split
-from model.systems import SYSTEMS
-from model.training import predict
-from model.weights import state_of
+from model.evidence import study
+from model.evidence.boosted_trees import features
+from model.groups.group import get_group, transform
+from model.networks.systems import SYSTEMS
+from model.train.metrics import auc
+from model.train.pcam import Split
+from model.train.run import predict
+from model.weights.checkpoint import state_of
 
 RNG = np.random.default_rng(0)
 

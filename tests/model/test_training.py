@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from model import evaluate
-from model.metrics import auc, bootstrap_auc, fit_temperature
-from model.pcam import read_split
-from model.train import main
-from model.weights import state_of
+from model.evidence import evaluate
+from model.train.__main__ import main
+from model.train.metrics import auc, bootstrap_auc, fit_temperature
+from model.train.pcam import read_split
+from model.weights.checkpoint import state_of
 
 SMALL = ["--n0", "8", "--growth", "4", "--batch", "4", "--no-bf16", "--threads", "1", "--every", "1"]
 

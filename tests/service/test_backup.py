@@ -14,14 +14,14 @@ from service_engines import settings_of
 from slides import tissue, write_pyramid
 
 from cli.client import TUS
-from core.records import Record
+from core.database.record import Record
 
 pytestmark = pytest.mark.services
 HALF, SENTENCE = os.urandom(500_000), "four mild turnips dancing"
 
 
 def backup(service, what, folder):
-    command = [sys.executable, "-m", "core.backup", what, str(folder)]
+    command = [sys.executable, "-m", "core.upkeep.backup", what, str(folder)]
     return subprocess.run(command, cwd=ROOT, env=service.environment, capture_output=True, text=True)
 
 

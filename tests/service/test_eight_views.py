@@ -10,11 +10,11 @@ from heat_maps import analysed, heat_map
 from PIL import Image
 from slides import tissue, write_pyramid
 
-from model.dense import infer
-from model.frozen import freeze
-from model.group import get_group, transform
-from model.metrics import auc
-from model.weights import load_network
+from model.groups.group import get_group, transform
+from model.inference.dense import infer
+from model.inference.frozen import freeze
+from model.train.metrics import auc
+from model.weights.checkpoint import load_network
 
 pytestmark = pytest.mark.services
 

@@ -13,8 +13,8 @@ import pytest
 from servers import KEY, ROOT
 from slides import tissue, write_pyramid
 
-from api import trail
-from api.gate import Gate
+from api.edge.gate import Gate
+from api.request import trail
 from cli.client import Client
 
 pytestmark = pytest.mark.services

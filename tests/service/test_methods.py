@@ -6,7 +6,7 @@ import re
 import pytest
 from slides import tissue, write_pyramid
 
-from core.records import Record
+from core.database.record import Record
 
 pytestmark = pytest.mark.services
 OF_THEMSELVES = ("audit", "workers", "credentials")  # who looked, who was heard of, when a key was last used

@@ -152,7 +152,7 @@ def readers_of(service):
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent = int(stat.read_text().rsplit(")", 1)[1].split()[1])
-            if parent == api and b"core.reader_child" in (stat.parent / "cmdline").read_bytes():
+            if parent == api and b"core.reader.child" in (stat.parent / "cmdline").read_bytes():
                 found.append(int(stat.parent.name))
         except OSError:
             continue

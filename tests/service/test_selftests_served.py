@@ -10,10 +10,10 @@ from planted_network import write_planted
 from servers import ROOT, Service
 from slides import tissue, write_pyramid
 
-from model import golden
-from model.frozen import freeze
-from model.systems import get_system
-from model.weights import COMPARISON, load_network, read_card, write
+from model.checks import golden
+from model.inference.frozen import freeze
+from model.networks.systems import get_system
+from model.weights.checkpoint import COMPARISON, load_network, read_card, write
 
 pytestmark = pytest.mark.services
 NAME = "p4m-densenet"

@@ -17,7 +17,7 @@ from servers import FAST, KEY, ROOT, free_port, until
 from slides import tissue, write_pyramid
 
 from cli.client import Client
-from core.migrations import configuration
+from core.database.migrations import configuration
 
 pytestmark = pytest.mark.services
 
@@ -129,7 +129,7 @@ def test_an_upgrade_migrates_and_keeps_what_is_there(tmp_path):
     for package in ("api", "core", "model", "supervisor", "worker", "frontend"):
         shutil.copytree(ROOT / package, newer / package, ignore=shutil.ignore_patterns("__pycache__"))
     head = ScriptDirectory.from_config(configuration("sqlite://")).get_current_head()
-    (newer / "core/migrations/versions/next.py").write_text(NEXT.format(head=head))
+    (newer / "core/database/migrations/versions/next.py").write_text(NEXT.format(head=head))
     again = start(data, port, log, newer)
     until(lambda: log.read_text().count("#token=") == 2, 60)
     slide = Client(f"http://127.0.0.1:{port}", KEY).wait_for_slide(slide_id)

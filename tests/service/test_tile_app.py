@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from slides import write_pyramid
 
-from api import tile_app
-from api.slide_files import SlideFiles
-from api.tile_app import Asked, TileApp
+from api.tiles import app as tile_app
+from api.tiles.app import Asked, TileApp
+from api.tiles.open_files import SlideFiles
 from core.errors import Gone, Unauthenticated
-from core.slide import Source
+from core.reader.client import Source
 
 PLACE = object()
 

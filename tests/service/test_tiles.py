@@ -10,9 +10,9 @@ import tifffile
 from servers import until
 from slides import tissue
 
-from api.slide_files import SlideFiles
+from api.tiles.open_files import SlideFiles
 from cli.client import Client
-from core.native_tiles import dump, native_levels
+from core.pixels.native_tiles import dump, native_levels
 
 pytestmark = pytest.mark.services
 

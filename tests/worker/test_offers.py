@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from model import golden
-from model.engines import Engine
-from model.frozen import freeze
-from model.systems import get_system
-from model.weights import COMPARISON, SHIPPED, WeightsRefused, names, paths, read_card, write
-from worker.network import Serving
+from model.checks import golden
+from model.inference.engines import Engine
+from model.inference.frozen import freeze
+from model.networks.systems import get_system
+from model.weights.checkpoint import COMPARISON, SHIPPED, WeightsRefused, names, paths, read_card, write
+from worker.offers import Serving
 
 
 def put(directory, name, seed=0, **known):
@@ -50,6 +50,6 @@ def test_every_shipped_rival_says_what_it_is_for_and_passes_its_own_self_test():
 
 
 def test_openvino_without_openvino_is_refused_with_what_to_do(folder, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "model.openvino_graph", None)
+    monkeypatch.setitem(__import__("sys").modules, "model.inference.openvino_graph", None)
     with pytest.raises(WeightsRefused, match="not installed"):
         Serving(folder, "own", Engine("openvino"))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from core.errors import SlideRejected
-from core.grid import Region
-from worker import region_loader
+from core.heatmap.grid import Region
+from worker.compute import region_loader
 
 REGION = Region(0, 0, 1, 1)
 

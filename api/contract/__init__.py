@@ -1,0 +1,1 @@
+"""The HTTP contract: values by subject, problems, media types, the OpenAPI document."""

@@ -1,0 +1,1 @@
+"""What one request carries: the visitor, its transaction, its audit trail."""

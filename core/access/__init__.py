@@ -1,0 +1,1 @@
+"""Who may do what: visitors and their scopes, credentials, people, quotas, idempotency keys, the audit."""

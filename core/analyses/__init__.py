@@ -1,0 +1,1 @@
+"""Analyses of slides: requests, states, typed results, model cards."""

@@ -1,0 +1,1 @@
+"""The database: transactions, records by subject, migrations."""

@@ -1,0 +1,151 @@
+"""Regions: connected cells over the threshold, ranked, with outlines in level-0 pixels.
+
+Cells are 4-connected (8-connection would join what a mirrored reading parts at a corner only in looks, but merge
+lesions). An outline follows the edges of the cells' own 16 px squares. A cell speaks of 32 px, twice its square, so
+the area of the squares over-reaches the tumour by up to 8 px a side; both areas are given: `area_um2` of the squares
+and `area_corrected_um2` of the region eroded by half a cell, never under a quarter of the first.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.heatmap.planes import Values
+from core.pixels.frame import Frame
+
+Corner = tuple[int, int]
+MIN_CELLS = 2
+Points = list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class FoundRegion:
+    """One region; `rings` are closed polygons in level-0 px, the first the outline, the rest holes."""
+
+    rank: int
+    cells: int
+    max_score: float
+    mean_score: float
+    peak_l0: tuple[float, float]
+    bbox_l0: tuple[float, float, float, float]
+    area_um2: float
+    area_corrected_um2: float
+    rings: list[Points]
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(self.__dict__)
+
+
+def find_regions(scores: Values, threshold: float, frame: Frame) -> list[FoundRegion]:
+    """All regions of at least two cells with score ≥ threshold, by highest score, then area, then place."""
+    over = scores >= threshold  # not where a score is no number
+    count, labels = cv2.connectedComponents(over.astype(np.uint8), connectivity=4)
+    cells = np.flatnonzero(over)
+    named = labels.ravel()[cells]
+    order = cells[np.argsort(named.astype(np.min_scalar_type(count)), kind="stable")]  # few names sort by radix
+    bounds = np.cumsum([0, *np.bincount(named, minlength=count)[1:]])
+    found = []
+    for first, last in pairwise(bounds):
+        if last - first >= MIN_CELLS:
+            rows, cols = np.unravel_index(order[first:last], scores.shape)
+            found.append(_describe(scores, rows, cols, frame))
+    found.sort(key=lambda region: (-region.max_score, -region.cells, region.bbox_l0))
+    return [FoundRegion(**{**region.__dict__, "rank": i + 1}) for i, region in enumerate(found)]
+
+
+def _describe(scores: Values, rows: NDArray[Any], cols: NDArray[Any], frame: Frame) -> FoundRegion:
+    values = scores[rows, cols]
+    peak = int(values.argmax())
+    a, _, c, _, e, f = frame.affine_to_l0()
+    area = len(rows) * frame.cell_area_um2()
+    box = (
+        a * (cols.min() - 0.5) + c,
+        e * (rows.min() - 0.5) + f,
+        a * (cols.max() + 0.5) + c,
+        e * (rows.max() + 0.5) + f,
+    )
+    return FoundRegion(
+        rank=0,
+        cells=len(rows),
+        max_score=float(values[peak]),
+        mean_score=float(values.mean()),
+        peak_l0=(float(a * cols[peak] + c), float(e * rows[peak] + f)),
+        bbox_l0=(float(box[0]), float(box[1]), float(box[2]), float(box[3])),
+        area_um2=area,
+        area_corrected_um2=max(area / 4, _inner_share(rows, cols) * area),
+        rings=[[(a * (x - 0.5) + c, e * (y - 0.5) + f) for x, y in ring] for ring in outline(rows, cols)],
+    )
+
+
+def _inner_share(rows: NDArray[Any], cols: NDArray[Any]) -> float:
+    """The share left of the squares' area after taking half a cell (8 px) off every side."""
+    fine = np.zeros((2 * int(np.ptp(rows)) + 4, 2 * int(np.ptp(cols)) + 4), np.uint8)
+    for dy in (0, 1):
+        for dx in (0, 1):
+            fine[2 * (rows - rows.min()) + 1 + dy, 2 * (cols - cols.min()) + 1 + dx] = 1
+    return float(cv2.erode(fine, np.ones((3, 3), np.uint8)).sum()) / (4 * len(rows))
+
+
+def outline(rows: NDArray[Any], cols: NDArray[Any]) -> list[list[Corner]]:
+    """The closed boundary rings of a set of unit squares [c, c+1] × [r, r+1], as (x, y) corners.
+
+    The outer ring first; each ring ends where it began and holds its corners only.
+    """
+    edges = _edges(rows, cols)
+    rings = []
+    for start in sorted(edges):
+        while start in edges:
+            rings.append(_corners(_walk(edges, start)))
+    return sorted(rings, key=lambda ring: -abs(_signed_area(ring)))
+
+
+def _edges(rows: NDArray[Any], cols: NDArray[Any]) -> dict[Corner, list[Corner]]:
+    """Every side of a square beyond which there is none, from its start to its end, with the square on the right."""
+    top, left = int(rows.min()), int(cols.min())
+    mask = np.zeros((int(np.ptp(rows)) + 3, int(np.ptp(cols)) + 3), bool)
+    mask[rows - top + 1, cols - left + 1] = True
+    inside, edges = mask[1:-1, 1:-1], dict[Corner, list[Corner]]()
+    for beyond, (x0, y0), (x1, y1) in (
+        (mask[:-2, 1:-1], (0, 0), (1, 0)),
+        (mask[1:-1, 2:], (1, 0), (1, 1)),
+        (mask[2:, 1:-1], (1, 1), (0, 1)),
+        (mask[1:-1, :-2], (0, 1), (0, 0)),
+    ):
+        y, x = (place.tolist() for place in np.nonzero(inside & ~beyond))
+        for row, col in zip(y, x, strict=True):
+            start, end = (col + left + x0, row + top + y0), (col + left + x1, row + top + y1)
+            edges.setdefault(start, []).append(end)
+    return edges
+
+
+def _walk(edges: dict[Corner, list[Corner]], start: Corner) -> list[Corner]:
+    """Follow directed edges (inside on the right) from a start back to it, turning right where two meet."""
+    ring, heading = [start], (1, 0)
+    while True:
+        here = ring[-1]
+        ahead = max(edges[here], key=lambda end: _right_turn(heading, (end[0] - here[0], end[1] - here[1])))
+        edges[here].remove(ahead)
+        if not edges[here]:
+            del edges[here]
+        heading = (ahead[0] - here[0], ahead[1] - here[1])
+        ring.append(ahead)
+        if ahead == start:
+            return ring
+
+
+def _right_turn(heading: tuple[int, int], step: tuple[int, int]) -> int:
+    return heading[0] * step[1] - heading[1] * step[0]
+
+
+def _corners(ring: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    closed = [*ring, ring[1]]
+    kept = [b for a, b, c in zip(closed, closed[1:], closed[2:], strict=False) if (a[0] == b[0]) != (b[0] == c[0])]
+    return [*kept, kept[0]]
+
+
+def _signed_area(ring: list[tuple[int, int]]) -> float:
+    return sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairwise(ring)) / 2

@@ -1,0 +1,1 @@
+"""Outlines drawn by people, polygons, and lesion-level evaluation."""

@@ -1,0 +1,144 @@
+"""Tumour outlines drawn by people: ASAP's XML and the polygon JSON of Camelyon16, as polygons in level-0 pixels.
+
+An outline counts what lies inside it by the even-odd rule. Hands cross their own line a little at nearly every
+lesion; that is accepted. An outline for which the rules of area disagree by more than 2 % (a figure of eight, a loop
+drawn twice) says no longer what it encloses, and is refused with its name and place.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import Invalid
+from core.marks.polygons import even_odd_area, first_crossing, shoelace_area
+
+MOST_BYTES = 64 << 20
+MOST_POLYGONS, MOST_VERTICES = 5_000, 500_000
+FARTHEST_PX = 1e8
+MOST_DISAGREEMENT = 0.02
+LEAST_PX2 = 1e-3  # disagreement that is rounding
+TUMOUR = {"_0", "_1", "tumor", "tumour", "metastases", "metastasis", "positive"}
+HOLES = {"_2", "exclusion", "normal", "negative"}
+FORMATS = "send ASAP's XML, or JSON with `positive` and `negative` polygons"
+
+
+@dataclass(frozen=True)
+class Polygon:
+    """An outline, (n, 2) float64 x, y in level-0 px, not closed; `hole`: what is inside is not tumour."""
+
+    name: str
+    vertices: NDArray[np.float64]
+    hole: bool = False
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """All outlines of a slide. `exhaustive`: all of its tumour is outlined, so that what is not is none."""
+
+    polygons: tuple[Polygon, ...]
+    exhaustive: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        shown = [{"name": p.name, "hole": p.hole, "vertices": p.vertices.tolist()} for p in self.polygons]
+        return {"polygons": shown, "exhaustive": self.exhaustive}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> "Annotation":
+        made = (Polygon(p["name"], np.array(p["vertices"], float), p["hole"]) for p in content["polygons"])
+        return cls(tuple(made), content["exhaustive"])
+
+
+def parse(content: bytes, exhaustive: bool = True) -> Annotation:
+    """An annotation file.
+
+    Raises:
+        Invalid: neither format, a group or number that means nothing, or an outline that does not say what it encloses.
+    """
+    if len(content) > MOST_BYTES:
+        raise _bad(f"the annotation has {len(content)} bytes; {MOST_BYTES} is the most", "simplify the outlines")
+    start = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if start not in (b"<", b"{"):
+        raise _bad("the annotation is neither XML nor JSON", FORMATS)
+    polygons = _from_xml(content) if start == b"<" else _from_json(content)
+    if len(polygons) > MOST_POLYGONS:
+        raise _bad(
+            f"the annotation has {len(polygons)} outlines; {MOST_POLYGONS} is the most", "leave the small ones out"
+        )
+    vertices = sum(len(polygon.vertices) for polygon in polygons)
+    if vertices > MOST_VERTICES:
+        raise _bad(f"the outlines have {vertices} vertices; {MOST_VERTICES} is the most", "simplify the outlines")
+    for polygon in polygons:
+        _check(polygon)
+    return Annotation(tuple(polygons), exhaustive)
+
+
+def _from_xml(content: bytes) -> list[Polygon]:
+    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
+        raise _bad("the XML declares a document type, which annotations have no use for", FORMATS)
+    try:
+        root = ElementTree.fromstring(content)  # noqa: S314 - entities need the document type that is refused above
+    except ElementTree.ParseError as error:
+        raise _bad(f"the XML cannot be read: {error}", FORMATS) from error
+    found = []
+    for i, element in enumerate(root.iter("Annotation")):
+        name, group = element.get("Name", f"annotation {i}"), element.get("PartOfGroup", "")
+        pairs = _in_order(name, list(element.iter("Coordinate")))
+        found.append(Polygon(name, _numbers(name, pairs), _is_hole(name, group)))
+    if not found and root.find("Annotations") is None:
+        raise _bad("the XML has no Annotations element", FORMATS)
+    return found
+
+
+def _in_order(name: str, points: list[ElementTree.Element]) -> list[tuple[str | None, str | None]]:
+    try:
+        points.sort(key=lambda point: float(point.get("Order", 0)))
+    except ValueError as error:
+        raise _bad(f"{name} has a point whose Order is no number", "look at the file") from error
+    return [(point.get("X"), point.get("Y")) for point in points]
+
+
+def _is_hole(name: str, group: str) -> bool:
+    known = group.strip().lower()
+    if known not in TUMOUR | HOLES:
+        raise _bad(f"{name} is of the group {group!r}, which is neither tumour nor hole", f"use {sorted(TUMOUR)}")
+    return known in HOLES
+
+
+def _from_json(content: bytes) -> list[Polygon]:
+    try:
+        known = json.loads(content)
+        lists = [(outline, hole) for key, hole in (("positive", False), ("negative", True)) for outline in known[key]]
+        named = [(str(outline["name"]), outline["vertices"], hole) for outline, hole in lists]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _bad(f"the JSON is no annotation: {type(error).__name__} {error}", FORMATS) from error
+    return [Polygon(name, _numbers(name, vertices), hole) for name, vertices, hole in named]
+
+
+def _numbers(name: str, pairs: Any) -> NDArray[np.float64]:
+    try:
+        vertices = np.array(pairs, dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise _bad(f"{name} has coordinates that are no numbers", "look at the file") from error
+    if vertices.ndim != 2 or vertices.shape[1] != 2 or len(vertices) < 3:
+        raise _bad(f"{name} has no three points", "remove it, or draw it again")
+    if not (np.abs(vertices) <= FARTHEST_PX).all():
+        raise _bad(f"{name} has coordinates that are no numbers", "look at the file")
+    closed = (vertices[0] == vertices[-1]).all()
+    return vertices[:-1] if closed and len(vertices) > 3 else vertices
+
+
+def _check(polygon: Polygon) -> None:
+    drawn, inside = abs(shoelace_area(polygon.vertices)), even_odd_area(polygon.vertices)
+    if abs(drawn - inside) <= MOST_DISAGREEMENT * max(drawn, inside) + LEAST_PX2:
+        return
+    x, y = first_crossing(polygon.vertices)
+    where = f"at ({x:.0f}, {y:.0f})"
+    raise _bad(f"the outline {polygon.name} crosses itself {where}, so what it encloses is unclear", "draw it again")
+
+
+def _bad(detail: str, action: str) -> Invalid:
+    return Invalid("bad-annotation", detail, action)

@@ -1,0 +1,1 @@
+"""The only place where slide files are opened: a sandboxed child process and its client."""

@@ -1,0 +1,269 @@
+"""A slide that is open, and all that can be asked of it. Loaded by the reader child alone.
+
+Labels stay in here, and so do macros, unless one is asked for by name: the API asks for a role first.
+"""
+
+import io
+import struct
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openslide
+from numpy.typing import NDArray
+from openslide.deepzoom import DeepZoomGenerator
+from PIL import Image
+
+from core.errors import SlideRejected
+from core.pixels import native_tiles
+from core.pixels.native_pixels import NativePixels, Unusable, averaged
+from core.pixels.sampling import axis_downsample, best_source, sample_blocks
+from core.pixels.tissue import block_mask
+from core.reader.client import Level, SlideInfo, Source, sources_of
+
+ALLOWED_PROPERTIES = (
+    openslide.PROPERTY_NAME_VENDOR,
+    openslide.PROPERTY_NAME_OBJECTIVE_POWER,
+    openslide.PROPERTY_NAME_MPP_X,
+    openslide.PROPERTY_NAME_MPP_Y,
+    openslide.PROPERTY_NAME_BOUNDS_X,
+    openslide.PROPERTY_NAME_BOUNDS_Y,
+    openslide.PROPERTY_NAME_BOUNDS_WIDTH,
+    openslide.PROPERTY_NAME_BOUNDS_HEIGHT,
+)
+MOST_PIXELS_A_BYTE = 5_000  # blank JPEG reaches about 220, deflate 350
+SMALL_FILE_PIXELS = 1 << 24
+OVERVIEW_PX = 512
+MOST_REGION_PX = 1 << 26
+MOST_RENDER_PX = 1 << 24
+MOST_COMPANION_PX = 1 << 24
+MANY_FILES = (".mrxs", ".vms", ".vmu", ".dcm")  # most of such a slide lies beside the file that is named
+MASKED_END = 0.35  # of the long side of a macro, at either end: a label takes up to a third of the glass
+MASK_COLOUR = (200, 200, 200)
+JPEG_QUALITY = 90
+WHITE = (255, 255, 255, 255)
+NO_COMPANION = "do without it"
+Answer = tuple[dict[str, Any], bytes]
+Pixels = NDArray[np.uint8]
+
+
+def told(error: openslide.OpenSlideError) -> str:
+    """What OpenSlide says of a damage, without the paths in it: they are this machine's, and names in them people's."""
+    words, slash, _ = str(error).partition("/")
+    return f"{words.rstrip()} …" if slash else words
+
+
+class OpenedSlide:
+    """A slide and the operations that a request can name (`do_*`)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.slide = openslide.OpenSlide(path)
+        except openslide.OpenSlideUnsupportedFormatError:
+            raise SlideRejected(
+                "not-a-slide",
+                "this is not a whole-slide image that OpenSlide can read",
+                "send SVS, NDPI, SCN, BIF, DICOM or pyramidal TIFF; MRXS, VMS and DICOM series as a zip of all files",
+            ) from None
+        except openslide.OpenSlideError as error:
+            raise SlideRejected(
+                "unreadable", f"the file is damaged: {told(error)}", "export or copy it again"
+            ) from None
+        self.width, self.height = self.slide.dimensions
+
+    @cached_property
+    def levels(self) -> list[Level]:
+        """Those of the file, with its own tiles where they are JPEG."""
+        return [self._level(number, *size) for number, size in enumerate(self.slide.level_dimensions)]
+
+    def _level(self, number: int, width: int, height: int) -> Level:
+        place = (width, height, axis_downsample(self.width, width), axis_downsample(self.height, height))
+        tiles = self._pixels.levels.get(number)
+        return Level(*place) if tiles is None else Level(*place, tiles.tile_width, tiles.tile_height, native=True)
+
+    @cached_property
+    def _pixels(self) -> NativePixels:
+        file = self.path.open("rb")  # open as long as the child lives
+        try:
+            found = native_tiles.native_levels(file)
+        except (ValueError, struct.error):
+            found = []
+        by_size = {(level.width, level.height): level for level in reversed(found)}
+        matched = {i: by_size.get(size) for i, size in enumerate(self.slide.level_dimensions)}
+        return NativePixels(file, {number: level for number, level in matched.items() if level is not None})
+
+    def do_inspect(self, **_: Any) -> Answer:
+        """Dimensions, mpp and native tiles; the index of native tiles as payload."""
+        self._refuse_empty_claims()
+        self._refuse_truncation()
+        levels = [*self.levels, *self._overviews()]
+        mpp, source = self._mpp()
+        known = self.slide.properties
+        properties = {name: known[name] for name in ALLOWED_PROPERTIES if name in known}
+        bounds = [int(float(known.get(name, 0))) for name in ALLOWED_PROPERTIES[4:6]]
+        vendor = known.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
+        info = SlideInfo(
+            vendor, self.width, self.height, levels, mpp[0], mpp[1], source, bounds[0], bounds[1], properties
+        )
+        return {"info": info.to_dict()}, native_tiles.dump(self._pixels.levels)
+
+    def _refuse_empty_claims(self) -> None:
+        pixels, size = self.width * self.height, self.path.stat().st_size
+        beside = self.path.with_suffix("") if self.path.suffix.lower() == ".mrxs" else self.path.parent
+        if self.path.suffix.lower() in MANY_FILES and beside.is_dir():
+            size = sum(part.stat().st_size for part in beside.iterdir())
+        if pixels > SMALL_FILE_PIXELS and pixels > MOST_PIXELS_A_BYTE * size:
+            raise SlideRejected(
+                "empty-claim",
+                f"the file claims {self.width}×{self.height} pixels but holds only {size} bytes",
+                "copy it again from the scanner",
+            )
+
+    def _refuse_truncation(self) -> None:
+        size = self.path.stat().st_size
+        if any(not level.lies_within(size) for level in self._pixels.levels.values()):
+            raise SlideRejected("truncated", f"the file ends at {size} bytes, before its last tile", "copy it again")
+
+    def _overviews(self) -> list[Level]:
+        """Levels that the file lacks: halved until the slide fits one picture."""
+        made, last = [], self.levels[-1]
+        while max(last.width, last.height) > OVERVIEW_PX:
+            size = (-(-last.width // 2), -(-last.height // 2))
+            last = Level(*size, last.downsample_x * 2, last.downsample_y * 2, made=True)
+            made.append(last)
+        return made
+
+    def _mpp(self) -> tuple[tuple[float | None, float | None], str | None]:
+        known = self.slide.properties
+        try:
+            x, y = (float(known[name]) for name in ALLOWED_PROPERTIES[2:4])
+            if 0.01 < x < 100 and 0.01 < y < 100:
+                return (x, y), "file"
+        except (KeyError, ValueError):
+            pass
+        try:
+            power = float(known[openslide.PROPERTY_NAME_OBJECTIVE_POWER])
+        except (KeyError, ValueError):
+            return (None, None), None
+        return ((10 / power, 10 / power), "objective") if 1 <= power <= 100 else ((None, None), None)
+
+    def do_tissue(self, mpp_x: float, mpp_y: float, scaled: bool, **_: Any) -> Answer:
+        """The block mask in the network frame, one byte a block."""
+        info = SlideInfo("", self.width, self.height, self.levels, mpp_x, mpp_y, None)
+        mask = block_mask(sample_blocks(self.read, info.sources(scaled), info.frame()))
+        return {"shape": list(mask.shape)}, mask.astype(np.uint8).tobytes()
+
+    def do_region(self, source: dict[str, Any], x: int, y: int, width: int, height: int, **_: Any) -> Answer:
+        return {}, self.read(Source(**source), x, y, width, height).tobytes()
+
+    def do_render(self, x: float, y: float, width: float, height: float, out: list[int], **_: Any) -> Answer:
+        """JPEG of a level-0 rectangle, resized to `out` (width, height)."""
+        return {}, jpeg(self._rendered((x, y, width, height), (out[0], out[1])))
+
+    def _rendered(self, box: tuple[float, float, float, float], out: tuple[int, int]) -> Image.Image:
+        """A level-0 rectangle (x, y, width, height) as a picture; in halves when it is too large to read at once."""
+        x, y, width, height = box
+        source = best_source(sources_of(self.levels, scaled=True), max(1.0, width / out[0]))
+        left, top = round(x / source.downsample_x), round(y / source.downsample_y)
+        size = (max(1, round(width / source.downsample_x)), max(1, round(height / source.downsample_y)))
+        if size[0] * size[1] > MOST_RENDER_PX and max(out) > 1:
+            return self._rendered_in_halves(box, out)
+        image = Image.fromarray(self.read(source, left, top, *size))
+        return image if size == out else image.resize(out, Image.Resampling.BOX, reducing_gap=None)
+
+    def _rendered_in_halves(self, box: tuple[float, float, float, float], out: tuple[int, int]) -> Image.Image:
+        axis = 0 if out[0] >= out[1] else 1
+        first = out[axis] // 2
+        share = box[2 + axis] * first / out[axis]
+        whole, place = Image.new("RGB", out), [0, 0]
+        for start, length, pixels in ((0.0, share, first), (share, box[2 + axis] - share, out[axis] - first)):
+            part, size = list(box), list(out)
+            part[axis], part[2 + axis], size[axis] = box[axis] + start, length, pixels
+            whole.paste(self._rendered((part[0], part[1], part[2], part[3]), (size[0], size[1])), (place[0], place[1]))
+            place[axis] += pixels
+        return whole
+
+    def do_thumbnail(self, most_px: int, **_: Any) -> Answer:
+        shrink = max(1.0, max(self.width, self.height) / most_px)
+        out = [max(1, round(self.width / shrink)), max(1, round(self.height / shrink))]
+        return self.do_render(0, 0, self.width, self.height, out)
+
+    def do_label(self, **_: Any) -> Answer:
+        """JPEG of the label: it may name the patient, so only who asks for it by role gets it."""
+        return {}, jpeg(self._companion("label"))
+
+    def do_macro(self, **_: Any) -> Answer:
+        """JPEG of the overview of the glass, both ends of its long side painted over: a label lies at one of them."""
+        macro = self._companion("macro")
+        along = 0 if macro.width >= macro.height else 1
+        ends = round(MASKED_END * macro.size[along])
+        end = Image.new("RGB", (ends, macro.height) if along == 0 else (macro.width, ends), MASK_COLOUR)
+        for start in (0, macro.size[along] - ends):
+            macro.paste(end, (start, 0) if along == 0 else (0, start))
+        return {}, jpeg(macro)
+
+    def _companion(self, name: str) -> Image.Image:
+        """A picture that lies beside the slide in its file; its claimed size is read before it is decoded."""
+        if name not in list(self.slide.associated_images):  # asking the mapping itself would decode it
+            raise SlideRejected(f"no-{name}", f"the slide's file has no {name}", NO_COMPANION)
+        sides = [int(self.slide.properties[f"openslide.associated.{name}.{side}"]) for side in ("width", "height")]
+        if sides[0] * sides[1] > MOST_COMPANION_PX:
+            claimed = f"the {name} claims {sides[0]}×{sides[1]} pixels, which is no {name}"
+            raise SlideRejected(f"no-{name}", claimed, NO_COMPANION)
+        try:
+            rgba = self.slide.associated_images[name]
+        except openslide.OpenSlideError as error:
+            raise SlideRejected(f"no-{name}", f"the {name} is damaged: {told(error)}", NO_COMPANION) from error
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, WHITE), rgba).convert("RGB")
+
+    def do_dz(self, level: int, col: int, row: int, **_: Any) -> Answer:
+        """One Deep Zoom tile, 254 px with 1 px of overlap."""
+        zoom = DeepZoomGenerator(self.slide, 254, 1, limit_bounds=False)
+        try:
+            return {}, jpeg(zoom.get_tile(level, (col, row)))
+        except ValueError:
+            raise SlideRejected("no-such-tile", "the slide has no such tile", "see its Deep Zoom description") from None
+
+    def read(self, source: Source, x: int, y: int, width: int, height: int) -> Pixels:
+        """(height, width, 3) at the source's own pixels; white where there is nothing.
+
+        Raises:
+            SlideRejected: too large. OpenSlideError: a part of the slide is damaged.
+        """
+        k = source.shrink
+        if width * height > MOST_REGION_PX:
+            raise SlideRejected("too-large-a-read", f"{width}×{height} pixels at once are too many", "ask for less")
+        if source.level in self._pixels.levels:
+            try:
+                return self._pixels.read(source.level, k, x, y, width, height)
+            except Unusable:
+                pass  # OpenSlide knows more kinds of tiles, and of damage
+        if k == 1:
+            return self._read_by_openslide(source.level, x, y, width, height)
+        return self._averaged_by_openslide(source, x, y, width, height)
+
+    def _averaged_by_openslide(self, source: Source, x: int, y: int, width: int, height: int) -> Pixels:
+        """What the native reader shrinks, without it: strip by strip, since it takes k² times the pixels."""
+        k, strips = source.shrink, list[Pixels]()
+        step = max(1, MOST_REGION_PX // (k * k * width))
+        for top in range(0, height, step):
+            rows = min(step, height - top)
+            whole = self._read_by_openslide(source.level, k * x, k * (y + top), k * width, k * rows)
+            strips.append(averaged(whole, k))
+        return np.concatenate(strips)
+
+    def _read_by_openslide(self, number: int, x: int, y: int, width: int, height: int) -> Pixels:
+        level = self.levels[number]
+        location = (round(x * level.downsample_x), round(y * level.downsample_y))
+        rgba = self.slide.read_region(location, number, (width, height))
+        if rgba.getchannel("A").getextrema() == (255, 255):
+            return np.asarray(rgba.convert("RGB"))
+        return np.asarray(Image.alpha_composite(Image.new("RGBA", rgba.size, WHITE), rgba).convert("RGB"))
+
+
+def jpeg(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""Slides: catalog, uploads, archives, storage."""

@@ -1,0 +1,238 @@
+"""Slides of many files (MRXS, VMS, VMU, a DICOM series) come as one zip, which is hostile until it is unpacked.
+
+    slides/ID/slide.zip    as it was sent: what was acknowledged, and what its sha256 speaks of
+    slides/ID/parts/       what readers see: slide.mrxs, slide/Slidedat.ini, …; whole or not there, made again when gone
+
+Of the sender's names only those stay by which a slide's files name each other, and folders are flattened. Whatever is
+not known to belong to a slide is refused, as is every claim that a zip of images cannot make. The bytes decide what a
+file is, never its name.
+"""
+
+import contextlib
+import errno
+import io
+import os
+import re
+import shutil
+import stat
+import struct
+import tempfile
+import time
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from core.errors import SlideRejected
+from core.settings import get_settings
+from core.slides import storage
+
+MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+MOST_FILES = 4000
+MOST_DIRECTORY = 1 << 21  # bytes of the list of its files
+MOST_RATIO, SMALL = 20, 1 << 22  # images in a slide are compressed already
+MOST_TEXT, LONGEST_NAME = 1 << 20, 200
+ABANDONED_SECONDS = 3600.0
+COPY_BYTES = 1 << 20
+LEFT_BEHIND = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|\._|Thumbs\.db$|desktop\.ini$|DICOMDIR$)", re.IGNORECASE)
+PLAIN = re.compile(r"[\w ,;+@()\[\]-][\w .,;+@()\[\]-]*")
+BESIDE = {".vms": re.compile(r"\.(jpe?g|opt)$", re.IGNORECASE), ".vmu": re.compile(r"\.(ngr|opt)$", re.IGNORECASE)}
+IN_MRXS = re.compile(r"\.(ini|dat)$", re.IGNORECASE)
+NAMES_A_FILE = re.compile(r"FILE_\d+|INDEXFILE|ImageFile.*|MapFile|MacroImage|OptimisationFile", re.IGNORECASE)
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OverflowError, RuntimeError, struct.error)
+AS_SCANNED, ALONE = "send the slide as its scanner wrote it", "zip one slide alone"
+BROKEN = ("the zip is damaged, or a file in it is not what its list says", "zip and send it again")
+Plan = dict[str, zipfile.ZipInfo]  # where each file goes, below `parts`
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file begins as a zip does."""
+    with path.open("rb") as file:
+        return file.read(4) in MAGIC
+
+
+def unpack(archive: Path, folder: Path, advance: Callable[[], None]) -> Path:
+    """The slide's own file among those that a zip held; they are unpacked unless they are there.
+
+    Args:
+        folder: of the slide, in the data folder; `parts` comes into being in it, at once.
+        advance: called now and then; what it raises ends the unpacking.
+
+    Raises:
+        SlideRejected: it is damaged, or not the zip of one slide. NoSpace: it does not fit.
+    """
+    parts = folder / storage.PARTS
+    if not parts.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)  # a slide by reference has none yet
+        _remove_abandoned(folder)
+        fresh = Path(tempfile.mkdtemp(prefix=f"{storage.PARTS}.", dir=folder))
+        try:
+            _unpack(archive, fresh, advance)
+            _settle(fresh, parts)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    return storage.main_part(parts)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """What workers left that were killed long ago; one that still writes may be about to rename its own."""
+    for half_done in folder.glob(f"{storage.PARTS}.*"):
+        with contextlib.suppress(FileNotFoundError):
+            if half_done.stat().st_mtime < time.time() - ABANDONED_SECONDS:
+                shutil.rmtree(half_done, ignore_errors=True)
+
+
+def _unpack(archive: Path, fresh: Path, advance: Callable[[], None]) -> None:
+    try:
+        with _Bounded(archive) as file, zipfile.ZipFile(file) as opened:
+            plan = _plan(opened, archive.stat().st_size)
+            for target, entry in plan.items():
+                _copy(opened, entry, fresh / target, advance)
+    except DAMAGED:  # their sentences hold names out of the zip
+        raise SlideRejected("zip-damaged", *BROKEN) from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a place before the file's beginning
+            raise
+        raise SlideRejected("zip-damaged", *BROKEN) from None
+
+
+class _Bounded(io.FileIO):
+    """No read of it is larger than any that a directory of MOST_DIRECTORY bytes needs: its size is a claim."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = os.fstat(self.fileno()).st_size - self.tell()
+        wanted = left if size is None or size < 0 else size
+        if wanted > MOST_DIRECTORY:
+            raise _too_many()
+        return super().read(wanted)
+
+
+def _too_many() -> SlideRejected:
+    return SlideRejected("zip-too-many", f"the zip lists more than {MOST_FILES} files", ALONE)
+
+
+def _plan(opened: zipfile.ZipFile, size_bytes: int) -> Plan:
+    """Which file goes where. Raises SlideRejected."""
+    if len(opened.infolist()) > MOST_FILES:
+        raise _too_many()
+    entries = [
+        one for one in opened.infolist() if not one.filename.endswith("/") and not LEFT_BEHIND.search(one.filename)
+    ]
+    for entry in entries:
+        _refuse_unsafe(entry)
+    _refuse_claims(entries, size_bytes)
+    plan = _layout(opened, entries)
+    if len({unicodedata.normalize("NFKC", target).casefold() for target in plan}) < len(entries):
+        raise SlideRejected("zip-names", "two files of the zip have the same name", ALONE)
+    _refuse_references(opened, plan)
+    storage.require_space(sum(entry.file_size for entry in entries))
+    return plan
+
+
+def _refuse_unsafe(entry: zipfile.ZipInfo) -> None:
+    name, kind = entry.orig_filename, stat.S_IFMT(entry.external_attr >> 16)
+    path = PurePosixPath(name)
+    if "\\" in name or "\0" in name or ":" in name or path.is_absolute() or ".." in path.parts:
+        raise SlideRejected("zip-names", "a name in the zip leads out of it", "zip the slide's own files, nothing else")
+    if kind not in (0, stat.S_IFREG):
+        raise SlideRejected("zip-links", "the zip holds a link or a device", "zip the files themselves")
+    if entry.flag_bits & 1:
+        raise SlideRejected("zip-encrypted", "the zip is encrypted", "zip it without a password")
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise SlideRejected("zip-method", "the zip is compressed in an unusual way", "store or deflate its files")
+
+
+def _refuse_claims(entries: list[zipfile.ZipInfo], size_bytes: int) -> None:
+    """Of sizes: what does not lie in the file, and what no slide has."""
+    packed, whole = sum(one.compress_size for one in entries), sum(one.file_size for one in entries)
+    most = get_settings().upload_max_bytes
+    if packed > size_bytes or any(one.header_offset >= size_bytes for one in entries):
+        raise SlideRejected(
+            "zip-claims", "the zip's files are larger than itself, or lie over each other", "zip it again"
+        )
+    if whole > SMALL and whole > MOST_RATIO * packed:
+        detail = f"{packed} bytes of the zip claim to become {whole}: more than {MOST_RATIO} times as many"
+        raise SlideRejected("zip-ratio", detail, AS_SCANNED)
+    if whole > most:
+        raise SlideRejected(
+            "zip-too-large", f"the zip's files have {whole} bytes, over the limit of {most}", "send less"
+        )
+
+
+def _layout(opened: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> Plan:
+    """The kind of slide decides what may lie beside its own file. Raises SlideRejected."""
+    named = [one for one in entries if PurePosixPath(one.filename).suffix.lower() in (".mrxs", *BESIDE)]
+    if len(named) == 1:
+        return _layout_of_many(named[0], [one for one in entries if one is not named[0]])
+    if not named and entries and all(_is_dicom(opened, one) for one in entries):
+        ordered = sorted(entries, key=lambda one: (-one.file_size, one.filename))
+        return {"slide.dcm" if i == 0 else f"part{i:04d}.dcm": one for i, one in enumerate(ordered)}
+    if len(entries) == 1:
+        return {storage.main_name(entries[0].filename): entries[0]}
+    detail = "the zip is not that of one slide: one file, or the files of one MRXS, VMS or VMU slide or DICOM series"
+    raise SlideRejected("zip-no-slide", detail, "zip one slide alone, with all its files")
+
+
+def _layout_of_many(main: zipfile.ZipInfo, others: list[zipfile.ZipInfo]) -> Plan:
+    path = PurePosixPath(main.filename)
+    suffix = path.suffix.lower()
+    home, known, below = path.with_suffix(""), IN_MRXS, "slide/"
+    if suffix in BESIDE:
+        home, known, below = path.parent, BESIDE[suffix], ""
+    plan = {f"slide{suffix}": main}
+    for number, one in enumerate(others, 1):
+        place = PurePosixPath(one.filename)
+        plain = PLAIN.fullmatch(place.name) and len(place.name.encode()) <= LONGEST_NAME
+        if place.parent != home or not known.search(place.name) or not plain:
+            detail = f"the zip holds a file that is none of a {suffix} slide: number {number} of the others in its list"
+            raise SlideRejected("zip-kinds", detail, "zip the slide's own files, nothing else")
+        plan.setdefault(f"{below}{place.name}", one)  # twins are counted by _plan
+    return plan
+
+
+def _is_dicom(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bool:
+    """PS3.10, 7.1: 128 bytes of anything, then DICM."""
+    with opened.open(entry) as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def _refuse_references(opened: zipfile.ZipFile, plan: Plan) -> None:
+    """Files that name others name those beside them; the reader's sandbox holds where this does not."""
+    for target, entry in plan.items():
+        if not target.lower().endswith(("/slidedat.ini", ".vms", ".vmu")):  # one a slide
+            continue
+        if entry.file_size > MOST_TEXT:
+            raise SlideRejected("zip-claims", "a text file of the slide is too large", AS_SCANNED)
+        with opened.open(entry) as file:
+            text = file.read(MOST_TEXT).decode("latin-1")
+        pairs = [line.partition("=") for line in text.splitlines()]
+        named = [value for key, _, value in pairs if NAMES_A_FILE.fullmatch(key.strip())]
+        if any("/" in name or "\\" in name or ".." in name for name in named):
+            raise SlideRejected("zip-references", "the slide names files outside of itself", AS_SCANNED)
+
+
+def _copy(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, advance: Callable[[], None]) -> None:
+    """As many bytes as it claims and no more, with the CRC-32 that it claims; durable."""
+    target.parent.mkdir(exist_ok=True)
+    with opened.open(entry) as read, target.open("xb") as written:
+        while part := read.read(COPY_BYTES):
+            written.write(part)
+            advance()
+        if written.tell() != entry.file_size:
+            raise zipfile.BadZipFile("a file in it ends early")
+        written.flush()
+        os.fsync(written.fileno())
+
+
+def _settle(fresh: Path, parts: Path) -> None:
+    """All of it at once, durable; another worker's, which came first, is the same."""
+    fresh.chmod(0o755)
+    for directory in (*(path for path in fresh.iterdir() if path.is_dir()), fresh):
+        storage.sync_directory(directory)
+    try:
+        fresh.rename(parts)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+    storage.sync_directory(parts.parent)

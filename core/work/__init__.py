@@ -1,0 +1,1 @@
+"""Leased work rows, the doorbell, the file transport."""

@@ -1,0 +1,1 @@
+"""The studies and measurements behind docs/detector.md."""

@@ -1,0 +1,61 @@
+"""python -m model.evidence.pictures: the two-layer p4 picture of docs/theory.md, drawn from our own layers."""
+
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import torch
+from torch import Tensor
+
+from model.groups.group import get_group
+from model.groups.layers import GroupConv2d, LiftingConv2d, turn
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+WHERE = Path(__file__).resolve().parents[2] / "docs" / "theory-p4.png"
+LETTER = ["........", ".#####..", ".#......", ".####...", ".#......", ".#......", ".#......", "........"]
+
+
+def letter() -> Tensor:
+    """An F, which no turn and no mirror maps onto itself; (1, 1, 14, 14)."""
+    rows = [[float(dot == "#") for dot in row] for row in LETTER]
+    return torch.nn.functional.pad(torch.tensor(rows, dtype=torch.float64), (3, 3, 3, 3))[None, None]
+
+
+def planes_of(image: Tensor) -> list[tuple[str, Tensor]]:
+    """The image, its lifted planes and those of a group convolution over them."""
+    torch.manual_seed(3)
+    group = get_group("p4")
+    lifting, convolution = LiftingConv2d(group, 1, 1, 3).double(), GroupConv2d(group, 1, 1, 3).double()
+    with torch.no_grad():
+        lifted = torch.relu(lifting(image))
+        second = torch.relu(convolution(lifted))
+    turns = [f"{90 * s}°" for s in range(4)]
+    named = [("image", image[0, 0])]
+    named += [(f"lifted, {turns[s]}", lifted[0, s]) for s in range(4)]
+    return named + [(f"second layer, {turns[s]}", second[0, s]) for s in range(4)]
+
+
+def draw(path: Path = WHERE) -> None:
+    """Two rows: of an F, and of the F turned by a quarter."""
+    upright = letter()
+    rows = [planes_of(upright), planes_of(turn(upright, get_group("p4").elements[1]))]
+    figure, axes = plt.subplots(2, 9, figsize=(14, 3.6))
+    for row, planes in enumerate(rows):
+        for axis, (name, plane) in zip(axes[row], planes, strict=True):
+            axis.imshow(plane, cmap="magma" if name != "image" else "gray_r")
+            axis.set_xticks([])
+            axis.set_yticks([])
+            if row == 0:
+                axis.set_title(name, fontsize=8)
+    axes[0][0].set_ylabel("upright")
+    axes[1][0].set_ylabel("turned by 90°")
+    figure.tight_layout()
+    figure.savefig(path, dpi=90, metadata={"Software": ""})
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    draw()
+    sys.stdout.write(f"{WHERE}\n")

@@ -1,0 +1,214 @@
+"""What can be asked of a trained detector without training another: angles, shifts, stains, calibration, broken parts.
+
+Each probe takes a frozen network and patches, and gives numbers that go into JSON as they are. Differences are in
+logits, since scores saturate.
+"""
+
+import copy
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from model.checks import rotation_check
+from model.groups.group import transform
+from model.inference.dense import REGION_PX, Logits, Pixels, cells_a_side, infer
+from model.inference.frozen import Frozen, freeze
+from model.networks.densenet import PATCH_PX, DenseNet, DenseNetConfig
+from model.train import augment
+from model.train.metrics import auc, fit_temperature
+from model.train.pcam import Split
+
+STEP_DEG = 5
+MOST_AT_ONCE = 32
+RANDOM_DRAWS = 6
+Change = Callable[[Tensor, torch.Generator], Tensor]
+
+
+def logits_of(network: nn.Module, patches: Pixels) -> Logits:
+    """(N, 96, 96, 3) uint8 → (N,)."""
+    parts = [infer(network, patches[i : i + MOST_AT_ONCE])[:, 0, 0] for i in range(0, len(patches), MOST_AT_ONCE)]
+    return np.concatenate(parts)
+
+
+def _as_images(patches: Pixels) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(patches)).permute(0, 3, 1, 2).float()
+
+
+def _as_patches(images: Tensor) -> Pixels:
+    whole: Pixels = images.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+    return whole
+
+
+def eight_views(network: nn.Module, patches: Pixels) -> dict[str, float]:
+    """The largest differences of score and of logit between the eight views of a patch."""
+    views = [
+        logits_of(network, np.stack([transform(p, element) for p in patches]))
+        for element in rotation_check.ALL.elements
+    ]
+    logits = np.stack(views).astype(np.float64)
+    return {"score": float(np.ptp(1 / (1 + np.exp(-logits)), axis=0).max()), "logit": float(np.ptp(logits, 0).max())}
+
+
+def turned(images: Tensor, angle_deg: float) -> Tensor:
+    """Turned about their centre, bilinear; what lies outside is reflected in. A turn by 0° resamples nothing."""
+    angle = np.deg2rad(angle_deg)
+    matrix = torch.tensor([[np.cos(angle), -np.sin(angle), 0.0], [np.sin(angle), np.cos(angle), 0.0]])
+    grid = F.affine_grid(matrix.float().expand(len(images), 2, 3), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def angles(network: nn.Module, patches: Pixels, step_deg: int = STEP_DEG) -> dict[str, list[float]]:
+    """How a turn by each angle moves the score, and how much of that is resampling alone.
+
+    `there_and_back` turns a patch by the angle and back again: its content stands as before, blurred twice.
+    """
+    plain, images = _scores(network, patches), _as_images(patches)
+    found: dict[str, list[float]] = {name: [] for name in ("angle", "mean", "moved", "spread", "there_and_back")}
+    for angle in range(0, 360, step_deg):
+        once = turned(images, angle)
+        scores = _scores(network, _as_patches(once))
+        again = _scores(network, _as_patches(turned(once, -angle)))
+        found["angle"].append(angle)
+        found["mean"].append(float(scores.mean()))
+        found["moved"].append(float(np.abs(scores - plain).mean()))
+        found["spread"].append(float((scores - plain).std()))
+        found["there_and_back"].append(float(np.abs(again - plain).mean()))
+    return found
+
+
+def _scores(network: nn.Module, patches: Pixels) -> NDArray[np.float64]:
+    logits = logits_of(network, patches).astype(np.float64)
+    scores: NDArray[np.float64] = 1 / (1 + np.exp(-logits))
+    return scores
+
+
+def shifted(images: Tensor, rng: torch.Generator, by_px: int = 8) -> Tensor:
+    """By 8 px in one of the four directions: half a stride, so that every cell sees another place."""
+    padded = F.pad(images, (by_px,) * 4, mode="reflect")
+    y, x = ((0, by_px), (2 * by_px, by_px), (by_px, 0), (by_px, 2 * by_px))[
+        int(torch.randint(0, 4, (1,), generator=rng))
+    ]
+    return padded[:, :, y : y + PATCH_PX, x : x + PATCH_PX]
+
+
+def scaled(images: Tensor, factor: float) -> Tensor:
+    """As if the scan's µm per pixel were off by a factor; what lies outside is reflected in."""
+    matrix = torch.tensor([[factor, 0.0, 0.0], [0.0, factor, 0.0]]).expand(len(images), 2, 3)
+    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+CHANGES: dict[str, Change] = {
+    "shifted by 8 px": shifted,
+    "µm per pixel 10 % larger": lambda images, _: scaled(images, 1.1),
+    "µm per pixel 10 % smaller": lambda images, _: scaled(images, 1 / 1.1),
+    "JPEG 50 to 95": lambda images, rng: augment.jpeg(images, rng, share=1.0),
+    "stain jitter ± 20 %": augment.stain_jitter,
+    "light jitter ± 20 %": augment.light_jitter,
+    "defocus, σ up to 0.9 px": lambda images, rng: augment.blur(images, rng, share=1.0),
+}
+
+
+def stability(network: nn.Module, split: Split, temperature: float) -> dict[str, dict[str, float]]:
+    """For each change: by how many logits answers move, how many change sides of 0.5, and the AUC under it."""
+    plain, found = logits_of(network, split.patches) / temperature, {}
+    for number, (name, change) in enumerate(CHANGES.items()):
+        images = change(_as_images(split.patches), torch.Generator().manual_seed(number))
+        logits = logits_of(network, _as_patches(images)) / temperature
+        found[name] = {
+            "moved_logits": float(np.abs(logits - plain).mean()),
+            "changed_sides": float(((logits > 0) != (plain > 0)).mean()),
+            "auc": auc(split.labels, logits),
+        }
+    return found
+
+
+def reliability(labels: NDArray[Any], logits: Logits, bins: int = 10) -> list[tuple[float, float, int]]:
+    """Bins of equal mass: mean score, share of positives, patches."""
+    scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    parts = np.array_split(np.argsort(scores, kind="stable"), bins)
+    return [(float(scores[part].mean()), float(labels[part].mean()), len(part)) for part in parts]
+
+
+def temperatures(labels: NDArray[Any], logits: Logits, groups: NDArray[Any]) -> dict[str, float]:
+    """The temperature of each slide group held out in turn: how well it is known."""
+    found = [fit_temperature(labels[groups != group], logits[groups != group]) for group in np.unique(groups)]
+    return {"all": fit_temperature(labels, logits), "least": min(found), "most": max(found)}
+
+
+def broken_plane(network: DenseNet) -> Frozen:
+    """The frozen network with one plane of the lifting bank left unturned: a fault that the rotation check must see."""
+    frozen = copy.deepcopy(freeze(network))
+    assert isinstance(frozen.lifting, nn.Conv2d)
+    with torch.no_grad():
+        frozen.lifting.weight[1] = frozen.lifting.weight[0]
+    return frozen
+
+
+def random_networks(config: DenseNetConfig) -> list[Frozen]:
+    """Some that were taught nothing."""
+    drawn = []
+    for seed in range(RANDOM_DRAWS):
+        torch.manual_seed(seed)
+        drawn.append(freeze(DenseNet(config).eval()))
+    return drawn
+
+
+def controls(network: DenseNet, split: Split) -> dict[str, dict[str, Any]]:
+    """The shipped network, one with a broken plane, some with random weights: what the check sees, and their AUCs."""
+    kinds = {
+        "as shipped": [freeze(network)],
+        "one plane unturned": [broken_plane(network)],
+        "random weights": random_networks(network.config),
+    }
+    region = np.concatenate(np.concatenate(split.patches[:16].reshape(4, 4, PATCH_PX, PATCH_PX, 3), 1), 1)
+    every = list(range(1, len(network.group)))
+    return {
+        name: {
+            "residual_logits": max(rotation_check.residual(frozen, region, every) for frozen in ones),
+            "tolerance_logits": rotation_check.TOLERANCE,
+            "auc": [auc(split.labels, logits_of(frozen, split.patches)) for frozen in ones],
+        }
+        for name, ones in kinds.items()
+    }
+
+
+@torch.inference_mode()
+def flops(frozen: Frozen, side_px: int) -> int:
+    """Multiplications and additions of all convolutions for one square region."""
+    total = 0
+
+    def count(layer: nn.Module, _: Any, out: Tensor) -> None:
+        nonlocal total
+        assert isinstance(layer, nn.Conv2d)
+        total += 2 * layer.weight[0].numel() * out.numel()
+
+    convs = [layer for layer in frozen.modules() if isinstance(layer, nn.Conv2d)]
+    handles = [layer.register_forward_hook(count) for layer in convs]
+    infer(frozen, np.zeros((1, side_px, side_px, 3), np.uint8))
+    for handle in handles:
+        handle.remove()
+    return total
+
+
+def flops_per_cell(frozen: Frozen, side_px: int = REGION_PX) -> float:
+    """Of a cell of a dense region, its share of halo included."""
+    return flops(frozen, side_px) / cells_a_side(side_px) ** 2
+
+
+def cells_per_second(frozen: Frozen, rounds: int = 3) -> float:
+    """Dense regions of 512 px on the threads that torch has now: the best of some rounds, after one to warm up."""
+    region = np.random.default_rng(0).integers(0, 256, (1, REGION_PX, REGION_PX, 3), dtype=np.uint8)
+    infer(frozen, region)
+    seconds = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        infer(frozen, region)
+        seconds.append(time.perf_counter() - began)
+    return cells_a_side(REGION_PX) ** 2 / min(seconds)

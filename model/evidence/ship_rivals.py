@@ -1,0 +1,79 @@
+"""python -m model.evidence.ship_rivals DIR: make the networks of the study's plan `rivals` servable, each with its card.
+
+They are there to be held against the service's own network, on the same slides: a quarter of its parameters, trained
+for minutes on the known slides of train alone. Their cards say so (`purpose`), and so does every result of theirs.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from model.evidence.evaluate import ship
+from model.evidence.study import FLOOR, Job, answering, learner_of, plan_rivals
+from model.inference.memory import keep_freed_memory
+from model.networks.densenet import DenseNet
+from model.networks.systems import get_system
+from model.train.pcam import BadData, Split, read_split
+from model.weights.checkpoint import COMPARISON, DEFAULT_NAME, SHIPPED, WeightsRefused, state_of
+
+
+def network_of(job: Job, work: Path) -> DenseNet:
+    """A rival as the study trained it.
+
+    Raises:
+        WeightsRefused: the study has not, or not to the end.
+    """
+    checkpoint = work / learner_of(job).name / "checkpoint.pt"
+    learnt = state_of(checkpoint)
+    step = torch.load(checkpoint, weights_only=True)["step"]
+    if step != job.steps:
+        raise WeightsRefused(f"{checkpoint} stands at step {step} of {job.steps}: let the study finish")
+    return answering(job, learnt)
+
+
+def about(job: Job, known: Split) -> dict[str, str]:
+    """What the card says of its making."""
+    groups = len(np.unique(known.groups))
+    return {
+        "source": "PatchCamelyon (CC0), Veeling et al. 2018, after Camelyon16, Ehteshami Bejnordi et al. 2017",
+        "train": f"{len(known):,} patches of PatchCamelyon's training split, from {groups} known slide groups",
+        "recipe": f"{job.steps} steps of 32 patches (AdamW 2e-3, H&E augmentation at {job.strength}, seed {job.seed}), "
+        f"half width; weights of {learner_of(job).name} of the study",
+        "about": get_system(job.system).about,
+    }
+
+
+def shipped_name(system: str) -> str:
+    """The rival's own; the small form of the service's network is told from the service's network."""
+    return f"{system}-half" if system == DEFAULT_NAME else system
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m model.evidence.ship_rivals", description="Serve the study's rivals."
+    )
+    parser.add_argument("directory", type=Path, help="folder with PCam's HDF5 files")
+    parser.add_argument(
+        "--work", type=Path, default=Path("runs/study"), help="the study's folder (default %(default)s)"
+    )
+    parser.add_argument("--into", type=Path, default=SHIPPED, help="where weights and cards go (default %(default)s)")
+    options = parser.parse_args(arguments)
+    keep_freed_memory()
+    jobs = [job for job in plan_rivals() if job.system != FLOOR]
+    try:
+        known = read_split(options.directory, "train").known()
+        networks = [network_of(job, options.work) for job in jobs]
+        for job, network in zip(tqdm(jobs, unit="network"), networks, strict=True):
+            ship(network, options.directory, shipped_name(job.system), about(job, known), options.into, COMPARISON)
+    except (FileNotFoundError, BadData, WeightsRefused) as error:
+        print(f"Not shipped: {error}.", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

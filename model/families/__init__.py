@@ -1,0 +1,1 @@
+"""What a network is made of: the families of equivariant layers."""

@@ -1,0 +1,110 @@
+"""Harmonic Network (Worrall et al. 2017): complex streams that turn with a known phase.
+
+A stream of order m is a complex feature map that a turn of the image by θ moves and multiplies by e^{imθ}. A filter
+R(r) e^{i(nφ + β)} takes a stream of order m to order m + n (eq. 6–8 of the paper), and order 0 has an invariant
+magnitude. Here every channel holds one stream of order 0 and one of order 1, as four real planes
+
+    (re₀, im₀, re₁, im₁)
+
+and a filter between orders a → b is Σ_j w_j 1_j(r) e^{i(b−a)φ}, one complex weight w_j a distinct radius (the paper has
+a real R_j and one phase β a filter). Where b ≠ a the centre tap is zero. Non-linearities act on magnitudes alone.
+
+Exact at quarter turns, measured between them. No mirrors: a mirror would conjugate the streams, and the phases do not.
+"""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model.families.circular import Complex, exact_rings, wave
+from model.groups.filter_bank import combine
+from model.groups.layers import BankConv2d
+
+ORDERS = (0, 1)
+PLANES = 2 * len(ORDERS)
+
+
+def complex_filters(k: int, n: int) -> Complex:
+    """The filters that raise the order by n: one complex unit and one imaginary a radius. (2·radii, k, k)."""
+    rings = exact_rings(k) if n == 0 else exact_rings(k)[1:]
+    return np.concatenate([rings * wave(k, n), 1j * rings * wave(k, n)])
+
+
+def real_block(filters: Complex) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """Complex multiplication as a real 2×2 block: (functions, 2, 2, k, k)."""
+    rows = [np.stack([filters.real, -filters.imag], 1), np.stack([filters.imag, filters.real], 1)]
+    return np.stack(rows, 1)
+
+
+@lru_cache
+def lifting_basis(k: int) -> Tensor:
+    """From a real image (order 0) to both orders: (functions, 4, 1, k, k) float64."""
+    parts = []
+    for b in ORDERS:
+        block = real_block(complex_filters(k, b))[:, :, :1]  # the image has no imaginary part
+        part = np.zeros((len(block), PLANES, 1, k, k))
+        part[:, 2 * b : 2 * b + 2] = block
+        parts.append(part)
+    return torch.from_numpy(np.concatenate(parts))
+
+
+@lru_cache
+def stream_basis(k: int) -> Tensor:
+    """From both orders to both: (functions, 4, 4, k, k) float64; 20 functions for k = 3, 4 for k = 1."""
+    parts = []
+    for a in ORDERS:
+        for b in ORDERS:
+            block = real_block(complex_filters(k, b - a))
+            part = np.zeros((len(block), PLANES, PLANES, k, k))
+            part[:, 2 * b : 2 * b + 2, 2 * a : 2 * a + 2] = block
+            parts.append(part)
+    return torch.from_numpy(np.concatenate(parts))
+
+
+class HarmonicConv2d(BankConv2d):
+    """Image → streams or streams → streams, no bias, no padding. Law: Φ(L_u f) = L_u Φ(f) for quarter turns u."""
+
+    basis: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int, basis: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("basis", basis.float(), persistent=False)
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, len(basis)))
+        energy = float(basis.square().sum()) / basis.shape[1]  # of one output plane, over all functions
+        nn.init.normal_(self.weight, std=math.sqrt(2 / (in_channels * energy)))
+
+    def bank(self) -> Tensor:
+        """(out·4, in or in·4, k, k)."""
+        return combine(self.weight, self.basis)
+
+
+def squared_magnitudes(streams: Tensor, eps: float = 1e-8) -> Tensor:
+    """(N, C·4, H, W) → |stream|² + ε, (N, C·2, H, W); ε keeps the root smooth where a stream is zero."""
+    n, _, *size = streams.shape
+    real, imaginary = streams.reshape(n, -1, 2, *size).unbind(2)
+    return torch.addcmul(real * real, imaginary, imaginary) + eps
+
+
+def magnitudes(streams: Tensor) -> Tensor:
+    """(N, C·4, H, W) → |stream|, (N, C·2, H, W)."""
+    return squared_magnitudes(streams).sqrt()
+
+
+class MagnitudeNorm(nn.Module):
+    """Batch norm and ReLU of the magnitudes; phases stay (the paper's §4.1 and its C-ReLU).
+
+    X → ReLU(norm |X|) · X / |X|. Law: Φ(L_u f) = L_u Φ(f).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels * len(ORDERS))
+
+    def forward(self, streams: Tensor) -> Tensor:
+        square = squared_magnitudes(streams)
+        gain = torch.relu(self.norm(square.sqrt())) * square.rsqrt()
+        n, _, *size = streams.shape
+        return (streams.reshape(n, -1, 2, *size) * gain[:, :, None]).reshape(streams.shape)

@@ -1,0 +1,1 @@
+"""The groups p4 and p4m, filter banks, and the layers that use them."""

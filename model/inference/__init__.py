@@ -1,0 +1,1 @@
+"""The frozen network, dense maps, engines."""

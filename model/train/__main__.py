@@ -1,0 +1,94 @@
+"""python -m model.train DIR: train a network of the registry on PCam's HDF5 layout; a run that was killed goes on."""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from model.networks.systems import SYSTEMS, get_system
+from model.train.pcam import BadData, Split, read_split
+from model.train.run import Diverged, Pauses, Recipe, Run, train
+from model.weights.checkpoint import WeightsRefused
+
+TRAINABLE = [system.name for system in SYSTEMS.values() if system.weights_of is None]
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m model.train", description="Train on PCam's HDF5 layout.")
+    add = parser.add_argument
+    add("directory", type=Path, help="folder with camelyonpatch_level_2_split_*_{x,y}.h5")
+    add("--out", type=Path, default=Path("runs/p4m"), help="checkpoints and metrics (default %(default)s)")
+    add("--network", choices=TRAINABLE, default=TRAINABLE[0])
+    add("--n0", type=int, help="lifting width of the plain network (default: the network's own)")
+    add("--growth", type=int, help="growth of the plain network (default: the network's own)")
+    add("--slides", choices=["all", "known"], default="all", help="known: only patches whose slide group is named")
+    for field, value in asdict(Recipe()).items():
+        if field != "dihedral":
+            add(f"--{field.replace('_', '-')}", type=type(value), default=value)
+    add("--no-dihedral", action="store_true", help="do not turn patches for networks that need it")
+    add("--init", type=Path, help="a checkpoint or NAME.safetensors to begin from")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add("--threads", type=int, default=0, help="CPU threads (default: all)")
+    add("--no-bf16", action="store_true")
+    add("--no-compile", action="store_true", help="on a GPU; a CPU is faster without")
+    add("--every", type=int, default=50, help="steps between checkpoints")
+    add("--validate", type=int, help="steps between validations (default: an epoch)")
+    return parser.parse_args(arguments)
+
+
+def read(options: argparse.Namespace) -> tuple[Split, Split]:
+    """Training and validation patches.
+
+    Raises:
+        FileNotFoundError, BadData: the files are missing or not PCam's.
+    """
+    split, valid = read_split(options.directory, "train"), read_split(options.directory, "valid")
+    chosen = split.known() if options.slides == "known" else split
+    if not len(chosen):
+        raise BadData(f"{options.directory} names no slide group: --slides known has nothing to train on")
+    return chosen, valid
+
+
+def run_of(options: argparse.Namespace, patches: int) -> tuple[Run, Pauses]:
+    """The run that the options describe, at its beginning or where its checkpoint stands.
+
+    Raises:
+        ValueError: the checkpoint is of another run. WeightsRefused: --init is no checkpoint.
+    """
+    system = get_system(options.network)
+    config = replace(system.config, **{k: v for k in ("n0", "growth") if (v := getattr(options, k)) is not None})
+    dihedral = system.dihedral and not options.no_dihedral
+    recipe = Recipe(**{f: getattr(options, f) for f in asdict(Recipe()) if f != "dihedral"}, dihedral=dihedral)
+    per_epoch = max(1, patches // recipe.batch)
+    run = Run(config, recipe, max(1, round(recipe.epochs * per_epoch)), torch.device(options.device))
+    checkpoint = options.out / "checkpoint.pt"
+    if checkpoint.exists():
+        run.restore(torch.load(checkpoint, map_location=run.device, weights_only=True))
+        print(f"going on from step {run.step} of {run.steps}", file=sys.stderr)
+    elif options.init:
+        run.begin_from(options.init)
+    return run, Pauses(options.every, options.validate or per_epoch)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    try:
+        split, valid = read(options)
+        run, pauses = run_of(options, len(split))
+        options.out.mkdir(parents=True, exist_ok=True)
+        compiled = run.device.type == "cuda" and not options.no_compile
+        result = train(run, (split, valid), options.out, not options.no_bf16, compiled, pauses)
+    except (FileNotFoundError, ValueError, WeightsRefused, Diverged) as error:
+        print(f"Not trained: {error}.", file=sys.stderr)
+        return 2
+    print(json.dumps(result, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""A checkpoint on disk: NAME.safetensors, and NAME.card.json with all that is known of it.
+
+The card names its weights by sha256; weights whose digest differs, or a card with an unknown format, are refused.
+The card carries: architecture, digest, data and recipe, metrics, temperature, threshold, scope, golden outputs.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+
+from model.families.family import get_family
+from model.networks.densenet import DenseNet, DenseNetConfig
+
+FORMAT = 1
+SHIPPED = Path(__file__).resolve().parents[1] / "shipped"
+DEFAULT_NAME = "p4m-densenet"
+RARE = 0.01
+COMPARISON = "comparison"  # the purpose of a card whose network is there to be held against the service's own
+
+
+class WeightsRefused(ValueError):
+    """Weights or card that are missing, altered, or of a kind that this version does not know."""
+
+
+def _odds(share: float) -> float:
+    return share / (1 - share)
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a checkpoint. `digest` is the sha256 of the safetensors file."""
+
+    name: str
+    digest: str
+    architecture: dict[str, Any]
+    temperature: float = 1.0
+    threshold: float = 0.5
+    scope: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    golden: list[float] = field(default_factory=list)
+    purpose: str = ""
+    format: int = FORMAT
+
+    @property
+    def config(self) -> DenseNetConfig:
+        return config_of(self.architecture)
+
+    @property
+    def prevalence(self) -> float | None:
+        """The share of positive patches for which scores are calibrated: that of valid. None where it is not known."""
+        valid = self.metrics.get("valid", {})
+        return valid["positive"] / valid["patches"] if valid.get("patches") and valid.get("positive") else None
+
+    def score_at(self, score: float, prevalence: float) -> float:
+        """What a score would be where another share of cells holds tumour (Bayes; Saerens et al. 2002, eq. 2.4).
+
+        It holds if tumour looks like valid's tumour and the rest like valid's rest, which no slide promises.
+
+        Raises:
+            ValueError: the card does not say for which share its scores are calibrated.
+        """
+        if self.prevalence is None:
+            raise ValueError(f"the card of {self.name} knows no prevalence")
+        odds = score / (1 - score) * _odds(prevalence) / _odds(self.prevalence)
+        return odds / (1 + odds)
+
+    def calibration(self) -> dict[str, Any] | None:
+        """For readers: for which mix scores are calibrated, and what some are worth where 1 % of cells hold tumour."""
+        if self.prevalence is None:
+            return None
+        worth = {str(score): self.score_at(score, RARE) for score in (0.5, 0.9, 0.99)}
+        return {"prevalence": self.prevalence, "rare_prevalence": RARE, "worth_where_rare": worth}
+
+    def to_json(self) -> str:
+        return json.dumps(self.__dict__, indent=1, sort_keys=True) + "\n"
+
+
+def config_of(architecture: dict[str, Any]) -> DenseNetConfig:
+    """A config from its JSON form.
+
+    Raises:
+        WeightsRefused: fields or values that this version does not know.
+    """
+    try:
+        known = {**architecture, "mean": tuple(architecture["mean"]), "std": tuple(architecture["std"])}
+        config = DenseNetConfig(**known)
+        get_family(config.family)
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsRefused(f"the architecture {architecture} is not known here: {error}") from error
+    return config
+
+
+def paths(name: str, directory: Path = SHIPPED) -> tuple[Path, Path]:
+    """The safetensors file and the card of a checkpoint."""
+    return directory / f"{name}.safetensors", directory / f"{name}.card.json"
+
+
+def names(directory: Path = SHIPPED) -> list[str]:
+    """The checkpoints of a directory, by their cards."""
+    return sorted(path.name.removesuffix(".card.json") for path in directory.glob("*.card.json"))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """A file, whole or not at all."""
+    fresh = path.with_name(path.name + ".part")
+    fresh.write_bytes(content)
+    os.replace(fresh, path)
+
+
+def write(network: DenseNet, name: str, directory: Path, **known: Any) -> Card:
+    """Write weights and card, each whole or not at all; the card last, since it vouches for the weights."""
+    directory.mkdir(parents=True, exist_ok=True)
+    content = save({key: value.contiguous() for key, value in network.state_dict().items()})
+    architecture = json.loads(json.dumps(network.config.to_dict()))
+    card = Card(name, hashlib.sha256(content).hexdigest(), architecture, **known)
+    for path, data in zip(paths(name, directory), (content, card.to_json().encode()), strict=True):
+        write_whole(path, data)
+    return card
+
+
+def read_card(name: str = DEFAULT_NAME, directory: Path = SHIPPED) -> Card:
+    """A checkpoint's card.
+
+    Raises:
+        WeightsRefused: missing, not JSON, of another format or name, or of an architecture unknown here.
+    """
+    path = paths(name, directory)[1]
+    try:
+        content = json.loads(path.read_text())
+        card = Card(**content)
+    except (OSError, ValueError, TypeError) as error:
+        raise WeightsRefused(f"the card {path.name} cannot be read: {error}") from error
+    if card.format != FORMAT:
+        raise WeightsRefused(f"{path.name} has format {card.format}; this version knows {FORMAT}")
+    if card.name != name:
+        raise WeightsRefused(f"{path.name} is the card of {card.name!r}")
+    _ = card.config
+    return card
+
+
+def load_network(name: str = DEFAULT_NAME, directory: Path = SHIPPED) -> tuple[DenseNet, Card]:
+    """The network in eval mode, and its card.
+
+    Raises:
+        WeightsRefused: as `read_card`; or the weights are missing, altered or of another architecture.
+    """
+    card, path = read_card(name, directory), paths(name, directory)[0]
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsRefused(f"the weights {path.name} cannot be read: {error}") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != card.digest:
+        raise WeightsRefused(f"{path.name} has sha256 {digest[:12]}…, its card says {card.digest[:12]}…")
+    network = DenseNet(card.config)
+    try:
+        network.load_state_dict(load(content))
+    except RuntimeError as error:
+        raise WeightsRefused(f"{path.name} does not fit the card's architecture: {error}") from error
+    return network.eval(), card
+
+
+def state_of(checkpoint: Path) -> DenseNet:
+    """The averaged network of a training checkpoint, in eval mode.
+
+    Raises:
+        WeightsRefused: the file is not such a checkpoint.
+    """
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        network = DenseNet(config_of(state["config"]))
+        network.load_state_dict(state["average"])
+    except (OSError, KeyError, RuntimeError, TypeError) as error:
+        raise WeightsRefused(f"{checkpoint} is not a training checkpoint: {error}") from error
+    return network.eval()

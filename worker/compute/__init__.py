@@ -1,0 +1,1 @@
+"""From a slide's regions to cell values and findings."""

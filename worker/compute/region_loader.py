@@ -1,0 +1,107 @@
+"""Reads a band's regions ahead of the network, through a bounded queue."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import QuarterturnError, SlideRejected
+from core.heatmap.grid import Region
+from core.pixels.frame import HALO_PX, STRIDE_PX
+from core.pixels.sampling import sample
+from core.reader.client import Reader, SlideInfo
+from core.settings import get_settings
+
+Pixels = NDArray[np.uint8]
+Sent = TypeVar("Sent")
+AHEAD = 2
+OURS = ("too-much-memory", "disk-fault")  # no fault of the file: its bytes stay, and what failed is done again
+PASSING = ("reader-crashed", "reader-timeout")
+ENDED = EOFError("the reading thread ended before its last region")
+
+
+def network_pixels(reader: Reader, info: SlideInfo, origin: tuple[int, int], shape: tuple[int, int]) -> Pixels:
+    """uint8 (rows, cols, 3) from network pixel `origin` (y, x), read as the settings say."""
+    scaled = get_settings().reading == "scaled"
+    return sample(reader.region, info.sources(scaled), info.frame(), origin, shape)
+
+
+def region_pixels(reader: Reader, info: SlideInfo, region: Region) -> Pixels:
+    """uint8 (H, W, 3): all network pixels that the region's cells look at."""
+    rows = STRIDE_PX * (region.row_end - region.row - 1) + 2 * HALO_PX
+    cols = STRIDE_PX * (region.col_end - region.col - 1) + 2 * HALO_PX
+    return network_pixels(reader, info, region.origin_net_px, (rows, cols))
+
+
+class RegionLoader(Generic[Sent]):
+    """Iterates (region, what `send` made of its pixels), or (region, None) where the file cannot be read.
+
+    `open_reader` gives a live reader: a crashed one is replaced before the next region. `seconds`: spent reading, while
+    the network works.
+    """
+
+    def __init__(
+        self,
+        open_reader: Callable[[], Reader],
+        info: SlideInfo,
+        regions: Iterable[Region],
+        send: Callable[[Pixels], Sent],
+    ) -> None:
+        self._open_reader, self._info, self._regions, self._send = open_reader, info, list(regions), send
+        self._ready: queue.Queue[tuple[Region, Sent | None] | BaseException] = queue.Queue(AHEAD)
+        self._stop, self.seconds = threading.Event(), 0.0
+        self._thread = threading.Thread(target=self._run, name="region-loader", daemon=True)
+
+    def _run(self) -> None:
+        try:
+            for region in self._regions:
+                if self._stop.is_set() or not self._put(self._load(region)):
+                    return
+        finally:
+            self._put(ENDED)  # whatever ended this thread: nobody waits for ever for what comes no more
+
+    def _load(self, region: Region) -> tuple[Region, Sent | None] | BaseException:
+        began = time.perf_counter()
+        try:
+            return region, self._read(region)
+        except (OSError, ValueError, MemoryError, QuarterturnError) as error:
+            return error
+        finally:
+            self.seconds += time.perf_counter() - began
+
+    def _read(self, region: Region) -> Sent | None:
+        """Once more with a new reader where the first one ended: what ended it need not be the file."""
+        for last in (False, True):
+            try:
+                return self._send(region_pixels(self._open_reader(), self._info, region))
+            except SlideRejected as error:
+                if error.code in OURS:
+                    raise
+                if last or error.code not in PASSING:
+                    break
+        return None
+
+    def _put(self, item: tuple[Region, Sent | None] | BaseException) -> bool:
+        while not self._stop.is_set():
+            try:
+                self._ready.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def __iter__(self) -> Iterator[tuple[Region, Sent | None]]:
+        self._thread.start()
+        try:
+            for _ in self._regions:
+                item = self._ready.get()
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            self._stop.set()
+            self._thread.join()

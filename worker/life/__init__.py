@@ -1,0 +1,1 @@
+"""A worker's life: lease, heartbeat, farewell, reconciler."""

@@ -1,0 +1,175 @@
+"""The networks that this process serves: frozen, self-tested, each with the fingerprint of all that its bits depend on.
+
+The default network is loaded and tested when the process starts; the others when they are first asked for. One whose
+weights are refused is offered no more.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import socket
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from core.pixels.frame import REGION_PX
+from core.settings import get_settings
+from model.checks import golden, strangeness
+from model.checks.strangeness import Strangeness
+from model.families.family import get_family
+from model.inference import engines
+from model.inference.engines import Engine
+from model.inference.frozen import Detector, freeze
+from model.inference.memory import keep_freed_memory
+from model.weights.checkpoint import COMPARISON, SHIPPED, Card, WeightsRefused, load_network, names, read_card
+
+log = logging.getLogger(__name__)
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A network that this process can run, not loaded yet."""
+
+    card: Card
+    provenance: dict[str, Any]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Served:
+    """A network that passed its golden outputs. `reference`: the same in torch's float32, often the same object."""
+
+    network: Detector
+    reference: Detector
+    card: Card
+    provenance: dict[str, Any]
+    strangeness: Strangeness | None = None
+
+    @property
+    def checked(self) -> Detector:
+        """What the rotation check turns: bfloat16's rounding would hide what it looks for, so then the reference."""
+        return self.network if self.provenance["precision"] == "float32" else self.reference
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        tensor: torch.Tensor = next(iter(self.reference.state_dict().values()))
+        return tensor.device
+
+
+def process_name(pid: int) -> str:
+    """What a pool process of this machine is called in the rows that it holds."""
+    return f"{socket.gethostname()[:60]}:{pid}"
+
+
+class Serving:
+    """What this process offers. `worker` names the process."""
+
+    def __init__(self, directory: Path, default: str, engine: Engine, rivals: bool = True) -> None:
+        self.worker = process_name(os.getpid())
+        self._directory, self._default, self._engine = directory, default, engine
+        self._loaded: dict[str, Served] = {}
+        self._refused: set[str] = set()
+        self.offers = {default: self._offer(default)}
+        for name in (name for name in names(directory) if name != default):
+            try:
+                offer = self._offer(name)
+            except WeightsRefused as error:
+                log.warning("%s is not offered: %s", name, error)
+            else:
+                if rivals or offer.card.purpose != COMPARISON:
+                    self.offers[name] = offer
+        self.network(default)
+
+    def fingerprints(self) -> dict[str, str]:
+        """By model; refused ones too, so that work which waits for them fails with the reason."""
+        return {name: offer.fingerprint for name, offer in self.offers.items()}
+
+    def good_offers(self) -> list[Offer]:
+        """What new work may ask for."""
+        return [offer for name, offer in self.offers.items() if name not in self._refused]
+
+    def network(self, name: str | None) -> Served:
+        """A network by name, or the default; loaded and tested once.
+
+        Raises:
+            WeightsRefused: the weights are not what the card says, or answer the golden pictures otherwise.
+        """
+        name = name or self._default
+        if name not in self._loaded:
+            try:
+                self._loaded[name] = self._load(name)
+            except WeightsRefused:
+                self._refused.add(name)
+                raise
+        return self._loaded[name]
+
+    def _offer(self, name: str) -> Offer:
+        card = read_card(name, self._directory)
+        beside = strangeness.path_of(name, self._directory)
+        provenance = describe(card, beside, self._engine)
+        return Offer(card, provenance, hashlib.sha256(json.dumps(provenance, sort_keys=True).encode()).hexdigest())
+
+    def _load(self, name: str) -> Served:
+        network, card = load_network(name, self._directory)
+        beside = strangeness.path_of(name, self._directory)
+        if describe(card, beside, self._engine) != self.offers[name].provenance:
+            raise WeightsRefused(f"the files of {name} are others than when this worker started: restart it")
+        frozen = freeze(network).to(self._engine.device(get_family(card.config.family)))
+        difference = golden.check(frozen, card)
+        detector = self._engine.prepare(frozen)
+        seen = {"golden_difference": difference, "drift": engines.check(detector, frozen, self._engine.precision)}
+        known = strangeness.read(beside, card.digest) if beside.exists() else None
+        if known is not None:
+            known.autoencoder.to(next(frozen.buffers()).device)
+        return Served(detector, frozen, card, {**self.offers[name].provenance, **seen}, known)
+
+
+@lru_cache(maxsize=1)
+def serving() -> Serving:
+    """What this process serves, by its settings.
+
+    Raises:
+        WeightsRefused: the default network's weights are refused.
+    """
+    settings = get_settings()
+    keep_freed_memory()
+    torch.set_num_threads(settings.network_threads())
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # float32 means float32
+    torch.backends.cudnn.deterministic = True
+    directory = settings.weights_dir or SHIPPED
+    engine = Engine(settings.backend, settings.precision, settings.network_threads())
+    return Serving(directory, settings.model, engine, settings.offer_rivals)
+
+
+@lru_cache(maxsize=1)
+def code_digest() -> str:
+    """One digest of the code that a value passes through, so that two versions never share an analysis."""
+    digest = hashlib.sha256()
+    for package in ("core", "model", "worker"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def describe(card: Card, beside: Path, engine: Engine) -> dict[str, Any]:
+    """All that a cell's bits depend on. `beside`: the file of the network's familiarity, which it may lack."""
+    return {
+        "model": card.name,
+        "weights_sha256": card.digest,
+        "card_sha256": hashlib.sha256(card.to_json().encode()).hexdigest(),
+        "familiarity_sha256": hashlib.sha256(beside.read_bytes()).hexdigest() if beside.exists() else None,
+        "code_sha256": code_digest(),
+        **engine.describe(get_family(card.config.family)),
+        "numpy": version("numpy"),
+        "opencv": version("opencv-python-headless"),
+        "reader": f"openslide {version('openslide-bin')}, simplejpeg {version('simplejpeg')}",
+        "reading": get_settings().reading,
+        "region_px": REGION_PX,
+    }
