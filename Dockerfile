@@ -22,6 +22,7 @@ RUN touch README.md && pip install -c constraints.txt -e .
 
 FROM packages AS api
 COPY core core
+COPY admin admin
 COPY api api
 COPY frontend/pages frontend/pages
 COPY frontend/static frontend/static

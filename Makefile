@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TESTS := $(VENV)/.installed-for-tests
 MODULES := frontend/node_modules/.installed
-CODE := api bench cli core model supervisor worker tests
+CODE := admin api bench cli core model supervisor worker tests
 PEERS := fastapi uvicorn httptools uvloop python-multipart openslide-python openslide-bin large-image[tiff,openslide] \
 	cucim-cu12 tiffslide pyvips-binary pyvips
 SEED := 1

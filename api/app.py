@@ -10,8 +10,10 @@ from starlette.types import ASGIApp
 from api import pages
 from api.contract import openapi, problems
 from api.contract.values import NOTICE
-from api.edge.correlated import Correlated, SameOriginWrites, SecurityHeaders
+from api.edge.correlated import Correlated
 from api.edge.gate import Gate
+from api.edge.headers import SecurityHeaders
+from api.edge.same_origin import SameOriginWrites
 from api.request import trail
 from api.routes import analyses, audit, evaluations, keys, people, service, session, slides, uploads
 from api.tiles.app import TileApp

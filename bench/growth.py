@@ -47,8 +47,10 @@ def _stored(section: Section, folder: Path, sizes: tuple[int, ...]) -> None:
     """An instance with more and more slides, each with work that was done."""
     os.environ["QUARTERTURN_DATA"] = str(folder)
     from core.access import credentials
+    from core.access.visitor import Visitor
+    from core.database.analyses import Work
     from core.database.migrations import migrate
-    from core.database.record import Slide, Work
+    from core.database.slides import Slide
     from core.database.transactions import reading, writing
     from core.slides import catalog
     from core.work import leases
@@ -57,7 +59,7 @@ def _stored(section: Section, folder: Path, sizes: tuple[int, ...]) -> None:
     migrate()
     with writing() as session:
         admin = credentials.ensure_administrator(session)
-        visitor = credentials.Visitor(admin.id, admin.workspace_id, admin.role, admin.name)
+        visitor = Visitor(admin.id, admin.workspace_id, admin.role, admin.name)
 
     def fill(first: int, last: int) -> None:
         known = {"workspace_id": visitor.workspace_id, "created_at": 1.0}

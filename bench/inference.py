@@ -7,14 +7,15 @@ from bench import peers
 from bench.limit import gemm_gflops
 from bench.machine import has_amx
 from bench.tables import Section, Target, least_seconds, shown
+from model.checks import drift
 from model.evidence.probes import flops, flops_per_cell
-from model.inference import engines
 from model.inference.dense import REGION_PX, Pixels, cells_a_side, infer
 from model.inference.engines import Engine
 from model.inference.frozen import Frozen, freeze
 from model.inference.memory import keep_freed_memory
 from model.networks.densenet import PATCH_PX, STRIDE_PX
-from model.weights.checkpoint import WeightsRefused, load_network
+from model.weights.card import WeightsRefused
+from model.weights.checkpoint import load_network
 
 PATCHES = 32
 
@@ -102,8 +103,8 @@ def _others(section: Section, frozen: Frozen, region: Pixels, patches: Pixels, r
         except WeightsRefused as error:
             section.missing.append(str(error))
             continue
-        worst, name = engines.drift(detector, frozen, region), f"{engine.backend}, {engine.precision}"
-        assert worst < engines.TOLERANCE[engine.precision], "a fast wrong answer is no answer"
+        worst, name = drift.drift(detector, frozen, region), f"{engine.backend}, {engine.precision}"
+        assert worst < drift.TOLERANCE[engine.precision], "a fast wrong answer is no answer"
         if engine == chosen[0]:
             best["patchwise"] = section.add(f"{name}, patch by patch", _speed(detector, patches, rounds), "cells/s")
         note = f"up to {worst:.1e} logits from torch's float32"

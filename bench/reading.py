@@ -15,10 +15,10 @@ from bench.slides import write_slide
 from bench.tables import Section, Target, least_seconds, shown
 from cli.demo_slide import demo_slide
 from core.pixels.frame import Frame
+from core.pixels.levels import Level, Source, sources_of
 from core.pixels.native_pixels import NativePixels
 from core.pixels.native_tiles import native_levels
 from core.pixels.sampling import Read, sample
-from core.reader.client import Level, Source, sources_of
 from model.inference.dense import infer
 from model.inference.frozen import freeze
 from model.inference.memory import keep_freed_memory

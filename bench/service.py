@@ -77,7 +77,7 @@ class OwnService:
         self.environment = {**os.environ, **own, "QUARTERTURN_MIN_FREE_BYTES": "0", **settings}
         self.processes: list[subprocess.Popen[bytes]] = []
         folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run([sys.executable, "-m", "core.database.migrations"], check=True, cwd=ROOT, env=self.environment)
+        subprocess.run([sys.executable, "-m", "admin", "migrate"], check=True, cwd=ROOT, env=self.environment)
 
     def start(self, module: str) -> int:
         """Start `python -m module`; its process id."""

@@ -38,15 +38,16 @@ def median_ms(work: Callable[[], Any], times: int) -> float:
 def _database(section: Section, slides: int, times: int) -> None:
     """Rows of an instance with many slides."""
     from core.access import audit, credentials
+    from core.access.visitor import Visitor
     from core.database.migrations import migrate
-    from core.database.record import Slide
+    from core.database.slides import Slide
     from core.database.transactions import reading, writing
     from core.slides import catalog
 
     migrate()
     with writing() as session:
         admin = credentials.ensure_administrator(session)
-        visitor = credentials.Visitor(admin.id, admin.workspace_id, admin.role, admin.name)
+        visitor = Visitor(admin.id, admin.workspace_id, admin.role, admin.name)
         for number in range(slides):
             session.add(Slide(workspace_id=visitor.workspace_id, filename=f"{number}.svs", file=f"/nowhere/{number}",
                               state="ready", created_at=float(number), updated_at=float(number)))  # fmt: skip

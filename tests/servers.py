@@ -165,7 +165,7 @@ class Service:
         self.data.mkdir(parents=True, exist_ok=True)
         own = {"QUARTERTURN_DATA": str(self.data), "QUARTERTURN_PORT": str(self.port), "QUARTERTURN_ADMIN_KEY": KEY}
         self.environment = {**os.environ, **FAST, **own, **self.environment}
-        migrate = [*self.migrate_on, sys.executable, "-m", "core.database.migrations"]
+        migrate = [*self.migrate_on, sys.executable, "-m", "admin", "migrate"]
         subprocess.run(migrate, check=True, cwd=ROOT, env=self.environment)
 
     @property

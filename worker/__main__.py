@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from core import logs
-from model.weights.checkpoint import WeightsRefused
+from model.weights.card import WeightsRefused
 from worker.app import app
 from worker.offers import serving
 

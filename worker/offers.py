@@ -11,25 +11,23 @@ import os
 import socket
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from core.pixels.frame import REGION_PX
 from core.settings import get_settings
-from model.checks import golden, strangeness
+from model.checks import drift, golden, strangeness
 from model.checks.strangeness import Strangeness
 from model.families.family import get_family
-from model.inference import engines
 from model.inference.engines import Engine
 from model.inference.frozen import Detector, freeze
 from model.inference.memory import keep_freed_memory
-from model.weights.checkpoint import COMPARISON, SHIPPED, Card, WeightsRefused, load_network, names, read_card
+from model.weights.card import COMPARISON, Card, WeightsRefused
+from model.weights.checkpoint import SHIPPED, load_network, names, read_card
+from worker.fingerprint import describe
 
 log = logging.getLogger(__name__)
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ class Serving:
         frozen = freeze(network).to(self._engine.device(get_family(card.config.family)))
         difference = golden.check(frozen, card)
         detector = self._engine.prepare(frozen)
-        seen = {"golden_difference": difference, "drift": engines.check(detector, frozen, self._engine.precision)}
+        seen = {"golden_difference": difference, "drift": drift.check(detector, frozen, self._engine.precision)}
         known = strangeness.read(beside, card.digest) if beside.exists() else None
         if known is not None:
             known.autoencoder.to(next(frozen.buffers()).device)
@@ -146,30 +144,3 @@ def serving() -> Serving:
     directory = settings.weights_dir or SHIPPED
     engine = Engine(settings.backend, settings.precision, settings.network_threads())
     return Serving(directory, settings.model, engine, settings.offer_rivals)
-
-
-@lru_cache(maxsize=1)
-def code_digest() -> str:
-    """One digest of the code that a value passes through, so that two versions never share an analysis."""
-    digest = hashlib.sha256()
-    for package in ("core", "model", "worker"):
-        for path in sorted((ROOT / package).rglob("*.py")):
-            digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
-    return digest.hexdigest()
-
-
-def describe(card: Card, beside: Path, engine: Engine) -> dict[str, Any]:
-    """All that a cell's bits depend on. `beside`: the file of the network's familiarity, which it may lack."""
-    return {
-        "model": card.name,
-        "weights_sha256": card.digest,
-        "card_sha256": hashlib.sha256(card.to_json().encode()).hexdigest(),
-        "familiarity_sha256": hashlib.sha256(beside.read_bytes()).hexdigest() if beside.exists() else None,
-        "code_sha256": code_digest(),
-        **engine.describe(get_family(card.config.family)),
-        "numpy": version("numpy"),
-        "opencv": version("opencv-python-headless"),
-        "reader": f"openslide {version('openslide-bin')}, simplejpeg {version('simplejpeg')}",
-        "reading": get_settings().reading,
-        "region_px": REGION_PX,
-    }

@@ -13,12 +13,13 @@ from core.database.transactions import writing
 from core.errors import QuarterturnError
 from core.settings import get_settings
 from core.work import doorbell, leases
-from model.weights.checkpoint import WeightsRefused
+from model.weights.card import WeightsRefused
 from worker.app import app
-from worker.kinds.handlers import HANDLERS, close_readers
+from worker.kinds.handlers import HANDLERS
 from worker.life.heartbeat import Heartbeat
 from worker.life.lease import Lease
 from worker.offers import serving
+from worker.readers import close_readers
 
 log = logging.getLogger(__name__)
 

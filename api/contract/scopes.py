@@ -5,7 +5,7 @@ knows needs `manage`.
 import re
 
 from api.contract.openapi import PREFIX
-from core.access.credentials import Scope
+from core.access.visitor import Scope
 
 RULES: tuple[tuple[str, Scope | None], ...] = (
     (r"[A-Z]+ session", None),

@@ -7,17 +7,16 @@ FastAPI reads a body before it asks who sends it; here the order is the other wa
 import asyncio
 import re
 import time
-from dataclasses import dataclass, field
 
 from anyio import to_thread
-from cachetools import TTLCache
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.contract.calls import SAFE_METHODS
 from api.contract.problems import KEPT_OUT, from_database, from_error, too_crowded
-from api.edge.correlated import SAFE_METHODS
+from api.edge.buckets import Buckets
 from api.metrics import REFUSED
 from api.request import trail
 from api.request.visitor import known_principal, recognised
@@ -29,28 +28,6 @@ SIGN_IN = "/api/v1/session"
 STREAMED = re.compile(r"PATCH /api/v1/uploads/[^/]+|PUT /api/v1/slides/[^/]+/annotation")
 MOST_BODY = 1 << 20
 BODY_SECONDS = 30.0
-REMEMBERED = 4096
-
-
-@dataclass
-class Buckets:
-    """Token buckets: `burst` requests at once, `rate` a second in the long run, for each key. 0 a second: no limit.
-
-    Each process counts for itself.
-    """
-
-    rate: float
-    burst: float
-    _kept: TTLCache[str, tuple[float, float]] = field(default_factory=lambda: TTLCache(REMEMBERED, 600.0))
-
-    def take(self, key: str, at: float) -> bool:
-        """One token, if there is one."""
-        left, since = self._kept.get(key, (self.burst, at))
-        left = min(self.burst, left + (at - since) * self.rate)
-        if self.rate and left < 1:
-            return False
-        self._kept[key] = (left - 1, at)
-        return True
 
 
 class Gate:

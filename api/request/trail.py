@@ -15,11 +15,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from starlette.requests import HTTPConnection
 
-from api.edge.correlated import SAFE_METHODS, plain
+from api.contract.calls import SAFE_METHODS, plain
 from api.metrics import REFUSED
 from api.request.visitor import Who
 from core.access import audit
-from core.access.credentials import Visitor
+from core.access.visitor import Visitor
 from core.database.record import DEFAULT_WORKSPACE
 from core.database.transactions import reading, writing
 

@@ -2,23 +2,18 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
 from typing import Annotated
 
 from cachetools import TTLCache
 from fastapi import Depends, Header, Request
-from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
 from api.contract.scopes import scope_of
-from core.access import credentials, idempotency
-from core.access.credentials import Visitor
-from core.access.idempotency import Answer
-from core.database.transactions import reading, writing
+from core.access import credentials
+from core.access.visitor import Kind, Visitor
+from core.database.transactions import reading
 from core.errors import Unauthenticated
 from core.settings import get_settings
-from core.work import doorbell
 
 _noted: TTLCache[str, bool] = TTLCache(4096, 60.0)
 _principals: TTLCache[str, str] = TTLCache(4096, 600.0)
@@ -30,7 +25,7 @@ def cookie_name() -> str:
     return "__Host-quarterturn" if get_settings().base_url().startswith("https://") else "quarterturn"
 
 
-def secret_of(authorization: str | None, cookie: str | None) -> tuple[str, credentials.Kind]:
+def secret_of(authorization: str | None, cookie: str | None) -> tuple[str, Kind]:
     """The secret that a request carries. Raises Unauthenticated without one."""
     if authorization is not None:
         scheme, _, value = authorization.partition(" ")
@@ -43,22 +38,7 @@ def secret_of(authorization: str | None, cookie: str | None) -> tuple[str, crede
     )
 
 
-def _write() -> Iterator[Session]:
-    with writing() as session:
-        yield session
-
-
-def _read() -> Iterator[Session]:
-    with reading() as session:
-        yield session
-
-
-# scope="function": the commit happens before the answer leaves, not after.
-Write = Annotated[Session, Depends(_write, scope="function")]
-Read = Annotated[Session, Depends(_read, scope="function")]
-
-
-def _sent(request: Request) -> tuple[str, credentials.Kind]:
+def _sent(request: Request) -> tuple[str, Kind]:
     """The secret that a request carries, and of which kind. Raises Unauthenticated."""
     return secret_of(request.headers.get("authorization"), request.cookies.get(cookie_name()))
 
@@ -129,41 +109,3 @@ def _admin(visitor: Who) -> Visitor:
 
 
 Admin = Annotated[Visitor, Depends(_admin)]
-
-
-SentKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        json_schema_extra={"minLength": 1, "maxLength": 255},
-        description="a replay gets the first answer",
-    ),
-]
-
-
-class Once:
-    """Runs a change once for an Idempotency-Key, which belongs to this very method, path and request."""
-
-    def __init__(
-        self,
-        session: Write,
-        visitor: Analyst,
-        request: Request,
-        key: SentKey = None,
-    ) -> None:
-        self._session, self._visitor, self._key = session, visitor, key
-        self._where = [request.method, request.url.path]
-
-    def __call__(
-        self, asked: BaseModel | None, produce: Callable[[], Answer], keep: Callable[[Answer], Answer] = dict
-    ) -> Answer:
-        request = [*self._where, None if asked is None else asked.model_dump(mode="json")]
-        return idempotency.once(self._session, self._visitor, self._key, request, produce, keep)
-
-
-OnlyOnce = Annotated[Once, Depends(Once)]
-
-
-def ring(times: int = 1) -> None:
-    """After the commit: wake the workers (the reconciler does, should this be lost)."""
-    doorbell.ring(doorbell.doorbell(), times)

@@ -15,18 +15,23 @@ from PIL import Image
 from sqlalchemy.orm import Session
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from api.contract.analyses import AnalysisOut, AnalysisRequest, ProfileOut, ProfileRequest
 from api.contract.media import Csv, GeoJson, Npy, Png
-from api.contract.values import NOTICE, AnalysisOut, AnalysisRequest, ProfileOut, ProfileRequest
+from api.contract.values import NOTICE
+from api.request.once import OnlyOnce
 from api.request.trail import Told
-from api.request.visitor import Analyst, OnlyOnce, Read, Who, Write, is_still_known, ring
+from api.request.transactions import Read, Write, ring
+from api.request.visitor import Analyst, Who, is_still_known
 from core.access.idempotency import Answer
-from core.analyses import states
-from core.database.record import Analysis, Slide, Work
+from core.analyses import requests, states
+from core.analyses.results import plane, progress, require_results
+from core.database.analyses import Analysis, Work
+from core.database.slides import Slide
 from core.database.transactions import reading
 from core.errors import NotFound, TooMany
 from core.exports import geojson
 from core.heatmap import planes
-from core.reader.client import SlideInfo
+from core.pixels.levels import SlideInfo
 from core.slides import catalog
 
 router = APIRouter(tags=["analyses"])
@@ -37,7 +42,7 @@ _streams = Counter[str]()
 
 
 def _out(session: Session, analysis: Analysis) -> AnalysisOut:
-    return AnalysisOut.of(analysis, states.progress(session, analysis))
+    return AnalysisOut.of(analysis, progress(session, analysis))
 
 
 @router.post("/slides/{slide_id}/analyses", status_code=201)
@@ -55,7 +60,7 @@ def create(
     settings = wanted.model_dump(exclude={"model"})
 
     def produce() -> Answer:
-        analysis = states.create(session, slide, wanted.model, settings, visitor.principal_id)
+        analysis = requests.create(session, slide, wanted.model, settings, visitor.principal_id)
         told.changed(session, "analysis.create", analysis.id, slide=slide.id)
         later.add_task(ring, RINGS)
         return _out(session, analysis).model_dump()
@@ -67,18 +72,18 @@ def create(
 def of_slide(session: Read, visitor: Who, slide_id: str) -> list[AnalysisOut]:
     """All analyses of a slide, newest first."""
     slide = catalog.find(session, visitor, slide_id)
-    return [_out(session, analysis) for analysis in states.of_slide(session, slide)]
+    return [_out(session, analysis) for analysis in requests.of_slide(session, slide)]
 
 
 @router.get("/analyses/{analysis_id}")
 def look(session: Read, visitor: Who, analysis_id: str) -> AnalysisOut:
-    return _out(session, states.find(session, visitor, analysis_id))
+    return _out(session, requests.find(session, visitor, analysis_id))
 
 
 @router.post("/analyses/{analysis_id}/cancel")
 def cancel(session: Write, visitor: Analyst, analysis_id: str, once: OnlyOnce, told: Told) -> AnalysisOut:
     """Cancelled when this answers; workers stop within two seconds and write nothing more."""
-    states.find(session, visitor, analysis_id)
+    requests.find(session, visitor, analysis_id)
 
     def produce() -> Answer:
         ended = states.lock(session, analysis_id).state not in states.ACTIVE
@@ -95,7 +100,7 @@ def retry(
     session: Write, visitor: Analyst, analysis_id: str, later: BackgroundTasks, once: OnlyOnce, told: Told
 ) -> AnalysisOut:
     """Start a failed or cancelled analysis again; what was done stays done."""
-    states.find(session, visitor, analysis_id)
+    requests.find(session, visitor, analysis_id)
 
     def produce() -> Answer:
         analysis = states.retry(session, analysis_id)
@@ -110,7 +115,7 @@ def retry(
 def events(visitor: Who, analysis_id: str, request: Request) -> EventSourceResponse:
     """Server-sent events: `analysis` with the analysis as JSON at every change, the last when it has ended."""
     with reading() as session:
-        states.find(session, visitor, analysis_id)
+        requests.find(session, visitor, analysis_id)
     if _streams[visitor.principal_id] >= MOST_STREAMS:
         raise TooMany("too-many-streams", f"{MOST_STREAMS} streams of yours are open", "close some of them")
 
@@ -119,7 +124,7 @@ def events(visitor: Who, analysis_id: str, request: Request) -> EventSourceRespo
         if not is_still_known(request):
             return None
         with reading() as session:
-            return _out(session, states.find(session, visitor, analysis_id))
+            return _out(session, requests.find(session, visitor, analysis_id))
 
     async def changes() -> AsyncIterator[ServerSentEvent]:
         last = ""
@@ -140,8 +145,8 @@ def events(visitor: Who, analysis_id: str, request: Request) -> EventSourceRespo
 
 
 def _results(session: Session, visitor: Who, analysis_id: str) -> tuple[Analysis, SlideInfo, dict[str, Any]]:
-    analysis = states.find(session, visitor, analysis_id)
-    results = states.require_results(analysis)
+    analysis = requests.find(session, visitor, analysis_id)
+    results = require_results(analysis)
     return analysis, catalog.info_of(session.get_one(Slide, analysis.slide_id)), results
 
 
@@ -169,7 +174,7 @@ def heat_map(
     if quantity == "strangeness":
         values = _strangeness(session, analysis, info, results, dtype)
     else:
-        logits = states.plane(session, analysis, info)
+        logits = plane(session, analysis, info)
         values = logits if quantity == "logit" and dtype == "float32" else planes.to_scores(logits)
     array = planes.to_uint8(values) if dtype == "uint8" else values
     affine = ", ".join(repr(value) for value in info.frame().affine_to_l0())
@@ -184,10 +189,10 @@ def _strangeness(
     known = results.get("familiarity")
     if known is None:
         raise NotFound("no-strangeness", "nobody knows what is familiar to this network", "ask for the score")
-    plane = states.plane(session, analysis, info, "strangeness")
+    distances = plane(session, analysis, info, "strangeness")
     if dtype == "float32":
-        return plane
-    scaled: planes.Values = np.clip(plane / np.float32(2 * known["threshold"]), 0, 1)
+        return distances
+    scaled: planes.Values = np.clip(distances / np.float32(2 * known["threshold"]), 0, 1)
     return scaled
 
 
@@ -196,7 +201,7 @@ def picture(session: Read, visitor: Who, analysis_id: str, told: Told) -> Respon
     """One grey pixel a cell (0 to 254 for scores 0 to 1), transparent where nothing was analysed."""
     analysis, info, _ = _results(session, visitor, analysis_id)
     told.sent(session, "analysis.export", analysis.id, what="heatmap.png")
-    grey = planes.to_uint8(planes.to_scores(states.plane(session, analysis, info)))
+    grey = planes.to_uint8(planes.to_scores(plane(session, analysis, info)))
     alpha = np.where(grey == planes.NOT_ANALYSED, 0, 255).astype(np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(np.stack([grey, alpha], -1), "LA").save(buffer, "PNG")
@@ -250,10 +255,10 @@ def profile(
     told: Told,
 ) -> ProfileOut:
     """Score against angle at a cell: asked for here, fetched from profiles/{id}; asking again costs nothing."""
-    analysis = states.find(session, visitor, analysis_id)
+    analysis = requests.find(session, visitor, analysis_id)
 
     def produce() -> Answer:
-        row = states.add_profile(session, analysis, wanted.row, wanted.col)
+        row = requests.add_profile(session, analysis, wanted.row, wanted.col)
         told.changed(session, "analysis.profile", analysis.id, row=wanted.row, col=wanted.col)
         later.add_task(ring)
         return ProfileOut.of(row).model_dump()
@@ -263,7 +268,7 @@ def profile(
 
 @router.get("/analyses/{analysis_id}/profiles/{profile_id}")
 def profile_state(session: Read, visitor: Who, analysis_id: str, profile_id: str) -> ProfileOut:
-    analysis = states.find(session, visitor, analysis_id)
+    analysis = requests.find(session, visitor, analysis_id)
     row = session.get(Work, profile_id)
     if row is None or row.analysis_id != analysis.id or row.kind != "profile":
         raise NotFound("no-such-profile", "there is no such profile here", "POST to profiles first")

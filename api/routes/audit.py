@@ -4,9 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.contract.values import AuditCheck, AuditPage, AuditRow
+from api.contract.people import AuditCheck, AuditPage, AuditRow
 from api.request.trail import Told
-from api.request.visitor import Admin, Read
+from api.request.transactions import Read
+from api.request.visitor import Admin
 from core.access import audit
 
 router = APIRouter(prefix="/audit", tags=["audit"])

@@ -3,17 +3,17 @@
 import asyncio
 import hashlib
 import threading
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Response
-from pydantic import BaseModel, Field
 
-from api.contract.values import NOTICE, Reason, iso
+from api.contract.evaluations import EvaluationOut, EvaluationRequest, OutlinesOut, SentOutlines
 from api.edge.gate import BODY_SECONDS
+from api.request.once import OnlyOnce
 from api.request.trail import Told
-from api.request.visitor import Analyst, OnlyOnce, Read, Who, Write, ring
+from api.request.transactions import Read, Write, ring
+from api.request.visitor import Analyst, Who
 from core.access.idempotency import Answer
-from core.database.record import Work
 from core.errors import Invalid, TooLarge, TooMany
 from core.marks import evaluations
 from core.marks import outlines as annotations
@@ -22,53 +22,6 @@ from core.slides import catalog
 router = APIRouter(tags=["evaluations"])
 PARSE_WAIT_SECONDS = 10.0
 _parsing = threading.BoundedSemaphore(2)
-
-
-class OutlinesOut(BaseModel):
-    tumour: int = Field(description="outlines of tumour")
-    holes: int = Field(description="outlines of what is not tumour inside them")
-    exhaustive: bool
-
-
-class EvaluationRequest(BaseModel):
-    model_config = {"extra": "forbid"}
-    mode: Literal["camelyon16", "strict"]
-    analyses: list[str] = Field(min_length=1, max_length=evaluations.MOST_SLIDES, description="one a slide")
-    threshold: float | None = Field(None, gt=0, lt=1, description="of the regions; default: each analysis's own")
-
-
-class EvaluationOut(BaseModel):
-    id: str
-    state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
-    reason: Reason | None
-    mode: Literal["camelyon16", "strict"]
-    threshold: float | None
-    weights_sha256: str
-    figure: dict[str, Any] | None = Field(description="score, sensitivity_at, curve; null until it has succeeded")
-    slides: list[dict[str, Any]] = Field(description="lesions, misses and false positives of each, in level-0 px")
-    notice: str = NOTICE
-    created_at: str | None
-
-    @classmethod
-    def of(cls, row: Work) -> "EvaluationOut":
-        result, asked = row.result or {}, row.payload
-        refused = result.get("refused") or (row.reason if evaluations.state_of(row) == "failed" else None)
-        return cls(
-            id=row.id,
-            state=cast(Any, evaluations.state_of(row)),
-            reason=Reason(**refused) if refused else None,
-            mode=asked["mode"],
-            threshold=asked["threshold"],
-            weights_sha256=asked["weights_sha256"],
-            figure=result.get("figure"),
-            slides=result.get("slides", []),
-            created_at=iso(row.created_at),
-        )
-
-    def brief(self) -> "EvaluationOut":
-        """For lists: the figure without its curve, no lesions."""
-        figure = {key: value for key, value in (self.figure or {}).items() if key != "curve"} or None
-        return self.model_copy(update={"figure": figure, "slides": []})
 
 
 async def body_of(request: Request) -> bytes:
@@ -86,13 +39,6 @@ async def body_of(request: Request) -> bytes:
     except TimeoutError:
         raise Invalid("body-too-slow", "the annotation did not arrive in time", "send it again") from None
     return bytes(content)
-
-
-class SentOutlines(BaseModel):
-    """What an Idempotency-Key stands for when outlines were sent."""
-
-    sha256: str
-    exhaustive: bool
 
 
 @router.put("/slides/{slide_id}/annotation")

@@ -5,9 +5,11 @@ A key's role says what it may do at most; its scopes, if it has any, for what pa
 
 from fastapi import APIRouter, Response
 
-from api.contract.values import KeyOut, KeyRequest
+from api.contract.people import KeyOut, KeyRequest
+from api.request.once import OnlyOnce
 from api.request.trail import Told
-from api.request.visitor import Admin, OnlyOnce, Read, Write
+from api.request.transactions import Read, Write
+from api.request.visitor import Admin
 from core.access import credentials
 from core.access.idempotency import Answer
 

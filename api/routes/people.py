@@ -1,45 +1,19 @@
 """People: made and removed by administrators; each may change the own password."""
 
-from typing import Literal
-
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field
 
-from api.contract.values import iso
+from api.contract.people import PasswordChange, PersonOut, PersonRequest
 from api.edge import sign_in_tries
+from api.request.once import OnlyOnce, SentKey
 from api.request.trail import Told
-from api.request.visitor import Admin, OnlyOnce, Read, SentKey, Who, Write
+from api.request.transactions import Read, Write
+from api.request.visitor import Admin, Who
 from core.access import idempotency, people
 from core.access.idempotency import Answer
-from core.access.people import Person
 from core.database.transactions import reading, writing
 from core.errors import Conflict, Forbidden, Unauthenticated
 
 router = APIRouter(prefix="/people", tags=["people"])
-
-
-class PersonRequest(BaseModel):
-    model_config = {"extra": "forbid"}
-    login: str = Field(min_length=3, max_length=100, pattern=r"^[A-Za-z0-9._@-]+$")
-    role: Literal["viewer", "analyst", "admin"] = "viewer"
-    password: str = Field(max_length=people.LONGEST, json_schema_extra={"minLength": people.SHORTEST})
-
-
-class PasswordChange(BaseModel):
-    model_config = {"extra": "forbid"}
-    password: str = Field(max_length=people.LONGEST, json_schema_extra={"minLength": people.SHORTEST})
-    current: str | None = Field(None, max_length=people.LONGEST, description="one's own so far; to change one's own")
-
-
-class PersonOut(BaseModel):
-    id: str
-    login: str
-    role: str
-    created_at: str | None
-
-    @classmethod
-    def of(cls, person: Person) -> "PersonOut":
-        return cls(id=person.id, login=person.login, role=person.role, created_at=iso(person.created_at))
 
 
 @router.get("")

@@ -10,7 +10,8 @@ from sqlalchemy.exc import DBAPIError
 
 from api import metrics
 from api.contract.values import NOTICE, iso
-from api.request.visitor import Read, Who
+from api.request.transactions import Read
+from api.request.visitor import Who
 from core.analyses import cards
 from core.database.transactions import clock, is_answering, reading
 from core.reader.client import reader_held_by
@@ -45,9 +46,9 @@ def health() -> dict[str, str]:
 def readiness(response: Response) -> dict[str, Any]:
     """Whether work can be taken: database, broker and disk. Workers are told, and do not make it unready.
 
-    `readers`: what keeps the children in that open slides (core.reader.sandbox), here and where workers run. `models`: what
-    live workers run, each with the digest of its weights; `heard_seconds`: since the last word of any worker. Looked at
-    once a second at most: anybody may ask.
+    `readers`: what confines the children that open slides (core.reader.sandbox), here and where workers run. `models`:
+    what live workers run, each with the digest of its weights; `heard_seconds`: since the last word of any worker.
+    Checked once a second at most: anybody may ask.
     """
     with _looking:
         found = _looked.get(0) or _looked.setdefault(0, _look())

@@ -5,11 +5,13 @@ from contextlib import suppress
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
-from api.contract.values import Me, SignIn
+from api.contract.people import Me, SignIn
 from api.edge import sign_in_tries
 from api.request.trail import origin_of
-from api.request.visitor import Read, Who, Write, cookie_name
+from api.request.transactions import Read, Write
+from api.request.visitor import Who, cookie_name
 from core.access import audit, credentials, people
+from core.access.visitor import Visitor
 from core.database.transactions import writing
 from core.errors import Invalid, Unauthenticated
 from core.settings import get_settings
@@ -17,13 +19,13 @@ from core.settings import get_settings
 router = APIRouter(prefix="/session", tags=["session"])
 
 
-def _me(session: Session, visitor: credentials.Visitor) -> Me:
+def _me(session: Session, visitor: Visitor) -> Me:
     scopes = None if visitor.scopes is None else list(visitor.scopes)
     person = visitor.principal_id if people.has_password(session, visitor) else None
     return Me(name=visitor.name, role=visitor.role, scopes=scopes, workspace=visitor.workspace_id, person_id=person)
 
 
-def _proved(session: Session, wanted: SignIn, person: people.Proof | None) -> tuple[credentials.Visitor, str]:
+def _proved(session: Session, wanted: SignIn, person: people.Proof | None) -> tuple[Visitor, str]:
     """Who signs in, and a new session's secret. Raises Unauthenticated or Invalid."""
     seconds = get_settings().session_hours * 3600
     if person is not None:

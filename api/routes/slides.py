@@ -7,15 +7,17 @@ from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from api.contract.media import Jpeg, Xml
-from api.contract.values import LatestAnalysis, ListedSlide, SlideChange, SlideOut, SlidePage, SlideReference
+from api.contract.slides import LatestAnalysis, ListedSlide, SlideChange, SlideOut, SlidePage, SlideReference
+from api.request.once import OnlyOnce
 from api.request.trail import Told, Trail
-from api.request.visitor import Admin, Analyst, OnlyOnce, Read, Who, Write, ring
-from core.access.credentials import Visitor
+from api.request.transactions import Read, Write, ring
+from api.request.visitor import Admin, Analyst, Who
 from core.access.idempotency import Answer
-from core.database.record import Slide
+from core.access.visitor import Visitor
+from core.database.slides import Slide
 from core.database.transactions import reading
 from core.errors import Gone, NotFound, SlideRejected
-from core.slides import catalog, storage
+from core.slides import catalog, deletion, inspection, opening, storage
 
 router = APIRouter(prefix="/slides", tags=["slides"])
 
@@ -49,7 +51,7 @@ def refer(
 
     def produce() -> Answer:
         path = storage.find_import(wanted.path)
-        slide = catalog.referred(session, visitor, path, wanted.sha256, identifiers)
+        slide = inspection.referred(session, visitor, path, wanted.sha256, identifiers)
         told.changed(session, "slide.refer", slide.id)
         later.add_task(ring)
         return SlideOut.of(slide).model_dump()
@@ -90,7 +92,7 @@ def change(
     identifiers = None if change.identifiers is None else catalog.clean_identifiers(change.identifiers)
 
     def produce() -> Answer:
-        if catalog.answer(session, slide, change.mpp, identifiers) is not None:
+        if inspection.answer(session, slide, change.mpp, identifiers) is not None:
             later.add_task(ring)
         told.changed(session, "slide.change", slide.id, changed=sorted(change.model_dump(exclude_none=True)))
         return SlideOut.of(slide).model_dump()
@@ -106,7 +108,7 @@ def inspect_again(
 
     def produce() -> Answer:
         slide = catalog.find(session, visitor, slide_id)
-        catalog.inspect_again(session, slide)
+        inspection.inspect_again(session, slide)
         told.changed(session, "slide.inspect", slide.id)
         later.add_task(ring)
         return SlideOut.of(slide).model_dump()
@@ -130,8 +132,8 @@ def delete(
         slide = catalog.find(session, visitor, slide_id)
         opened = storage.absolute(slide.file)
         with suppress(Gone):
-            opened = storage.opened(slide.id, slide.file)
-        catalog.delete(session, slide)
+            opened = opening.opened(slide.id, slide.file)
+        deletion.delete(session, slide)
         told.changed(session, "slide.delete", slide.id)
         later.add_task(storage.remove, slide_id)
         later.add_task(request.app.state.files.drop, opened)  # after: none opens it again
@@ -169,10 +171,10 @@ def _reveal(
     with reading() as session:
         slide = catalog.find(session, visitor, slide_id)
         catalog.info_of(slide)
-        catalog.require_unaltered(slide)
+        opening.require_unaltered(slide)
         told.sent(session, f"slide.{name}.reveal", slide.id)
     try:
-        with request.app.state.files.reader(storage.opened(slide.id, slide.file)) as reader:
+        with request.app.state.files.reader(opening.opened(slide.id, slide.file)) as reader:
             content = reader.call(name)[1]
     except SlideRejected as error:
         if error.code == f"no-{name}":

@@ -1,26 +1,26 @@
 """tus 1.0.0: core, creation, termination, checksum, expiration. https://tus.io/protocols/resumable-upload
 
-The protocol stands here, the bytes in core.slides.uploads. One PATCH writes an upload at a time: a HEAD, DELETE or second
-PATCH ends the first one (whose client may be long gone) before it answers.
+The protocol stands here, the bytes in core.slides.uploads. One PATCH writes an upload at a time: a HEAD, DELETE or
+second PATCH ends the first one (whose client may be long gone) before it answers.
 """
 
 import asyncio
 import errno
 import json
-from collections.abc import AsyncIterator
 from email.utils import formatdate
 from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Header, Request, Response
-from starlette.requests import ClientDisconnect
 
 from api.contract.problems import UnsupportedType, UnsupportedVersion
 from api.contract.values import iso
 from api.metrics import UPLOADED
+from api.request.handover import Holder
 from api.request.trail import Told, Trail
-from api.request.visitor import Analyst, Who, ring
-from core.database.record import Slide, Upload
+from api.request.transactions import ring
+from api.request.visitor import Analyst, Who
+from core.database.slides import Slide, Upload
 from core.database.transactions import reading, writing
 from core.errors import Conflict, Invalid, NoSpace
 from core.settings import get_settings
@@ -30,7 +30,6 @@ router = APIRouter(prefix="/uploads", tags=["uploads (tus)"])
 VERSION = {"Tus-Resumable": "1.0.0", "Cache-Control": "no-store"}
 OFFSET_TYPE = "application/offset+octet-stream"
 HANDOVER_SECONDS = 10.0
-BATCH_BYTES, BATCHES = 1 << 20, 2  # what is written at once, and how much may wait for the disk
 _holders: "dict[str, Holder]" = {}
 
 
@@ -111,63 +110,6 @@ async def offset(
 
 def _location(upload: Upload, slide: Slide) -> dict[str, str]:
     return {"Location-Slide": f"/api/v1/slides/{slide.id}"} if upload.state == "finished" else {}
-
-
-class Holder:
-    """The PATCH that writes an upload now: others ask it to stop, and wait until its bytes are safe."""
-
-    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
-        self.ended, self.stopped, self.whole, self.stalled = asyncio.Event(), False, False, False
-        self._came = 0
-        self.batches: asyncio.Queue[bytes | None] = asyncio.Queue(BATCHES)
-        self._pump = asyncio.create_task(self._receive(chunks))
-        self._watch = asyncio.create_task(self._expect_bytes(get_settings().upload_silent_seconds))
-
-    async def _expect_bytes(self, seconds: float) -> None:
-        """A client from which nothing comes for so long has gone, whatever its connection says."""
-        while True:
-            before = self._came
-            await asyncio.sleep(seconds)
-            if self._came == before and self.batches.empty() and not self._pump.done():
-                self.stalled = True
-                self._pump.cancel()
-                return
-
-    async def _receive(self, chunks: AsyncIterator[bytes]) -> None:
-        """Fill `batches` with what comes, ahead of the disk; None is the last. It writes nothing and can be cut off."""
-        parts, size = list[bytes](), 0
-        try:
-            async for chunk in chunks:
-                parts.append(chunk)
-                size += len(chunk)
-                self._came += 1
-                if size >= BATCH_BYTES:
-                    await self.batches.put(b"".join(parts))
-                    parts, size = [], 0
-            self.whole = True
-        except ClientDisconnect:
-            pass
-        finally:
-            await self.batches.put(b"".join(parts))
-            await self.batches.put(None)
-
-    async def batch(self) -> bytes | None:
-        """The next bytes to write, a mebibyte or what there is; None when no more will come."""
-        ended_unborn = self._pump.done() and self.batches.empty()
-        return None if ended_unborn else await self.batches.get()
-
-    def stop(self) -> None:
-        """Wait for no more bytes; those that came are still written."""
-        self.stopped = True
-        self._pump.cancel()
-
-    async def end(self) -> None:
-        """Nobody takes batches any more."""
-        self._watch.cancel()
-        while not self._pump.done():
-            self._pump.cancel()
-            await asyncio.wait((self._pump,), timeout=0.01)
-        self.ended.set()
 
 
 async def _hand_over(visitor: Who, upload_id: str) -> None:

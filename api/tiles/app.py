@@ -28,11 +28,11 @@ from api.request import trail
 from api.request.visitor import cookie_name, secret_of
 from api.tiles.open_files import SlideFiles, TileFile
 from core.access import credentials
-from core.access.credentials import Visitor
+from core.access.visitor import Visitor
 from core.database.transactions import reading
 from core.errors import Conflict, Gone, NotFound, QuarterturnError, SlideRejected
-from core.reader.client import SlideInfo
-from core.slides import catalog, storage
+from core.pixels.levels import SlideInfo
+from core.slides import catalog, opening, storage
 
 NATIVE = re.compile(r"^/api/v1/slides/([0-9a-f]{32})/tiles/(\d{1,2})/(\d{1,7})_(\d{1,7})\.jpe?g$")
 DEEP_ZOOM = re.compile(r"^/api/v1/slides/([0-9a-f]{32})_files/(\d{1,2})/(\d{1,7})_(\d{1,7})\.jpe?g$")
@@ -186,9 +186,9 @@ def _looked_up(proof: Proof, slide_id: str, origin: str) -> Place:
             visitor = credentials.recognise(session, *secret_of(authorization, cookies.get(cookie_name())))
             visitor.require_scope("read")
             slide = catalog.find(session, visitor, slide_id)
-            catalog.require_unaltered(slide)
+            opening.require_unaltered(slide)
             index, version = storage.folder(slide.id) / "tiles.npz", (slide.sha256 or "")[:16]
-            place = Place(storage.opened(slide.id, slide.file), index, version, catalog.info_of(slide))
+            place = Place(opening.opened(slide.id, slide.file), index, version, catalog.info_of(slide))
             trail.Trail(visitor, origin).viewed(session, "slide.view", slide_id)  # of who asked for no manifest
     except KEPT_OUT as error:
         if visitor or proof[0]:

@@ -15,7 +15,7 @@ from core.errors import Conflict, Gone
 from core.pixels import native_tiles
 from core.reader.client import Reader
 from core.settings import get_settings
-from core.slides import storage
+from core.slides import opening
 
 Opened = tuple[Path, str]  # of a file also when it was changed last: another may come to lie there
 MOST_READERS = 4
@@ -64,7 +64,7 @@ class TileFile:
 def _opened(path: Path) -> Opened:
     """What a reader of this path would open now. Raises Gone."""
     try:
-        return path, storage.stamp(path)
+        return path, opening.stamp(path)
     except OSError as error:
         raise _gone(error) from None
 
@@ -139,7 +139,7 @@ class SlideFiles:
         if kept is not None and kept.alive:
             return kept
         settings, path = get_settings(), opened[0]
-        return Reader(path, settings.reader_seconds, settings.reader_memory_bytes, storage.readable(path))
+        return Reader(path, settings.reader_seconds, settings.reader_memory_bytes, opening.readable(path))
 
     def _left(self, opened: Opened) -> list[Reader]:
         """One user fewer; the readers that are to be closed now."""

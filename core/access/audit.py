@@ -6,19 +6,18 @@ A row that was changed, removed or put in later breaks the chain from its place 
 of what they tell of, or before it: what cannot be written down does not happen.
 """
 
-import argparse
 import hashlib
 import json
-import sys
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.access.credentials import Visitor
-from core.database.record import Audit, Workspace
-from core.database.transactions import clock, now, reading
+from core.access.visitor import Visitor
+from core.database.people import Audit
+from core.database.record import Workspace
+from core.database.transactions import clock, now
 
 PAGE = 100
 BEGINNING = ""
@@ -105,26 +104,3 @@ def verify(session: Session, workspace_id: str) -> Break | None:
             return Break(expected)
         before, expected = row.hash, expected + 1
     return None
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Walk every workspace's chain; 1 when a row is missing or was changed."""
-    parser = argparse.ArgumentParser(prog="python -m core.access.audit", description=main.__doc__)
-    parser.add_argument(
-        "--seal", nargs="+", default=[], help="what an earlier run told: were rows cut off the end since?"
-    )
-    seals, broken = set(parser.parse_args(arguments).seal), False
-    with reading() as session:
-        for workspace_id in session.scalars(select(Workspace.id).order_by(Workspace.id)):
-            found = verify(session, workspace_id)
-            broken |= found is not None
-            seals -= {seal for seal in seals if holds_seal(session, workspace_id, seal)}
-            sealed = f"holds; seal {newest(session, workspace_id)}"
-            print(f"{workspace_id}: {f'row {found.number} is missing or was changed' if found else sealed}")
-    for seal in seals:
-        print(f"{seal}: no row has this seal; rows were cut off the end")
-    return int(broken or bool(seals))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

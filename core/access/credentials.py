@@ -6,55 +6,19 @@ API keys look like qt_…; a one-time link's token opens one browser session and
 import hashlib
 import secrets
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from core.database.record import DEFAULT_WORKSPACE, Credential, Principal, Workspace
+from core.access.visitor import SCOPES, Kind, Scope, Visitor
+from core.database.people import Credential, Principal
+from core.database.record import DEFAULT_WORKSPACE, Workspace
 from core.database.transactions import changed, clock, now, writing
-from core.errors import Forbidden, NotFound, Unauthenticated
+from core.errors import NotFound, Unauthenticated
 from core.settings import get_settings
 
-Kind = Literal["key", "session", "link"]
-Scope = Literal["read", "upload", "analyse", "manage"]
-SCOPES: tuple[Scope, ...] = get_args(Scope)
-ROLES = ("viewer", "analyst", "admin")
 SHORTEST_OWN_KEY = 32
 KEY_ID = 16
-
-
-@dataclass(frozen=True)
-class Visitor:
-    """An authenticated principal, as requests carry it. `scopes`: its key's; None: all that the role may do."""
-
-    principal_id: str
-    workspace_id: str
-    role: str
-    name: str
-    scopes: tuple[str, ...] | None = None
-
-    @classmethod
-    def of_ours(cls, workspace_id: str, name: str) -> "Visitor":
-        """A part of the service that acts by itself, under its own name in the audit."""
-        return cls("", workspace_id, "admin", name)
-
-    def require_scope(self, scope: Scope | None) -> None:
-        """Raises Forbidden where the key is not for this."""
-        if scope is not None and self.scopes is not None and scope not in self.scopes:
-            detail = f"this needs a key with the scope {scope}; yours is for {', '.join(self.scopes)}"
-            raise Forbidden("scope-needed", detail, "use another key, or ask an administrator for one")
-
-    def require_all_scopes(self) -> None:
-        """Raises Forbidden where the key is for a part of its role alone."""
-        if self.scopes is not None:
-            detail = "this gives more than your own key is for"
-            raise Forbidden("scope-needed", detail, "use a key without scopes, or ask for no more than yours")
-
-    def require(self, role: str) -> None:
-        """Raises Forbidden below the role."""
-        if ROLES.index(self.role) < ROLES.index(role):
-            raise Forbidden("role-needed", f"this needs the role {role}; yours is {self.role}", "ask an administrator")
 
 
 def fingerprint_of(secret: str) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from core.access.credentials import Visitor
-from core.database.record import Idempotency
+from core.access.visitor import Visitor
+from core.database.people import Idempotency
 from core.database.transactions import clock, insert_if_absent
 from core.errors import Conflict, Invalid
 

@@ -11,8 +11,8 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from core.access.credentials import Visitor
-from core.database.record import Credential, Password, Principal
+from core.access.visitor import Visitor
+from core.database.people import Credential, Password, Principal
 from core.database.transactions import clock, reading
 from core.errors import Conflict, Invalid, NotFound, TooMany, Unauthenticated
 

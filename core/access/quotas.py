@@ -4,8 +4,9 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from core.access import credentials
-from core.access.credentials import Visitor
-from core.database.record import NOT_INSPECTED, Analysis, Slide, Upload
+from core.access.visitor import Visitor
+from core.database.analyses import Analysis
+from core.database.slides import NOT_INSPECTED, Slide, Upload
 from core.errors import TooLarge, TooMany
 from core.settings import get_settings
 

@@ -5,10 +5,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.database.record import Worker
+from core.database.analyses import Worker
 from core.database.transactions import clock
 from core.errors import Unavailable
-from core.reader.client import SlideInfo
+from core.pixels.levels import SlideInfo
 from core.settings import get_settings
 
 OUTSIDE = "outside the network's scope"

@@ -4,104 +4,22 @@ Every change of an analysis locks its row first, then its work: one order, so th
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.access import quotas
-from core.access.credentials import Visitor
-from core.analyses import cards
-from core.database.record import Analysis, Slide, Work, Worker
+from core.analyses.results import band_rows
+from core.database.analyses import Analysis, Work, Worker
+from core.database.slides import Slide
 from core.database.transactions import clock
-from core.errors import Conflict, Foreign, Invalid, NotFound, Withheld
-from core.heatmap import grid
-from core.heatmap import planes as heatmap
-from core.pixels import tissue
-from core.reader.client import SlideInfo
+from core.errors import Conflict
 from core.settings import get_settings
 from core.slides import catalog
 from core.work import leases
 
 ACTIVE = quotas.UNDER_WAY
-Plane = Literal["values", "strangeness"]
-CHECKS = 3  # sampled regions of the rotation check
-
-
-def find(session: Session, visitor: Visitor, analysis_id: str) -> Analysis:
-    """An analysis of the visitor's workspace. Raises NotFound."""
-    analysis = session.get(Analysis, analysis_id)
-    if analysis is None or analysis.workspace_id != visitor.workspace_id:
-        told = ("no-such-analysis", "there is no such analysis here", "see GET /api/v1/slides/ID/analyses")
-        raise (Foreign if analysis else NotFound)(*told)
-    catalog.find(session, visitor, analysis.slide_id)
-    return analysis
-
-
-def of_slide(session: Session, slide: Slide) -> list[Analysis]:
-    """All analyses of a slide, newest first."""
-    found = select(Analysis).where(Analysis.slide_id == slide.id)
-    return list(session.scalars(found.order_by(Analysis.created_at.desc(), Analysis.id)))
-
-
-def create(
-    session: Session, slide: Slide, model: str | None, settings: dict[str, Any], created_by: str = ""
-) -> Analysis:
-    """Queue an analysis and all its work, in one transaction.
-
-    Args:
-        settings: tissue ("auto" or "all"), threshold (None: the card's), rotation_check (bool).
-        created_by: the principal whose quota it counts against.
-
-    Raises:
-        Conflict: the slide is not ready. Invalid: it is coarser than the network. Unavailable: no worker.
-        TooMany: the principal has as many under way as it may.
-    """
-    quotas.require_turn(session, created_by)
-    catalog.lock(session, slide)
-    if slide.state == "needs_input":
-        raise Conflict("mpp-missing", "the slide needs its micrometres per pixel first", "PATCH the slide with mpp")
-    frame = catalog.info_of(slide).frame()
-    name = model or get_settings().model
-    card = cards.card_of(session, name)
-    threshold = card["threshold"] if settings.get("threshold") is None else settings["threshold"]
-    analysis = Analysis(
-        workspace_id=slide.workspace_id,
-        slide_id=slide.id,
-        model=name,
-        settings={**settings, "threshold": threshold},
-        created_by=created_by,
-        created_at=clock(session),
-    )
-    session.add(analysis)
-    session.flush()
-    mask = cell_mask(slide, settings["tissue"])
-    assert mask.shape == grid.grid_shape(frame)
-    _add_work(session, analysis, mask)
-    return analysis
-
-
-def cell_mask(slide: Slide, choice: str) -> tissue.Mask:
-    """The cells that are analysed: tissue, or all."""
-    frame = catalog.info_of(slide).frame()
-    shape = (frame.y.cells - 1, frame.x.cells - 1)
-    blocks = np.frombuffer(slide.tissue or b"", np.uint8).reshape(shape).astype(bool)
-    return tissue.cell_mask(blocks) if choice == "auto" else tissue.all_cells(blocks)
-
-
-def _add_work(session: Session, analysis: Analysis, mask: tissue.Mask) -> None:
-    pieces = list(grid.bands(mask, get_settings().regions_per_band))
-    where = {"workspace_id": analysis.workspace_id, "slide_id": analysis.slide_id, "analysis_id": analysis.id}
-    for ordinal, band in enumerate(pieces):
-        leases.add(session, "band", **where, ordinal=ordinal, payload=band.to_dict())
-    if pieces and analysis.settings["rotation_check"]:
-        regions = [region for band in pieces for region in band.regions() if grid.has_tissue(mask, region)]
-        for ordinal, place in enumerate(np.linspace(0, len(regions) - 1, min(CHECKS, len(regions))).astype(int)):
-            region = grid.Band(**regions[place].__dict__).to_dict()
-            leases.add(session, "check", **where, ordinal=ordinal, payload={**region, "seed": ordinal})
-    if not pieces:
-        leases.add(session, "finish", **where)
 
 
 def lock(session: Session, analysis_id: str) -> Analysis:
@@ -237,61 +155,3 @@ def unfinished(session: Session) -> list[str]:
     """Running analyses that have no finish yet: the reconciler looks whether they need one."""
     has_finish = select(Work.analysis_id).where(Work.kind == "finish", Work.analysis_id.is_not(None))
     return list(session.scalars(select(Analysis.id).where(Analysis.state == "running", Analysis.id.notin_(has_finish))))
-
-
-def progress(session: Session, analysis: Analysis) -> dict[str, Any]:
-    """Parts done and in all, and the seconds left at the pace so far (None before there is one)."""
-    kinds = select(Work.state, func.count()).where(Work.analysis_id == analysis.id, Work.kind.in_(("band", "check")))
-    counts = {row[0]: int(row[1]) for row in session.execute(kinds.group_by(Work.state))}
-    done, total = counts.get("done", 0), sum(counts.values())
-    left = None
-    if analysis.state == "running" and analysis.started_at is not None and done:
-        left = (clock(session) - analysis.started_at) / done * (total - done)
-    return {"done": done, "total": total, "seconds_left": left}
-
-
-def band_rows(session: Session, analysis_id: str) -> list[Work]:
-    query = select(Work).where(Work.analysis_id == analysis_id, Work.kind == "band", Work.state == "done")
-    return list(session.scalars(query.order_by(Work.ordinal)))
-
-
-def plane(session: Session, analysis: Analysis, info: SlideInfo, name: Plane = "values") -> heatmap.Values:
-    """A float32 plane of the grid, assembled of what is done so far; all NaN where this network makes no such plane."""
-    parts = [(grid.Band(**row.payload), getattr(row, name)) for row in band_rows(session, analysis.id)]
-    known = [(band, blob) for band, blob in parts if blob is not None]
-    return heatmap.assemble(grid.grid_shape(info.frame()), known)
-
-
-def require_results(analysis: Analysis) -> dict[str, Any]:
-    """The results of a succeeded analysis.
-
-    Raises:
-        Conflict: it has not succeeded. Withheld: it has, and its results must not be shown.
-    """
-    if analysis.state != "succeeded":
-        raise Conflict("no-results-yet", f"the analysis is {analysis.state}", "wait until it has succeeded")
-    if analysis.withheld is not None:
-        raise Withheld("withheld", f"the results are withheld: {analysis.withheld['detail']}", "see the analysis")
-    return dict(analysis.results or {})
-
-
-def add_profile(session: Session, analysis: Analysis, row: int, col: int) -> Work:
-    """Score against angle at one cell: the row that is there already, or a new one.
-
-    Raises:
-        Invalid: the cell is outside the grid or was not analysed.
-    """
-    require_results(lock(session, analysis.id))
-    info = catalog.info_of(session.get_one(Slide, analysis.slide_id))
-    rows, cols = grid.grid_shape(info.frame())
-    if not (0 <= row < rows and 0 <= col < cols) or not np.isfinite(plane(session, analysis, info)[row, col]):
-        raise Invalid("no-such-cell", f"cell ({row}, {col}) was not analysed", "choose a cell with a score")
-    ordinal = row * cols + col
-    known = select(Work).where(Work.analysis_id == analysis.id, Work.kind == "profile", Work.ordinal == ordinal)
-    where = {"analysis_id": analysis.id, "ordinal": ordinal, "payload": {"row": row, "col": col}}
-    found = session.scalars(known).first()
-    if found is None:
-        return leases.add(session, "profile", analysis.workspace_id, analysis.slide_id, **where)
-    if found.state in ("failed", "cancelled"):
-        found.state, found.attempts, found.reason, found.token = "open", 0, None, found.token + 1
-    return found

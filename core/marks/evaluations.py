@@ -9,9 +9,10 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from core.access.credentials import Visitor
-from core.analyses import states
-from core.database.record import Analysis, Outlines, Slide, Work
+from core.access.visitor import Visitor
+from core.analyses import requests, results
+from core.database.analyses import Analysis, Work
+from core.database.slides import Outlines, Slide
 from core.database.transactions import clock
 from core.errors import Conflict, Foreign, Invalid, NotFound
 from core.heatmap import planes
@@ -68,9 +69,9 @@ def request(
         NotFound: an analysis or its slide's outlines are not there. Conflict: an analysis has no results, or they are
         of different weights. Invalid: two analyses of one slide, or all slides are left out.
     """
-    found = [states.find(session, visitor, analysis_id) for analysis_id in analysis_ids]
+    found = [requests.find(session, visitor, analysis_id) for analysis_id in analysis_ids]
     for analysis in found:
-        states.require_results(analysis)
+        results.require_results(analysis)
     if len({analysis.slide_id for analysis in found}) < len(found):
         raise Invalid("slide-twice", "two of the analyses are of one slide", "name one analysis a slide")
     digests = {str((analysis.provenance or {}).get("weights_sha256")) for analysis in found}
@@ -134,10 +135,10 @@ def measure(session: Session, analysis_id: str, asked: dict[str, Any]) -> dict[s
 
 
 def _detections(session: Session, analysis: Analysis, threshold: float | None) -> list[froc.Detection]:
-    regions = states.require_results(analysis)["regions"]
+    regions = results.require_results(analysis)["regions"]
     if threshold is not None:
         info = catalog.info_of(session.get_one(Slide, analysis.slide_id))
-        scores = planes.to_scores(states.plane(session, analysis, info))
+        scores = planes.to_scores(results.plane(session, analysis, info))
         regions = [region.to_dict() for region in find_regions(scores, threshold, info.frame())]
     peaks = [(*region["peak_l0"], region["max_score"]) for region in regions]
     return [froc.Detection(float(x), float(y), float(score)) for x, y, score in peaks]

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.pixels.frame import STRIDE_PX, Axis, Frame
+from core.pixels.levels import Source
 from core.pixels.resample import Spans, area_average, spans
-from core.reader.client import Source
 
 Read = Callable[[Source, int, int, int, int], NDArray[np.uint8]]  # source, x, y, width, height → (height, width, 3)
 BLOCKS_AT_ONCE = 128

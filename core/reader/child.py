@@ -1,7 +1,7 @@
 """The only code that opens slide files: `python -m core.reader.child PATH READABLE MEMORY PARENT`, imported by nobody.
 
-Started by core.reader.client.Reader, one slide a child; what it can be asked is `do_*` of core.reader.operations. Before it opens
-the slide it gives up whatever it does not need for that (core.reader.sandbox).
+Started by core.reader.client.Reader, one slide a child; what it can be asked is `do_*` of core.reader.operations.
+Before it opens the slide it gives up whatever it does not need for that (core.reader.sandbox).
 """
 
 import json

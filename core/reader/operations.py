@@ -17,10 +17,10 @@ from PIL import Image
 
 from core.errors import SlideRejected
 from core.pixels import native_tiles
+from core.pixels.levels import Level, SlideInfo, Source, sources_of
 from core.pixels.native_pixels import NativePixels, Unusable, averaged
 from core.pixels.sampling import axis_downsample, best_source, sample_blocks
 from core.pixels.tissue import block_mask
-from core.reader.client import Level, SlideInfo, Source, sources_of
 
 ALLOWED_PROPERTIES = (
     openslide.PROPERTY_NAME_VENDOR,

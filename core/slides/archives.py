@@ -26,7 +26,7 @@ from pathlib import Path, PurePosixPath
 
 from core.errors import SlideRejected
 from core.settings import get_settings
-from core.slides import storage
+from core.slides import durable, storage
 
 MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 MOST_FILES = 4000
@@ -229,10 +229,10 @@ def _settle(fresh: Path, parts: Path) -> None:
     """All of it at once, durable; another worker's, which came first, is the same."""
     fresh.chmod(0o755)
     for directory in (*(path for path in fresh.iterdir() if path.is_dir()), fresh):
-        storage.sync_directory(directory)
+        durable.sync_directory(directory)
     try:
         fresh.rename(parts)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-    storage.sync_directory(parts.parent)
+    durable.sync_directory(parts.parent)

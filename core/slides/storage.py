@@ -3,21 +3,16 @@
 slides/ID/slide.EXT, parts/ (of a zip), tiles.npz, thumbnail.jpeg
 """
 
-import hashlib
-import os
 import re
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from core.errors import Gone, Invalid, NoSpace
 from core.settings import get_settings
 
 KNOWN_SUFFIX = re.compile(r"\.(svs|tiff?|ndpi|vms|vmu|scn|mrxs|svslide|bif|dcm|zvi|czi|zip)$", re.IGNORECASE)
-NAMES_OTHERS = (".dcm", ".vms", ".vmu")  # their other files lie beside them, under names of their own
 LONGEST_PATH = 300
-HASH_BYTES = 1 << 22
 PARTS = "parts"  # of a slide that came as a zip (core.slides.archives)
 
 
@@ -37,42 +32,12 @@ def absolute(relative: str) -> Path:
     return get_settings().data.resolve() / relative
 
 
-def opened(slide_id: str, file: str) -> Path:
-    """What a reader opens of a slide: its file, or of a zip what was unpacked from it."""
-    parts = folder(slide_id) / PARTS
-    return main_part(parts) if parts.is_dir() else absolute(file)
-
-
 def main_part(parts: Path) -> Path:
     """The slide's own file among those that came in a zip: the one that we named. Raises Gone when it is not there."""
     found = [path for path in sorted(parts.glob("slide*")) if main_name(path.name) == path.name and path.is_file()]
     if not found:
         raise Gone("slide-file-gone", "what was unpacked of the slide is not here", "send it again")
     return found[0]
-
-
-def stamp(path: Path) -> str:
-    """What changes when somebody writes to a file: its size and the time of its last change. Raises OSError."""
-    found = path.stat()
-    return f"{found.st_size}-{found.st_mtime_ns}"
-
-
-def require_unaltered(file: str, seen: str | None) -> None:
-    """A slide by reference lies where others write. `seen`: its stamp at inspection; nothing for one of our own.
-
-    Raises:
-        Gone: it is another file now, or none.
-    """
-    if seen is None:
-        return
-    try:
-        same = stamp(absolute(file)) == seen
-    except OSError as error:
-        told = f"the slide's file cannot be opened: {error.strerror}"
-        raise Gone("slide-file-gone", told, "put it back where it was") from None
-    if not same:
-        told = "the slide's file was changed after it was looked at"
-        raise Gone("slide-file-changed", told, "name it anew, as another slide")
 
 
 def find_import(relative: str) -> Path:
@@ -93,46 +58,8 @@ def find_import(relative: str) -> Path:
     return path
 
 
-def readable(path: Path) -> list[Path]:
-    """What a reader of this slide may see: the slide's own folder; of one by reference, the files that belong to it."""
-    if path.is_relative_to(absolute("slides")):
-        return [path.parent]
-    if path.suffix.lower() in NAMES_OTHERS or not KNOWN_SUFFIX.search(path.name):
-        return [path.parent]
-    return [path, path.with_suffix("")]  # a folder beside an MRXS file has its name
-
-
 def folder(slide_id: str) -> Path:
     return absolute(f"slides/{slide_id}")
-
-
-def write(path: Path, content: bytes) -> None:
-    """Whole or not at all, durable when it returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".part")
-    with fresh.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(fresh, path)
-    sync_directory(path.parent)
-
-
-def create_empty(path: Path) -> None:
-    """A file of no bytes whose name is durable, as are those of the folders in which it is."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
-    sync_directory(path.parent)
-    sync_directory(path.parent.parent)
-
-
-def sync_directory(directory: Path) -> None:
-    """What is in it, and under which names, is on the disk."""
-    opened = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def kept_slides() -> list[str]:
@@ -158,16 +85,6 @@ def _is_empty(directory: Path, oldest: float) -> bool:
 def remove(slide_id: str) -> None:
     """All files of a slide; those that are gone already are no error."""
     shutil.rmtree(folder(slide_id), ignore_errors=True)
-
-
-def sha256(path: Path, advance: Callable[[], None] = lambda: None) -> str:
-    """In hexadecimal digits. `advance`: called now and then; what it raises ends it."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(HASH_BYTES):
-            digest.update(part)
-            advance()
-    return digest.hexdigest()
 
 
 def require_space(wanted_bytes: int) -> None:

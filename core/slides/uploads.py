@@ -18,12 +18,14 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from core.access import audit, quotas
-from core.access.credentials import Visitor
-from core.database.record import Principal, Slide, Upload, Work
+from core.access.visitor import Visitor
+from core.database.analyses import Work
+from core.database.people import Principal
+from core.database.slides import Slide, Upload
 from core.database.transactions import changed, clock, now, reading, writing
 from core.errors import Conflict, Foreign, Gone, Invalid, NotFound, TooLarge
 from core.settings import get_settings
-from core.slides import catalog, storage
+from core.slides import catalog, deletion, durable, inspection, storage
 
 DURABLE_EVERY = 8 << 20
 CHECKSUMS = ("sha256", "sha1", "md5")
@@ -99,7 +101,7 @@ def create(session: Session, visitor: Visitor, length: int, header: str, identif
         expires_at=started + settings.upload_expires_hours * 3600,
     )
     session.add(upload)
-    storage.create_empty(storage.absolute(slide.file))
+    durable.create_empty(storage.absolute(slide.file))
     return upload
 
 
@@ -221,7 +223,7 @@ def finish(session: Session, upload_id: str) -> Work | None:
     if not changed(session, query.values(state="finished")):
         return None
     upload = session.get_one(Upload, upload_id)
-    return catalog.uploaded(session, session.get_one(Slide, upload.slide_id), upload.length)
+    return inspection.uploaded(session, session.get_one(Slide, upload.slide_id), upload.length)
 
 
 def terminate(session: Session, upload: Upload, state: str = "terminated", *still: ColumnElement[bool]) -> None:
@@ -238,7 +240,7 @@ def terminate(session: Session, upload: Upload, state: str = "terminated", *stil
     ended = update(Upload).where(Upload.id == upload.id, Upload.state == "open", *still)
     if not changed(session, ended.values(state=state)):
         raise Conflict("upload-finished", "the upload is finished", "delete the slide instead")
-    catalog.forget(session, slide)
+    deletion.forget(session, slide)
 
 
 def finish_complete() -> int:

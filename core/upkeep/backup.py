@@ -1,4 +1,4 @@
-"""python -m core.upkeep.backup save FOLDER | load FOLDER: everything that is kept, out of one instance and into an empty one.
+"""python -m admin backup save FOLDER | load FOLDER: everything that is kept, out of one instance and into an empty one.
 
     FOLDER/backup.json          revision of the schema, size and sha256 of each table and file; written last
     FOLDER/tables/NAME.jsonl    one row a line, bytes as base64
@@ -8,7 +8,6 @@ Rows are of one moment (one snapshot of the database); files never change once t
 after it while the service runs. Neither half knows an engine: what was saved from SQLite can be loaded into PostgreSQL.
 """
 
-import argparse
 import base64
 import contextlib
 import hashlib
@@ -16,7 +15,6 @@ import json
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,11 +22,14 @@ from typing import Any
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, LargeBinary, Table, func, insert, select, update
 
+from core.database.analyses import Work
 from core.database.migrations import migrate
-from core.database.record import Audit, Password, Principal, Record, Slide, Upload, Work
+from core.database.people import Audit, Password, Principal
+from core.database.record import Record
+from core.database.slides import Slide, Upload
 from core.database.transactions import get_engine
-from core.errors import Conflict, Invalid, NoSpace, NotFound, SlideRejected
-from core.slides import archives, storage
+from core.errors import Conflict, Invalid, NotFound, SlideRejected
+from core.slides import archives, durable, storage
 
 INDEX = "backup.json"
 BATCH = 500
@@ -62,7 +63,7 @@ def _rich(table: Table, row: dict[str, Any]) -> dict[str, Any]:
 def _revision(connection: Connection) -> str:
     found = MigrationContext.configure(connection).get_current_revision()
     if found is None:
-        raise NotFound("no-instance", "this database holds no instance", "run python -m core.database.migrations first")
+        raise NotFound("no-instance", "this database holds no instance", "run python -m admin migrate first")
     return found
 
 
@@ -91,7 +92,7 @@ def save(folder: Path) -> dict[str, Any]:
         elif not relative.endswith(DERIVED):
             missing.append(relative)
     index = {"revision": revision, "tables": tables, "files": files, "missing": missing}
-    storage.write(folder / INDEX, json.dumps(index, indent=1).encode())
+    durable.write(folder / INDEX, json.dumps(index, indent=1).encode())
     return index
 
 
@@ -104,7 +105,7 @@ def _save_table(connection: Connection, table: Table, folder: Path) -> dict[str,
             count += 1
         file.flush()
         os.fsync(file.fileno())
-    return {"rows": count, "bytes": path.stat().st_size, "sha256": storage.sha256(path)}
+    return {"rows": count, "bytes": path.stat().st_size, "sha256": durable.sha256(path)}
 
 
 def _files(connection: Connection) -> Iterator[tuple[str, int | None]]:
@@ -211,32 +212,6 @@ def _checked(folder: Path) -> dict[str, Any]:
     wanted = {f"tables/{table.name}.jsonl": index["tables"].get(table.name, {}) for table in _tables()}
     for relative, known in {**wanted, **index["files"]}.items():
         path = folder / relative
-        if not KEPT.fullmatch(relative) or not path.is_file() or storage.sha256(path) != known.get("sha256"):
+        if not KEPT.fullmatch(relative) or not path.is_file() or durable.sha256(path) != known.get("sha256"):
             raise Invalid("backup-damaged", f"{relative} is missing or not as it was saved", "use another backup")
     return index
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m core.upkeep.backup", description="Save an instance, or load one.")
-    parser.add_argument("what", choices=("save", "load"))
-    parser.add_argument("folder", type=Path)
-    options = parser.parse_args(arguments)
-    try:
-        index = save(options.folder) if options.what == "save" else load(options.folder)
-    except (Invalid, Conflict, NoSpace, NotFound) as error:
-        print(f"{error.detail}: {error.action}.", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"{options.folder}: {error.strerror or error}; nothing of it counts.", file=sys.stderr)
-        return 1
-    for relative in index["missing"]:
-        print(f"{relative} was not there to be saved.", file=sys.stderr)
-    total = sum(one["bytes"] for one in index["files"].values())
-    done = "saved" if options.what == "save" else "loaded"
-    rows = sum(table["rows"] for table in index["tables"].values())
-    print(f"{rows} rows, {len(index['files'])} files, {total:,} bytes {done}.")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

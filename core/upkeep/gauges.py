@@ -6,7 +6,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.analyses import cards
-from core.database.record import Analysis, Slide, Work
+from core.database.analyses import Analysis, Work
+from core.database.slides import Slide
 from core.database.transactions import clock, now
 from core.work.leases import UNFINISHED
 

@@ -1,4 +1,4 @@
-"""python -m core.upkeep.retention [--days N]: what is kept for how long, and what goes by itself.
+"""python -m admin retention [--days N]: what is kept for how long, and what goes by itself.
 
     slides        for ever, or QUARTERTURN_KEEP_DAYS after anything was last changed, analysed or asked of them (to look
                   does not count): deleted as if somebody had, and told in the audit in the name of `retention`
@@ -7,23 +7,24 @@
     workers       that were not heard of: a day
     the audit     for ever
 
-What a person said of a slide (its file's name, identifiers) goes with the slide (core.slides.catalog.delete). Workers call
+What a person said of a slide (its file's name, identifiers) goes with the slide (core.slides.deletion). Workers call
 `purge` now and then; the command says what would go.
 """
 
-import argparse
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Delete, and_, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, Delete, and_, delete, exists, or_, select
 from sqlalchemy.orm import Session
 
 from core.access import audit
-from core.access.credentials import Visitor
-from core.database.record import Analysis, Credential, Idempotency, Slide, Work, Worker
+from core.access.visitor import Visitor
+from core.database.analyses import Analysis, Work, Worker
+from core.database.people import Credential, Idempotency
+from core.database.slides import Slide
 from core.database.transactions import changed, now, reading, writing
 from core.errors import NotFound
 from core.settings import get_settings
-from core.slides import catalog, storage
+from core.slides import catalog, deletion, storage
 
 DAY = 86_400.0
 ANSWER_DAYS, SESSION_DAYS, WORKER_DAYS = 7, 7, 1
@@ -77,7 +78,7 @@ def _expire(slide_id: str, workspace_id: str, days: float) -> bool:
             catalog.lock(session, slide)
             if session.scalar(select(Slide.id).where(Slide.id == slide_id, *_nothing_since(days))) is None:
                 return False
-            catalog.delete(session, slide)
+            deletion.delete(session, slide)
             audit.write(session, keeper, "slide.expire", slide_id, "", days=days)
     except NotFound:
         return False
@@ -93,21 +94,3 @@ def _rules() -> list[Delete]:
         delete(Credential).where(Credential.kind != "key", ended),
         delete(Worker).where(Worker.seen_at < now() - WORKER_DAYS * DAY),
     ]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m core.upkeep.retention", description="What would go, and how much is kept."
-    )
-    parser.add_argument("--days", type=float, default=get_settings().keep_days, help="as QUARTERTURN_KEEP_DAYS")
-    days = parser.parse_args().days
-    with reading() as session:
-        kept = session.scalar(select(func.count()).select_from(Slide).where(Slide.state.in_(SETTLED)))
-        found = due(session, days) if days else []
-    for slide_id, _ in found:
-        print(slide_id)
-    print(f"{kept} slides are kept; {len(found)}{'+' if len(found) == AT_ONCE else ''} would go after {days:g} days.")
-
-
-if __name__ == "__main__":
-    main()

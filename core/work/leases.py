@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Select, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import logs
-from core.database.record import Analysis, Work
+from core.database.analyses import Analysis, Work
 from core.database.transactions import changed, clock, now, reading, writing
 from core.errors import QuarterturnError
 from core.settings import get_settings

@@ -9,7 +9,7 @@ from torch import nn
 
 from model.inference.dense import Pixels, infer
 from model.networks.densenet import PATCH_PX
-from model.weights.checkpoint import Card, WeightsRefused
+from model.weights.card import Card, WeightsRefused
 
 COUNT = 8
 TOLERANCE = 2e-3  # logits; float32 backends differ by about 1e-5

@@ -22,7 +22,8 @@ from model.checks.density import Descriptions, Familiarity
 from model.inference.dense import Logits, Pixels, as_image
 from model.inference.frozen import Affine, Detector, expand_banks, plain_conv, replaced
 from model.networks.autoencoder import WIDTHS, Autoencoder, Stage
-from model.weights.checkpoint import SHIPPED, WeightsRefused, write_whole
+from model.weights.card import WeightsRefused
+from model.weights.checkpoint import SHIPPED, write_whole
 
 FORMAT = 1
 Strange = NDArray[np.float32]

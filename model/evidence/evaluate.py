@@ -1,4 +1,4 @@
-"""python -m model.evidence.evaluate DIR --split test --json OUT: figures of the shipped (or any) weights on PCam's layout.
+"""python -m model.evidence.evaluate DIR --split test --json OUT: figures of any weights on PCam's layout.
 
 Intervals are 95 % bootstrap percentiles; where the split's _meta.csv names slide groups, whole groups are resampled.
 With `--ship NAME` the weights of a training checkpoint become a shipped checkpoint with its card: the temperature and

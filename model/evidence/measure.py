@@ -1,4 +1,4 @@
-"""python -m model.evidence.measure DIR: ask the shipped network all that needs no training; writes docs/evidence/probes.json.
+"""python -m model.evidence.measure DIR: measure the shipped network without training; writes docs/evidence/probes.json.
 
 Speeds are of one thread, all systems one after the other in one run: compare them with each other, not with another
 machine's.
@@ -29,7 +29,8 @@ from model.train.corruptions import patches_of
 from model.train.familiarity import described, errors, told_apart
 from model.train.metrics import calibration_error, calibration_slope, pooled_within_auc
 from model.train.pcam import BadData, Split, read_split
-from model.weights.checkpoint import COMPARISON, Card, WeightsRefused, load_network, names
+from model.weights.card import COMPARISON, Card, WeightsRefused
+from model.weights.checkpoint import load_network, names
 
 WHERE = ANSWERS / "probes.json"
 TURNED_PATCHES = 96

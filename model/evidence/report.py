@@ -20,7 +20,8 @@ from model.evidence.measure import TURNED_PATCHES, WHERE
 from model.evidence.sections import between, fractions, left_out, on_splits, repeated, rivals, table, trained_controls
 from model.evidence.study import ANSWERS, Data
 from model.train.pcam import BadData
-from model.weights.checkpoint import DEFAULT_NAME, WeightsRefused, read_card
+from model.weights.card import WeightsRefused
+from model.weights.checkpoint import DEFAULT_NAME, read_card
 
 PAGE = ANSWERS.parent / "detector.md"
 

@@ -1,4 +1,4 @@
-"""python -m model.evidence.ship_rivals DIR: make the networks of the study's plan `rivals` servable, each with its card.
+"""python -m model.evidence.ship_rivals DIR: make the networks of the study's plan `rivals` servable, with their cards.
 
 They are there to be held against the service's own network, on the same slides: a quarter of its parameters, trained
 for minutes on the known slides of train alone. Their cards say so (`purpose`), and so does every result of theirs.
@@ -18,7 +18,8 @@ from model.inference.memory import keep_freed_memory
 from model.networks.densenet import DenseNet
 from model.networks.systems import get_system
 from model.train.pcam import BadData, Split, read_split
-from model.weights.checkpoint import COMPARISON, DEFAULT_NAME, SHIPPED, WeightsRefused, state_of
+from model.weights.card import COMPARISON, WeightsRefused
+from model.weights.checkpoint import DEFAULT_NAME, SHIPPED, state_of
 
 
 def network_of(job: Job, work: Path) -> DenseNet:

@@ -3,7 +3,7 @@
 A job is one training run; its answer is the logits of the patches that it was not trained on, kept in a small file.
 Jobs that have an answer are skipped, a killed one goes on at its last checkpoint, so a study takes as many sittings as
 it needs; several processes, one a core, may share one by its folder of work. Figures are made from the answers alone.
-Of the checkpoints only those of the plan `rivals` are needed afterwards: `python -m model.evidence.ship_rivals` serves them.
+Only the checkpoints of the plan `rivals` are needed afterwards, by `python -m model.evidence.ship_rivals`.
 """
 
 import argparse
@@ -32,8 +32,6 @@ RIVALS = tuple(SYSTEMS)
 FLOOR = "boosted-trees"
 STEPS: tuple[Literal["average", "decay", "warm-up"], ...] = ("average", "decay", "warm-up")
 FRACTIONS = (0.05, 0.25, 1.0, 0.10, 0.50)  # the most telling first
-
-
 By = Literal["patch", "slide"]
 KINDS: tuple[By, ...] = ("patch", "slide")
 

@@ -8,19 +8,15 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
-import numpy as np
 import torch
 
-from model.checks import golden
 from model.families.family import Family
 from model.groups.layers import GroupBatchNorm2d
-from model.inference.dense import Pixels, infer
 from model.inference.frozen import Detector, Folded, Frozen, Precision
-from model.weights.checkpoint import WeightsRefused
+from model.weights.card import WeightsRefused
 
 Backend = Literal["torch", "openvino"]
 NOT_INSTALLED = "OpenVINO is not installed: pip install -e '.[openvino]', or choose torch"
-TOLERANCE: dict[Precision, float] = {"float32": golden.TOLERANCE, "bfloat16": 0.5}  # logits
 
 
 @dataclass(frozen=True)
@@ -78,28 +74,3 @@ def _on_openvino(frozen: Folded, precision: Precision, threads: int) -> Detector
     except ModuleNotFoundError as error:
         raise WeightsRefused(NOT_INSTALLED) from error
     return OnOpenVino(frozen, precision, threads)
-
-
-def drift(detector: Detector, reference: Detector, pixels: Pixels) -> float:
-    """The largest difference between two detectors' logits of regions (N, H, W, 3); infinite for no number."""
-    if detector is reference:
-        return 0.0
-    worst = float(np.abs(infer(detector, pixels) - infer(reference, pixels)).max())
-    return worst if np.isfinite(worst) else float("inf")
-
-
-def check(detector: Detector, reference: Frozen, precision: Precision) -> float:
-    """The drift on the golden pictures, and on a region made of them.
-
-    Raises:
-        WeightsRefused: it is no rounding of that precision.
-    """
-    pictures = golden.pictures()
-    region = np.concatenate(np.concatenate(pictures.reshape(2, 4, *pictures.shape[1:]), 1), 1)
-    worst = max(drift(detector, reference, pixels) for pixels in (pictures, region[None]))
-    if not worst <= TOLERANCE[precision]:
-        most = TOLERANCE[precision]
-        raise WeightsRefused(
-            f"answers are {worst:.3g} logits off torch's in float32 (tolerance {most:g}): choose torch"
-        )
-    return worst

@@ -11,7 +11,7 @@ import torch
 from model.networks.systems import SYSTEMS, get_system
 from model.train.pcam import BadData, Split, read_split
 from model.train.run import Diverged, Pauses, Recipe, Run, train
-from model.weights.checkpoint import WeightsRefused
+from model.weights.card import WeightsRefused
 
 TRAINABLE = [system.name for system in SYSTEMS.values() if system.weights_of is None]
 

@@ -28,7 +28,8 @@ from model.train.corruptions import CORRUPTIONS
 from model.train.metrics import auc
 from model.train.pcam import BadData, Split, read_split
 from model.train.run import Recipe, learning_rate, save
-from model.weights.checkpoint import DEFAULT_NAME, SHIPPED, WeightsRefused, load_network
+from model.weights.card import WeightsRefused
+from model.weights.checkpoint import DEFAULT_NAME, SHIPPED, load_network
 
 Patches = NDArray[np.uint8]
 BATCH = 32

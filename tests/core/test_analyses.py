@@ -12,15 +12,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from core.access.credentials import Visitor
-from core.analyses import states
+from core.access.visitor import Visitor
+from core.analyses import requests, states
 from core.database import transactions
-from core.database.record import DEFAULT_WORKSPACE, Analysis, Slide, Work, Worker
+from core.database.analyses import Analysis, Work, Worker
+from core.database.record import DEFAULT_WORKSPACE
+from core.database.slides import Slide
 from core.errors import Conflict, NotFound
 from core.heatmap import planes
-from core.reader.client import Level, SlideInfo
+from core.pixels.levels import Level, SlideInfo
 from core.settings import get_settings
-from core.slides import catalog
+from core.slides import deletion
 from core.work import leases
 
 pytestmark = pytest.mark.services
@@ -64,7 +66,7 @@ class Analysing(RuleBasedStateMachine):
             session.query(Work).delete()
             session.merge(Worker(id="w", model="m", fingerprint="f", provenance={}, card=CARD, seen_at=1e12))
             self.slide = ready_slide(session).id
-            self.id = states.create(session, session.get_one(Slide, self.slide), "m", ASKED).id
+            self.id = requests.create(session, session.get_one(Slide, self.slide), "m", ASKED).id
             self.bands = session.query(Work).filter_by(analysis_id=self.id, kind="band").count()
         assert self.bands > 2
         self.state = "queued"  # as callers know it
@@ -166,7 +168,7 @@ class Analysing(RuleBasedStateMachine):
         if sure:
             return
         with transactions.writing() as session:
-            catalog.delete(session, session.get_one(Slide, self.slide))
+            deletion.delete(session, session.get_one(Slide, self.slide))
         self.state = "deleted"
 
     @invariant()

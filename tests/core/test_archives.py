@@ -16,7 +16,7 @@ from slides import tissue, write_pyramid
 
 from core.errors import NoSpace, SlideRejected
 from core.settings import get_settings
-from core.slides import archives, storage
+from core.slides import archives, opening, storage
 
 PIXELS = tissue(512, 768)
 
@@ -220,10 +220,10 @@ def test_where_a_slide_is_opened(tmp_path, monkeypatch):
     try:
         folder = storage.folder("a1")
         folder.mkdir(parents=True)
-        assert storage.opened("a1", "slides/a1/slide.zip") == Path(tmp_path / "slides/a1/slide.zip")
+        assert opening.opened("a1", "slides/a1/slide.zip") == Path(tmp_path / "slides/a1/slide.zip")
         unpacked(zipped(mrxs(PIXELS, 0.5)), folder)
-        assert storage.opened("a1", "slides/a1/slide.zip") == folder / "parts" / "slide.mrxs"
-        assert storage.readable(folder / "parts" / "slide.mrxs") == [folder / "parts"]
+        assert opening.opened("a1", "slides/a1/slide.zip") == folder / "parts" / "slide.mrxs"
+        assert opening.readable(folder / "parts" / "slide.mrxs") == [folder / "parts"]
     finally:
         monkeypatch.undo()
         get_settings.cache_clear()

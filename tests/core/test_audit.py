@@ -5,7 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import text
 
+import admin.audit
 from core.access import audit, credentials
+from core.access.visitor import Visitor
 from core.database import transactions
 from core.database.record import DEFAULT_WORKSPACE
 
@@ -16,7 +18,7 @@ pytestmark = pytest.mark.services
 def visitor(own_database):
     with transactions.writing() as session:
         found = credentials.ensure_administrator(session)
-        return credentials.Visitor(found.id, found.workspace_id, found.role, found.name)
+        return Visitor(found.id, found.workspace_id, found.role, found.name)
 
 
 def told(visitor, count=1):
@@ -76,16 +78,16 @@ def test_a_line_cannot_be_forged_by_its_content(visitor):
 
 def test_the_command_finds_a_changed_row_and_a_cut_off_end(visitor, capsys):
     told(visitor, 3)
-    assert audit.main([]) == 0
+    assert admin.audit.main([]) == 0
     seal = capsys.readouterr().out.split()[-1]
     told(visitor)
-    assert audit.main(["--seal", seal]) == 0
+    assert admin.audit.main(["--seal", seal]) == 0
     with transactions.writing() as session:
         session.execute(text("DELETE FROM audit WHERE number >= 3"))
-    assert audit.main([]) == 0, "nothing in the chain itself shows it"
-    assert audit.main(["--seal", seal]) == 1
+    assert admin.audit.main([]) == 0, "nothing in the chain itself shows it"
+    assert admin.audit.main(["--seal", seal]) == 1
     assert "cut off the end" in capsys.readouterr().out
     with transactions.writing() as session:
         session.execute(text("UPDATE audit SET who = 'somebody else' WHERE number = 2"))
-    assert audit.main([]) == 1
+    assert admin.audit.main([]) == 1
     assert "row 2 is missing or was changed" in capsys.readouterr().out

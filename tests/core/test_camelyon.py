@@ -76,7 +76,7 @@ def case(seed, lesions=7, detections=40, points=24):
 
 ZIGZAG = """
 import resource, numpy as np
-from core.polygons import even_odd_area, first_crossing
+from core.marks.polygons import even_odd_area, first_crossing
 y = np.tile([0.0, 9e7], 30_000)
 zigzag = np.column_stack([np.arange(len(y), dtype=float), y])
 area = even_odd_area(zigzag)

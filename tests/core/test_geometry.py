@@ -11,10 +11,10 @@ from core.errors import Invalid
 from core.heatmap.grid import bands, grid_shape
 from core.heatmap.regions import find_regions, outline
 from core.pixels.frame import NETWORK_MPP, Axis, Frame
+from core.pixels.levels import Source
 from core.pixels.resample import TICKS, Spans, area_average, covered, spans
 from core.pixels.sampling import axis_downsample, axis_spans, sample
 from core.pixels.tissue import all_cells, block_mask, cell_mask, saturation
-from core.reader.client import Source
 
 lengths = st.integers(1, 5000)
 mpps = st.floats(0.1, NETWORK_MPP)

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from slides import tissue
 
 from core.pixels.frame import Frame
+from core.pixels.levels import Level, SlideInfo, Source, sources_of
 from core.pixels.native_pixels import KEPT_BYTES, NativePixels, Unusable, averaged
 from core.pixels.native_tiles import native_levels
 from core.pixels.sampling import best_source, sample
-from core.reader.client import Level, Reader, SlideInfo, Source, sources_of
+from core.reader.client import Reader
 
 TILE, SIZE = 128, (500, 700)
 MEMORY = 2 << 30

@@ -6,8 +6,9 @@ import tifffile
 from PIL import Image
 from slides import write_pyramid
 
+from core.pixels.levels import SlideInfo, Source
 from core.pixels.native_pixels import NativePixels, Unusable
-from core.reader.client import Reader, SlideInfo, Source
+from core.reader.client import Reader
 from core.reader.operations import OpenedSlide
 
 MEMORY = 2 << 30

@@ -5,16 +5,20 @@ import time
 
 import pytest
 
+import admin.retention
 from core.access import audit, credentials
-from core.access.credentials import Visitor
+from core.access.visitor import Visitor
 from core.database import transactions
-from core.database.record import DEFAULT_WORKSPACE, Analysis, Credential, Idempotency, Slide, Upload, Worker
+from core.database.analyses import Analysis, Worker
+from core.database.people import Credential, Idempotency
+from core.database.record import DEFAULT_WORKSPACE
+from core.database.slides import Slide, Upload
 from core.errors import NotFound
 from core.marks import evaluations
 from core.marks.outlines import Annotation
-from core.reader.client import Level, SlideInfo
+from core.pixels.levels import Level, SlideInfo
 from core.settings import get_settings
-from core.slides import catalog, storage, uploads
+from core.slides import deletion, inspection, storage, uploads
 from core.upkeep import retention
 from core.work import leases
 
@@ -85,7 +89,7 @@ def test_what_was_used_in_the_meantime_stays(keep, monkeypatch):
     def due_and_then_used(session, days):
         found = seen(session, days)
         with transactions.writing() as other:
-            catalog.answer(other, other.get_one(Slide, mine), None, {"block": "2"})
+            inspection.answer(other, other.get_one(Slide, mine), None, {"block": "2"})
         return found
 
     monkeypatch.setattr(retention, "due", due_and_then_used)
@@ -112,7 +116,7 @@ def test_a_slide_by_reference_leaves_no_path(own_database):
         found = session.get_one(Slide, slide(session, 1))
         found.file = f"/import/{NAMED}.svs"
         session.flush()
-        catalog.delete(session, found)
+        deletion.delete(session, found)
     with transactions.reading() as session:
         assert session.get_one(Slide, found.id).file == ""
 
@@ -151,10 +155,9 @@ def test_answers_sessions_and_silent_workers_go_and_keys_stay(own_database):
         assert [row.key for row in session.query(Idempotency)] == ["1"]
 
 
-def test_the_command_says_what_would_go(keep, monkeypatch, capsys):
+def test_the_command_says_what_would_go(keep, capsys):
     with transactions.writing() as session:
         old, _young = slide(session, 31), slide(session, 1)
-    monkeypatch.setattr("sys.argv", ["retention"])
-    retention.main()
+    assert admin.retention.main([]) == 0
     assert capsys.readouterr().out == f"{old}\n2 slides are kept; 1 would go after 30 days.\n"
     assert len(left()) == 2

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ATTEMPTS = """
 import ctypes, json, os, platform, resource, socket, subprocess, sys, threading
 from pathlib import Path
-from core import sandbox
+from core.reader import sandbox
 
 libc = ctypes.CDLL(None, use_errno=True)
 TGKILL, PRLIMIT, SHMGET = {"x86_64": (234, 302, 29), "aarch64": (131, 261, 194)}[platform.machine()]

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import update
 
-from core.access.credentials import Visitor
+from core.access.visitor import Visitor
 from core.database import transactions
-from core.database.record import DEFAULT_WORKSPACE, Slide, Upload, Work
+from core.database.analyses import Work
+from core.database.record import DEFAULT_WORKSPACE
+from core.database.slides import Slide, Upload
 from core.errors import Conflict, Gone, TooLarge
 from core.slides import storage, uploads
 

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from core.database import transactions
-from core.database.record import DEFAULT_WORKSPACE, Slide, Work
+from core.database.analyses import Work
+from core.database.record import DEFAULT_WORKSPACE
+from core.database.slides import Slide
 from core.settings import get_settings
 from core.work import leases
 

@@ -20,10 +20,10 @@ POINTS = {
     "after a claim": "gives core/work/leases.py claim",
     "within a band": "return model/checks/strangeness.py look",
     "before a part's commit": "return core/analyses/states.py complete_part",
-    "when a part is committed": "return worker/kinds/handlers.py band",
+    "when a part is committed": "return worker/kinds/band.py band",
     "while parts are put together": "return worker/compute/findings.py gather",
     "before the answer's commit": "return core/analyses/states.py succeed",
-    "when the answer is committed": "return worker/kinds/handlers.py finish",
+    "when the answer is committed": "return worker/kinds/finish.py finish",
 }
 
 

@@ -9,7 +9,8 @@ from dicom_files import dicom_series
 from slides import leading_to_itself, tissue, write_pyramid, write_svs
 
 from core.errors import SlideRejected
-from core.reader.client import Reader, Source
+from core.pixels.levels import Source
+from core.reader.client import Reader
 from faults.mutants import mutants
 
 COUNT = int(os.environ.get("QUARTERTURN_MUTANTS", "24"))  # of each kind; `make faults` tries 500

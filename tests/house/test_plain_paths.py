@@ -5,7 +5,7 @@ import re
 import pytest
 
 from api.app import create_api
-from api.edge.correlated import WORDS, plain
+from api.contract.calls import WORDS, plain
 from api.tiles.open_files import SlideFiles
 
 

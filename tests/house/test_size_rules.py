@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 
-PACKAGES = ("api", "bench", "cli", "core", "model", "supervisor", "worker")
+PACKAGES = ("admin", "api", "bench", "cli", "core", "model", "supervisor", "worker")
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "misc", "queue"}
 EDGES = {"worker/tasks.py", "core/reader/child.py"}  # the process edges, where a broad except may stand
 LONG_FILES: dict[str, str] = {}

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.weights.checkpoint import RARE, Card, read_card
+from model.weights.card import RARE, Card
+from model.weights.checkpoint import read_card
 
 VALID = {"valid": {"positive": 283, "patches": 745}}
 shares = st.floats(0.001, 0.999)

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from model.checks import rotation_check
+from model.checks import drift, rotation_check
 from model.families.family import get_family
-from model.inference import engines
 from model.inference.dense import infer
 from model.inference.engines import Engine
 from model.inference.frozen import freeze
 from model.networks.densenet import DenseNet, DenseNetConfig
-from model.weights.checkpoint import WeightsRefused, load_network
+from model.weights.card import WeightsRefused
+from model.weights.checkpoint import load_network
 
 
 def frozen(family="p4m", **known):
@@ -49,7 +49,7 @@ def test_openvino_pools_views_like_torch():
 def test_the_shipped_network_on_openvino_is_still_exact():
     reference = freeze(load_network()[0])
     detector = Engine("openvino").prepare(reference)
-    assert engines.check(detector, reference, "float32") < 1e-4
+    assert drift.check(detector, reference, "float32") < 1e-4
     region = regions(1, 176, 240)[0]
     assert rotation_check.residual(detector, region, list(range(8))) < rotation_check.TOLERANCE / 10
 
@@ -58,23 +58,23 @@ def test_the_shipped_network_on_openvino_is_still_exact():
 def test_bfloat16_drifts_and_says_so(backend):
     reference = freeze(load_network()[0])
     detector = Engine(backend, "bfloat16").prepare(reference)
-    worst = engines.check(detector, reference, "bfloat16")
-    assert engines.TOLERANCE["float32"] < worst < engines.TOLERANCE["bfloat16"], "it is told from float32"
+    worst = drift.check(detector, reference, "bfloat16")
+    assert drift.TOLERANCE["float32"] < worst < drift.TOLERANCE["bfloat16"], "it is told from float32"
     assert next(reference.buffers()).dtype == torch.float32, "the reference stays as it was"
     with pytest.raises(WeightsRefused, match="choose torch"):
-        engines.check(detector, reference, "float32")
+        drift.check(detector, reference, "float32")
 
 
 def test_another_network_s_answers_are_refused():
     with pytest.raises(WeightsRefused, match="logits off"):
-        engines.check(frozen("p4"), frozen("p4m"), "float32")
+        drift.check(frozen("p4"), frozen("p4m"), "float32")
 
 
 def test_answers_that_are_no_numbers_are_refused():
     broken = frozen()
     broken.classifier.bias.fill_(float("nan"))
     with pytest.raises(WeightsRefused, match="inf logits off"):
-        engines.check(broken, frozen(), "bfloat16")
+        drift.check(broken, frozen(), "bfloat16")
 
 
 def test_a_family_without_a_graph_is_torch_s_and_says_so():

@@ -12,7 +12,8 @@ from model.checks.profile import angle_profile, turned_patches
 from model.groups.group import get_group
 from model.inference.frozen import freeze
 from model.networks.densenet import DenseNet, DenseNetConfig
-from model.weights.checkpoint import SHIPPED, WeightsRefused, load_network, paths, read_card, write
+from model.weights.card import WeightsRefused
+from model.weights.checkpoint import SHIPPED, load_network, paths, read_card, write
 
 P4M = get_group("p4m")
 

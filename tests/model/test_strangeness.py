@@ -13,7 +13,8 @@ from model.inference.frozen import freeze
 from model.networks.autoencoder import Autoencoder
 from model.networks.densenet import DenseNet, DenseNetConfig
 from model.train.familiarity import main
-from model.weights.checkpoint import WeightsRefused, load_network, write
+from model.weights.card import WeightsRefused
+from model.weights.checkpoint import load_network, write
 
 DETECTOR = "d" * 64
 

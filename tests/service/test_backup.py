@@ -21,7 +21,7 @@ HALF, SENTENCE = os.urandom(500_000), "four mild turnips dancing"
 
 
 def backup(service, what, folder):
-    command = [sys.executable, "-m", "core.upkeep.backup", what, str(folder)]
+    command = [sys.executable, "-m", "admin", "backup", what, str(folder)]
     return subprocess.run(command, cwd=ROOT, env=service.environment, capture_output=True, text=True)
 
 

@@ -13,7 +13,8 @@ from slides import tissue, write_pyramid
 from model.checks import golden
 from model.inference.frozen import freeze
 from model.networks.systems import get_system
-from model.weights.checkpoint import COMPARISON, load_network, read_card, write
+from model.weights.card import COMPARISON
+from model.weights.checkpoint import load_network, read_card, write
 
 pytestmark = pytest.mark.services
 NAME = "p4m-densenet"

@@ -12,7 +12,7 @@ from api.tiles import app as tile_app
 from api.tiles.app import Asked, TileApp
 from api.tiles.open_files import SlideFiles
 from core.errors import Gone, Unauthenticated
-from core.reader.client import Source
+from core.pixels.levels import Source
 
 PLACE = object()
 

@@ -7,7 +7,7 @@ from model.checks.density import Familiarity
 from model.checks.strangeness import Strangeness
 from model.networks.autoencoder import Autoencoder
 from worker.compute.findings import familiarity, rotation_summary, unfamiliar_notes
-from worker.kinds.handlers import _NOTHING_TURNED
+from worker.kinds.check import _NOTHING_TURNED
 
 READ = {"drift": 0.0, "residual": 2e-6, "tolerance": 1e-3, "elements": ["turned by 90°"], "spread": None, "outside": []}
 

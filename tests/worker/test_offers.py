@@ -7,7 +7,8 @@ from model.checks import golden
 from model.inference.engines import Engine
 from model.inference.frozen import freeze
 from model.networks.systems import get_system
-from model.weights.checkpoint import COMPARISON, SHIPPED, WeightsRefused, names, paths, read_card, write
+from model.weights.card import COMPARISON, WeightsRefused
+from model.weights.checkpoint import SHIPPED, names, paths, read_card, write
 from worker.offers import Serving
 
 

@@ -7,10 +7,10 @@ import numpy as np
 from core.heatmap.planes import Values, to_scores
 from core.heatmap.regions import find_regions
 from core.pixels.frame import NETWORK_MPP
+from core.pixels.levels import SlideInfo
 from core.pixels.tissue import Mask
-from core.reader.client import SlideInfo
 from model.checks.strangeness import Strangeness
-from model.weights.checkpoint import COMPARISON, Card
+from model.weights.card import COMPARISON, Card
 
 MOST_UNREADABLE = 0.02
 CONSTANT_LOGITS = 1e-6

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from core.errors import QuarterturnError, SlideRejected
 from core.heatmap.grid import Region
 from core.pixels.frame import HALO_PX, STRIDE_PX
+from core.pixels.levels import SlideInfo
 from core.pixels.sampling import sample
-from core.reader.client import Reader, SlideInfo
+from core.reader.client import Reader
 from core.settings import get_settings
 
 Pixels = NDArray[np.uint8]

@@ -5,7 +5,7 @@ import threading
 
 from sqlalchemy.exc import DBAPIError
 
-from core.database.record import Worker
+from core.database.analyses import Worker
 from core.database.transactions import clock, writing
 from core.reader.client import reader_held_by
 from core.settings import get_settings

@@ -14,10 +14,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from core.analyses import states
-from core.database.record import Slide, Work
+from core.database.analyses import Work
+from core.database.slides import Slide
 from core.database.transactions import reading, writing
 from core.settings import get_settings
-from core.slides import catalog, storage, uploads
+from core.slides import catalog, inspection, storage, uploads
 from core.upkeep import retention
 from core.work import doorbell, leases
 from worker.app import app
@@ -68,7 +69,7 @@ def _report(session: Session, row: Work) -> None:
         "action": "look at the worker's log, then try again",
     }
     if row.kind == "inspect":
-        catalog.not_inspected(session, session.get_one(Slide, row.slide_id), reason)
+        inspection.not_inspected(session, session.get_one(Slide, row.slide_id), reason)
     elif row.kind != "profile" and row.analysis_id is not None:
         states.fail(session, states.lock(session, row.analysis_id), reason)
 

@@ -1,4 +1,4 @@
-"""Schema migrations (alembic), run in process: `python -m core.database.migrations` brings a database to this version."""
+"""Schema migrations (alembic), run in process: `python -m admin migrate` brings a database to this version."""
 
 from pathlib import Path
 

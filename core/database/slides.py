@@ -1,0 +1,62 @@
+"""Records of slides, uploads and outlines."""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Float,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.database.record import NULLABLE, Record, new_id
+
+NOT_INSPECTED = "inspect-failed"  # the reason of a rejected slide that is not known to be at fault: its bytes stay
+
+
+class Slide(Record):
+    """States: uploading, inspecting, needs_input, ready, rejected, deleted."""
+
+    __tablename__ = "slides"
+    __table_args__ = (Index("slides_by_age", "workspace_id", "created_at"),)
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=new_id)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
+    state: Mapped[str] = mapped_column(String(16), default="uploading")
+    reason: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE)
+    filename: Mapped[str] = mapped_column(String(255))
+    file: Mapped[str] = mapped_column(String(300))  # relative to the data folder
+    size_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    declared_sha256: Mapped[str | None] = mapped_column(String(64))
+    identifiers: Mapped[dict[str, Any]] = mapped_column(NULLABLE, default=dict)
+    info: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE)
+    tissue: Mapped[bytes | None] = mapped_column(LargeBinary)
+    created_by: Mapped[str] = mapped_column(String(32), default="", server_default="")  # a principal
+    created_at: Mapped[float] = mapped_column(Float)
+    updated_at: Mapped[float] = mapped_column(Float)
+
+
+class Upload(Record):
+    """A tus upload. `offset` counts bytes that are durably on disk and, where a checksum came, verified."""
+
+    __tablename__ = "uploads"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), index=True)
+    slide_id: Mapped[str] = mapped_column(ForeignKey("slides.id"), index=True)
+    state: Mapped[str] = mapped_column(String(16), default="open")  # open, finished, terminated, expired
+    offset: Mapped[int] = mapped_column(BigInteger, default=0)
+    length: Mapped[int] = mapped_column(BigInteger)
+    upload_metadata: Mapped[str] = mapped_column(String(4096), default="")
+    expires_at: Mapped[float] = mapped_column(Float, index=True)
+
+
+class Outlines(Record):
+    """The tumour that people outlined on a slide (core.marks.outlines)."""
+
+    __tablename__ = "outlines"
+    slide_id: Mapped[str] = mapped_column(ForeignKey("slides.id"), primary_key=True)
+    content: Mapped[dict[str, Any]] = mapped_column(NULLABLE)
+    created_at: Mapped[float] = mapped_column(Float)

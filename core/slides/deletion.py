@@ -1,0 +1,59 @@
+"""Deletion of slides and all that stands on them."""
+
+from pathlib import Path
+
+from sqlalchemy import String, and_, cast, or_, select, update
+from sqlalchemy import delete as sql_delete
+from sqlalchemy.orm import Session
+
+from core.database.analyses import Analysis, Work
+from core.database.slides import Outlines, Slide, Upload
+from core.database.transactions import clock
+from core.slides.catalog import lock
+from core.work import leases
+
+SLIDE_DELETED = {
+    "code": "slide-deleted",
+    "detail": "a slide of this evaluation was deleted",
+    "action": "evaluate the others",
+}
+
+
+def delete(session: Session, slide: Slide) -> None:
+    """The slide, its analyses' results and work, its upload and its files are gone; late writes find other tokens.
+
+    What people said of it goes, too: its file's name, its identifiers, its outlines.
+    """
+    lock(session, slide)
+    ended, mine = clock(session), select(Analysis).where(Analysis.slide_id == slide.id)
+    for analysis in session.scalars(mine.order_by(Analysis.id).with_for_update(key_share=True)):
+        analysis.results = None
+        if analysis.state in ("queued", "running"):
+            analysis.state, analysis.ended_at = "cancelled", ended
+    _withdraw_evaluations(session, slide)
+    own = and_(Work.slide_id == slide.id, Work.kind != "evaluate")
+    leases.cancel_all(session, own)
+    session.execute(update(Work).where(own).values(values=None, strangeness=None, result=None))
+    session.execute(update(Upload).where(Upload.id == slide.id, Upload.state == "open").values(state="terminated"))
+    session.execute(sql_delete(Outlines).where(Outlines.slide_id == slide.id))
+    slide.tissue, slide.info, slide.updated_at = None, None, ended
+    forget(session, slide)
+
+
+def forget(session: Session, slide: Slide) -> None:
+    """Deleted: its record stays, for the audit's sake, and says nothing."""
+    slide.state, slide.filename, slide.identifiers, slide.reason = "deleted", "", {}, None
+    if Path(slide.file).is_absolute():
+        slide.file = ""  # a slide by reference: its path holds its name
+    session.execute(update(Upload).where(Upload.id == slide.id).values(upload_metadata=""))
+
+
+def _withdraw_evaluations(session: Session, slide: Slide) -> None:
+    """Evaluations over many slides name this one's file, outlines and lesions: they are withdrawn, with the reason."""
+    mine = session.scalars(select(Analysis.id).where(Analysis.slide_id == slide.id))
+    named = [cast(Work.payload, String).contains(analysis_id) for analysis_id in mine]
+    if not named:
+        return
+    theirs = and_(Work.kind == "evaluate", Work.workspace_id == slide.workspace_id, or_(*named))
+    leases.cancel_all(session, theirs)
+    session.execute(update(Work).where(theirs, Work.result.is_not(None)).values(result={"refused": SLIDE_DELETED}))

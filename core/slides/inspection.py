@@ -1,0 +1,113 @@
+"""Inspection of slides: from an upload or a reference to ready or rejected."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.access import quotas
+from core.access.visitor import Visitor
+from core.database.analyses import Analysis, Work
+from core.database.slides import NOT_INSPECTED, Slide
+from core.database.transactions import clock
+from core.errors import Conflict, Gone
+from core.pixels.levels import SlideInfo
+from core.slides import storage
+from core.slides.catalog import clean_filename, info_of, lock
+from core.slides.opening import require_unaltered
+from core.work import leases
+
+
+def referred(session: Session, visitor: Visitor, path: Path, sha256: str | None, identifiers: dict[str, str]) -> Slide:
+    """A slide that stays where it lies: inspect it there. Raises TooMany: the principal keeps as many as it may."""
+    quotas.require_room(session, visitor, 0)
+    created = clock(session)
+    slide = Slide(
+        workspace_id=visitor.workspace_id,
+        filename=clean_filename(path.name),
+        file=str(path),
+        declared_sha256=sha256,
+        created_by=visitor.principal_id,
+        identifiers=identifiers,
+        created_at=created,
+        updated_at=created,
+    )
+    session.add(slide)
+    session.flush()
+    uploaded(session, slide, path.stat().st_size)
+    return slide
+
+
+def uploaded(session: Session, slide: Slide, size_bytes: int) -> Work:
+    """All bytes are here: inspect them."""
+    slide.state, slide.size_bytes, slide.updated_at = "inspecting", size_bytes, clock(session)
+    return leases.add(session, "inspect", slide.workspace_id, slide.id)
+
+
+def inspected(session: Session, slide: Slide, info: SlideInfo, sha256: str, tissue: bytes | None) -> None:
+    """What the inspection found; without mpp the slide asks for it."""
+    slide.info, slide.sha256, slide.tissue = info.to_dict(), sha256, tissue
+    slide.updated_at = clock(session)
+    if info.mpp_x is None:
+        slide.state = "needs_input"
+        slide.reason = {
+            "code": "mpp-missing",
+            "detail": "the file does not say how many micrometres a pixel has",
+            "action": "give mpp, for example 0.25 for 40× or 0.5 for 20×",
+        }
+    else:
+        slide.state, slide.reason = "ready", None
+
+
+def not_inspected(session: Session, slide: Slide, reason: dict[str, Any]) -> None:
+    """The inspection failed, and not by the file's fault as far as is known: its bytes stay, to be inspected again."""
+    slide.state, slide.reason, slide.updated_at = "rejected", {**reason, "code": NOT_INSPECTED}, clock(session)
+
+
+def inspect_again(session: Session, slide: Slide) -> Work:
+    """A new inspection of a slide whose last one failed in the worker.
+
+    Raises:
+        Conflict: it did not. Gone: the bytes are not where they were.
+    """
+    lock(session, slide)
+    if slide.state != "rejected" or (slide.reason or {}).get("code") != NOT_INSPECTED:
+        raise Conflict("nothing-to-inspect", "the inspection of this slide did not fail", "see the slide's state")
+    if not storage.absolute(slide.file).exists():
+        raise Gone("slide-file-gone", "the slide's bytes are not here", "send it again")
+    info = SlideInfo.from_dict(slide.info) if slide.info else None
+    slide.state, slide.reason, slide.updated_at = "inspecting", None, clock(session)
+    payload = {"mpp": info.mpp_x} if info and info.mpp_source == "user" else {}
+    return leases.add(session, "inspect", slide.workspace_id, slide.id, payload=payload)
+
+
+def rejected(session: Session, slide: Slide, reason: dict[str, Any]) -> None:
+    """The file is no usable slide: its record stays and says why, its bytes go."""
+    slide.state, slide.reason, slide.updated_at = "rejected", reason, clock(session)
+
+
+def answer(session: Session, slide: Slide, mpp: float | None, identifiers: dict[str, Any] | None) -> Work | None:
+    """What the user says of a slide: mpp where the file has none, identifiers at any time.
+
+    Raises:
+        Conflict: the file says its mpp, the slide is not inspected, or analyses stand on the mpp that it has.
+        Gone: another file lies where the slide's lay.
+    """
+    lock(session, slide)
+    slide.updated_at = clock(session)
+    if identifiers is not None:
+        slide.identifiers = {**slide.identifiers, **identifiers}
+    if mpp is None:
+        return None
+    require_unaltered(slide)
+    info = info_of(slide)
+    if info.mpp_source == "file":
+        raise Conflict("mpp-known", f"the file says {info.mpp_x} µm per pixel itself", "leave mpp out")
+    if session.scalars(select(Analysis.id).where(Analysis.slide_id == slide.id)).first() is not None:
+        detail = f"analyses of this slide were made at {info.mpp_x} µm per pixel, and their places stand on it"
+        raise Conflict("mpp-in-use", detail, "send the slide again to analyse it at another")
+    slide.info = replace(info, mpp_x=mpp, mpp_y=mpp, mpp_source="user").to_dict()
+    slide.state, slide.reason = "inspecting", None
+    return leases.add(session, "inspect", slide.workspace_id, slide.id, payload={"mpp": mpp})

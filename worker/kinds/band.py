@@ -1,0 +1,36 @@
+"""Score the cells of one band."""
+
+import numpy as np
+
+from core.analyses import requests, states
+from core.database.transactions import writing
+from core.heatmap import grid
+from core.heatmap import planes as heatmap
+from core.slides import catalog
+from core.work import leases
+from model.inference.staging import Staging
+from worker.compute.bands import band_values
+from worker.compute.region_loader import AHEAD, RegionLoader
+from worker.kinds.claimed import load
+from worker.life.lease import Lease
+from worker.offers import Served
+from worker.readers import reader_of
+
+
+def band(held: leases.Claim, lease: Lease, served: Served) -> None:
+    """Score a band's cells."""
+    slide, analysis = load(held)
+    assert analysis is not None
+    info, place = catalog.info_of(slide), grid.Band(**held.payload)
+    mask = requests.cell_mask(slide, analysis.settings["tissue"])
+    regions = [region for region in place.regions() if grid.has_tissue(mask, region)]
+    staging = Staging(served.device, AHEAD + 2)  # those that wait, the one that is read, the one that is computed
+    loader = RegionLoader(lambda: reader_of(slide), info, regions, staging.send)
+    done = band_values(served, place, mask, loader, staging, lease.advance)
+    spent = {**done.seconds, "reading": loader.seconds}
+    planes = {"values": heatmap.pack(done.values)}
+    if done.strangeness is not None:
+        planes["strangeness"] = heatmap.pack(done.strangeness)
+    with writing() as session:
+        cells = int(np.isfinite(done.values).sum())
+        states.complete_part(session, held, {"unreadable": done.unreadable, "cells": cells, "seconds": spent}, planes)

@@ -1,0 +1,59 @@
+"""The rotation check on one sampled region."""
+
+import json
+from typing import Any
+
+from core.analyses import states
+from core.database.transactions import writing
+from core.errors import SlideRejected
+from core.heatmap import grid
+from core.slides import catalog
+from core.work import leases
+from model.checks import drift, rotation_check
+from worker.compute.region_loader import OURS, Pixels, region_pixels
+from worker.kinds.claimed import load
+from worker.life.lease import Lease
+from worker.offers import Served
+from worker.readers import reader_of
+
+
+def check(held: leases.Claim, lease: Lease, served: Served) -> None:
+    """The rotation check on one sampled region, under elements of the network's own group."""
+    slide, analysis = load(held)
+    assert analysis is not None
+    info, payload = catalog.info_of(slide), dict(held.payload)
+    seed = payload.pop("seed")
+    try:
+        pixels: Pixels | None = region_pixels(reader_of(slide), info, grid.Region(**payload))
+    except SlideRejected as error:
+        if error.code in OURS:
+            raise
+        pixels = None  # the band that holds these cells reports them
+    lease.advance()
+    found = _turned(served, pixels, seed) if pixels is not None else _NOTHING_TURNED
+    with writing() as session:
+        states.complete_part(session, held, json.loads(json.dumps(found).replace("Infinity", "1e30")))
+
+
+_NOTHING_TURNED = {
+    "drift": 0.0,
+    "residual": 0.0,
+    "tolerance": rotation_check.TOLERANCE,
+    "elements": [],
+    "spread": None,
+    "outside": [],
+}
+
+
+def _turned(served: Served, pixels: Pixels, seed: int) -> dict[str, Any]:
+    """Residual under the network's own group, and the spread under a view outside it."""
+    group = served.network.group
+    own, others = rotation_check.sample_elements(group, seed), rotation_check.sample_outside(group, seed)
+    return {
+        "drift": drift.drift(served.network, served.reference, pixels[None]),
+        "residual": rotation_check.residual(served.checked, pixels, own),
+        "tolerance": rotation_check.TOLERANCE,
+        "elements": [str(rotation_check.ALL.elements[g]) for g in own],
+        "spread": rotation_check.residual(served.checked, pixels, others) if others else None,
+        "outside": [str(rotation_check.ALL.elements[g]) for g in others],
+    }

@@ -1,0 +1,19 @@
+"""Compare analyses with outlines."""
+
+from core.database.transactions import reading, writing
+from core.marks import evaluations
+from core.work import leases
+from worker.life.lease import Lease
+from worker.offers import Served
+
+
+def evaluate(held: leases.Claim, lease: Lease, _: Served) -> None:
+    """Hold analyses against what people outlined, slide by slide."""
+    slides = []
+    for analysis_id in held.payload["analyses"]:
+        with reading() as session:
+            slides.append(evaluations.measure(session, analysis_id, held.payload))
+        lease.advance()
+    figure = evaluations.sum_up(slides, held.payload)
+    with writing() as session:
+        leases.complete(session, held, figure)

@@ -1,0 +1,90 @@
+"""Inspect a slide: open it in a reader child and record what it is, or why it is rejected."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from core.access import audit
+from core.access.visitor import Visitor
+from core.database.slides import Slide
+from core.database.transactions import writing
+from core.errors import Gone, Invalid, SlideRejected
+from core.pixels.levels import SlideInfo
+from core.reader.client import Reader
+from core.settings import get_settings
+from core.slides import durable, inspection, opening, storage
+from core.slides.opening import unpacked
+from core.work import leases
+from worker.compute.region_loader import OURS, PASSING
+from worker.kinds.claimed import load
+from worker.life.lease import Lease
+from worker.offers import Served
+from worker.readers import close_readers
+
+THUMBNAIL_PX = 400
+READER_TRIES = 3
+
+
+def inspect(held: leases.Claim, lease: Lease, _: Served) -> None:
+    """Open the slide in a child and write down what it is, or why it is none."""
+    slide, _analysis = load(held)
+    path = storage.absolute(slide.file)
+    try:
+        stamp = opening.stamp(path) if Path(slide.file).is_absolute() else None
+        sha256 = durable.sha256(path, lease.advance)
+        if slide.sha256 not in (None, sha256):
+            raise Gone("slide-file-changed", "the slide's file was changed since it was looked at", "send it anew")
+        if slide.declared_sha256 not in (None, sha256):
+            detail = f"the file's sha256 is {sha256}, not {slide.declared_sha256} as declared"
+            raise SlideRejected("checksum-mismatch", detail, "send the file again")
+        info, tissue = _look(slide, unpacked(slide, path, lease.advance), held.payload.get("mpp"), lease)
+    except SlideRejected as error:
+        if error.code in OURS or (error.code in PASSING and held.attempts < READER_TRIES):
+            raise  # this machine's memory or disk is the cause, or may be: once more, later
+        if slide.sha256 is not None or durable.sha256(path, lease.advance) != sha256:
+            raise  # these very bytes were a slide before, or are read otherwise by now: no judgement over them
+        _reject(held, {"code": error.code, "detail": error.detail, "action": error.action})
+        return
+    with writing() as session:
+        locked = session.get_one(Slide, slide.id, with_for_update={"key_share": True})
+        leases.complete(session, held)
+        inspection.inspected(session, locked, replace(info, stamp=stamp), sha256, tissue)
+
+
+def _look(slide: Slide, path: Path, mpp: float | None, lease: Lease) -> tuple[SlideInfo, bytes | None]:
+    settings = get_settings()
+    seen = opening.readable(path)
+    with Reader(path, settings.inspect_seconds, settings.reader_memory_bytes, seen) as reader:
+        answer, index = reader.call("inspect")
+        known = answer["info"]
+        if mpp is not None:
+            known = {**known, "mpp_x": mpp, "mpp_y": mpp, "mpp_source": "user"}
+        info = SlideInfo.from_dict(known)
+        lease.advance()
+        folder = storage.folder(slide.id)
+        durable.write(folder / "tiles.npz", index)
+        durable.write(folder / "thumbnail.jpeg", reader.call("thumbnail", most_px=THUMBNAIL_PX)[1])
+        lease.advance()
+        if info.mpp_x is None or not _fine_enough(info):
+            return info, None
+        return info, reader.call("tissue", mpp_x=info.mpp_x, mpp_y=info.mpp_y, scaled=settings.reading == "scaled")[1]
+
+
+def _fine_enough(info: SlideInfo) -> bool:
+    """Coarser slides can be looked at; only their analysis is refused."""
+    try:
+        info.frame()
+    except Invalid:
+        return False
+    return True
+
+
+def _reject(held: leases.Claim, reason: dict[str, Any]) -> None:
+    with writing() as session:
+        slide = session.get_one(Slide, held.slide_id, with_for_update={"key_share": True})
+        leases.complete(session, held, {"rejected": reason})
+        inspection.rejected(session, slide, reason)
+        inspector = Visitor.of_ours(slide.workspace_id, "inspection")
+        audit.write(session, inspector, "slide.reject", slide.id, "", code=reason["code"])
+    close_readers()
+    storage.remove(held.slide_id)
