@@ -43,7 +43,7 @@ def docs() -> FileResponse:
 
 @router.get("/favicon.ico")
 def icon() -> FileResponse:
-    return FileResponse(FRONTEND / "static" / "icon.svg", media_type="image/svg+xml")
+    return FileResponse(FRONTEND / "static" / "shared" / "icon.svg", media_type="image/svg+xml")
 
 
 def install(app: FastAPI) -> None:

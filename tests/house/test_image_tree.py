@@ -109,7 +109,7 @@ def test_the_copied_trees_serve_a_slide(stack, folder):
     path = write_pyramid(folder / "slide.tiff", tissue(600, 700, [(200, 250, 150)]), 0.5)
     slide = client.wait_for_slide(client.upload(path, {}))
     assert client.analyse(slide["id"])["state"] == "succeeded"
-    for page in ("/", f"/slides/{slide['id']}", "/static/viewer.js", "/libraries/tus/tus.min.js", "/docs"):
+    for page in ("/", f"/slides/{slide['id']}", "/static/viewer/main.js", "/libraries/tus/tus.min.js", "/docs"):
         assert httpx.get(url + page).status_code == 200, page
     assert client.call("GET", f"/api/v1/slides/{slide['id']}/tiles/0/0_0.jpeg").content[:2] == b"\xff\xd8"
     stops_in_good_order(worker)

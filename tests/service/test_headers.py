@@ -18,7 +18,7 @@ def test_every_answer_has_them(client, tmp_path):
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(300, 400), 0.5), {}))["id"]
     stranger = {"Authorization": "Bearer nobody"}
     asked = [
-        ("GET", "/", 200, {}), ("GET", "/docs", 200, {}), ("GET", "/static/viewer.js", 200, {}),
+        ("GET", "/", 200, {}), ("GET", "/docs", 200, {}), ("GET", "/static/viewer/main.js", 200, {}),
         ("GET", "/no", 404, {}), ("PUT", "/no", 404, {}),
         ("GET", f"/api/v1/slides/{slide}/tiles/0/0_0.jpeg", 200, {}),
         ("GET", f"/api/v1/slides/{slide}/tiles/9/0_0.jpeg", 404, {}), ("GET", "/api/v1/slides", 401, stranger),

@@ -1,6 +1,6 @@
 // What is laid over the slide: the scores, or how unlike the training patches the tissue is. One of them at a time.
-import { element } from "./api.js";
-import { names, table } from "./colormaps.js";
+import { element } from "../shared/api.js";
+import { names, table } from "../shared/colormaps.js";
 import { HeatMap } from "./heatmap.js";
 
 const SCORE = "Score: the network's calibrated output for a cell. It is not the probability of cancer.";

@@ -1,6 +1,6 @@
 // The heat map: fetched once, coloured here. Changing colours, threshold or opacity asks the service for nothing.
-import { table } from "./colormaps.js";
-import { parse } from "./npy.js";
+import { table } from "../shared/colormaps.js";
+import { parse } from "../shared/npy.js";
 
 const NOT_ANALYSED = 255;
 

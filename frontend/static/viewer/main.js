@@ -1,6 +1,6 @@
 // One slide: deep zoom, its analysis, and the heat map over it.
-import { Refusal, element, get, post, say } from "./api.js";
-import { useLink } from "./signin.js";
+import { Refusal, element, get, post, say } from "../shared/api.js";
+import { useLink } from "../shared/signin.js";
 import { showEvaluation } from "./evaluation.js";
 import { HeatMap } from "./heatmap.js";
 import { Layers } from "./layers.js";

@@ -1,6 +1,6 @@
 // The slide list: sign-in, uploads, slides with their states.
-import { Refusal, administersAll, call, element, get, make, post, say, size } from "./api.js";
-import { useLink } from "./signin.js";
+import { Refusal, administersAll, call, element, get, make, post, say, size } from "../shared/api.js";
+import { useLink } from "../shared/signin.js";
 import { watchDrops } from "./upload.js";
 
 const BUSY_MS = 1000;
