@@ -6,9 +6,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TESTS := $(VENV)/.installed-for-tests
 MODULES := frontend/node_modules/.installed
-CODE := admin api bench cli core model supervisor worker tests
+PACKAGES := admin api bench cli core model supervisor worker
+CODE := $(PACKAGES) tests
 PEERS := fastapi uvicorn httptools uvloop python-multipart openslide-python openslide-bin large-image[tiff,openslide] \
 	cucim-cu12 tiffslide pyvips-binary pyvips
+ROOTS := .
 SEED := 1
 COUNT := 40
 MINUTES := 10
@@ -16,7 +18,7 @@ ENGINE := production
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint faults soak fuzz train evaluate study digits bench bench-quick bench-peers clean
+.PHONY: help run dev test check types coverage measure lint faults soak fuzz train evaluate study digits bench bench-quick bench-peers clean
 
 help:  ## show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +28,14 @@ help:  ## show this help
 
 run: $(STAMP) $(MODULES)  ## set up, start the service, analyse the demo slide, print the viewer's address
 	@$(BIN)/python -m supervisor $(if $(filter 0,$(DEMO)),--no-demo)
+
+dev: $(STAMP) $(MODULES)  ## like run, without the demo; restarts API and worker when their code changes
+	@$(BIN)/python -m supervisor --no-demo --reload
+
+check: $(TESTS) $(MODULES)  ## lint, types, import contract and the tests that need no server, in about a minute
+	@$(MAKE) --no-print-directory lint
+	@OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q -n 2 --dist loadfile \
+		-m "not services and not browser and not slow" $(ARGS)
 
 test: $(TESTS) $(MODULES)  ## set up, start real servers, run every check and test
 	@sh tests/servers.sh
@@ -38,6 +48,13 @@ lint: $(TESTS) $(MODULES)  ## style, types, import contract
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	cd frontend && npx --no-install tsc -p .
+
+coverage: $(TESTS) $(MODULES)  ## line coverage of the tests that need no server, per package; report in htmlcov/
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not services and not browser" \
+		$(foreach package,$(PACKAGES),--cov=$(package)) --cov-report=term:skip-covered --cov-report=html $(ARGS)
+
+measure: $(TESTS)  ## print the figures of the code's structure: make measure ROOTS="../earlier ."
+	@$(BIN)/python -m tests.house.measure $(foreach root,$(ROOTS),--root $(root))
 
 faults: $(TESTS)  ## hurt the running service in every way, on both engines: make faults SEED=1 COUNT=40
 	@sh tests/servers.sh

@@ -16,6 +16,7 @@ from core.database.transactions import writing
 from core.settings import Settings, get_settings
 from supervisor.checks import CannotStart, check_all
 from supervisor.processes import GRACE_SECONDS, ROOT, Watched, stop_all
+from supervisor.reload import Reloader
 
 READY_SECONDS = 60.0
 
@@ -99,7 +100,7 @@ def run_demo(url: str, key: str, data: Path, watched: list[Watched]) -> str:
     return page.read_text() if page.exists() else "/"
 
 
-def serve(settings: Settings, demo: bool) -> None:
+def serve(settings: Settings, demo: bool, reload: bool) -> None:
     key = prepare(settings)
     watched, url, began = children(settings), settings.base_url(), time.monotonic()
     try:
@@ -113,7 +114,10 @@ def serve(settings: Settings, demo: bool) -> None:
             link = credentials.sign_in_link(session, page)
         print(f"\n  Open the viewer:  {link}", flush=True)
         print(f"  (works once, within {settings.link_minutes:.0f} minutes; Ctrl-C stops everything)\n", flush=True)
+        reloader = Reloader(watched if reload else [])
         while True:
+            for name in reloader.restart_changed():
+                print(f"The code of the {name} changed: it restarts.", flush=True)
             tend(watched)
             time.sleep(0.5)
     finally:
@@ -125,6 +129,7 @@ def serve(settings: Settings, demo: bool) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m supervisor", description="Run Quarterturn on this machine.")
     parser.add_argument("--no-demo", action="store_true", help="start without the demo slide")
+    parser.add_argument("--reload", action="store_true", help="restart the API and the worker when their code changes")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -133,7 +138,7 @@ def main() -> int:
     try:
         settings = get_settings()
         lock = check_all(settings)
-        serve(settings, not options.no_demo)
+        serve(settings, not options.no_demo, options.reload)
         lock.close()
     except CannotStart as error:
         print(error, file=sys.stderr)

@@ -40,6 +40,7 @@ class Watched:
     started: float = 0.0
     failures: int = 0
     start_at: float = field(default=0.0)
+    restarting: bool = False
 
     def start(self) -> None:
         """In a session of its own, so that Ctrl-C reaches us alone and we stop it in order."""
@@ -62,9 +63,10 @@ class Watched:
             return None
         self.signal(signal.SIGKILL)  # what it may have left behind
         young = time.monotonic() - self.started < SHORTEST_LIFE
-        self.failures = self.failures + 1 if young or code == REFUSED else 0
+        failed = (young or code == REFUSED) and not self.restarting
+        self.failures = self.failures + 1 if failed else 0
         pause = min(LONGEST_PAUSE, 2.0**self.failures - 1)
-        self.child, self.start_at = None, time.monotonic() + pause
+        self.child, self.start_at, self.restarting = None, time.monotonic() + pause, False
         return f"The {self.name} ended ({_ending(code)}); it starts again in {pause:.0f} s. Its log: {self.log}"
 
     def signal(self, number: signal.Signals) -> None:
@@ -74,6 +76,11 @@ class Watched:
                 os.killpg(self.child.pid, number)
             except ProcessLookupError:
                 return
+
+    def restart(self) -> None:
+        """Ask the child to stop; `tend` starts it again at once, since this end is no failure."""
+        self.restarting = True
+        self.ask_to_stop()
 
     def ask_to_stop(self) -> None:
         """SIGTERM to the child itself, which ends its own in good order."""

@@ -1,0 +1,45 @@
+"""`make dev` restarts a child when its code changes, and does not count that as a failure of the child."""
+
+import os
+
+import pytest
+from servers import until
+
+from supervisor.processes import Watched, stop_all
+from supervisor.reload import Reloader
+
+
+@pytest.fixture
+def child(tmp_path):
+    server = Watched("API", ["http.server", "0", "--bind", "127.0.0.1"], tmp_path / "log", os.environ)
+    server.start()
+    yield server
+    stop_all([server])
+
+
+@pytest.fixture
+def source(tmp_path):
+    (tmp_path / "api").mkdir()
+    (tmp_path / "core").mkdir()
+    path = tmp_path / "core" / "changed.py"
+    path.write_text("")
+    os.utime(path, (1, 1))
+    return path
+
+
+def test_a_change_restarts_the_child_without_a_pause(child, source, tmp_path):
+    reloader = Reloader([child], tmp_path)
+    assert reloader.restart_changed() == []
+    first = child.child.pid
+    os.utime(source, (2, 2))
+    until(lambda: reloader.restart_changed() == ["API"], 30)
+    until(lambda: child.tend() is not None, 30)
+    assert child.failures == 0
+    until(lambda: child.tend() is None and child.child is not None, 30)
+    assert child.child.pid != first
+
+
+def test_an_end_that_nobody_asked_for_still_counts(child, source, tmp_path):
+    child.child.kill()
+    until(lambda: child.tend() is not None, 30)
+    assert child.failures == 1
