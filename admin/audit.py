@@ -4,7 +4,7 @@ import argparse
 
 from sqlalchemy import select
 
-from core.access.audit import holds_seal, newest, verify
+from core.access.audit import contains_seal, newest_seal, verify
 from core.database.record import Workspace
 from core.database.transactions import reading
 
@@ -20,8 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
         for workspace_id in session.scalars(select(Workspace.id).order_by(Workspace.id)):
             found = verify(session, workspace_id)
             broken |= found is not None
-            seals -= {seal for seal in seals if holds_seal(session, workspace_id, seal)}
-            sealed = f"holds; seal {newest(session, workspace_id)}"
+            seals -= {seal for seal in seals if contains_seal(session, workspace_id, seal)}
+            sealed = f"holds; seal {newest_seal(session, workspace_id)}"
             print(f"{workspace_id}: {f'row {found.number} is missing or was changed' if found else sealed}")
     for seal in seals:
         print(f"{seal}: no row has this seal; rows were cut off the end")

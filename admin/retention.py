@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from core.database.slides import Slide
 from core.database.transactions import reading
 from core.settings import get_settings
-from core.upkeep.retention import AT_ONCE, SETTLED, due
+from core.upkeep.retention import AT_ONCE, SETTLED, due_slides
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     days = parser.parse_args(arguments).days
     with reading() as session:
         kept = session.scalar(select(func.count()).select_from(Slide).where(Slide.state.in_(SETTLED)))
-        found = due(session, days) if days else []
+        found = due_slides(session, days) if days else []
     for slide_id, _ in found:
         print(slide_id)
     print(f"{kept} slides are kept; {len(found)}{'+' if len(found) == AT_ONCE else ''} would go after {days:g} days.")

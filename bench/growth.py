@@ -77,10 +77,10 @@ def _stored(section: Section, folder: Path, sizes: tuple[int, ...]) -> None:
     def one_row() -> None:
         with writing() as session:
             leases.add(session, "inspect", visitor.workspace_id, f"{0:032x}")
-        held = leases.claim("bench", {})
-        assert held is not None
+        claim = leases.claim_next("bench", {})
+        assert claim is not None
         with writing() as session:
-            leases.complete(session, held)
+            leases.complete(session, claim)
 
     pages, rows, before = list[tuple[float, float]](), list[tuple[float, float]](), 0
     for size in sizes:
@@ -105,9 +105,9 @@ def _askers(section: Section, counts: tuple[int, ...]) -> None:
                 leases.add(session, "inspect", "default", f"{0:032x}")
 
         def ask() -> None:
-            while (held := leases.claim("bench", {})) is not None:
+            while (claim := leases.claim_next("bench", {})) is not None:
                 with writing() as session:
-                    leases.complete(session, held)
+                    leases.complete(session, claim)
 
         series.append((count, 1000 * _together(ask, count) / (20 * count)))
     add(section, "a row of work, by workers that ask at once", "ms a row", series)

@@ -111,7 +111,7 @@ def serve(settings: Settings, demo: bool, reload: bool) -> None:
         )
         page = run_demo(settings.local_url(), key, settings.data, watched) if demo else "/"
         with writing() as session:
-            link = credentials.sign_in_link(session, page)
+            link = credentials.create_sign_in_link(session, page)
         print(f"\n  Open the viewer:  {link}", flush=True)
         print(f"  (works once, within {settings.link_minutes:.0f} minutes; Ctrl-C stops everything)\n", flush=True)
         reloader = Reloader(watched if reload else [])

@@ -27,57 +27,57 @@ log = logging.getLogger(__name__)
 @app.task(name=doorbell.RING)  # type: ignore[untyped-decorator] # celery ships no types
 def ring() -> None:
     """Claim and do one row."""
-    held = leases.claim(serving().worker, serving().fingerprints())
-    if held is None:
+    claim = leases.claim_next(serving().worker, serving().fingerprints())
+    if claim is None:
         return
-    perform(held)
+    perform(claim)
     if leases.claimable_count(1):
         doorbell.ring(app)
 
 
-def perform(held: leases.Claim) -> None:
+def perform(claim: leases.Claim) -> None:
     """Do a claimed row; whatever goes wrong opens it again with the reason, until its attempts are used up."""
-    with logs.correlated(held.correlation):
-        began, ended = time.monotonic(), _perform(held)
-        told = {"work": held.id, "kind": held.kind, "analysis": held.analysis_id, "slide": held.slide_id}
+    with logs.correlated(claim.correlation):
+        began, ended = time.monotonic(), _perform(claim)
+        told = {"work": claim.id, "kind": claim.kind, "analysis": claim.analysis_id, "slide": claim.slide_id}
         log.info("work %s", ended, extra={"fields": {**told, "seconds": round(time.monotonic() - began, 3)}})
 
 
-def _perform(held: leases.Claim) -> str:
+def _perform(claim: leases.Claim) -> str:
     """What became of it, in a word."""
     settings = get_settings()
     reading = max(settings.lease_seconds, 2 * settings.reader_seconds + 30)  # a stalled region is tried twice
-    patience = settings.inspect_seconds if held.kind == "inspect" else reading
+    patience = settings.inspect_seconds if claim.kind == "inspect" else reading
     try:
-        network = serving().network(held.model)
-        if held.analysis_id is not None:
+        network = serving().network(claim.model)
+        if claim.analysis_id is not None:
             with writing() as session:
-                states.started(session, held, network.provenance)
-        with Lease(held, patience) as lease:
-            HANDLERS[held.kind](held, lease, network)
+                states.started(session, claim, network.provenance)
+        with Lease(claim, patience) as lease:
+            HANDLERS[claim.kind](claim, lease, network)
         return "done"
     except leases.LeaseLost:
         return "lost"
     except DBAPIError as error:
-        log.warning("%s %s stopped: the database is away (%s)", held.kind, held.id, type(error).__name__)
+        log.warning("%s %s stopped: the database is away (%s)", claim.kind, claim.id, type(error).__name__)
         return "stopped"
     except QuarterturnError as error:
-        log.warning("%s %s failed: %s", held.kind, held.id, error.code)
-        return _given_back(held, error.detail)
+        log.warning("%s %s failed: %s", claim.kind, claim.id, error.code)
+        return _given_back(claim, error.detail)
     except WeightsRefused as error:
-        log.warning("%s %s failed: %s", held.kind, held.id, error)
-        return _given_back(held, str(error))
+        log.warning("%s %s failed: %s", claim.kind, claim.id, error)
+        return _given_back(claim, str(error))
     except OSError as error:  # its own words would name the file
-        log.warning("%s %s failed: %s (%s)", held.kind, held.id, type(error).__name__, error.strerror)
-        return _given_back(held, f"the worker met {type(error).__name__} ({error.strerror})")
+        log.warning("%s %s failed: %s (%s)", claim.kind, claim.id, type(error).__name__, error.strerror)
+        return _given_back(claim, f"the worker met {type(error).__name__} ({error.strerror})")
     except Exception as error:
-        log.exception("%s %s failed", held.kind, held.id)
-        return _given_back(held, f"the worker met {type(error).__name__}")
+        log.exception("%s %s failed", claim.kind, claim.id)
+        return _given_back(claim, f"the worker met {type(error).__name__}")
 
 
-def _given_back(held: leases.Claim, detail: str) -> str:
+def _given_back(claim: leases.Claim, detail: str) -> str:
     close_readers()
-    leases.give_back(held, {"code": "worker-error", "detail": detail})
+    leases.reopen(claim, {"code": "worker-error", "detail": detail})
     return "failed"
 
 

@@ -37,7 +37,7 @@ class KeyOut(BaseModel):
     key: str | None = Field(None, description="the secret, in the answer that made it and nowhere else")
 
     @classmethod
-    def of(cls, known: credentials.KnownKey, secret: str | None = None) -> "KeyOut":
+    def of(cls, known: credentials.ApiKey, secret: str | None = None) -> "KeyOut":
         return cls(
             id=known.id,
             name=known.name,

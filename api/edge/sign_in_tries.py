@@ -31,7 +31,7 @@ def proved(request: Request, login: str, password: str) -> people.Proof:
             )
         for place in places:
             _tries[place] = _tries.get(place, 0) + 1
-    proof = people.recognise(login, password)
+    proof = people.authenticate(login, password)
     with _lock:
         _tries.pop(f"{origin} {login}", None)
         _tries[origin] = max(0, _tries.get(origin, 0) - 1)

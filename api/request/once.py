@@ -38,7 +38,7 @@ class Once:
         self, asked: BaseModel | None, produce: Callable[[], Answer], keep: Callable[[Answer], Answer] = dict
     ) -> Answer:
         request = [*self._where, None if asked is None else asked.model_dump(mode="json")]
-        return idempotency.once(self._session, self._visitor, self._key, request, produce, keep)
+        return idempotency.answer_once(self._session, self._visitor, self._key, request, produce, keep)
 
 
 OnlyOnce = Annotated[Once, Depends(Once)]

@@ -57,7 +57,7 @@ class Trail:
 
     def viewed(self, looked: Session, action: str, subject: str) -> None:
         """Before something is shown, the first time in a quarter of an hour."""
-        if not audit.times_lately(looked, self._visitor, action, VIEW_SECONDS, subject):
+        if not audit.count_recent(looked, self._visitor, action, VIEW_SECONDS, subject):
             self.sent(looked, action, subject)
 
 
@@ -74,8 +74,8 @@ def denied(visitor: Visitor | None, code: str, place: str, origin: str) -> None:
     REFUSED.labels(code).inc()
     try:
         with reading() as looked:
-            told = audit.times_lately(looked, who, DENIED, DENIAL_SECONDS, subject)
-            many = audit.times_lately(looked, who, DENIED, DENIAL_SECONDS) >= MOST_DENIALS
+            told = audit.count_recent(looked, who, DENIED, DENIAL_SECONDS, subject)
+            many = audit.count_recent(looked, who, DENIED, DENIAL_SECONDS) >= MOST_DENIALS
         if not told and not many:
             with writing() as session:
                 audit.write(session, who, DENIED, subject, origin, code=code, place=place[:500])

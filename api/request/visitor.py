@@ -49,9 +49,9 @@ def recognised(request: Request) -> Visitor:
     if known is None:
         secret, kind = _sent(request)
         with reading() as session:
-            request.state.visitor = known = credentials.recognise(session, secret, kind)
+            request.state.visitor = known = credentials.authenticate(session, secret, kind)
         with _lock:
-            _principals[credentials.fingerprint_of(secret)] = known.principal_id
+            _principals[credentials.secret_hash(secret)] = known.principal_id
         _note_use(secret)
         known.require_scope(scope_of(request.method, request.scope["path"]))
     return known
@@ -61,7 +61,7 @@ def is_still_known(request: Request) -> bool:
     """Whether the secret that began a long answer still proves somebody."""
     try:
         with reading() as session:
-            credentials.recognise(session, *_sent(request))
+            credentials.authenticate(session, *_sent(request))
     except Unauthenticated:
         return False
     return True
@@ -74,18 +74,18 @@ def known_principal(request: Request) -> str:
     except Unauthenticated:
         return ""
     with _lock:
-        return _principals.get(credentials.fingerprint_of(secret), "")
+        return _principals.get(credentials.secret_hash(secret), "")
 
 
 def _note_use(secret: str) -> None:
     """Once a minute in each process; a disk that is full keeps nobody out."""
-    hashed = credentials.fingerprint_of(secret)
+    hashed = credentials.secret_hash(secret)
     with _lock:
         if hashed in _noted:
             return
         _noted[hashed] = True
     with contextlib.suppress(DBAPIError):
-        credentials.note_use(secret)
+        credentials.record_use(secret)
 
 
 def _visitor(request: Request, authorization: Annotated[str | None, Header()] = None) -> Visitor:

@@ -23,7 +23,7 @@ def listed(
 ) -> AuditPage:
     """What was done in the workspace, newest first. Reading it is written down, too."""
     told.viewed(session, "audit.view", visitor.workspace_id)
-    found = audit.listed(session, visitor, cursor, limit + 1)
+    found = audit.list_rows(session, visitor, cursor, limit + 1)
     more = found[limit - 1].number if len(found) > limit else None
     return AuditPage(rows=[AuditRow.of(row) for row in found[:limit]], next_cursor=more)
 

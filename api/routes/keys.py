@@ -19,7 +19,7 @@ router = APIRouter(prefix="/keys", tags=["keys"])
 @router.get("")
 def listed(session: Read, visitor: Admin) -> list[KeyOut]:
     """The workspace's keys, newest first, without their secrets."""
-    return [KeyOut.of(known) for known in credentials.keys(session, visitor)]
+    return [KeyOut.of(known) for known in credentials.list_keys(session, visitor)]
 
 
 @router.post("", status_code=201)

@@ -19,14 +19,14 @@ router = APIRouter(prefix="/people", tags=["people"])
 @router.get("")
 def listed(session: Read, visitor: Admin) -> list[PersonOut]:
     """The workspace's people, by name."""
-    return [PersonOut.of(person) for person in people.listed(session, visitor)]
+    return [PersonOut.of(person) for person in people.list_people(session, visitor)]
 
 
 @router.post("", status_code=201)
 def create(visitor: Admin, wanted: PersonRequest, told: Told, key: SentKey = None) -> PersonOut:
     """A person who signs in with a name and a password."""
     visitor.require_all_scopes()
-    hashed, created = people.hashed(wanted.login, wanted.password), list[str]()
+    hashed, created = people.hash_password(wanted.login, wanted.password), list[str]()
     with writing() as session:
 
         def produce() -> Answer:
@@ -36,7 +36,7 @@ def create(visitor: Admin, wanted: PersonRequest, told: Told, key: SentKey = Non
             return PersonOut.of(person).model_dump()
 
         asked = ["POST people", wanted.login, wanted.role]  # the password is kept as its slow hash alone
-        made = PersonOut(**idempotency.once(session, visitor, key, asked, produce))
+        made = PersonOut(**idempotency.answer_once(session, visitor, key, asked, produce))
     if not created:
         _require_same(wanted)
     return made
@@ -45,7 +45,7 @@ def create(visitor: Admin, wanted: PersonRequest, told: Told, key: SentKey = Non
 def _require_same(wanted: PersonRequest) -> None:
     """Of a request that was answered before. Raises Conflict: its password was another."""
     try:
-        people.recognise(wanted.login, wanted.password)
+        people.authenticate(wanted.login, wanted.password)
     except Unauthenticated:
         told = "this key was used for another password, or it was changed since"
         raise Conflict("idempotency-key-reused", told, "send a new key with a new request") from None
@@ -62,7 +62,7 @@ def change_password(
     with reading() as looked:
         login = people.find(looked, visitor, person_id).login
     proof = _owner(request, login, wanted.current) if mine else None
-    hashed = people.hashed(login, wanted.password)
+    hashed = people.hash_password(login, wanted.password)
     with writing() as session:  # whatever the key: once more is the same, and another password no repetition
         if proof is not None:
             people.confirm(session, proof)

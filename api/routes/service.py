@@ -13,7 +13,7 @@ from api.contract.values import NOTICE, iso
 from api.request.transactions import Read
 from api.request.visitor import Who
 from core.analyses import cards
-from core.database.transactions import clock, is_answering, reading
+from core.database.transactions import clock, is_reachable, reading
 from core.reader.client import reader_held_by
 from core.settings import get_settings
 from core.upkeep import gauges
@@ -57,7 +57,7 @@ def readiness(response: Response) -> dict[str, Any]:
 
 
 def _look() -> dict[str, Any]:
-    checks = {"database": _database(), "broker": doorbell.is_answering(), "disk": _disk()}
+    checks = {"database": _database(), "broker": doorbell.is_reachable(), "disk": _disk()}
     known: dict[str, Any] = _workers() if checks["database"] else {"workers": None}
     readers = {"here": list(reader_held_by()), **known.pop("readers", {})}
     return {"ready": all(checks.values()), "checks": checks, **known, "readers": readers}
@@ -71,7 +71,7 @@ def metered(session: Read, _: Who) -> Response:
 
 def _database() -> bool:
     try:
-        return is_answering()
+        return is_reachable()
     except DBAPIError:
         return False
 

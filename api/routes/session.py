@@ -34,7 +34,7 @@ def _proved(session: Session, wanted: SignIn, person: people.Proof | None) -> tu
     if wanted.token:
         return credentials.open_session(session, wanted.token)
     if wanted.key:
-        visitor = credentials.recognise(session, wanted.key, "key")
+        visitor = credentials.authenticate(session, wanted.key, "key")
         return visitor, credentials.issue(session, visitor.principal_id, "session", seconds, parent=wanted.key)
     raise Invalid("nothing-to-sign-in-with", "neither token, key nor name and password were sent", "send one of them")
 
@@ -72,7 +72,7 @@ def sign_out(session: Write, request: Request) -> Response:
     secret = request.cookies.get(cookie_name())
     if secret:
         with suppress(Unauthenticated):  # it ended before
-            visitor = credentials.recognise(session, secret, "session")
+            visitor = credentials.authenticate(session, secret, "session")
             credentials.revoke(session, secret)
             audit.write(session, visitor, "session.close", visitor.principal_id, origin_of(request))
     response = Response(status_code=204)

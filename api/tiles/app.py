@@ -183,7 +183,7 @@ def _looked_up(proof: Proof, slide_id: str, origin: str) -> Place:
     visitor: Visitor | None = None
     try:
         with reading() as session:
-            visitor = credentials.recognise(session, *secret_of(authorization, cookies.get(cookie_name())))
+            visitor = credentials.authenticate(session, *secret_of(authorization, cookies.get(cookie_name())))
             visitor.require_scope("read")
             slide = catalog.find(session, visitor, slide_id)
             opening.require_unaltered(slide)

@@ -65,14 +65,14 @@ def write(session: Session, visitor: Visitor, action: str, subject: str, origin:
     return row
 
 
-def times_lately(session: Session, visitor: Visitor, action: str, seconds: float, subject: str | None = None) -> int:
+def count_recent(session: Session, visitor: Visitor, action: str, seconds: float, subject: str | None = None) -> int:
     """How often this principal did so within so many seconds; to one subject, or to any."""
     mine = (Audit.workspace_id == visitor.workspace_id, Audit.principal_id == visitor.principal_id)
     found = select(func.count()).where(*mine, Audit.action == action, Audit.at > now() - seconds)
     return session.scalar(found if subject is None else found.where(Audit.subject == subject)) or 0
 
 
-def listed(session: Session, visitor: Visitor, before: int | None = None, limit: int = PAGE) -> list[Audit]:
+def list_rows(session: Session, visitor: Visitor, before: int | None = None, limit: int = PAGE) -> list[Audit]:
     """Rows of the visitor's workspace, newest first, under a number."""
     found = select(Audit).where(Audit.workspace_id == visitor.workspace_id)
     if before is not None:
@@ -80,13 +80,13 @@ def listed(session: Session, visitor: Visitor, before: int | None = None, limit:
     return list(session.scalars(found.order_by(Audit.number.desc()).limit(limit)))
 
 
-def newest(session: Session, workspace_id: str) -> str:
+def newest_seal(session: Session, workspace_id: str) -> str:
     """The hash that seals all rows of a workspace: to be kept elsewhere. Empty without a row."""
     found = select(Audit.hash).where(Audit.workspace_id == workspace_id).order_by(Audit.number.desc()).limit(1)
     return session.scalars(found).first() or ""
 
 
-def holds_seal(session: Session, workspace_id: str, seal: str) -> bool:
+def contains_seal(session: Session, workspace_id: str, seal: str) -> bool:
     """Whether the row that was the newest once is still there."""
     mine = select(Audit.number).where(Audit.workspace_id == workspace_id, Audit.hash == seal)
     return session.scalars(mine.limit(1)).first() is not None

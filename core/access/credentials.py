@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, aliased
 from core.access.visitor import SCOPES, Kind, Scope, Visitor
 from core.database.people import Credential, Principal
 from core.database.record import DEFAULT_WORKSPACE, Workspace
-from core.database.transactions import changed, clock, now, writing
+from core.database.transactions import affected_rows, clock, now, writing
 from core.errors import NotFound, Unauthenticated
 from core.settings import get_settings
 
@@ -21,7 +21,7 @@ SHORTEST_OWN_KEY = 32
 KEY_ID = 16
 
 
-def fingerprint_of(secret: str) -> str:
+def secret_hash(secret: str) -> str:
     """The hash that stands for a secret. Its 256 bits need no salt and no slow function."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
@@ -47,7 +47,7 @@ def adopt_key(session: Session, secret: str) -> None:
     """
     if len(secret) < SHORTEST_OWN_KEY:
         raise ValueError(f"QUARTERTURN_ADMIN_KEY is shorter than {SHORTEST_OWN_KEY} characters: choose a longer one")
-    hashed = fingerprint_of(secret)
+    hashed = secret_hash(secret)
     earlier = update(Credential).where(Credential.adopted, Credential.hash != hashed)
     session.execute(earlier.values(revoked=True))
     principal, created = ensure_administrator(session), clock(session)
@@ -64,16 +64,16 @@ def issue(session: Session, principal_id: str, kind: Kind, seconds: float | None
     secret = ("qt_" if kind == "key" else "") + secrets.token_urlsafe(32)
     created = clock(session)
     expires = None if seconds is None else created + seconds
-    hashed = fingerprint_of(secret)
+    hashed = secret_hash(secret)
     times = {"created_at": created, "expires_at": expires}
-    above = None if parent is None else session.get_one(Credential, fingerprint_of(parent))
+    above = None if parent is None else session.get_one(Credential, secret_hash(parent))
     lineage = {"parent": above.hash, "scopes": above.scopes} if above else {}
     session.add(Credential(hash=hashed, kind=kind, principal_id=principal_id, **lineage, **times))
     return secret
 
 
 @dataclass(frozen=True)
-class KnownKey:
+class ApiKey:
     """What may be shown of an API key. `id` is the beginning of its hash."""
 
     id: str
@@ -86,34 +86,34 @@ class KnownKey:
     used_at: float | None
 
 
-def _keys(visitor: Visitor) -> Select[Credential, Principal]:
+def _key_query(visitor: Visitor) -> Select[Credential, Principal]:
     found = select(Credential, Principal).join(Principal, Credential.principal_id == Principal.id)
     return found.where(Credential.kind == "key", Principal.workspace_id == visitor.workspace_id)
 
 
-def _known(credential: Credential, principal: Principal) -> KnownKey:
+def _api_key(credential: Credential, principal: Principal) -> ApiKey:
     key_id, revoked = credential.hash[:KEY_ID], bool(credential.revoked)
     times = (credential.created_at, credential.expires_at, credential.used_at)
-    return KnownKey(key_id, principal.name, principal.role, _scopes(credential), revoked, *times)
+    return ApiKey(key_id, principal.name, principal.role, _scopes(credential), revoked, *times)
 
 
 def _scopes(credential: Credential) -> tuple[str, ...] | None:
     return None if credential.scopes is None else tuple(credential.scopes)
 
 
-def hold(session: Session, principal_id: str) -> None:
+def lock_principal(session: Session, principal_id: str) -> None:
     """Until the transaction ends, nobody else holds this principal: what it has is summed up, and added to, in turn."""
     session.execute(select(Principal.id).where(Principal.id == principal_id).with_for_update(key_share=True))
 
 
-def keys(session: Session, visitor: Visitor) -> list[KnownKey]:
+def list_keys(session: Session, visitor: Visitor) -> list[ApiKey]:
     """The workspace's API keys, newest first."""
-    return [_known(*row) for row in session.execute(_keys(visitor).order_by(Credential.created_at.desc()))]
+    return [_api_key(*row) for row in session.execute(_key_query(visitor).order_by(Credential.created_at.desc()))]
 
 
 def create_key(
     session: Session, visitor: Visitor, name: str, role: str, seconds: float | None, scopes: list[Scope] | None = None
-) -> tuple[KnownKey, str]:
+) -> tuple[ApiKey, str]:
     """A key of a principal of its own in the visitor's workspace, and its secret.
 
     Raises:
@@ -126,9 +126,9 @@ def create_key(
     session.flush()
     secret = issue(session, principal.id, "key", seconds)
     session.flush()
-    made = session.get_one(Credential, fingerprint_of(secret))
+    made = session.get_one(Credential, secret_hash(secret))
     made.scopes = None if scopes is None else [known for known in SCOPES if known in scopes]
-    return _known(made, principal), secret
+    return _api_key(made, principal), secret
 
 
 def revoke_key(session: Session, visitor: Visitor, key_id: str) -> bool:
@@ -137,7 +137,7 @@ def revoke_key(session: Session, visitor: Visitor, key_id: str) -> bool:
     Raises:
         NotFound: there is no such key here.
     """
-    found = _keys(visitor).where(func.substr(Credential.hash, 1, KEY_ID) == key_id)
+    found = _key_query(visitor).where(func.substr(Credential.hash, 1, KEY_ID) == key_id)
     row = session.execute(found).first()
     if row is None:
         raise NotFound("no-such-key", "there is no such key here", "see GET /api/v1/keys")
@@ -145,7 +145,7 @@ def revoke_key(session: Session, visitor: Visitor, key_id: str) -> bool:
     return not before
 
 
-def recognise(session: Session, secret: str, kind: Kind) -> Visitor:
+def authenticate(session: Session, secret: str, kind: Kind) -> Visitor:
     """Whom a secret proves.
 
     Raises:
@@ -156,7 +156,7 @@ def recognise(session: Session, secret: str, kind: Kind) -> Visitor:
         select(Principal, Credential)
         .join(Credential, Credential.principal_id == Principal.id)
         .outerjoin(parent, Credential.parent == parent.hash)
-        .where(Credential.hash == fingerprint_of(secret), Credential.kind == kind, *_is_valid(Credential))
+        .where(Credential.hash == secret_hash(secret), Credential.kind == kind, *_is_valid(Credential))
         .where(or_(Credential.parent.is_(None), and_(*_is_valid(parent))))
     )
     row = session.execute(query).first()
@@ -170,16 +170,16 @@ def _is_valid(credential: type[Credential]) -> tuple[ColumnElement[bool], ...]:
     return ~credential.revoked, or_(credential.expires_at.is_(None), credential.expires_at > now())
 
 
-def note_use(secret: str) -> None:
+def record_use(secret: str) -> None:
     """A key or session is in use now."""
     with writing() as session:
-        session.execute(update(Credential).where(Credential.hash == fingerprint_of(secret)).values(used_at=now()))
+        session.execute(update(Credential).where(Credential.hash == secret_hash(secret)).values(used_at=now()))
 
 
 def revoke(session: Session, secret: str) -> bool:
     """Revoke a secret at once; True for the one caller who did it."""
-    query = update(Credential).where(Credential.hash == fingerprint_of(secret), ~Credential.revoked)
-    return bool(changed(session, query.values(revoked=True)))
+    query = update(Credential).where(Credential.hash == secret_hash(secret), ~Credential.revoked)
+    return bool(affected_rows(session, query.values(revoked=True)))
 
 
 def open_session(session: Session, link: str) -> tuple[Visitor, str]:
@@ -188,13 +188,13 @@ def open_session(session: Session, link: str) -> tuple[Visitor, str]:
     Raises:
         Unauthenticated: the token is unknown, used or expired.
     """
-    visitor = recognise(session, link, "link")
+    visitor = authenticate(session, link, "link")
     if not revoke(session, link):
         raise Unauthenticated("link-used", "this sign-in link was used already", "restart for a new one")
     return visitor, issue(session, visitor.principal_id, "session", get_settings().session_hours * 3600)
 
 
-def sign_in_link(session: Session, path: str = "/") -> str:
+def create_sign_in_link(session: Session, path: str = "/") -> str:
     """A one-time link for the administrator to a page; its token stands in the fragment, which no server sees."""
     settings = get_settings()
     principal = ensure_administrator(session)

@@ -16,7 +16,7 @@ LONGEST_KEY = 255
 Answer = dict[str, Any]
 
 
-def once(
+def answer_once(
     session: Session,
     visitor: Visitor,
     key: str | None,

@@ -34,7 +34,7 @@ class Person:
     created_at: float
 
 
-def hashed(login: str, password: str) -> str:
+def hash_password(login: str, password: str) -> str:
     """The hash: slow on purpose, so outside any transaction. Raises Invalid for a password that is no password."""
     if not SHORTEST <= len(password) <= LONGEST:
         raise Invalid("bad-password", f"a password has {SHORTEST} to {LONGEST} characters", "choose a longer sentence")
@@ -57,7 +57,7 @@ def create(session: Session, visitor: Visitor, login: str, role: str, hashed: st
     return Person(principal.id, login, role, created)
 
 
-def listed(session: Session, visitor: Visitor) -> list[Person]:
+def list_people(session: Session, visitor: Visitor) -> list[Person]:
     """The workspace's people, by name."""
     found = select(Password, Principal).join(Principal, Password.principal_id == Principal.id)
     mine = found.where(Principal.workspace_id == visitor.workspace_id).order_by(Password.login)
@@ -101,7 +101,7 @@ class Proof:
     hash: str
 
 
-def recognise(login: str, password: str) -> Proof:
+def authenticate(login: str, password: str) -> Proof:
     """Whom a name and a password prove. Slow on purpose, so outside any transaction, and few at once: 64 MiB each.
 
     Raises:

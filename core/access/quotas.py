@@ -14,7 +14,7 @@ UNDER_WAY = ("queued", "running")
 ASK = "delete slides, or ask an administrator for more"
 
 
-def require_room(session: Session, visitor: Visitor, length: int) -> None:
+def require_slide_quota(session: Session, visitor: Visitor, length: int) -> None:
     """For one more slide of the visitor's, of which `length` bytes are kept here (0: it stays where it lies).
 
     Raises:
@@ -23,7 +23,7 @@ def require_room(session: Session, visitor: Visitor, length: int) -> None:
     settings = get_settings()
     if not (settings.quota_bytes or settings.quota_slides):
         return
-    credentials.hold(session, visitor.principal_id)
+    credentials.lock_principal(session, visitor.principal_id)
     _require_bytes(session, visitor, length, settings.quota_bytes)
     _require_slides(session, visitor, settings.quota_slides)
 
@@ -47,12 +47,12 @@ def _require_slides(session: Session, visitor: Visitor, most: int) -> None:
         raise TooMany("quota-slides", f"you keep {most} slides here, as many as you may", ASK)
 
 
-def require_turn(session: Session, principal_id: str) -> None:
+def require_analysis_quota(session: Session, principal_id: str) -> None:
     """For one more analysis that counts against a principal; "": against nobody. Raises TooMany."""
     most = get_settings().quota_analyses
     if not (most and principal_id):
         return
-    credentials.hold(session, principal_id)
+    credentials.lock_principal(session, principal_id)
     mine = select(func.count()).where(Analysis.created_by == principal_id, Analysis.state.in_(UNDER_WAY))
     if (session.scalar(mine) or 0) >= most:
         told = f"you have {most} analyses under way, as many as you may"

@@ -22,7 +22,7 @@ class Visitor:
     scopes: tuple[str, ...] | None = None
 
     @classmethod
-    def of_ours(cls, workspace_id: str, name: str) -> "Visitor":
+    def internal(cls, workspace_id: str, name: str) -> "Visitor":
         """A part of the service that acts by itself, under its own name in the audit."""
         return cls("", workspace_id, "admin", name)
 

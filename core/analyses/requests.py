@@ -53,7 +53,7 @@ def create(
         Conflict: the slide is not ready. Invalid: it is coarser than the network. Unavailable: no worker.
         TooMany: the principal has as many under way as it may.
     """
-    quotas.require_turn(session, created_by)
+    quotas.require_analysis_quota(session, created_by)
     catalog.lock(session, slide)
     if slide.state == "needs_input":
         raise Conflict("mpp-missing", "the slide needs its micrometres per pixel first", "PATCH the slide with mpp")

@@ -29,16 +29,16 @@ def lock(session: Session, analysis_id: str) -> Analysis:
 
 
 def complete_part(
-    session: Session, held: leases.Claim, result: dict[str, Any], planes: Mapping[str, bytes] = leases.NO_PLANES
+    session: Session, claim: leases.Claim, result: dict[str, Any], planes: Mapping[str, bytes] = leases.NO_PLANES
 ) -> bool:
     """A band or check is done; whoever sees none left creates the finish. True when it did.
 
     Raises:
         LeaseLost.
     """
-    assert held.analysis_id is not None
-    analysis = lock(session, held.analysis_id)
-    leases.complete(session, held, result, planes)
+    assert claim.analysis_id is not None
+    analysis = lock(session, claim.analysis_id)
+    leases.complete(session, claim, result, planes)
     return add_finish(session, analysis)
 
 
@@ -54,20 +54,20 @@ def add_finish(session: Session, analysis: Analysis) -> bool:
     return True
 
 
-def started(session: Session, held: leases.Claim, provenance: dict[str, Any]) -> None:
+def started(session: Session, claim: leases.Claim, provenance: dict[str, Any]) -> None:
     """The first claim of any of its rows: queued → running. Nothing when the row is no longer the claimant's."""
-    assert held.analysis_id is not None
-    lock(session, held.analysis_id)  # whoever restarts it takes the row away first
-    still = select(Work.id).where(leases.is_held(held)).exists()
-    query = update(Analysis).where(Analysis.id == held.analysis_id, Analysis.state == "queued", still)
+    assert claim.analysis_id is not None
+    lock(session, claim.analysis_id)  # whoever restarts it takes the row away first
+    still = select(Work.id).where(leases.claim_condition(claim)).exists()
+    query = update(Analysis).where(Analysis.id == claim.analysis_id, Analysis.state == "queued", still)
     session.execute(query.values(state="running", started_at=clock(session), provenance=provenance))
 
 
-def succeed(session: Session, held: leases.Claim, results: dict[str, Any], withheld: dict[str, Any] | None) -> None:
+def succeed(session: Session, claim: leases.Claim, results: dict[str, Any], withheld: dict[str, Any] | None) -> None:
     """The finish is done. Raises LeaseLost."""
-    assert held.analysis_id is not None
-    analysis = lock(session, held.analysis_id)
-    leases.complete(session, held)
+    assert claim.analysis_id is not None
+    analysis = lock(session, claim.analysis_id)
+    leases.complete(session, claim)
     analysis.state, analysis.results, analysis.withheld = "succeeded", results, withheld
     analysis.ended_at = clock(session)
 
@@ -101,7 +101,7 @@ def retry(session: Session, analysis_id: str) -> Analysis:
         Conflict: it is neither. TooMany: its principal has as many under way as it may.
     """
     known = session.get_one(Analysis, analysis_id)
-    quotas.require_turn(session, known.created_by)
+    quotas.require_analysis_quota(session, known.created_by)
     catalog.lock(session, session.get_one(Slide, known.slide_id))
     analysis = lock(session, analysis_id)
     if analysis.state not in ("failed", "cancelled"):

@@ -95,7 +95,7 @@ def clock(session: Session) -> float:
     return float(session.execute(select(now())).scalar_one())
 
 
-def changed(session: Session, statement: UpdateBase) -> int:
+def affected_rows(session: Session, statement: UpdateBase) -> int:
     """Run an UPDATE or DELETE; how many rows it touched."""
     result = session.execute(statement, execution_options={"synchronize_session": False})
     assert isinstance(result, CursorResult)
@@ -112,7 +112,7 @@ def insert_if_absent(session: Session, table: type[DeclarativeBase], **values: A
     return session.execute(mine).first() is not None
 
 
-def is_answering() -> bool:
+def is_reachable() -> bool:
     """Whether a query comes back."""
     with reading() as session:
         return bool(session.execute(text("SELECT 1")).scalar_one() == 1)

@@ -22,7 +22,7 @@ from core.work import leases
 
 def referred(session: Session, visitor: Visitor, path: Path, sha256: str | None, identifiers: dict[str, str]) -> Slide:
     """A slide that stays where it lies: inspect it there. Raises TooMany: the principal keeps as many as it may."""
-    quotas.require_room(session, visitor, 0)
+    quotas.require_slide_quota(session, visitor, 0)
     created = clock(session)
     slide = Slide(
         workspace_id=visitor.workspace_id,

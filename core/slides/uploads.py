@@ -22,7 +22,7 @@ from core.access.visitor import Visitor
 from core.database.analyses import Work
 from core.database.people import Principal
 from core.database.slides import Slide, Upload
-from core.database.transactions import changed, clock, now, reading, writing
+from core.database.transactions import affected_rows, clock, now, reading, writing
 from core.errors import Conflict, Foreign, Gone, Invalid, NotFound, TooLarge
 from core.settings import get_settings
 from core.slides import catalog, deletion, durable, inspection, storage
@@ -76,7 +76,7 @@ def create(session: Session, visitor: Visitor, length: int, header: str, identif
     if length > settings.upload_max_bytes:
         told = f"{length} bytes are over the limit of {settings.upload_max_bytes}"
         raise TooLarge("upload-too-large", told, "raise QUARTERTURN_UPLOAD_MAX_BYTES, if this is a slide")
-    quotas.require_room(session, visitor, length)
+    quotas.require_slide_quota(session, visitor, length)
     storage.require_space(length)
     started = clock(session)
     slide = Slide(
@@ -220,7 +220,7 @@ def finish(session: Session, upload_id: str) -> Work | None:
     """When all bytes are here: hand the slide to inspection, once."""
     catalog.hold(session, session.get_one(Slide, upload_id))
     query = update(Upload).where(Upload.id == upload_id, Upload.state == "open", Upload.offset == Upload.length)
-    if not changed(session, query.values(state="finished")):
+    if not affected_rows(session, query.values(state="finished")):
         return None
     upload = session.get_one(Upload, upload_id)
     return inspection.uploaded(session, session.get_one(Slide, upload.slide_id), upload.length)
@@ -238,7 +238,7 @@ def terminate(session: Session, upload: Upload, state: str = "terminated", *stil
     slide = session.get_one(Slide, upload.slide_id)
     catalog.hold(session, slide)
     ended = update(Upload).where(Upload.id == upload.id, Upload.state == "open", *still)
-    if not changed(session, ended.values(state=state)):
+    if not affected_rows(session, ended.values(state=state)):
         raise Conflict("upload-finished", "the upload is finished", "delete the slide instead")
     deletion.forget(session, slide)
 
@@ -277,7 +277,7 @@ def _expire(upload_id: str, late: ColumnElement[bool]) -> bool:
         with writing() as session:
             upload = session.get_one(Upload, upload_id)
             terminate(session, upload, "expired", late)
-            keeper = Visitor.of_ours(upload.workspace_id, "retention")
+            keeper = Visitor.internal(upload.workspace_id, "retention")
             audit.write(session, keeper, "upload.expire", upload_id, "")
     except Conflict:
         return False

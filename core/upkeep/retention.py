@@ -21,7 +21,7 @@ from core.access.visitor import Visitor
 from core.database.analyses import Analysis, Work, Worker
 from core.database.people import Credential, Idempotency
 from core.database.slides import Slide
-from core.database.transactions import changed, now, reading, writing
+from core.database.transactions import affected_rows, now, reading, writing
 from core.errors import NotFound
 from core.settings import get_settings
 from core.slides import catalog, deletion, storage
@@ -50,7 +50,7 @@ def _nothing_since(days: float) -> tuple[ColumnElement[bool], ...]:
     return Slide.state.in_(SETTLED), Slide.updated_at < oldest, ~analysed, ~asked
 
 
-def due(session: Session, days: float) -> list[tuple[str, str]]:
+def due_slides(session: Session, days: float) -> list[tuple[str, str]]:
     """(slide id, workspace id) of slides that nothing has happened to for so many days, the oldest first."""
     found = select(Slide.id, Slide.workspace_id).where(*_nothing_since(days)).order_by(Slide.updated_at)
     return [(row[0], row[1]) for row in session.execute(found.limit(AT_ONCE))]
@@ -62,16 +62,16 @@ def purge() -> Purged:
     slides = 0
     if days:
         with reading() as session:
-            found = due(session, days)
+            found = due_slides(session, days)
         slides = sum(_expire(slide_id, workspace_id, days) for slide_id, workspace_id in found)
     with writing() as session:
-        counts = [changed(session, rule) for rule in _rules()]
+        counts = [affected_rows(session, rule) for rule in _rules()]
     return Purged(slides, *counts)
 
 
 def _expire(slide_id: str, workspace_id: str, days: float) -> bool:
     """False when somebody was faster, or did something with it in the meantime."""
-    keeper = Visitor.of_ours(workspace_id, "retention")
+    keeper = Visitor.internal(workspace_id, "retention")
     try:
         with writing() as session:
             slide = catalog.find(session, keeper, slide_id)

@@ -66,7 +66,7 @@ def doorbell() -> "Celery":
     return make_celery()
 
 
-def is_answering() -> bool:
+def is_reachable() -> bool:
     """Whether the broker can be reached."""
     from kombu.exceptions import OperationalError
 

@@ -1,7 +1,7 @@
 """The law of the database row: work is a row, a worker holds it by a lease, and every write proves that it still does.
 
     open ──claim──▶ claimed ──complete──▶ done
-      ▲                │ ├──give_back──▶ open
+      ▲                │ ├──reopen──▶ open
       └─ lease ran out ┘ └──too many attempts──▶ failed          cancelled: from open or claimed
 
 A claim sets a lease by the database's clock and raises the row's token. Whoever writes names its token; a worker whose
@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from core import logs
 from core.database.analyses import Analysis, Work
-from core.database.transactions import changed, clock, now, reading, writing
+from core.database.transactions import affected_rows, clock, now, reading, writing
 from core.errors import QuarterturnError
 from core.settings import get_settings
 
@@ -77,7 +77,7 @@ def _next(offers: Mapping[str, str]) -> Select[str, str | None, str, str | None]
     return query.order_by(Work.lane, Work.created_at, Work.ordinal).limit(1)
 
 
-def claim(worker: str, offers: Mapping[str, str]) -> Claim | None:
+def claim_next(worker: str, offers: Mapping[str, str]) -> Claim | None:
     """The next row that this worker may do, now its own; None when there is none.
 
     The first claim of an analysis pins its fingerprint: from then on only workers that would compute bit for bit the
@@ -108,7 +108,7 @@ def _pin(session: Session, analysis_id: str | None, fingerprint: str) -> bool:
     if pinned is not None:
         return bool(pinned == fingerprint)
     query = update(Analysis).where(Analysis.id == analysis_id, Analysis.fingerprint.is_(None))
-    return bool(changed(session, query.values(fingerprint=fingerprint)))
+    return bool(affected_rows(session, query.values(fingerprint=fingerprint)))
 
 
 def _take(session: Session, work_id: str, worker: str) -> Work | None:
@@ -125,26 +125,26 @@ def _as_claim(row: Work, model: str | None) -> Claim:
     )
 
 
-def is_held(held: Claim) -> ColumnElement[bool]:
+def claim_condition(claim: Claim) -> ColumnElement[bool]:
     """The claimed row, as long as it is the claimant's."""
-    return and_(Work.id == held.id, Work.token == held.token, Work.state == "claimed")
+    return and_(Work.id == claim.id, Work.token == claim.token, Work.state == "claimed")
 
 
-def renew(held: Claim) -> bool:
+def renew(claim: Claim) -> bool:
     """Extend the lease; False when the row is no longer this worker's."""
     with writing() as session:
         lease = now() + get_settings().lease_seconds
-        return bool(changed(session, update(Work).where(is_held(held)).values(lease_until=lease)))
+        return bool(affected_rows(session, update(Work).where(claim_condition(claim)).values(lease_until=lease)))
 
 
-def still_held(held: Claim) -> bool:
+def is_current(claim: Claim) -> bool:
     """Whether the row is still this worker's: a look, no write."""
     with reading() as session:
-        return session.execute(select(Work.id).where(is_held(held))).first() is not None
+        return session.execute(select(Work.id).where(claim_condition(claim))).first() is not None
 
 
 def complete(
-    session: Session, held: Claim, result: dict[str, Any] | None = None, planes: Mapping[str, bytes] = NO_PLANES
+    session: Session, claim: Claim, result: dict[str, Any] | None = None, planes: Mapping[str, bytes] = NO_PLANES
 ) -> None:
     """Mark the row done with what came of it, in the caller's transaction.
 
@@ -155,19 +155,19 @@ def complete(
         LeaseLost: the row is no longer this worker's; the caller's transaction must not commit.
     """
     done = {"state": "done", "result": result, "lease_until": None, "done_at": now(), "reason": None}
-    if not changed(session, update(Work).where(is_held(held)).values(**done, **planes)):
+    if not affected_rows(session, update(Work).where(claim_condition(claim)).values(**done, **planes)):
         raise LeaseLost
 
 
-def give_back(held: Claim, reason: dict[str, Any]) -> None:
+def reopen(claim: Claim, reason: dict[str, Any]) -> None:
     """Open the row again after a fault, to be claimed after a pause that doubles with every attempt.
 
-    It keeps its count of attempts; nothing happens when it is no longer held.
+    It keeps its count of attempts; nothing happens when it is no longer claimed.
     """
-    pause = min(LONGEST_PAUSE, get_settings().retry_seconds * 2.0 ** (held.attempts - 1))
+    pause = min(LONGEST_PAUSE, get_settings().retry_seconds * 2.0 ** (claim.attempts - 1))
     with writing() as session:
         back = {"state": "open", "lease_until": now() + pause, "reason": reason}
-        session.execute(update(Work).where(is_held(held)).values(**back))
+        session.execute(update(Work).where(claim_condition(claim)).values(**back))
 
 
 def release_all(worker: str) -> None:

@@ -76,7 +76,7 @@ class Analysing(RuleBasedStateMachine):
 
     @rule()
     def claim(self):
-        held = leases.claim("w", {"m": "f"})
+        held = leases.claim_next("w", {"m": "f"})
         if held is None:
             return
         assert self.alive(), "work of what has ended was given out"
@@ -88,7 +88,7 @@ class Analysing(RuleBasedStateMachine):
     def start(self, data):
         """A worker says that it begins; one that was away so long that the row is another's says it in vain."""
         held = data.draw(st.sampled_from(self.claims))
-        still, waiting = leases.still_held(held), self.state == "queued"
+        still, waiting = leases.is_current(held), self.state == "queued"
         with transactions.writing() as session:
             states.started(session, held, {"token": held.token, "work": held.id})
         if still and waiting:
@@ -198,7 +198,7 @@ class Analysing(RuleBasedStateMachine):
         while self.alive() and time.monotonic() < end:
             with transactions.writing() as session:
                 states.add_finish(session, states.lock(session, self.id))  # as the reconciler does
-            held = leases.claim("w", {"m": "f"})
+            held = leases.claim_next("w", {"m": "f"})
             if held is None:
                 time.sleep(LEASE / 2)
                 continue

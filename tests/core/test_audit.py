@@ -38,7 +38,7 @@ def test_many_at_once_make_one_chain(visitor):
         list(pool.map(lambda _: told(visitor, 5), range(4)))
     assert broken() is None
     with transactions.reading() as session:
-        assert [row.number for row in audit.listed(session, visitor)] == list(range(20, 0, -1))
+        assert [row.number for row in audit.list_rows(session, visitor)] == list(range(20, 0, -1))
 
 
 def test_a_transaction_that_fails_leaves_no_row_and_no_gap(visitor):

@@ -67,7 +67,7 @@ def test_slides_go_when_nothing_happened_to_them_for_long(keep):
     assert set(storage.kept_slides()) == set(kept)
     assert retention.purge().slides == 0
     with transactions.reading() as session:
-        told = audit.listed(session, Visitor("", DEFAULT_WORKSPACE, "admin", "x"))
+        told = audit.list_rows(session, Visitor("", DEFAULT_WORKSPACE, "admin", "x"))
         assert {(row.who, row.action) for row in told} == {("retention", "slide.expire")}
         assert {row.subject for row in told} == set(old)
         for row in session.query(Slide).where(Slide.id.in_(old)):
@@ -84,7 +84,7 @@ def test_nothing_goes_unless_it_was_asked_for(own_database):
 def test_what_was_used_in_the_meantime_stays(keep, monkeypatch):
     with transactions.writing() as session:
         mine = slide(session, 31)
-    seen = retention.due
+    seen = retention.due_slides
 
     def due_and_then_used(session, days):
         found = seen(session, days)
@@ -92,7 +92,7 @@ def test_what_was_used_in_the_meantime_stays(keep, monkeypatch):
             inspection.answer(other, other.get_one(Slide, mine), None, {"block": "2"})
         return found
 
-    monkeypatch.setattr(retention, "due", due_and_then_used)
+    monkeypatch.setattr(retention, "due_slides", due_and_then_used)
     assert retention.purge().slides == 0
     assert left() == {mine}
 

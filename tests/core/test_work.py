@@ -44,7 +44,7 @@ class Rows(RuleBasedStateMachine):
 
     @rule()
     def claim(self):
-        held = leases.claim("w", {"m": "f"})
+        held = leases.claim_next("w", {"m": "f"})
         if held is not None:
             assert held.id not in self.done
             assert held.id not in self.cancelled
@@ -73,7 +73,7 @@ class Rows(RuleBasedStateMachine):
     @rule(data=st.data())
     def give_back(self, data):
         if self.claims:
-            leases.give_back(data.draw(st.sampled_from(self.claims)), {"code": "x", "detail": "x"})
+            leases.reopen(data.draw(st.sampled_from(self.claims)), {"code": "x", "detail": "x"})
 
     @rule(data=st.data())
     def cancel(self, data):
@@ -107,12 +107,12 @@ def test_a_row_given_back_waits_longer_each_time(monkeypatch):
     with transactions.writing() as session:
         leases.add(session, "profile", DEFAULT_WORKSPACE, "s")
     for pause in (0.1, 0.2, 0.4):
-        held = leases.claim("w", {"m": "f"})
-        leases.give_back(held, {"code": "x", "detail": "x"})
-        assert leases.claim("w", {"m": "f"}) is None
+        held = leases.claim_next("w", {"m": "f"})
+        leases.reopen(held, {"code": "x", "detail": "x"})
+        assert leases.claim_next("w", {"m": "f"}) is None
         assert leases.claimable_count(1) == 0, "nobody rings for it either"
         time.sleep(pause + 0.05)
-    assert leases.claim("w", {"m": "f"}).attempts == 4
+    assert leases.claim_next("w", {"m": "f"}).attempts == 4
 
 
 def test_a_row_claimed_too_often_fails_with_its_count(monkeypatch):
@@ -121,9 +121,9 @@ def test_a_row_claimed_too_often_fails_with_its_count(monkeypatch):
     with transactions.writing() as session:
         leases.add(session, "profile", DEFAULT_WORKSPACE, "s")
     for _ in range(2):
-        assert leases.claim("w", {"m": "f"}) is not None
+        assert leases.claim_next("w", {"m": "f"}) is not None
         time.sleep(LEASE * 1.5)
-    assert leases.claim("w", {"m": "f"}) is None
+    assert leases.claim_next("w", {"m": "f"}) is None
     with transactions.writing() as session:
         ((work_id, _),) = leases.exhausted(session)
         row = leases.fail_exhausted(session, work_id)
@@ -134,8 +134,8 @@ def test_a_row_claimed_too_often_fails_with_its_count(monkeypatch):
 def test_a_lease_that_is_renewed_is_kept():
     with transactions.writing() as session:
         leases.add(session, "profile", DEFAULT_WORKSPACE, "s")
-    held = leases.claim("w", {"m": "f"})
+    held = leases.claim_next("w", {"m": "f"})
     for _ in range(4):
         time.sleep(LEASE / 2)
         assert leases.renew(held)
-    assert leases.claim("other", {"m": "f"}) is None
+    assert leases.claim_next("other", {"m": "f"}) is None

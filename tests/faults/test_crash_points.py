@@ -17,7 +17,7 @@ pytestmark = pytest.mark.services
 CRASH = Path(__file__).parent / "crash"
 ENDED = ("succeeded", "failed", "cancelled")
 POINTS = {
-    "after a claim": "gives core/work/leases.py claim",
+    "after a claim": "gives core/work/leases.py claim_next",
     "within a band": "return model/checks/strangeness.py look",
     "before a part's commit": "return core/analyses/states.py complete_part",
     "when a part is committed": "return worker/kinds/band.py band",

@@ -17,11 +17,11 @@ from worker.offers import Served
 from worker.readers import reader_of
 
 
-def band(held: leases.Claim, lease: Lease, served: Served) -> None:
+def band(claim: leases.Claim, lease: Lease, served: Served) -> None:
     """Score a band's cells."""
-    slide, analysis = load(held)
+    slide, analysis = load(claim)
     assert analysis is not None
-    info, place = catalog.info_of(slide), grid.Band(**held.payload)
+    info, place = catalog.info_of(slide), grid.Band(**claim.payload)
     mask = requests.cell_mask(slide, analysis.settings["tissue"])
     regions = [region for region in place.regions() if grid.has_tissue(mask, region)]
     staging = Staging(served.device, AHEAD + 2)  # those that wait, the one that is read, the one that is computed
@@ -33,4 +33,4 @@ def band(held: leases.Claim, lease: Lease, served: Served) -> None:
         planes["strangeness"] = heatmap.pack(done.strangeness)
     with writing() as session:
         cells = int(np.isfinite(done.values).sum())
-        states.complete_part(session, held, {"unreadable": done.unreadable, "cells": cells, "seconds": spent}, planes)
+        states.complete_part(session, claim, {"unreadable": done.unreadable, "cells": cells, "seconds": spent}, planes)

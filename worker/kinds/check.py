@@ -17,11 +17,11 @@ from worker.offers import Served
 from worker.readers import reader_of
 
 
-def check(held: leases.Claim, lease: Lease, served: Served) -> None:
+def check(claim: leases.Claim, lease: Lease, served: Served) -> None:
     """The rotation check on one sampled region, under elements of the network's own group."""
-    slide, analysis = load(held)
+    slide, analysis = load(claim)
     assert analysis is not None
-    info, payload = catalog.info_of(slide), dict(held.payload)
+    info, payload = catalog.info_of(slide), dict(claim.payload)
     seed = payload.pop("seed")
     try:
         pixels: Pixels | None = region_pixels(reader_of(slide), info, grid.Region(**payload))
@@ -32,7 +32,7 @@ def check(held: leases.Claim, lease: Lease, served: Served) -> None:
     lease.advance()
     found = _turned(served, pixels, seed) if pixels is not None else _NOTHING_TURNED
     with writing() as session:
-        states.complete_part(session, held, json.loads(json.dumps(found).replace("Infinity", "1e30")))
+        states.complete_part(session, claim, json.loads(json.dumps(found).replace("Infinity", "1e30")))
 
 
 _NOTHING_TURNED = {

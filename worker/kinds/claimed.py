@@ -6,7 +6,7 @@ from core.database.transactions import reading
 from core.work import leases
 
 
-def load(held: leases.Claim) -> tuple[Slide, Analysis | None]:
+def load(claim: leases.Claim) -> tuple[Slide, Analysis | None]:
     with reading() as session:
-        slide = session.get_one(Slide, held.slide_id)
-        return slide, session.get(Analysis, held.analysis_id) if held.analysis_id else None
+        slide = session.get_one(Slide, claim.slide_id)
+        return slide, session.get(Analysis, claim.analysis_id) if claim.analysis_id else None

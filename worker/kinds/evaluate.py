@@ -7,13 +7,13 @@ from worker.life.lease import Lease
 from worker.offers import Served
 
 
-def evaluate(held: leases.Claim, lease: Lease, _: Served) -> None:
+def evaluate(claim: leases.Claim, lease: Lease, _: Served) -> None:
     """Hold analyses against what people outlined, slide by slide."""
     slides = []
-    for analysis_id in held.payload["analyses"]:
+    for analysis_id in claim.payload["analyses"]:
         with reading() as session:
-            slides.append(evaluations.measure(session, analysis_id, held.payload))
+            slides.append(evaluations.measure(session, analysis_id, claim.payload))
         lease.advance()
-    figure = evaluations.sum_up(slides, held.payload)
+    figure = evaluations.sum_up(slides, claim.payload)
     with writing() as session:
-        leases.complete(session, held, figure)
+        leases.complete(session, claim, figure)

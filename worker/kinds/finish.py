@@ -14,9 +14,9 @@ from worker.life.lease import Lease
 from worker.offers import Served
 
 
-def finish(held: leases.Claim, _: Lease, served: Served) -> None:
+def finish(claim: leases.Claim, _: Lease, served: Served) -> None:
     """Put the parts together and say what was found."""
-    slide, analysis = load(held)
+    slide, analysis = load(claim)
     assert analysis is not None
     info = catalog.info_of(slide)
     with reading() as session:
@@ -40,8 +40,8 @@ def finish(held: leases.Claim, _: Lease, served: Served) -> None:
     broken = findings.too_little_read(results, unreadable)
     with writing() as session:
         if broken is None:
-            states.succeed(session, held, results, findings.withhold(logits, mask, results))
+            states.succeed(session, claim, results, findings.withhold(logits, mask, results))
         else:
             locked = states.lock(session, analysis.id)
-            leases.complete(session, held)
+            leases.complete(session, claim)
             states.fail(session, locked, broken)

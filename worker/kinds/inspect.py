@@ -25,9 +25,9 @@ THUMBNAIL_PX = 400
 READER_TRIES = 3
 
 
-def inspect(held: leases.Claim, lease: Lease, _: Served) -> None:
+def inspect(claim: leases.Claim, lease: Lease, _: Served) -> None:
     """Open the slide in a child and write down what it is, or why it is none."""
-    slide, _analysis = load(held)
+    slide, _analysis = load(claim)
     path = storage.absolute(slide.file)
     try:
         stamp = opening.stamp(path) if Path(slide.file).is_absolute() else None
@@ -37,17 +37,17 @@ def inspect(held: leases.Claim, lease: Lease, _: Served) -> None:
         if slide.declared_sha256 not in (None, sha256):
             detail = f"the file's sha256 is {sha256}, not {slide.declared_sha256} as declared"
             raise SlideRejected("checksum-mismatch", detail, "send the file again")
-        info, tissue = _look(slide, unpacked(slide, path, lease.advance), held.payload.get("mpp"), lease)
+        info, tissue = _look(slide, unpacked(slide, path, lease.advance), claim.payload.get("mpp"), lease)
     except SlideRejected as error:
-        if error.code in OURS or (error.code in PASSING and held.attempts < READER_TRIES):
+        if error.code in OURS or (error.code in PASSING and claim.attempts < READER_TRIES):
             raise  # this machine's memory or disk is the cause, or may be: once more, later
         if slide.sha256 is not None or durable.sha256(path, lease.advance) != sha256:
             raise  # these very bytes were a slide before, or are read otherwise by now: no judgement over them
-        _reject(held, {"code": error.code, "detail": error.detail, "action": error.action})
+        _reject(claim, {"code": error.code, "detail": error.detail, "action": error.action})
         return
     with writing() as session:
         locked = session.get_one(Slide, slide.id, with_for_update={"key_share": True})
-        leases.complete(session, held)
+        leases.complete(session, claim)
         inspection.inspected(session, locked, replace(info, stamp=stamp), sha256, tissue)
 
 
@@ -79,12 +79,12 @@ def _fine_enough(info: SlideInfo) -> bool:
     return True
 
 
-def _reject(held: leases.Claim, reason: dict[str, Any]) -> None:
+def _reject(claim: leases.Claim, reason: dict[str, Any]) -> None:
     with writing() as session:
-        slide = session.get_one(Slide, held.slide_id, with_for_update={"key_share": True})
-        leases.complete(session, held, {"rejected": reason})
+        slide = session.get_one(Slide, claim.slide_id, with_for_update={"key_share": True})
+        leases.complete(session, claim, {"rejected": reason})
         inspection.rejected(session, slide, reason)
-        inspector = Visitor.of_ours(slide.workspace_id, "inspection")
+        inspector = Visitor.internal(slide.workspace_id, "inspection")
         audit.write(session, inspector, "slide.reject", slide.id, "", code=reason["code"])
     close_readers()
-    storage.remove(held.slide_id)
+    storage.remove(claim.slide_id)

@@ -16,15 +16,15 @@ from worker.offers import Served
 from worker.readers import reader_of
 
 
-def profile(held: leases.Claim, lease: Lease, served: Served) -> None:
+def profile(claim: leases.Claim, lease: Lease, served: Served) -> None:
     """Score against angle at one cell, by the weights that made the heat map, on whatever machine."""
-    slide, analysis = load(held)
+    slide, analysis = load(claim)
     assert analysis is not None
     made_by = (analysis.provenance or {}).get("weights_sha256")
     if made_by != served.card.digest:
         detail = f"the analysis was made with weights {str(made_by)[:12]}, this worker has {served.card.digest[:12]}"
         raise Unavailable("other-weights", detail, "analyse the slide again")  # another worker may have them
-    info, row, col = catalog.info_of(slide), held.payload["row"], held.payload["col"]
+    info, row, col = catalog.info_of(slide), claim.payload["row"], claim.payload["col"]
     half = WINDOW_PX // 2
     origin = (STRIDE_PX * row - half, STRIDE_PX * col - half)
     window = network_pixels(reader_of(slide), info, origin, (WINDOW_PX, WINDOW_PX))
@@ -33,4 +33,4 @@ def profile(held: leases.Claim, lease: Lease, served: Served) -> None:
     scores = heatmap.to_scores(logits / np.float32(served.card.temperature))
     result = {"angles_deg": angles, "scores": [float(s) for s in scores], "row": row, "col": col}
     with writing() as session:
-        leases.complete(session, held, {**result, "spread": float(np.ptp(scores))})
+        leases.complete(session, claim, {**result, "spread": float(np.ptp(scores))})

@@ -14,14 +14,14 @@ LOOK_EVERY = 0.5
 
 
 class Lease:
-    """`with Lease(held) as lease:` and call `lease.advance()` between steps.
+    """`with Lease(claim) as lease:` and call `lease.advance()` between steps.
 
     Args:
         patience: seconds without an advance after which the lease is no longer renewed.
     """
 
-    def __init__(self, held: leases.Claim, patience: float) -> None:
-        self.held, self._patience = held, patience
+    def __init__(self, claim: leases.Claim, patience: float) -> None:
+        self.claim, self._patience = claim, patience
         self._advanced, self._lost, self._end = time.monotonic(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
@@ -37,12 +37,12 @@ class Lease:
             try:
                 due = time.monotonic() - renewed > get_settings().lease_seconds / 3
                 alive = time.monotonic() - self._advanced < self._patience
-                held = leases.renew(self.held) if due and alive else leases.still_held(self.held)
+                current = leases.renew(self.claim) if due and alive else leases.is_current(self.claim)
                 renewed = time.monotonic() if due and alive else renewed
             except DBAPIError as error:
                 log.warning("the database is away (%s); the lease is not renewed", type(error).__name__)
                 continue
-            if not held:
+            if not current:
                 self._lost.set()
                 return
 
