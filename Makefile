@@ -68,7 +68,7 @@ soak: $(TESTS)  ## the same at random for some minutes: make soak MINUTES=10 SEE
 
 fuzz: $(TESTS)  ## every call with many values, allowed and not, against the API's own document
 	@QUARTERTURN_FUZZ_PHASES=examples,coverage,fuzzing,stateful QUARTERTURN_FUZZ_EXAMPLES=100 \
-		$(BIN)/python -m pytest -q -s --timeout 3600 tests/service/test_contract.py
+		$(BIN)/python -m pytest -q -s --timeout 3600 tests/api/contract/test_openapi.py
 
 train: $(STAMP)  ## train on PCam: make train DIR=folder-with-h5-files
 	$(BIN)/python -m model.train $(DIR)

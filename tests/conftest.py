@@ -39,3 +39,21 @@ def own(request, tmp_path_factory):
     request.addfinalizer(running.stop)
     running.start_api()
     return running
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def service(request, tmp_path_factory):
+    """API and one worker; shared by all tests of an engine."""
+    folder = tmp_path_factory.mktemp(request.param)
+    request.addfinalizer(lambda: shutil.rmtree(folder, ignore_errors=True))
+    (folder / "import").mkdir()
+    chosen = {"QUARTERTURN_IMPORT_DIR": str(folder / "import"), "QUARTERTURN_RETRY_SECONDS": "0.2"}
+    running = Service(folder / "data", {**settings_of(request.param, folder, request.addfinalizer), **chosen})
+    request.addfinalizer(running.stop)
+    running.start_all()
+    return running
+
+
+@pytest.fixture
+def client(service):
+    return service.client()

@@ -18,7 +18,7 @@ from cli.client import TUS, Client
 pytestmark = pytest.mark.services
 PHASES = os.environ.get("QUARTERTURN_FUZZ_PHASES", "coverage")
 EXAMPLES = os.environ.get("QUARTERTURN_FUZZ_EXAMPLES", "10")
-CONTRACT = Path(__file__).resolve().parent.parent / "contract"
+CONTRACT = Path(__file__).resolve().parent
 
 
 def made(client, tmp_path):

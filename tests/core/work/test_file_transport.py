@@ -10,10 +10,10 @@ from queue import Empty
 
 import pytest
 from kombu import Connection
+from servers import ROOT
 
 from core.work.doorbell import FILES
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 MESSAGES = 800
 WRITER = """
 import json, sys

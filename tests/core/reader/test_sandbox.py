@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import tifffile
+from servers import ROOT
 from slides import tissue
 
 from core.errors import SlideRejected
 from core.reader import sandbox
 from core.reader.client import Reader
 
-ROOT = Path(__file__).resolve().parents[2]
 ATTEMPTS = """
 import ctypes, json, os, platform, resource, socket, subprocess, sys, threading
 from pathlib import Path
