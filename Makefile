@@ -70,6 +70,11 @@ fuzz: $(TESTS)  ## every call with many values, allowed and not, against the API
 	@QUARTERTURN_FUZZ_PHASES=examples,coverage,fuzzing,stateful QUARTERTURN_FUZZ_EXAMPLES=100 \
 		$(BIN)/python -m pytest -q -s --timeout 3600 tests/api/contract/test_openapi.py
 
+types: $(TESTS) $(MODULES)  ## generate the viewer's types (frontend/static/shared/api.d.ts) from the OpenAPI document
+	$(BIN)/python -m api.describe | (cd frontend && node_modules/.bin/openapi-typescript --root-types \
+		--root-types-no-schema-prefix) > frontend/static/shared/api.d.ts.new
+	mv frontend/static/shared/api.d.ts.new frontend/static/shared/api.d.ts
+
 train: $(STAMP)  ## train on PCam: make train DIR=folder-with-h5-files
 	$(BIN)/python -m model.train $(DIR)
 

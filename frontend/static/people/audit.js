@@ -1,5 +1,5 @@
 // What was done, newest first, and whether the chain of it holds. Asked for only when somebody opens it: a look is told, too.
-import { element, get, make, say } from "../shared/api.js";
+import { element, get, make, say } from "../shared/http.js";
 
 /** @type {number | null} */
 let next = null;

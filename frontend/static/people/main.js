@@ -1,6 +1,6 @@
 // People and keys, for administrators; one's own password, for everybody who has one.
 import { watchAudit } from "./audit.js";
-import { Refusal, administersAll, call, element, get, make, post, say } from "../shared/api.js";
+import { Refusal, administersAll, call, element, get, make, post, say } from "../shared/http.js";
 
 const ROLES = /** @type {Record<string, string>} */ ({
   viewer: "look", analyst: "look, send and analyse", admin: "everything",

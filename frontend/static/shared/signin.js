@@ -1,5 +1,5 @@
 // The one-time sign-in link.
-import { post } from "./api.js";
+import { post } from "./http.js";
 
 /** Trade the one-time token in the address for a session, and forget it. @returns {Promise<string>} why not, or "" */
 export async function useLink() {

@@ -1,5 +1,5 @@
 // The slide list: sign-in, uploads, slides with their states.
-import { Refusal, administersAll, call, element, get, make, post, say, size } from "../shared/api.js";
+import { Refusal, administersAll, call, element, get, make, post, say, size } from "../shared/http.js";
 import { useLink } from "../shared/signin.js";
 import { watchDrops } from "./upload.js";
 

@@ -1,5 +1,5 @@
 // Drag and drop, and one row for each file on its way: progress, pause, go on, give up.
-import { element, make, size } from "../shared/api.js";
+import { element, make, size } from "../shared/http.js";
 
 const CHUNK = 32 * 1024 * 1024;
 const RETRIES_MS = [0, 1000, 3000, 5000, 10000, 20000];

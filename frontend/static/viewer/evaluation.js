@@ -1,5 +1,5 @@
 // What people outlined and the analysis did not find, where it was held against their outlines.
-import { element, get, make } from "../shared/api.js";
+import { element, get, make } from "../shared/http.js";
 
 /**
  * The newest evaluation of an analysis, if there is one; a click on a miss shows it.

@@ -1,5 +1,5 @@
 // What is laid over the slide: the scores, or how unlike the training patches the tissue is. One of them at a time.
-import { element } from "../shared/api.js";
+import { element } from "../shared/http.js";
 import { names, table } from "../shared/colormaps.js";
 import { HeatMap } from "./heatmap.js";
 

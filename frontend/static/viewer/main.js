@@ -1,5 +1,5 @@
 // One slide: deep zoom, its analysis, and the heat map over it.
-import { Refusal, element, get, post, say } from "../shared/api.js";
+import { Refusal, element, get, post, say } from "../shared/http.js";
 import { useLink } from "../shared/signin.js";
 import { showEvaluation } from "./evaluation.js";
 import { HeatMap } from "./heatmap.js";

@@ -1,5 +1,5 @@
 // Which network to ask, and what its rotation check says.
-import { element, get } from "../shared/api.js";
+import { element, get } from "../shared/http.js";
 
 /** Networks that live workers can run, those for comparison apart; the choice is shown when there is one. */
 export async function offerNetworks() {

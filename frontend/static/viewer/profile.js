@@ -1,5 +1,5 @@
 // Score against angle at one cell, measured on demand.
-import { element, get, post } from "../shared/api.js";
+import { element, get, post } from "../shared/http.js";
 
 /**
  * @param {string} analysis @param {{ row: number, col: number }} cell

@@ -1,5 +1,5 @@
 // The ranked region list: a click, N or B jumps there.
-import { element, make } from "../shared/api.js";
+import { element, make } from "../shared/http.js";
 
 export class Regions {
   /** @param {import("openseadragon").Viewer} viewer */
