@@ -1,19 +1,30 @@
-"""The errors of the domain. Each says what is wrong and what to do; the API maps them to HTTP in one table.
+"""The errors of the domain, one class a cause. `api/contract/problems.py` maps the classes to HTTP statuses.
 
 QuarterturnError
-├── Unauthenticated      nobody, or a key that is wrong, expired or revoked
-├── Forbidden            somebody, but not with this role
-├── NotFound             no such object in this workspace
-│   └── Foreign          it is another workspace's: answers alike, and is written down
-├── Invalid              a value that cannot be used
-├── Conflict             the object's state does not allow it
-│   └── Withheld         results that must not be shown
-├── Gone                 it was here
-├── TooLarge             over a limit
-├── TooMany              too often, or too much at once
-├── NoSpace              the disk is full
-├── Unavailable          no worker or server can do it now
-└── SlideRejected        a file that is no usable slide (code, sentence)
+├── Unauthenticated            no credential, or one that is wrong, expired or revoked
+├── Forbidden                  the visitor's role or scopes do not allow it
+├── NotFound                   no such object in this workspace
+│   ├── Foreign                the object belongs to another workspace: same answer, and it is audited
+│   └── NoSuchPart             the slide has no such tile, label or macro
+├── Invalid                    a value that cannot be used
+├── Conflict                   the object's state does not allow it
+│   └── Withheld               the results must not be shown
+├── Gone                       the object or its file was removed or changed
+├── TooLarge                   over a size limit
+├── TooMany                    over a rate or a quota
+├── NoSpace                    the disk is full
+├── Unavailable                no worker or server can do it now
+├── ReaderFault                a reader gave no answer; the slide may be fine, so the request may be repeated
+│   ├── ReaderEnded            the child process ended; the file may be the cause
+│   │   ├── ReaderFailed       it crashed (signal, exit code) or answered out of protocol
+│   │   └── ReaderTimedOut     it used up its wall clock or its CPU time
+│   └── MachineFault           this machine is the cause, never the file
+│       ├── ReaderOutOfMemory  the reader needs more memory than it may use
+│       └── StorageFault       the disk or share failed, or the file vanished
+└── SlideRejected              the file is the cause: reading it again gives the same error
+    ├── SlideUnreadable        damaged, truncated, incomplete, or not the bytes that were declared
+    ├── SlideUnsupported       whole as far as is known, but of a format, compression or layout that is not read
+    └── ArchiveRefused         the zip is damaged, unsafe, or not that of one slide
 """
 
 
@@ -38,6 +49,10 @@ class NotFound(QuarterturnError):
 
 
 class Foreign(NotFound):
+    pass
+
+
+class NoSuchPart(NotFound):
     pass
 
 
@@ -73,5 +88,45 @@ class Unavailable(QuarterturnError):
     pass
 
 
+class ReaderFault(QuarterturnError):
+    pass
+
+
+class ReaderEnded(ReaderFault):
+    pass
+
+
+class ReaderFailed(ReaderEnded):
+    pass
+
+
+class ReaderTimedOut(ReaderEnded):
+    pass
+
+
+class MachineFault(ReaderFault):
+    pass
+
+
+class ReaderOutOfMemory(MachineFault):
+    pass
+
+
+class StorageFault(MachineFault):
+    pass
+
+
 class SlideRejected(QuarterturnError):
+    pass
+
+
+class SlideUnreadable(SlideRejected):
+    pass
+
+
+class SlideUnsupported(SlideRejected):
+    pass
+
+
+class ArchiveRefused(SlideRejected):
     pass

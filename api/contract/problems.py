@@ -39,11 +39,17 @@ STATUS: dict[type[errors.QuarterturnError], int] = {
     UnsupportedVersion: 412,
     UnsupportedType: 415,
     errors.SlideRejected: 422,
+    errors.ReaderFault: 503,
     uploads.ChecksumMismatch: 460,  # tus 1.0.0, checksum extension
     errors.Unavailable: 503,
     errors.NoSpace: 507,
 }
-HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 412: {"Tus-Version": "1.0.0"}, 429: {"Retry-After": "1"}}
+HEADERS = {
+    401: {"WWW-Authenticate": "Bearer"},
+    412: {"Tus-Version": "1.0.0"},
+    429: {"Retry-After": "1"},
+    503: {"Retry-After": "2"},
+}
 KEPT_OUT = (errors.Unauthenticated, errors.Forbidden, errors.Foreign)
 OVER_A_LIMIT = (errors.TooLarge, errors.TooMany)
 ALREADY = re.compile(r"UNIQUE constraint|duplicate key")  # SQLite's words and PostgreSQL's

@@ -16,7 +16,7 @@ from core.access.idempotency import Answer
 from core.access.visitor import Visitor
 from core.database.slides import Slide
 from core.database.transactions import reading
-from core.errors import Gone, NotFound, SlideRejected
+from core.errors import Gone, NotFound
 from core.slides import catalog, deletion, inspection, opening, storage
 
 router = APIRouter(prefix="/slides", tags=["slides"])
@@ -173,13 +173,8 @@ def _reveal(
         catalog.info_of(slide)
         opening.require_unaltered(slide)
         told.sent(session, f"slide.{name}.reveal", slide.id)
-    try:
-        with request.app.state.files.reader(opening.opened(slide.id, slide.file)) as reader:
-            content = reader.call(name)[1]
-    except SlideRejected as error:
-        if error.code == f"no-{name}":
-            raise NotFound(error.code, error.detail, error.action) from None
-        raise
+    with request.app.state.files.reader(opening.opened(slide.id, slide.file)) as reader:
+        content = reader.call(name)[1]
     return Jpeg(content, headers={"Cache-Control": "no-store"})
 
 

@@ -30,7 +30,7 @@ from api.tiles.open_files import SlideFiles, TileFile
 from core.access import credentials
 from core.access.visitor import Visitor
 from core.database.transactions import reading
-from core.errors import Conflict, Gone, NotFound, QuarterturnError, SlideRejected
+from core.errors import Conflict, Gone, NotFound, QuarterturnError, ReaderFault, SlideRejected
 from core.pixels.levels import SlideInfo
 from core.slides import catalog, opening, storage
 
@@ -132,7 +132,7 @@ class TileApp:
         """A file that cannot be read may be one whose slide was deleted since it was looked up: then that is said."""
         try:
             return await fetched
-        except (SlideRejected, Gone, Conflict):
+        except (ReaderFault, SlideRejected, Gone, Conflict):
             await self._look_up(proof, slide_id, origin)
             raise
 
@@ -159,13 +159,8 @@ class TileApp:
     def _rendered(self, place: Place, asked: Asked) -> bytes:
         """A tile that must be decoded, or made of others."""
         op, where = ("render", _box(place.info, asked)) if asked.native else ("dz", _zoomed(asked))
-        try:
-            with self.files.reader(place.path) as reader:
-                return reader.call(op, **where)[1]
-        except SlideRejected as error:
-            if error.code == "no-such-tile":
-                raise NotFound(error.code, error.detail, error.action) from None
-            raise
+        with self.files.reader(place.path) as reader:
+            return reader.call(op, **where)[1]
 
     async def _in_thread(self, function: Any, *arguments: Any, at_once: bool = False) -> Any:
         """`at_once`: not behind tiles that are being made."""

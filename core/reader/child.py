@@ -19,9 +19,10 @@ from typing import Any, BinaryIO
 import openslide
 from PIL import Image
 
-from core.errors import SlideRejected
+from core.errors import QuarterturnError
 from core.reader import sandbox
-from core.reader.operations import MOST_REGION_PX, Answer, OpenedSlide, told
+from core.reader.operations import MOST_REGION_PX, Answer, OpenedSlide
+from core.reader.reasons import domain_error
 
 MOST_FILES = 256
 
@@ -47,20 +48,10 @@ def answer(out: BinaryIO, head: dict[str, Any], payload: bytes = b"") -> None:
     out.flush()
 
 
-def refusal(error: BaseException) -> dict[str, Any]:
-    if isinstance(error, SlideRejected):
-        return {"ok": False, "code": error.code, "detail": error.detail, "action": error.action}
-    if isinstance(error, openslide.OpenSlideError):
-        detail = f"a part of the slide is damaged: {told(error)}"
-        return {"ok": False, "code": "unreadable", "detail": detail, "action": "copy it again"}
-    if isinstance(error, MemoryError):
-        detail = "the slide needs more memory than a reader may use"
-        return {"ok": False, "code": "too-much-memory", "detail": detail, "action": "give readers more memory"}
-    if isinstance(error, OSError) and error.errno is not None:  # Pillow's, of a damaged picture, have no number
-        detail = f"the slide's file cannot be read now: {error.strerror}"
-        return {"ok": False, "code": "disk-fault", "detail": detail, "action": "look after the disk, then try again"}
-    detail = f"the slide cannot be read ({type(error).__name__})"
-    return {"ok": False, "code": "unreadable", "detail": detail, "action": "export or copy it again"}
+def refusal(error: QuarterturnError) -> dict[str, Any]:
+    """An error as an answer; the client knows the classes of core.errors by name."""
+    reason = {"code": error.code, "detail": error.detail, "action": error.action}
+    return {"ok": False, "error": type(error).__name__, **reason}
 
 
 def end_with(parent: int) -> None:
@@ -86,7 +77,7 @@ def serve(path: Path, held: list[str], requests: BinaryIO, out: BinaryIO) -> Non
         except Exception as error:  # noqa: BLE001 - the process's edge: whatever a file brings about is an answer
             if isinstance(error, openslide.OpenSlideError) or isinstance(error.__cause__, openslide.OpenSlideError):
                 slide = None  # OpenSlide's errors stick to their handle: opened anew for the next request
-            answer(out, refusal(error))
+            answer(out, refusal(domain_error(error, path)))
 
 
 def main() -> None:

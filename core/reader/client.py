@@ -1,14 +1,17 @@
-"""What is known of a slide's pixels, and the client of the reader child that alone opens slide files.
+"""The client of the reader child, the only process that opens slide files.
 
 libopenslide parses hostile bytes; it runs in a child process with resource limits and a wall clock, so that a file
 that crashes or stalls it costs one child. The child answers one request at a time over its pipes:
 
     request:  one line of JSON                      {"op": "region", "level": 0, …}
     answer:   4 bytes (big-endian) length of JSON, the JSON {"ok": …, "bytes": n, …}, n bytes of payload
+
+What the child writes to standard error is drained while a request waits, and its end is kept for the log.
 """
 
 import contextlib
 import json
+import logging
 import os
 import select
 import struct
@@ -25,13 +28,29 @@ import numpy as np
 from cachetools import TTLCache, cached
 from numpy.typing import NDArray
 
-from core.errors import SlideRejected
+from core import errors
+from core.errors import QuarterturnError, ReaderFault
 from core.pixels.levels import Source
+from core.reader.endings import Ending
+from core.reader.redaction import paths_of_slide, without_paths
 
 SECRETS = "QUARTERTURN_"  # settings, keys and passwords among them: a hostile file must find none
 SANDBOX_SECONDS, SANDBOX_MEMORY, SANDBOX_KEPT_SECONDS = 30.0, 4 << 30, 600.0
 MOST_HEAD, MOST_PAYLOAD = 1 << 20, 1 << 28
+MOST_STDERR, MOST_DRAINED_AT_ONCE = 4096, 1 << 16
+LAST_WORDS_SECONDS = 1.0  # a child whose pipe has closed is given so long to be reaped with its own exit status
 KEEP_FREED = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 28)}  # decision 12
+ANSWERED = {
+    kind.__name__: kind
+    for kind in (
+        errors.ReaderOutOfMemory,
+        errors.StorageFault,
+        errors.NoSuchPart,
+        errors.SlideUnreadable,
+        errors.SlideUnsupported,
+    )
+}  # what a child may answer: no other class is made of what it sends
+log = logging.getLogger(__name__)
 
 
 def _bounded(count: object, most: int) -> int:
@@ -39,6 +58,16 @@ def _bounded(count: object, most: int) -> int:
     if not isinstance(count, int) or not 0 <= count <= most:
         raise ValueError(f"a reader announced {count!r} bytes")
     return count
+
+
+def _refusal(answer: dict[str, Any]) -> QuarterturnError:
+    """Raises KeyError or TypeError for an answer that no child of ours gives."""
+    return ANSWERED[answer["error"]](str(answer["code"]), str(answer["detail"]), str(answer["action"]))
+
+
+def _log(fault: ReaderFault, op: str, ending: Ending, seconds: float) -> None:
+    fields = {"operation": op, "code": fault.code, "child": ending.name, "seconds": round(seconds, 3)}
+    log.warning("slide reader failed", extra={"fields": {**fields, "stderr": ending.stderr}})
 
 
 class Reader:
@@ -50,6 +79,8 @@ class Reader:
     def __init__(self, path: Path, seconds: float, memory_bytes: int, readable: Sequence[Path] = ()) -> None:
         seen = json.dumps([str(one) for one in readable or (path,)])
         self._seconds, self._lock = seconds, threading.Lock()
+        self._paths = [*paths_of_slide(path), *readable]
+        self._stderr, self._closed = b"", False
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(SECRETS)},
             "OPENBLAS_NUM_THREADS": "1",
@@ -61,11 +92,13 @@ class Reader:
             [sys.executable, "-m", "core.reader.child", str(path), seen, str(memory_bytes), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             cwd=Path(__file__).resolve().parents[2],
             env=environment,
             start_new_session=True,
         )
+        assert self._child.stderr is not None
+        os.set_blocking(self._child.stderr.fileno(), False)
 
     @property
     def alive(self) -> bool:
@@ -75,44 +108,83 @@ class Reader:
         """One request and its answer.
 
         Raises:
-            SlideRejected: the child says why, crashed (`reader-crashed`) or stalled (`reader-timeout`).
+            ReaderFault: no answer, by a fault of the reader or of this machine. It is logged here, and only here.
+            SlideRejected: the slide cannot be read. NoSuchPart: it has no such tile or picture.
         """
+        limit = seconds or self._seconds
         with self._lock:
-            deadline = time.monotonic() + (seconds or self._seconds)
-            request = json.dumps({"op": op, "seconds": seconds or self._seconds, **arguments}).encode() + b"\n"
+            began = time.monotonic()
             try:
-                assert self._child.stdin is not None
-                self._child.stdin.write(request)
-                self._child.stdin.flush()
-                (length,) = struct.unpack(">I", self._receive(4, deadline))
-                answer = json.loads(self._receive(_bounded(length, MOST_HEAD), deadline))
-                payload = self._receive(_bounded(answer["bytes"] if answer["ok"] else 0, MOST_PAYLOAD), deadline)
-                if not answer["ok"]:
-                    refusal = SlideRejected(str(answer["code"]), str(answer["detail"]), str(answer.get("action", "")))
+                answer, payload = self._exchange({"op": op, "seconds": limit, **arguments}, began + limit)
+                if answer["ok"]:
+                    return answer, payload
+                refusal, ending, cause = _refusal(answer), Ending(None, self._last_words()), None
             except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
-                self.close()
-                raise SlideRejected(
-                    "reader-crashed", "the slide reader crashed on this file", "check the file"
-                ) from error
-        if not answer["ok"]:
-            raise refusal
-        return answer, payload
+                ending = self._end(error)
+                refusal, cause = ending.error(limit), error
+        if isinstance(refusal, ReaderFault) and not self._closed:
+            _log(refusal, op, ending, time.monotonic() - began)
+        raise refusal from cause
+
+    def _exchange(self, request: dict[str, Any], deadline: float) -> tuple[dict[str, Any], bytes]:
+        """Raises TimeoutError at the deadline, EOFError or OSError of a child that ended, ValueError of a lie."""
+        assert self._child.stdin is not None
+        self._child.stdin.write(json.dumps(request).encode() + b"\n")
+        self._child.stdin.flush()
+        (length,) = struct.unpack(">I", self._receive(4, deadline))
+        answer = json.loads(self._receive(_bounded(length, MOST_HEAD), deadline))
+        return answer, self._receive(_bounded(answer["bytes"] if answer["ok"] else 0, MOST_PAYLOAD), deadline)
 
     def _receive(self, count: int, deadline: float) -> bytes:
+        """So many bytes of the answer; standard error is drained meanwhile, so that a full pipe stalls no child."""
         assert self._child.stdout is not None
-        parts, fd = [], self._child.stdout.fileno()
+        assert self._child.stderr is not None
+        parts, out, err = [], self._child.stdout.fileno(), self._child.stderr.fileno()
         readable = select.poll()  # select() takes no descriptor above 1,023, as many connections bring about
-        readable.register(fd, select.POLLIN)
+        for descriptor in (out, err):
+            readable.register(descriptor, select.POLLIN)
         while count:
-            if not readable.poll(1000 * max(0.0, deadline - time.monotonic())):
-                self.close()
-                raise SlideRejected("reader-timeout", "the slide reader took too long on this file", "check the file")
-            part = os.read(fd, min(count, 1 << 20))
-            if not part:
-                raise EOFError
-            parts.append(part)
-            count -= len(part)
+            left = deadline - time.monotonic()
+            ready = dict(readable.poll(1000 * left)) if left > 0 else {}
+            if not ready:
+                raise TimeoutError
+            if err in ready and not self._drain():
+                readable.unregister(err)
+            if out in ready:
+                part = os.read(out, min(count, 1 << 20))
+                if not part:
+                    raise EOFError
+                parts.append(part)
+                count -= len(part)
         return b"".join(parts)
+
+    def _drain(self) -> bool:
+        """Take what the child wrote to standard error, and keep its end; False when no more can come."""
+        assert self._child.stderr is not None
+        try:
+            part = os.read(self._child.stderr.fileno(), MOST_DRAINED_AT_ONCE)
+        except (OSError, ValueError):  # nothing there now, or closed
+            return True
+        self._stderr = (self._stderr + part)[-MOST_STDERR:]
+        return bool(part)
+
+    def _end(self, error: Exception) -> Ending:
+        """End a child that gave no answer, and say how it ended.
+
+        Its own exit status is its cause of death, so a child that closed its pipe is waited for before it is killed.
+        """
+        if isinstance(error, EOFError | BrokenPipeError):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._child.wait(LAST_WORDS_SECONDS)
+        status = self._child.poll()
+        ending = Ending(status, self._last_words(), timed_out=isinstance(error, TimeoutError))
+        self._kill()
+        return ending
+
+    def _last_words(self) -> str:
+        """The end of what the child wrote to standard error, without paths."""
+        self._drain()
+        return without_paths(self._stderr.decode(errors="replace"), self._paths).strip()
 
     def region(self, source: Source, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
         """uint8 (height, width, 3) at the source's own pixels; outside the slide, where nothing was scanned, white."""
@@ -124,10 +196,14 @@ class Reader:
         return list(self.call("sandbox")[0]["held"])
 
     def close(self) -> None:
-        """End the child; nothing of it is needed any more."""
+        """End the child; nothing of it is needed any more. A call that waits for it raises ReaderFailed."""
+        self._closed = True
+        self._kill()
+
+    def _kill(self) -> None:
         with contextlib.suppress(OSError):
             self._child.kill()
-        for stream in (self._child.stdin, self._child.stdout):
+        for stream in (self._child.stdin, self._child.stdout, self._child.stderr):
             with contextlib.suppress(OSError):
                 if stream is not None:
                     stream.close()
@@ -146,5 +222,5 @@ def reader_held_by() -> tuple[str, ...]:
     try:
         with Reader(Path(os.devnull), SANDBOX_SECONDS, SANDBOX_MEMORY) as reader:
             return tuple(reader.held_by())
-    except (SlideRejected, OSError):
+    except (QuarterturnError, OSError):
         return ()

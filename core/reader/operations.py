@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from openslide.deepzoom import DeepZoomGenerator
 from PIL import Image
 
-from core.errors import SlideRejected
+from core.errors import NoSuchPart, SlideUnreadable, SlideUnsupported, StorageFault
 from core.pixels import native_tiles
 from core.pixels.levels import Level, SlideInfo, Source, sources_of
 from core.pixels.native_pixels import NativePixels, Unusable, averaged
 from core.pixels.sampling import axis_downsample, best_source, sample_blocks
 from core.pixels.tissue import block_mask
+from core.reader.reasons import from_openslide, not_a_slide
 
 ALLOWED_PROPERTIES = (
     openslide.PROPERTY_NAME_VENDOR,
@@ -48,12 +49,6 @@ Answer = tuple[dict[str, Any], bytes]
 Pixels = NDArray[np.uint8]
 
 
-def told(error: openslide.OpenSlideError) -> str:
-    """What OpenSlide says of a damage, without the paths in it: they are this machine's, and names in them people's."""
-    words, slash, _ = str(error).partition("/")
-    return f"{words.rstrip()} …" if slash else words
-
-
 class OpenedSlide:
     """A slide and the operations that a request can name (`do_*`)."""
 
@@ -62,15 +57,9 @@ class OpenedSlide:
         try:
             self.slide = openslide.OpenSlide(path)
         except openslide.OpenSlideUnsupportedFormatError:
-            raise SlideRejected(
-                "not-a-slide",
-                "this is not a whole-slide image that OpenSlide can read",
-                "send SVS, NDPI, SCN, BIF, DICOM or pyramidal TIFF; MRXS, VMS and DICOM series as a zip of all files",
-            ) from None
+            raise not_a_slide(path) from None
         except openslide.OpenSlideError as error:
-            raise SlideRejected(
-                "unreadable", f"the file is damaged: {told(error)}", "export or copy it again"
-            ) from None
+            raise from_openslide(error, path, "the file is damaged or incomplete") from None
         self.width, self.height = self.slide.dimensions
 
     @cached_property
@@ -115,7 +104,7 @@ class OpenedSlide:
         if self.path.suffix.lower() in MANY_FILES and beside.is_dir():
             size = sum(part.stat().st_size for part in beside.iterdir())
         if pixels > SMALL_FILE_PIXELS and pixels > MOST_PIXELS_A_BYTE * size:
-            raise SlideRejected(
+            raise SlideUnreadable(
                 "empty-claim",
                 f"the file claims {self.width}×{self.height} pixels but holds only {size} bytes",
                 "copy it again from the scanner",
@@ -124,7 +113,7 @@ class OpenedSlide:
     def _refuse_truncation(self) -> None:
         size = self.path.stat().st_size
         if any(not level.lies_within(size) for level in self._pixels.levels.values()):
-            raise SlideRejected("truncated", f"the file ends at {size} bytes, before its last tile", "copy it again")
+            raise SlideUnreadable("truncated", f"the file ends at {size} bytes, before its last tile", "copy it again")
 
     def _overviews(self) -> list[Level]:
         """Levels that the file lacks: halved until the slide fits one picture."""
@@ -207,15 +196,18 @@ class OpenedSlide:
     def _companion(self, name: str) -> Image.Image:
         """A picture that lies beside the slide in its file; its claimed size is read before it is decoded."""
         if name not in list(self.slide.associated_images):  # asking the mapping itself would decode it
-            raise SlideRejected(f"no-{name}", f"the slide's file has no {name}", NO_COMPANION)
+            raise NoSuchPart(f"no-{name}", f"the slide's file has no {name}", NO_COMPANION)
         sides = [int(self.slide.properties[f"openslide.associated.{name}.{side}"]) for side in ("width", "height")]
         if sides[0] * sides[1] > MOST_COMPANION_PX:
             claimed = f"the {name} claims {sides[0]}×{sides[1]} pixels, which is no {name}"
-            raise SlideRejected(f"no-{name}", claimed, NO_COMPANION)
+            raise NoSuchPart(f"no-{name}", claimed, NO_COMPANION)
         try:
             rgba = self.slide.associated_images[name]
         except openslide.OpenSlideError as error:
-            raise SlideRejected(f"no-{name}", f"the {name} is damaged: {told(error)}", NO_COMPANION) from error
+            reason = from_openslide(error, self.path, f"the {name} is damaged")
+            if isinstance(reason, StorageFault):
+                raise reason from error
+            raise NoSuchPart(f"no-{name}", reason.detail, NO_COMPANION) from error
         return Image.alpha_composite(Image.new("RGBA", rgba.size, WHITE), rgba).convert("RGB")
 
     def do_dz(self, level: int, col: int, row: int, **_: Any) -> Answer:
@@ -224,17 +216,18 @@ class OpenedSlide:
         try:
             return {}, jpeg(zoom.get_tile(level, (col, row)))
         except ValueError:
-            raise SlideRejected("no-such-tile", "the slide has no such tile", "see its Deep Zoom description") from None
+            raise NoSuchPart("no-such-tile", "the slide has no such tile", "see its Deep Zoom description") from None
 
     def read(self, source: Source, x: int, y: int, width: int, height: int) -> Pixels:
         """(height, width, 3) at the source's own pixels; white where there is nothing.
 
         Raises:
-            SlideRejected: too large. OpenSlideError: a part of the slide is damaged.
+            SlideUnsupported: too many pixels for one read. OpenSlideError: a part of the slide is damaged.
         """
         k = source.shrink
         if width * height > MOST_REGION_PX:
-            raise SlideRejected("too-large-a-read", f"{width}×{height} pixels at once are too many", "ask for less")
+            detail = f"{width}×{height} pixels at once are too many: {MOST_REGION_PX} is the most"
+            raise SlideUnsupported("too-large-a-read", detail, "export the slide with more levels")
         if source.level in self._pixels.levels:
             try:
                 return self._pixels.read(source.level, k, x, y, width, height)

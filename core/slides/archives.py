@@ -24,7 +24,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from core.errors import SlideRejected
+from core.errors import ArchiveRefused
 from core.settings import get_settings
 from core.slides import durable, storage
 
@@ -42,6 +42,7 @@ IN_MRXS = re.compile(r"\.(ini|dat)$", re.IGNORECASE)
 NAMES_A_FILE = re.compile(r"FILE_\d+|INDEXFILE|ImageFile.*|MapFile|MacroImage|OptimisationFile", re.IGNORECASE)
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OverflowError, RuntimeError, struct.error)
 AS_SCANNED, ALONE = "send the slide as its scanner wrote it", "zip one slide alone"
+OWN_FILES = "zip the slide's own files, nothing else"
 BROKEN = ("the zip is damaged, or a file in it is not what its list says", "zip and send it again")
 Plan = dict[str, zipfile.ZipInfo]  # where each file goes, below `parts`
 
@@ -60,7 +61,7 @@ def unpack(archive: Path, folder: Path, advance: Callable[[], None]) -> Path:
         advance: called now and then; what it raises ends the unpacking.
 
     Raises:
-        SlideRejected: it is damaged, or not the zip of one slide. NoSpace: it does not fit.
+        ArchiveRefused: it is damaged, or not the zip of one slide. NoSpace: it does not fit.
     """
     parts = folder / storage.PARTS
     if not parts.is_dir():
@@ -90,11 +91,11 @@ def _unpack(archive: Path, fresh: Path, advance: Callable[[], None]) -> None:
             for target, entry in plan.items():
                 _copy(opened, entry, fresh / target, advance)
     except DAMAGED:  # their sentences hold names out of the zip
-        raise SlideRejected("zip-damaged", *BROKEN) from None
+        raise ArchiveRefused("zip-damaged", *BROKEN) from None
     except OSError as error:
         if error.errno != errno.EINVAL:  # a place before the file's beginning
             raise
-        raise SlideRejected("zip-damaged", *BROKEN) from None
+        raise ArchiveRefused("zip-damaged", *BROKEN) from None
 
 
 class _Bounded(io.FileIO):
@@ -108,12 +109,12 @@ class _Bounded(io.FileIO):
         return super().read(wanted)
 
 
-def _too_many() -> SlideRejected:
-    return SlideRejected("zip-too-many", f"the zip lists more than {MOST_FILES} files", ALONE)
+def _too_many() -> ArchiveRefused:
+    return ArchiveRefused("zip-too-many", f"the zip lists more than {MOST_FILES} files", ALONE)
 
 
 def _plan(opened: zipfile.ZipFile, size_bytes: int) -> Plan:
-    """Which file goes where. Raises SlideRejected."""
+    """Which file goes where. Raises ArchiveRefused."""
     if len(opened.infolist()) > MOST_FILES:
         raise _too_many()
     entries = [
@@ -124,7 +125,7 @@ def _plan(opened: zipfile.ZipFile, size_bytes: int) -> Plan:
     _refuse_claims(entries, size_bytes)
     plan = _layout(opened, entries)
     if len({unicodedata.normalize("NFKC", target).casefold() for target in plan}) < len(entries):
-        raise SlideRejected("zip-names", "two files of the zip have the same name", ALONE)
+        raise ArchiveRefused("zip-names", "two files of the zip have the same name", ALONE)
     _refuse_references(opened, plan)
     storage.require_space(sum(entry.file_size for entry in entries))
     return plan
@@ -134,13 +135,13 @@ def _refuse_unsafe(entry: zipfile.ZipInfo) -> None:
     name, kind = entry.orig_filename, stat.S_IFMT(entry.external_attr >> 16)
     path = PurePosixPath(name)
     if "\\" in name or "\0" in name or ":" in name or path.is_absolute() or ".." in path.parts:
-        raise SlideRejected("zip-names", "a name in the zip leads out of it", "zip the slide's own files, nothing else")
+        raise ArchiveRefused("zip-names", "a name in the zip leads out of it", OWN_FILES)
     if kind not in (0, stat.S_IFREG):
-        raise SlideRejected("zip-links", "the zip holds a link or a device", "zip the files themselves")
+        raise ArchiveRefused("zip-links", "the zip holds a link or a device", "zip the files themselves")
     if entry.flag_bits & 1:
-        raise SlideRejected("zip-encrypted", "the zip is encrypted", "zip it without a password")
+        raise ArchiveRefused("zip-encrypted", "the zip is encrypted", "zip it without a password")
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise SlideRejected("zip-method", "the zip is compressed in an unusual way", "store or deflate its files")
+        raise ArchiveRefused("zip-method", "the zip is compressed in an unusual way", "store or deflate its files")
 
 
 def _refuse_claims(entries: list[zipfile.ZipInfo], size_bytes: int) -> None:
@@ -148,20 +149,20 @@ def _refuse_claims(entries: list[zipfile.ZipInfo], size_bytes: int) -> None:
     packed, whole = sum(one.compress_size for one in entries), sum(one.file_size for one in entries)
     most = get_settings().upload_max_bytes
     if packed > size_bytes or any(one.header_offset >= size_bytes for one in entries):
-        raise SlideRejected(
+        raise ArchiveRefused(
             "zip-claims", "the zip's files are larger than itself, or lie over each other", "zip it again"
         )
     if whole > SMALL and whole > MOST_RATIO * packed:
         detail = f"{packed} bytes of the zip claim to become {whole}: more than {MOST_RATIO} times as many"
-        raise SlideRejected("zip-ratio", detail, AS_SCANNED)
+        raise ArchiveRefused("zip-ratio", detail, AS_SCANNED)
     if whole > most:
-        raise SlideRejected(
+        raise ArchiveRefused(
             "zip-too-large", f"the zip's files have {whole} bytes, over the limit of {most}", "send less"
         )
 
 
 def _layout(opened: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> Plan:
-    """The kind of slide decides what may lie beside its own file. Raises SlideRejected."""
+    """The kind of slide decides what may lie beside its own file. Raises ArchiveRefused."""
     named = [one for one in entries if PurePosixPath(one.filename).suffix.lower() in (".mrxs", *BESIDE)]
     if len(named) == 1:
         return _layout_of_many(named[0], [one for one in entries if one is not named[0]])
@@ -171,7 +172,7 @@ def _layout(opened: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> Plan:
     if len(entries) == 1:
         return {storage.main_name(entries[0].filename): entries[0]}
     detail = "the zip is not that of one slide: one file, or the files of one MRXS, VMS or VMU slide or DICOM series"
-    raise SlideRejected("zip-no-slide", detail, "zip one slide alone, with all its files")
+    raise ArchiveRefused("zip-no-slide", detail, "zip one slide alone, with all its files")
 
 
 def _layout_of_many(main: zipfile.ZipInfo, others: list[zipfile.ZipInfo]) -> Plan:
@@ -186,7 +187,7 @@ def _layout_of_many(main: zipfile.ZipInfo, others: list[zipfile.ZipInfo]) -> Pla
         plain = PLAIN.fullmatch(place.name) and len(place.name.encode()) <= LONGEST_NAME
         if place.parent != home or not known.search(place.name) or not plain:
             detail = f"the zip holds a file that is none of a {suffix} slide: number {number} of the others in its list"
-            raise SlideRejected("zip-kinds", detail, "zip the slide's own files, nothing else")
+            raise ArchiveRefused("zip-kinds", detail, OWN_FILES)
         plan.setdefault(f"{below}{place.name}", one)  # twins are counted by _plan
     return plan
 
@@ -203,13 +204,13 @@ def _refuse_references(opened: zipfile.ZipFile, plan: Plan) -> None:
         if not target.lower().endswith(("/slidedat.ini", ".vms", ".vmu")):  # one a slide
             continue
         if entry.file_size > MOST_TEXT:
-            raise SlideRejected("zip-claims", "a text file of the slide is too large", AS_SCANNED)
+            raise ArchiveRefused("zip-claims", "a text file of the slide is too large", AS_SCANNED)
         with opened.open(entry) as file:
             text = file.read(MOST_TEXT).decode("latin-1")
         pairs = [line.partition("=") for line in text.splitlines()]
         named = [value for key, _, value in pairs if NAMES_A_FILE.fullmatch(key.strip())]
         if any("/" in name or "\\" in name or ".." in name for name in named):
-            raise SlideRejected("zip-references", "the slide names files outside of itself", AS_SCANNED)
+            raise ArchiveRefused("zip-references", "the slide names files outside of itself", AS_SCANNED)
 
 
 def _copy(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, advance: Callable[[], None]) -> None:

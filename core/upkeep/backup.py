@@ -28,7 +28,7 @@ from core.database.people import Audit, Password, Principal
 from core.database.record import Record
 from core.database.slides import Slide, Upload
 from core.database.transactions import get_engine
-from core.errors import Conflict, Invalid, NotFound, SlideRejected
+from core.errors import ArchiveRefused, Conflict, Invalid, NotFound
 from core.slides import archives, durable, storage
 
 INDEX = "backup.json"
@@ -167,7 +167,7 @@ def load(folder: Path) -> dict[str, Any]:
 def _unpack_again(path: Path) -> None:
     """What lay unpacked beside a zip is not saved with it. What is no slide's zip was refused, or will be."""
     if path.stem == "slide" and path.stat().st_size and archives.is_archive(path):
-        with contextlib.suppress(SlideRejected):
+        with contextlib.suppress(ArchiveRefused):
             archives.unpack(path, path.parent, lambda: None)
 
 

@@ -8,7 +8,7 @@ import pytest
 from dicom_files import dicom_series
 from slides import leading_to_itself, tissue, write_pyramid, write_svs
 
-from core.errors import SlideRejected
+from core.errors import ReaderFault, SlideRejected
 from core.pixels.levels import Source
 from core.reader.client import Reader
 from faults.mutants import mutants
@@ -17,7 +17,7 @@ COUNT = int(os.environ.get("QUARTERTURN_MUTANTS", "24"))  # of each kind; `make 
 SECONDS, MEMORY = 20.0, 3 << 30
 REASONS = {
     "not-a-slide", "unreadable", "reader-crashed", "reader-timeout", "too-much-memory", "truncated", "empty-claim",
-    "too-large-a-read",
+    "too-large-a-read", "unsupported",
 }  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def asked(path):
         with Reader(path, SECONDS, MEMORY, [path.parent]) as reader:  # as of an uploaded slide
             reader.call("inspect")
             reader.region(Source(0, 1, 1, 1), 0, 0, 200, 200)
-    except SlideRejected as error:
+    except (ReaderFault, SlideRejected) as error:
         assert error.detail
         assert error.action
         assert "Traceback" not in error.detail

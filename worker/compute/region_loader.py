@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import QuarterturnError, SlideRejected
+from core.errors import QuarterturnError, ReaderEnded, SlideRejected
 from core.heatmap.grid import Region
 from core.pixels.frame import HALO_PX, STRIDE_PX
 from core.pixels.levels import SlideInfo
@@ -20,8 +20,6 @@ from core.settings import get_settings
 Pixels = NDArray[np.uint8]
 Sent = TypeVar("Sent")
 AHEAD = 2
-OURS = ("too-much-memory", "disk-fault")  # no fault of the file: its bytes stay, and what failed is done again
-PASSING = ("reader-crashed", "reader-timeout")
 ENDED = EOFError("the reading thread ended before its last region")
 
 
@@ -79,11 +77,11 @@ class RegionLoader(Generic[Sent]):
         for last in (False, True):
             try:
                 return self._send(region_pixels(self._open_reader(), self._info, region))
-            except SlideRejected as error:
-                if error.code in OURS:
-                    raise
-                if last or error.code not in PASSING:
+            except ReaderEnded:
+                if last:
                     break
+            except SlideRejected:
+                break
         return None
 
     def _put(self, item: tuple[Region, Sent | None] | BaseException) -> bool:

@@ -5,12 +5,12 @@ from typing import Any
 
 from core.analyses import states
 from core.database.transactions import writing
-from core.errors import SlideRejected
+from core.errors import ReaderEnded, SlideRejected
 from core.heatmap import grid
 from core.slides import catalog
 from core.work import leases
 from model.checks import drift, rotation_check
-from worker.compute.region_loader import OURS, Pixels, region_pixels
+from worker.compute.region_loader import Pixels, region_pixels
 from worker.kinds.claimed import load
 from worker.life.lease import Lease
 from worker.offers import Served
@@ -25,9 +25,7 @@ def check(claim: leases.Claim, lease: Lease, served: Served) -> None:
     seed = payload.pop("seed")
     try:
         pixels: Pixels | None = region_pixels(reader_of(slide), info, grid.Region(**payload))
-    except SlideRejected as error:
-        if error.code in OURS:
-            raise
+    except (ReaderEnded, SlideRejected):
         pixels = None  # the band that holds these cells reports them
     lease.advance()
     found = _turned(served, pixels, seed) if pixels is not None else _NOTHING_TURNED

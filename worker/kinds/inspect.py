@@ -8,14 +8,13 @@ from core.access import audit
 from core.access.visitor import Visitor
 from core.database.slides import Slide
 from core.database.transactions import writing
-from core.errors import Gone, Invalid, SlideRejected
+from core.errors import Gone, Invalid, ReaderEnded, SlideRejected, SlideUnreadable
 from core.pixels.levels import SlideInfo
 from core.reader.client import Reader
 from core.settings import get_settings
 from core.slides import durable, inspection, opening, storage
 from core.slides.opening import unpacked
 from core.work import leases
-from worker.compute.region_loader import OURS, PASSING
 from worker.kinds.claimed import load
 from worker.life.lease import Lease
 from worker.offers import Served
@@ -36,11 +35,11 @@ def inspect(claim: leases.Claim, lease: Lease, _: Served) -> None:
             raise Gone("slide-file-changed", "the slide's file was changed since it was looked at", "send it anew")
         if slide.declared_sha256 not in (None, sha256):
             detail = f"the file's sha256 is {sha256}, not {slide.declared_sha256} as declared"
-            raise SlideRejected("checksum-mismatch", detail, "send the file again")
+            raise SlideUnreadable("checksum-mismatch", detail, "send the file again")
         info, tissue = _look(slide, unpacked(slide, path, lease.advance), claim.payload.get("mpp"), lease)
-    except SlideRejected as error:
-        if error.code in OURS or (error.code in PASSING and claim.attempts < READER_TRIES):
-            raise  # this machine's memory or disk is the cause, or may be: once more, later
+    except (ReaderEnded, SlideRejected) as error:
+        if isinstance(error, ReaderEnded) and claim.attempts < READER_TRIES:
+            raise  # this machine may be the cause: once more, later; a MachineFault is never the file's
         if slide.sha256 is not None or durable.sha256(path, lease.advance) != sha256:
             raise  # these very bytes were a slide before, or are read otherwise by now: no judgement over them
         _reject(claim, {"code": error.code, "detail": error.detail, "action": error.action})

@@ -11,7 +11,7 @@ import tifffile
 from servers import ROOT
 from slides import tissue
 
-from core.errors import SlideRejected
+from core.errors import ReaderFailed
 from core.reader import sandbox
 from core.reader.client import Reader
 
@@ -116,7 +116,7 @@ def test_a_reader_that_was_taken_over_is_not_believed(sent, tmp_path, monkeypatc
     script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(script))
     with Reader(tmp_path / "x", 5, 1 << 30) as reader:
-        with pytest.raises(SlideRejected) as refused:
+        with pytest.raises(ReaderFailed) as refused:
             reader.call("inspect")
         assert refused.value.code == "reader-crashed"
         assert not reader.alive

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from many_files import entry, hostile, mrxs, overlapping, vms, zipped
 from slides import tissue, write_pyramid
 
-from core.errors import NoSpace, SlideRejected
+from core.errors import ArchiveRefused, NoSpace
 from core.settings import get_settings
 from core.slides import archives, opening, storage
 
@@ -56,21 +56,21 @@ def test_files_beside_it_may_be_called_as_we_call_the_slide(tmp_path):
 @pytest.mark.parametrize("names", [["漢" * 100 + ".dat"], ["ß.dat", "ss.dat"], ["é.dat", "e\u0301.dat"]])
 def test_names_that_a_file_system_could_not_keep_apart_or_at_all(names, tmp_path):
     files = {**mrxs(PIXELS, 0.5, name="x"), **{f"x/{name}": b"1" for name in names}}
-    with pytest.raises(SlideRejected) as refused:
+    with pytest.raises(ArchiveRefused) as refused:
         unpacked(zipped(files), tmp_path)
     assert refused.value.code in ("zip-kinds", "zip-names")
 
 
 def test_a_damaged_zip_s_sentence_holds_nothing_out_of_it(tmp_path):
     content = zipped({"DOE^JOHN.svs": b"x" * 100}, zipfile.ZIP_STORED).replace(b"DOE^JOHN", b"DOE^JANE", 1)
-    with pytest.raises(SlideRejected) as refused:
+    with pytest.raises(ArchiveRefused) as refused:
         unpacked(content, tmp_path)
     assert "DOE" not in refused.value.detail + refused.value.action
 
 
 @pytest.mark.parametrize("name", ["case 7/DOE^JOHN", "case 7/x.DOE", "DOE^JOHN/Data0001.dat", "case 7/DOE^JOHN.dat"])
 def test_a_refused_file_is_told_by_its_number_not_its_name(name, tmp_path):
-    with pytest.raises(SlideRejected) as refused:
+    with pytest.raises(ArchiveRefused) as refused:
         unpacked(zipped({**mrxs(PIXELS, 0.5), name: b"x"}), tmp_path)
     assert refused.value.code == "zip-kinds"
     assert "number 4" in refused.value.detail
@@ -107,7 +107,7 @@ HOSTILE = [pytest.param(*rest, id=name) for name, *rest in hostile() if rest[1] 
 def test_hostile_zips_are_refused_and_leave_nothing(content, code, tmp_path):
     folder = tmp_path / "slides" / "mine"
     folder.mkdir(parents=True)
-    with pytest.raises(SlideRejected) as refused:
+    with pytest.raises(ArchiveRefused) as refused:
         unpacked(content, folder)
     assert refused.value.code == code
     assert refused.value.detail
@@ -125,7 +125,7 @@ def test_a_directory_without_end_is_never_read(tmp_path):
         file.truncate(size + (100 << 20))
         file.seek(0, os.SEEK_END)
         file.write(b"PK\x05\x06" + bytes(4) + b"\xff\xff" * 2 + (100 << 20).to_bytes(4, "little") + bytes(4) + b"\0\0")
-    with pytest.raises(SlideRejected, match="more than"):
+    with pytest.raises(ArchiveRefused, match="more than"):
         archives.unpack(path, tmp_path, lambda: None)
 
 
@@ -180,7 +180,7 @@ def test_whatever_the_names_nothing_is_written_outside(files, main, tmp_path_fac
     (folder / "slide.zip").write_bytes(zipped(listed))
     try:
         path = archives.unpack(folder / "slide.zip", folder, lambda: None)
-    except SlideRejected:
+    except ArchiveRefused:
         assert [found.name for found in root.rglob("*")] == ["mine", "slide.zip"]
     else:
         assert path.parent == folder / "parts"
@@ -191,7 +191,7 @@ def test_whatever_the_names_nothing_is_written_outside(files, main, tmp_path_fac
 
 def test_a_name_that_is_empty_behind_its_zero_byte(tmp_path):
     content = zipped({"Qlide.svs": b"x"}).replace(b"Qlide", b"\0lide")
-    with pytest.raises(SlideRejected, match="name"):
+    with pytest.raises(ArchiveRefused, match="name"):
         unpacked(content, tmp_path)
 
 
@@ -209,7 +209,7 @@ def test_every_byte_of_a_zip_may_be_wrong(which, tmp_path):
         (folder / "slide.zip").write_bytes(damaged)
         try:
             archives.unpack(folder / "slide.zip", folder, lambda: None)
-        except SlideRejected as refused:
+        except ArchiveRefused as refused:
             assert refused.detail
             assert [path.name for path in folder.iterdir()] == ["slide.zip"]
 

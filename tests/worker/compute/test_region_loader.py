@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.errors import SlideRejected
+from core.errors import ReaderFailed, ReaderOutOfMemory, ReaderTimedOut, SlideUnreadable, StorageFault
 from core.heatmap.grid import Region
 from worker.compute import region_loader
 
@@ -15,10 +15,10 @@ def loaded(monkeypatch, outcomes):
     told = iter(outcomes)
 
     def read(*_):
-        code = next(told)
-        if code is None:
+        kind = next(told)
+        if kind is None:
             return np.zeros((96, 96, 3), np.uint8)
-        raise SlideRejected(code, "x", "y") if code else RuntimeError("unforeseen")
+        raise kind("code", "x", "y") if kind is not RuntimeError else kind("unforeseen")
 
     monkeypatch.setattr(region_loader, "region_pixels", read)
     return list(region_loader.RegionLoader(lambda: None, None, [REGION], lambda pixels: pixels))
@@ -26,22 +26,22 @@ def loaded(monkeypatch, outcomes):
 
 @pytest.mark.parametrize(
     ("outcomes", "there"),
-    [([None], True), (["reader-crashed", None], True), (["reader-timeout", None], True),
-     (["reader-crashed", "reader-crashed"], False), (["unreadable", None], False)],
+    [([None], True), ([ReaderFailed, None], True), ([ReaderTimedOut, None], True),
+     ([ReaderFailed, ReaderFailed], False), ([SlideUnreadable, None], False)],
 )  # fmt: skip
 def test_a_reader_that_ended_costs_no_region(outcomes, there, monkeypatch):
     ((_, pixels),) = loaded(monkeypatch, outcomes)
     assert (pixels is not None) == there
 
 
-@pytest.mark.parametrize("code", ["disk-fault", "too-much-memory"])
-def test_what_is_no_fault_of_the_file_leaves_no_gap(code, monkeypatch):
+@pytest.mark.parametrize("kind", [StorageFault, ReaderOutOfMemory])
+def test_what_is_no_fault_of_the_file_leaves_no_gap(kind, monkeypatch):
     """The part is given back and done again: nothing is told of cells that nobody could read just now."""
-    with pytest.raises(SlideRejected, match="x"):
-        loaded(monkeypatch, [code, None])
+    with pytest.raises(kind, match="x"):
+        loaded(monkeypatch, [kind, None])
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_nobody_waits_for_a_reading_thread_that_died(monkeypatch):
     with pytest.raises(EOFError):
-        loaded(monkeypatch, [""])
+        loaded(monkeypatch, [RuntimeError])

@@ -1,0 +1,59 @@
+"""How a reader child ended, and the error that says so.
+
+A child ends by a signal (a crash in libopenslide, the kernel's limits), by its own exit, or because its client ends it:
+at the wall clock, or when it answers out of protocol.
+"""
+
+import re
+import signal
+from dataclasses import dataclass
+
+from core.errors import ReaderFailed, ReaderFault, ReaderOutOfMemory, ReaderTimedOut
+
+# Python's, GLib's (which aborts), C++'s: each is written to standard error before the process ends.
+OUT_OF_MEMORY = re.compile(r"MemoryError|failed to allocate|cannot allocate memory|bad_alloc", re.IGNORECASE)
+MORE_TIME = "QUARTERTURN_READER_SECONDS, in inspection QUARTERTURN_INSPECT_SECONDS"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """`status`: as of `Popen.returncode`, None while the child runs. `stderr`: the last it wrote, without paths."""
+
+    status: int | None
+    stderr: str
+    timed_out: bool = False
+
+    @property
+    def name(self) -> str:
+        """A signal's name (`SIGSEGV`), `exit code N` or `running`."""
+        if self.status is None:
+            return "running"
+        if self.status >= 0:
+            return f"exit code {self.status}"
+        try:
+            return signal.Signals(-self.status).name
+        except ValueError:
+            return f"signal {-self.status}"
+
+    def error(self, seconds: float) -> ReaderFault:
+        """`seconds`: of wall clock that the request had."""
+        if self.timed_out or self.status == -signal.SIGXCPU:  # the limit of CPU time, of about as many seconds
+            return timed_out(seconds)
+        if OUT_OF_MEMORY.search(self.stderr):
+            return out_of_memory()
+        return crashed(self.name)
+
+
+def timed_out(seconds: float) -> ReaderTimedOut:
+    detail = f"the slide reader took longer than {seconds:g} s on this file"
+    return ReaderTimedOut("reader-timeout", detail, f"try again, or give readers more time ({MORE_TIME})")
+
+
+def out_of_memory() -> ReaderOutOfMemory:
+    action = "try again, or give readers more memory (QUARTERTURN_READER_MEMORY_BYTES)"
+    return ReaderOutOfMemory("too-much-memory", "the machine ran out of memory for reading this slide", action)
+
+
+def crashed(ending: str) -> ReaderFailed:
+    detail = f"the slide reader crashed on this file ({ending})"
+    return ReaderFailed("reader-crashed", detail, "try again; if it crashes again, check the file")

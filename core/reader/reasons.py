@@ -1,0 +1,73 @@
+"""Turns what went wrong in the reader child into the errors of the domain. Loaded by the child alone.
+
+OpenSlide has one error class and free text. The text decides between a fault of the storage, a slide that is not
+supported and a slide that is damaged; a text that is none of the first two counts as damage.
+"""
+
+import errno
+import re
+import struct
+from pathlib import Path
+
+import openslide
+
+from core.errors import QuarterturnError, SlideRejected, SlideUnreadable, SlideUnsupported, StorageFault
+from core.reader.endings import out_of_memory
+from core.reader.redaction import paths_of_slide, without_paths
+
+NOT_SUPPORTED = re.compile(r"unsupported|(not|n't) (yet )?(supported|implemented)|unknown compression", re.IGNORECASE)
+STORAGE = re.compile(r"I/O error|Input/output error|Stale file handle|Remote I/O", re.IGNORECASE)
+FORMATS = "send SVS, NDPI, SCN, BIF, DICOM or pyramidal TIFF; MRXS, VMS and DICOM series as a zip of all files"
+COPY = "export or copy it again"
+
+
+def domain_error(error: Exception, path: Path) -> QuarterturnError:
+    """The domain's error for whatever reading a slide raised; `path`: the slide's file."""
+    if isinstance(error, QuarterturnError):
+        return error
+    if isinstance(error, openslide.OpenSlideError):
+        return from_openslide(error, path, "a part of the slide is damaged")
+    if isinstance(error, MemoryError):
+        return out_of_memory()
+    if isinstance(error, OSError) and error.errno is not None:  # Pillow's errors of a damaged picture have no number
+        return out_of_memory() if error.errno == errno.ENOMEM else storage_fault(error.strerror or "")
+    return SlideUnreadable("unreadable", f"the slide cannot be read ({type(error).__name__})", COPY)
+
+
+def storage_fault(words: str) -> StorageFault:
+    detail = f"the slide's file cannot be read now: {words}"
+    return StorageFault("disk-fault", detail, "check the disk or share that holds it, then try again")
+
+
+def from_openslide(error: openslide.OpenSlideError, path: Path, damage: str) -> QuarterturnError:
+    """OpenSlide's own reason, without paths; `damage`: what to call it when the file is damaged."""
+    words = without_paths(str(error), paths_of_slide(path))
+    if STORAGE.search(words):
+        return storage_fault(words)
+    if NOT_SUPPORTED.search(words):
+        action = "export it in another format or compression (JPEG in SVS or pyramidal TIFF)"
+        return SlideUnsupported("unsupported", f"OpenSlide cannot read this slide: {words}", action)
+    return SlideUnreadable("unreadable", f"{damage}: {words}", COPY)
+
+
+def not_a_slide(path: Path) -> SlideRejected:
+    """OpenSlide recognises no format. A file that vanished looks the same to it, and so does a TIFF that was cut off.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        head = file.read(16)
+    if _first_directory(head) > path.stat().st_size:
+        return SlideUnreadable("not-a-slide", "the file is a TIFF that ends before its first directory", COPY)
+    return SlideUnsupported("not-a-slide", "this is not a whole-slide image that OpenSlide can read", FORMATS)
+
+
+def _first_directory(head: bytes) -> int:
+    """Where the first directory of a TIFF or BigTIFF lies (TIFF 6.0, section 2); 0 for anything else."""
+    order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
+    if not order or len(head) < 16:
+        return 0
+    (version,) = struct.unpack(order + "H", head[2:4])
+    classic, big = (struct.unpack(order + kind, part)[0] for kind, part in (("I", head[4:8]), ("Q", head[8:16])))
+    return int({42: classic, 43: big}.get(version, 0))
