@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from core.errors import Conflict, Invalid, NoSpace, NotFound
-from core.upkeep.backup import load, save
+from core.upkeep.backup import save
+from core.upkeep.restore import load
 
 
 def main(arguments: list[str] | None = None) -> int:

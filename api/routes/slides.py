@@ -146,7 +146,7 @@ def delete(
 @router.get("/{slide_id}/thumbnail", response_class=Jpeg)
 def thumbnail(session: Read, visitor: Who, slide_id: str) -> FileResponse:
     """JPEG, at most 400 px a side."""
-    path = storage.folder(catalog.find(session, visitor, slide_id).id) / "thumbnail.jpeg"
+    path = storage.folder(catalog.find(session, visitor, slide_id).id) / storage.THUMBNAIL
     if not path.exists():
         raise NotFound("no-thumbnail", "this slide has no thumbnail", "wait for its inspection")
     return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})

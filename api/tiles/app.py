@@ -182,7 +182,7 @@ def _looked_up(proof: Proof, slide_id: str, origin: str) -> Place:
             visitor.require_scope("read")
             slide = catalog.find(session, visitor, slide_id)
             opening.require_unaltered(slide)
-            index, version = storage.folder(slide.id) / "tiles.npz", (slide.sha256 or "")[:16]
+            index, version = storage.folder(slide.id) / storage.TILE_INDEX, (slide.sha256 or "")[:16]
             place = Place(opening.opened(slide.id, slide.file), index, version, catalog.info_of(slide))
             trail.Trail(visitor, origin).viewed(session, "slide.view", slide_id)  # of who asked for no manifest
     except KEPT_OUT as error:

@@ -1,12 +1,12 @@
 """What one principal may keep and have under way; summed up under a lock, so that of many at once none is missed."""
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.access import credentials
 from core.access.visitor import Visitor
 from core.database.analyses import Analysis
-from core.database.slides import NOT_INSPECTED, Slide, Upload
+from core.database.slides import Slide, Upload, keeps_files
 from core.errors import TooLarge, TooMany
 from core.settings import get_settings
 
@@ -32,8 +32,7 @@ def _require_bytes(session: Session, visitor: Visitor, length: int, most: int) -
     if not (most and length):
         return
     mine = select(func.coalesce(func.sum(Upload.length), 0)).join(Slide, Upload.slide_id == Slide.id)
-    here = or_(Slide.state.notin_(("deleted", "rejected")), Slide.reason["code"].as_string() == NOT_INSPECTED)
-    kept = session.scalar(mine.where(Slide.created_by == visitor.principal_id, here)) or 0
+    kept = session.scalar(mine.where(Slide.created_by == visitor.principal_id, keeps_files())) or 0
     if kept + length > most:
         told = f"{length} bytes are more than what is left of your {most} ({kept} are used)"
         raise TooLarge("quota-bytes", told, ASK)

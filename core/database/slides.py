@@ -4,17 +4,21 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Float,
     ForeignKey,
     Index,
     LargeBinary,
     String,
+    or_,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.database.record import NULLABLE, Record, new_id
 
-NOT_INSPECTED = "inspect-failed"  # the reason of a rejected slide that is not known to be at fault: its bytes stay
+# Reason code of a slide that was rejected because the inspection failed in the worker. Its file is not known to be at
+# fault, so its bytes are kept and it can be inspected again.
+NOT_INSPECTED = "inspect-failed"
 
 
 class Slide(Record):
@@ -60,3 +64,9 @@ class Outlines(Record):
     slide_id: Mapped[str] = mapped_column(ForeignKey("slides.id"), primary_key=True)
     content: Mapped[dict[str, Any]] = mapped_column(NULLABLE)
     created_at: Mapped[float] = mapped_column(Float)
+
+
+def keeps_files() -> ColumnElement[bool]:
+    """Returns the condition for slides whose files are kept: not deleted, and not rejected for a fault of the file."""
+    undecided = Slide.reason["code"].as_string() == NOT_INSPECTED
+    return or_(Slide.state.notin_(("deleted", "rejected")), undecided)

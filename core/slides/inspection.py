@@ -16,8 +16,10 @@ from core.errors import Conflict, Gone
 from core.pixels.levels import SlideInfo
 from core.slides import storage
 from core.slides.catalog import clean_filename, info_of, lock
-from core.slides.opening import require_unaltered
+from core.slides.opening import require_unaltered, stamp
 from core.work import leases
+
+INSPECTED = ("ready", "needs_input")
 
 
 def referred(session: Session, visitor: Visitor, path: Path, sha256: str | None, identifiers: dict[str, str]) -> Slide:
@@ -66,14 +68,34 @@ def not_inspected(session: Session, slide: Slide, reason: dict[str, Any]) -> Non
     slide.state, slide.reason, slide.updated_at = "rejected", {**reason, "code": NOT_INSPECTED}, clock(session)
 
 
+def is_outdated(slide: Slide) -> bool:
+    """Whether an inspected slide lacks what its inspection derived, or its file was written to since.
+
+    Both happen when a backup is loaded on another machine: a slide by reference has another date there, and the files
+    that a zip by reference was unpacked into are not saved. A slide whose file is not there is not outdated: nothing
+    could be derived from it.
+    """
+    path, folder = storage.absolute(slide.file), storage.folder(slide.id)
+    if slide.state not in INSPECTED or not path.is_file():
+        return False
+    if not (folder / storage.TILE_INDEX).is_file() or not (folder / storage.THUMBNAIL).is_file():
+        return True
+    stamp_at_inspection = (slide.info or {}).get("stamp")
+    return stamp_at_inspection is not None and stamp_at_inspection != stamp(path)
+
+
 def inspect_again(session: Session, slide: Slide) -> Work:
-    """A new inspection of a slide whose last one failed in the worker.
+    """Opens a new inspection of a slide whose last one failed in the worker, or is outdated.
+
+    The worker compares the file's sha256 with that of the first inspection, so another file is never taken for it.
 
     Raises:
-        Conflict: it did not. Gone: the bytes are not where they were.
+        Conflict: neither is so.
+        Gone: the slide's file is not there.
     """
     lock(session, slide)
-    if slide.state != "rejected" or (slide.reason or {}).get("code") != NOT_INSPECTED:
+    failed = slide.state == "rejected" and (slide.reason or {}).get("code") == NOT_INSPECTED
+    if not failed and not is_outdated(slide):
         raise Conflict("nothing-to-inspect", "the inspection of this slide did not fail", "see the slide's state")
     if not storage.absolute(slide.file).exists():
         raise Gone("slide-file-gone", "the slide's bytes are not here", "send it again")

@@ -13,6 +13,7 @@ from core.settings import get_settings
 
 KNOWN_SUFFIX = re.compile(r"\.(svs|tiff?|ndpi|vms|vmu|scn|mrxs|svslide|bif|dcm|zvi|czi|zip)$", re.IGNORECASE)
 LONGEST_PATH = 300
+TILE_INDEX, THUMBNAIL = "tiles.npz", "thumbnail.jpeg"
 PARTS = "parts"  # of a slide that came as a zip (core.slides.archives)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -28,6 +29,10 @@ def backup(service, what, folder):
 @pytest.fixture
 def lived_in(own, tmp_path):
     """A service with an analysed slide and half an upload: client, slide, analysis, location."""
+    own.stop()
+    (tmp_path / "import").mkdir()
+    own.environment |= {"QUARTERTURN_IMPORT_DIR": str(tmp_path / "import")}
+    own.start_api()
     client = own.client()
     own.start_worker()
     own.wait_for_worker()
@@ -36,6 +41,9 @@ def lived_in(own, tmp_path):
     path.write_bytes(zipped({"slide.tiff": tiff.read_bytes()}))  # unpacked here, and again there
     slide = client.wait_for_slide(client.upload(path, {"accession": "S26-1"}))
     analysis = client.analyse(slide["id"], rotation_check=False)
+    shutil.copy(tiff, tmp_path / "import" / "referred.tiff")
+    referred = client.call("POST", "/api/v1/slides", json={"path": "referred.tiff"}).json()
+    client.wait_for_slide(referred["id"])
     client.call("POST", "/api/v1/people", json={"login": "mia", "role": "viewer", "password": SENTENCE})
     client.call("POST", "/api/v1/keys", json={"name": "lims", "scopes": ["upload"]})
     outlines = {"positive": [{"name": "one", "vertices": [[10, 10], [200, 10], [200, 200]]}], "negative": []}
@@ -119,8 +127,11 @@ def test_a_damaged_backup_changes_nothing_and_a_whole_one_brings_all_back(own, l
     assert {**found, "updated_at": 0} == {**slide, "updated_at": 0}
     assert client.call("GET", f"/api/v1/analyses/{analysis['id']}").json()["results"] == analysis["results"]
     np.testing.assert_array_equal(planes(client, analysis["id"]), before)
-    assert client.call("GET", f"/api/v1/slides/{slide['id']}/tiles/0/0_0.jpeg").content
-    assert client.call("GET", f"/api/v1/slides/{slide['id']}/thumbnail").content
+    slides = client.call("GET", "/api/v1/slides").json()["slides"]
+    assert [one["filename"] for one in slides] == ["referred.tiff", "slide.zip"]
+    for one in slides:
+        assert client.call("GET", f"/api/v1/slides/{one['id']}/tiles/0/0_0.jpeg").content
+        assert client.call("GET", f"/api/v1/slides/{one['id']}/thumbnail").content
     assert client.call("GET", "/api/v1/audit/check").json()["holds"]
     assert client.http.post("/api/v1/session", json={"login": "mia", "password": SENTENCE}).status_code == 201
     assert client.call("HEAD", location, headers=TUS).headers["Upload-Offset"] == str(len(HALF))

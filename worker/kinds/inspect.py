@@ -61,8 +61,8 @@ def _look(slide: Slide, path: Path, mpp: float | None, lease: Lease) -> tuple[Sl
         info = SlideInfo.from_dict(known)
         lease.advance()
         folder = storage.folder(slide.id)
-        durable.write(folder / "tiles.npz", index)
-        durable.write(folder / "thumbnail.jpeg", reader.call("thumbnail", most_px=THUMBNAIL_PX)[1])
+        durable.write(folder / storage.TILE_INDEX, index)
+        durable.write(folder / storage.THUMBNAIL, reader.call("thumbnail", most_px=THUMBNAIL_PX)[1])
         lease.advance()
         if info.mpp_x is None or not _fine_enough(info):
             return info, None
