@@ -12,6 +12,7 @@ from pathlib import Path
 import openslide
 
 from core.errors import QuarterturnError, SlideRejected, SlideUnreadable, SlideUnsupported, StorageFault
+from core.pixels import native_tiles
 from core.reader.endings import out_of_memory
 from core.reader.redaction import paths_of_slide, without_paths
 
@@ -57,17 +58,9 @@ def not_a_slide(path: Path) -> SlideRejected:
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        head = file.read(16)
-    if _first_directory(head) > path.stat().st_size:
-        return SlideUnreadable("not-a-slide", "the file is a TIFF that ends before its first directory", COPY)
+        try:
+            native_tiles.native_levels(file)
+        except (ValueError, struct.error):
+            detail = "the file is a TIFF that was cut off or is damaged: its directories point outside of it"
+            return SlideUnreadable("not-a-slide", detail, COPY)
     return SlideUnsupported("not-a-slide", "this is not a whole-slide image that OpenSlide can read", FORMATS)
-
-
-def _first_directory(head: bytes) -> int:
-    """Where the first directory of a TIFF or BigTIFF lies (TIFF 6.0, section 2); 0 for anything else."""
-    order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
-    if not order or len(head) < 16:
-        return 0
-    (version,) = struct.unpack(order + "H", head[2:4])
-    classic, big = (struct.unpack(order + kind, part)[0] for kind, part in (("I", head[4:8]), ("Q", head[8:16])))
-    return int({42: classic, 43: big}.get(version, 0))

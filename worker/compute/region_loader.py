@@ -4,6 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import copy_context
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -53,7 +54,8 @@ class RegionLoader(Generic[Sent]):
         self._open_reader, self._info, self._regions, self._send = open_reader, info, list(regions), send
         self._ready: queue.Queue[tuple[Region, Sent | None] | BaseException] = queue.Queue(AHEAD)
         self._stop, self.seconds = threading.Event(), 0.0
-        self._thread = threading.Thread(target=self._run, name="region-loader", daemon=True)
+        inherited = copy_context().run  # the correlation of log lines, which a new thread lacks
+        self._thread = threading.Thread(target=inherited, args=(self._run,), name="region-loader", daemon=True)
 
     def _run(self) -> None:
         try:

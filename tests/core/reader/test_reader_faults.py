@@ -1,0 +1,129 @@
+"""A reader that gives no answer: the error says why, and one log line holds how the child ended."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+
+import pytest
+from slides import tissue, write_pyramid
+
+from core.errors import (
+    MachineFault,
+    ReaderEnded,
+    ReaderFailed,
+    ReaderFault,
+    ReaderOutOfMemory,
+    ReaderTimedOut,
+    StorageFault,
+)
+from core.pixels.levels import Source
+from core.reader.client import MOST_STDERR, Reader
+
+MEMORY = 2 << 30
+
+
+@pytest.fixture
+def slide(tmp_path):
+    folder = tmp_path / "Jane Doe 1950"
+    folder.mkdir()
+    return write_pyramid(folder / "case 7.tiff", tissue(600, 700), 0.5)
+
+
+@pytest.fixture
+def child(tmp_path, monkeypatch):
+    """Makes readers whose child runs these lines of Python at its first request."""
+
+    def made(lines, seconds=10):
+        script = tmp_path / "child"
+        script.write_text(
+            f"#!{sys.executable}\nimport os, resource, signal, sys, time\nsys.stdin.readline()\n{lines}\n"
+        )
+        script.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(script))
+        return Reader(tmp_path / "Jane Doe 1950" / "case 7.tiff", seconds, MEMORY)
+
+    return made
+
+
+def failure(reader, caplog):
+    """The error of one request, and the fields of the one log line about it."""
+    with reader, pytest.raises(ReaderFault) as raised, caplog.at_level(logging.DEBUG):
+        reader.call("inspect")
+    (record,) = [record for record in caplog.records if record.name == "core.reader.client"]
+    assert record.fields["operation"] == "inspect"
+    return raised.value, record.fields
+
+
+ENDINGS = [
+    ("os.kill(os.getpid(), signal.SIGSEGV)", ReaderFailed, "reader-crashed", "SIGSEGV"),
+    ("sys.exit(3)", ReaderFailed, "reader-crashed", "exit code 3"),
+    ("os.kill(os.getpid(), signal.SIGXCPU)", ReaderTimedOut, "reader-timeout", "SIGXCPU"),
+    ("time.sleep(60)", ReaderTimedOut, "reader-timeout", "running"),
+    ("raise MemoryError", ReaderOutOfMemory, "too-much-memory", "exit code 1"),
+    ("sys.stderr.write('GLib-ERROR: gmem.c:106: failed to allocate 99 bytes'); sys.stderr.flush(); os.abort()",
+     ReaderOutOfMemory, "too-much-memory", "SIGABRT"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "kind", "code", "ending"), ENDINGS)
+def test_the_error_names_the_cause_and_the_log_holds_the_ending(lines, kind, code, ending, child, caplog):
+    error, fields = failure(child(lines, seconds=2), caplog)
+    assert type(error) is kind
+    assert (error.code, fields["code"], fields["child"]) == (code, code, ending)
+    assert error.action
+
+
+def test_what_the_child_wrote_is_logged_bounded_and_without_paths(child, tmp_path, caplog):
+    path = tmp_path / "Jane Doe 1950" / "case 7.tiff"
+    words = f"libtiff: {path}: bad tag\\nIndex of {path.parent}/case 7/Index.dat: short"
+    _, fields = failure(
+        child(f"sys.stderr.write('x' * 300_000 + '\\n{words}'); sys.stderr.flush(); sys.exit(1)"), caplog
+    )
+    assert len(fields["stderr"]) <= MOST_STDERR
+    assert fields["stderr"].endswith("libtiff: …: bad tag\nIndex of …/Index.dat: short")
+    assert "Jane" not in caplog.text
+
+
+def test_a_child_that_talks_without_end_is_ended_at_the_wall_clock(child, caplog):
+    began = time.monotonic()
+    error, _ = failure(child("while True: sys.stderr.write('x' * 65536)", seconds=2), caplog)
+    assert isinstance(error, ReaderTimedOut)
+    assert time.monotonic() - began < 8
+
+
+def test_a_reader_killed_in_the_middle_says_by_which_signal(slide, caplog):
+    with Reader(slide, 60, MEMORY) as reader:
+        reader.call("inspect")
+        os.kill(reader._child.pid, signal.SIGSTOP)
+        threading.Timer(0.5, os.kill, (reader._child.pid, signal.SIGKILL)).start()
+        with pytest.raises(ReaderEnded, match="SIGKILL"):
+            reader.call("inspect")
+
+
+def test_too_little_memory_is_not_called_a_damaged_slide(slide):
+    with Reader(slide, 60, 700 << 20) as reader, pytest.raises(MachineFault) as raised:
+        reader.call("inspect")
+        reader.region(Source(0, 1, 1.0, 1.0), 0, 0, 8000, 8000)
+    assert isinstance(raised.value, ReaderOutOfMemory)
+    assert "QUARTERTURN_READER_MEMORY_BYTES" in raised.value.action
+
+
+@pytest.mark.parametrize("name", ["case 7.tiff", "nothing.svs"])
+def test_a_file_that_vanished_is_a_fault_of_the_storage(name, slide, caplog):
+    path = slide.with_name(name)
+    slide.unlink()
+    error, fields = failure(Reader(path, 60, MEMORY, [path.parent]), caplog)
+    assert isinstance(error, StorageFault)
+    assert (error.code, fields["child"]) == ("disk-fault", "running")
+    assert error.detail == "the slide's file cannot be read now: No such file or directory"
+
+
+def test_a_reader_that_is_closed_on_purpose_is_no_event(slide, caplog):
+    reader = Reader(slide, 60, MEMORY)
+    reader.close()
+    with pytest.raises(ReaderEnded):
+        reader.call("inspect")
+    assert not caplog.records
