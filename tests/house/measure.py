@@ -17,12 +17,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.house.banned_names import BANNED
+
 PACKAGES = ("admin", "api", "bench", "cli", "core", "model", "supervisor", "worker")
-PARTICIPLES = {
-    "told", "held", "found", "seen", "wanted", "asked", "looked", "look", "said", "laid", "kept", "known", "given",
-    "made", "taken", "gone", "came", "meant", "heard", "shown", "spent", "brought", "sent", "hear", "tell",
-    "say", "hold",
-}  # fmt: skip
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 JS_ANY = re.compile(r"[{<(,|]\s*any\b|\bany\[\]")
 
@@ -107,7 +104,7 @@ def bound_names(root: Path) -> list[str]:
 def banned_names(root: Path) -> str:
     """Names that are a bare participle or a vague verb, and their share of all bound names."""
     names = bound_names(root)
-    banned = sum(name.strip("_") in PARTICIPLES for name in names)
+    banned = sum(name.strip("_") in BANNED for name in names)
     return f"{banned} ({100 * banned / len(names):.1f} %)"
 
 
