@@ -20,6 +20,7 @@ from cli.client import TUS, Client
 
 ROOT = Path(__file__).resolve().parent.parent
 PATCH = {**TUS, "Content-Type": "application/offset+octet-stream"}
+PATIENCE = 240.0  # seconds: a bound on hanging, not on speed, so that a slow or busy machine passes too
 KEY = "a-key-for-tests-0123456789-0123456789"
 FAST = {
     "QUARTERTURN_LEASE_SECONDS": "3",
@@ -39,16 +40,21 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(condition, seconds=60.0, every=0.1):
-    """Wait for a condition; returns its value."""
+def until(condition, seconds=PATIENCE, every=0.1):
+    """Waits for a condition and returns its value."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         with contextlib.suppress(OSError, httpx.HTTPError):
-            found = condition()
-            if found:
-                return found
+            value = condition()
+            if value:
+                return value
         time.sleep(every)
     raise AssertionError(f"not within {seconds} s")
+
+
+def until_ended(client, path):
+    """Waits until an analysis or an evaluation is neither queued nor running, and returns it."""
+    return client.poll(path, lambda row: row["state"] not in ("queued", "running"), PATIENCE)
 
 
 class Postgres:
@@ -175,19 +181,22 @@ class Service:
     def client(self) -> Client:
         return Client(self.url, KEY)
 
-    def _database(self) -> Engine:
-        url = self.environment.get("QUARTERTURN_DATABASE_URL") or f"sqlite:///{self.data / 'quarterturn.db'}"
-        return create_engine(url, poolclass=NullPool)
+    def _database(self, wait: float = 30.0) -> Engine:
+        """`wait`: seconds for which a statement waits for another's lock before it fails."""
+        url = self.environment.get("QUARTERTURN_DATABASE_URL")
+        options = {"options": f"-c lock_timeout={wait * 1000:.0f}"} if url else {"timeout": wait}
+        where = url or f"sqlite:///{self.data / 'quarterturn.db'}"
+        return create_engine(where, poolclass=NullPool, connect_args=options)
 
     def rows(self, query: str, **values: object) -> list[tuple]:
         """What the service's database answers."""
         with self._database().connect() as connection:
             return [tuple(row) for row in connection.execute(text(query), values)]
 
-    def change(self, query: str, **values: object) -> None:
-        """Change the service's database behind its back."""
-        with self._database().begin() as connection:
-            connection.execute(text(query), values)
+    def change(self, query: str, wait: float = 30.0, **values: object) -> int:
+        """Changes the service's database behind its back; returns how many rows matched."""
+        with self._database(wait).begin() as connection:
+            return connection.execute(text(query), values).rowcount
 
     def start(
         self, name: str, *module: str, on: tuple[str, ...] = (), cwd: Path = ROOT, **more: str
@@ -201,13 +210,13 @@ class Service:
 
     def start_api(self) -> None:
         self.start("api", "api")
-        until(lambda: httpx.get(f"{self.url}/healthz").status_code == 200, 30)
+        until(lambda: httpx.get(f"{self.url}/healthz").status_code == 200)
 
     def start_worker(self, name: str = "worker", **more: str) -> None:
         self.start(name, "worker", **more)
 
     def wait_for_worker(self) -> None:
-        self.client().wait_for_worker(90)
+        self.client().wait_for_worker(PATIENCE)
 
     def start_all(self) -> None:
         """API and one worker, ready."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from heat_maps import planes
 from many_files import zipped
-from servers import PATCH, ROOT, Service
+from servers import PATCH, ROOT, Service, until_ended
 from service_engines import settings_of
 from slides import tissue, write_pyramid
 
@@ -49,7 +49,7 @@ def lived_in(own, tmp_path):
     outlines = {"positive": [{"name": "one", "vertices": [[10, 10], [200, 10], [200, 200]]}], "negative": []}
     client.call("PUT", f"/api/v1/slides/{slide['id']}/annotation", content=json.dumps(outlines).encode())
     asked = client.call("POST", "/api/v1/evaluations", json={"mode": "strict", "analyses": [analysis["id"]]}).json()
-    client.poll(f"/api/v1/evaluations/{asked['id']}", lambda found: found["state"] not in ("queued", "running"), 60)
+    until_ended(client, f"/api/v1/evaluations/{asked['id']}")
     location = client.call("POST", "/api/v1/uploads", headers={**TUS, "Upload-Length": "1000000"}).headers["Location"]
     client.call("PATCH", location, headers={**PATCH, "Upload-Offset": "0"}, content=HALF)
     return client, slide, analysis, location

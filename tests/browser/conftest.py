@@ -4,9 +4,9 @@ import shutil
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
-from servers import KEY, Service
+from servers import KEY, PATIENCE, Service
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=1000 * PATIENCE)
 ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
@@ -27,7 +27,7 @@ def page(service):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1280, "height": 720})
-        page.set_default_timeout(150_000)
+        page.set_default_timeout(1000 * PATIENCE)
         faults = []
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto(service.url)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
+from servers import PATIENCE
 from slides import tissue, write_pyramid
 
 pytestmark = [pytest.mark.browser, pytest.mark.services]
@@ -186,7 +187,7 @@ def test_what_was_missed_is_listed_and_shown(page, service, tmp_path):
     client.call("PUT", f"/api/v1/slides/{slide['id']}/annotation", json=outlines)
     asked = {"mode": "strict", "analyses": [analysis["id"]]}
     row = client.call("POST", "/api/v1/evaluations", json=asked).json()
-    client.poll(f"/api/v1/evaluations/{row['id']}", lambda one: one["state"] == "succeeded", 60)
+    client.poll(f"/api/v1/evaluations/{row['id']}", lambda one: one["state"] == "succeeded", PATIENCE)
     page.goto(f"{service.url}/slides/{slide['id']}")
     expect(page.locator("#evaluation-text")).to_contain_text("(strict): 0 of 1 lesions found")
     before = page.evaluate("() => window.quarterturn.viewer.viewport.getZoom()")

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from servers import KEY, ROOT
+from servers import KEY, PATIENCE, ROOT
 
 pytestmark = pytest.mark.services
 
@@ -14,7 +14,7 @@ def demo(service, folder):
     offline = {"PIP_NO_INDEX": "1", "QUARTERTURN_URL": service.url, "QUARTERTURN_KEY": KEY}
     return subprocess.run(
         [sys.executable, "-m", "cli.demo", str(folder)],
-        cwd=ROOT, env={**os.environ, **offline}, capture_output=True, text=True, timeout=120,
+        cwd=ROOT, env={**os.environ, **offline}, capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
 
 

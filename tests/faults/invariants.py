@@ -77,7 +77,7 @@ def check_bytes(scene: Scene, known: Known, pictures: dict[str, Path]) -> None:
 
 def _check_slides(scene: Scene, known: Known, pictures: dict[str, Path]) -> None:
     for slide_id in known.deleted:
-        until(lambda gone=slide_id: not (scene.service.data / "slides" / gone).exists(), 60)
+        until(lambda gone=slide_id: not (scene.service.data / "slides" / gone).exists())
     for slide_id, name in known.slides.items():
         (file,) = (scene.service.data / "slides" / slide_id).glob("slide*")
         same = hashlib.sha256(file.read_bytes()).digest() == hashlib.sha256(pictures[name].read_bytes()).digest()

@@ -83,7 +83,7 @@ def run(plan: Plan) -> Counter[str]:
         load.start()
         for fault in plan.deal(scene, rng):
             time.sleep(rng.uniform(*PAUSE))
-            at_work = until(lambda: _under_way(scene), 60)
+            at_work = until(lambda: _under_way(scene))
             done[fault.__name__] += 1
             print(f"{done.total():4d} {fault.__name__} ({at_work} analyses under way)", flush=True)
             fault(scene, rng)

@@ -8,7 +8,7 @@ import httpx2 as httpx
 import numpy as np
 import pytest
 from heat_maps import planes
-from servers import KEY, PATCH, until
+from servers import KEY, PATCH, PATIENCE, until
 from slides import tissue, write_pyramid
 
 from cli.client import TUS
@@ -35,7 +35,7 @@ def crashing(own, point):
 
 
 def wait_until_dead(own, name):
-    until(lambda: own.processes[name].poll() is not None, 120)
+    until(lambda: own.processes[name].poll() is not None)
     own.processes.pop(name)
 
 
@@ -51,7 +51,7 @@ def test_a_slide_on_which_every_reader_ends_is_refused_and_the_next_is_not(own, 
     own.start_worker(CRASH_ALONE=how, QUARTERTURN_INSPECT_SECONDS="4", **more)
     client, path = own.client(), write_pyramid(tmp_path / "slide.tiff", tissue(600, 700), 0.5)
     where = f"/api/v1/slides/{client.upload(path, {})}"
-    poison = client.poll(where, lambda s: s["state"] not in ("uploading", "inspecting"), 120)
+    poison = client.poll(where, lambda s: s["state"] not in ("uploading", "inspecting"), PATIENCE)
     assert (poison["state"], poison["reason"]["code"]) == ("rejected", code)
     assert poison["reason"]["action"]
     ((attempts,),) = own.rows("SELECT attempts FROM work WHERE kind = 'inspect'")
@@ -67,7 +67,7 @@ def start_crashing_api(own):
     own.kill("api")
     more, armed = crashing(own, "call core/work/doorbell.py ring")
     own.start("api", "api", **more)
-    until(lambda: httpx.get(f"{own.url}/healthz").status_code == 200, 60)
+    until(lambda: httpx.get(f"{own.url}/healthz").status_code == 200)
     return armed
 
 
@@ -75,7 +75,7 @@ def dies_of(own, armed, method, path, **sent):
     """A request that the API does not survive; it may have been answered before."""
     armed.touch()
     with contextlib.suppress(httpx.HTTPError):
-        httpx.request(method, own.url + path, timeout=30, **sent)
+        httpx.request(method, own.url + path, timeout=PATIENCE, **sent)
     wait_until_dead(own, "api")
     own.start_api()
 
@@ -99,7 +99,7 @@ def test_a_crash_between_commit_and_message_loses_neither_slide_nor_analysis(own
     ((analysis_id, state),) = own.rows("SELECT id, state FROM analyses")
     assert state == "queued"
     own.start_worker()
-    until(lambda: own.rows("SELECT state FROM analyses") == [("succeeded",)], 120)
+    until(lambda: own.rows("SELECT state FROM analyses") == [("succeeded",)])
     again = httpx.post(own.url + where, headers=once, json={})
     assert again.json()["id"] == analysis_id, "who was not answered and asks again gets the same"
 
@@ -122,7 +122,7 @@ def test_a_worker_that_dies_at_any_point_changes_no_bit(own, tmp_path):
         wait_until_dead(own, "dying")
         assert not armed.exists()
         own.start_worker("next")
-        ended = client.poll(f"/api/v1/analyses/{asked}", lambda a: a["state"] in ENDED, 120)
+        ended = client.poll(f"/api/v1/analyses/{asked}", lambda a: a["state"] in ENDED, PATIENCE)
         own.kill("next")
         assert ended["state"] == "succeeded", (name, ended)
         assert ended["results"] == expected["results"], name

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from servers import until
+from servers import until, until_ended
 from slides import tissue, write_pyramid
 
 from faults import injections, soak
@@ -40,7 +40,7 @@ def told(client):
 
 def ended(client, analysis):
     where = f"/api/v1/analyses/{analysis['id']}"
-    return client.poll(where, lambda a: a["state"] not in ("queued", "running"), 120)["state"]
+    return until_ended(client, where)["state"]
 
 
 def test_readiness_says_what_is_away_and_work_is_taken_without_a_broker(scene, tmp_path):
@@ -51,16 +51,16 @@ def test_readiness_says_what_is_away_and_work_is_taken_without_a_broker(scene, t
         full = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={"rotation_check": False}).json()
     assert ended(client, full) == "succeeded"
     scene.redis.stop()
-    until(lambda: told(client) == (503, ["broker"]), 20)
+    until(lambda: told(client) == (503, ["broker"]))
     asked = client.http.post(f"/api/v1/slides/{slide['id']}/analyses", json={"rotation_check": False})
     assert asked.status_code == 201, "the row is the job: it needs no message"
     scene.redis.start()
     assert ended(client, asked.json()) == "succeeded"
     scene.postgres.stop("immediate")
-    until(lambda: told(client) == (503, ["database"]), 20)
+    until(lambda: told(client) == (503, ["database"]))
     scene.postgres.start()
     if scene.disk:
         scene.fill_disk()
-        until(lambda: told(client) == (503, ["disk"]), 20)
+        until(lambda: told(client) == (503, ["disk"]))
         scene.free_disk()
-    until(lambda: told(client) == (200, []), 60)
+    until(lambda: told(client) == (200, []))

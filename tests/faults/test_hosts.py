@@ -9,7 +9,7 @@ import httpx2 as httpx
 import numpy as np
 import pytest
 from heat_maps import planes
-from servers import KEY, ROOT, Postgres, Redis, Service, until
+from servers import KEY, PATIENCE, ROOT, Postgres, Redis, Service, until
 from slides import tissue, write_pyramid
 
 from cli.client import Client
@@ -48,10 +48,10 @@ def cluster(hosts, tmp_path, request):
     service.start("relay", "faults.relay", str(socket), str(service.port), on=on, PYTHONPATH=str(ROOT / "tests"))
     client = Client(service.url, KEY)
     client.http = httpx.Client(
-        base_url=service.url, headers={"Authorization": f"Bearer {KEY}"}, timeout=60,
+        base_url=service.url, headers={"Authorization": f"Bearer {KEY}"}, timeout=PATIENCE,
         transport=httpx.HTTPTransport(uds=str(socket)),
     )  # fmt: skip
-    until(lambda: client.http.get("/healthz").status_code == 200, 60)
+    until(lambda: client.http.get("/healthz").status_code == 200)
     return service, client
 
 
@@ -86,23 +86,23 @@ def ended(client, analysis_id, seconds=240):
 def test_one_host_is_cut_off_and_the_other_finishes(cluster, hosts, tmp_path):
     service, client = cluster
     start_worker(service, hosts, "left", tmp_path)
-    client.wait_for_worker(120)
+    client.wait_for_worker(PATIENCE)
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "big.tiff", tissue(2600, 2600), 0.5), {}))
     alone, began = analyse(client, slide)
     assert ended(client, alone)["state"] == "succeeded"
     one_s = time.monotonic() - began
     start_worker(service, hosts, "right", tmp_path)
-    until(lambda: client.http.get("/readyz").json()["workers"] == 2, 120)
+    until(lambda: client.http.get("/readyz").json()["workers"] == 2)
     together, began = analyse(client, slide)
     assert ended(client, together)["state"] == "succeeded"
     two_s = time.monotonic() - began
     assert hosts_of(service, hosts, together, "done") == {"left", "right"}
     cut, _ = analyse(client, slide)
-    until(lambda: "right" in hosts_of(service, hosts, cut, "claimed"), 60, every=0.02)
+    until(lambda: "right" in hosts_of(service, hosts, cut, "claimed"), every=0.02)
     hosts.pull("right")
     assert ended(client, cut)["state"] == "succeeded", "the other host did it all"
     hosts.plug("right")
-    until(lambda: client.http.get("/readyz").json()["workers"] == 2, 120)
+    until(lambda: client.http.get("/readyz").json()["workers"] == 2)
     time.sleep(4)  # whatever the one that was away still wants to write
     expected = planes(client, alone)
     for analysis_id in (together, cut):

@@ -12,7 +12,7 @@ import httpx2 as httpx
 import pytest
 import yaml
 from image_tree import UID, as_other_user, environment, lay_out, stages
-from servers import KEY, Postgres, Redis, free_port, until
+from servers import KEY, PATIENCE, Postgres, Redis, free_port, until
 from slides import tissue, write_pyramid
 
 from cli.client import Client
@@ -76,7 +76,7 @@ class Stack:
         """The compose file's own health check, run as it says."""
         kind, *command = self.compose["services"][service]["healthcheck"]["test"]
         assert kind == "CMD"
-        return self.start(service, command).wait(30) == 0
+        return self.start(service, command).wait(PATIENCE) == 0
 
     def stop(self):
         for process in self.running:
@@ -96,12 +96,12 @@ def stack(repository, folder):
 
 def test_the_copied_trees_serve_a_slide(stack, folder):
     assert not stack.is_healthy("api"), "nothing is up yet"
-    assert stack.start("migrate").wait(60) == 0, (folder / "migrate.log").read_text()
+    assert stack.start("migrate").wait(PATIENCE) == 0, (folder / "migrate.log").read_text()
     api, worker = stack.start("api"), stack.start("worker")
     url = f"http://127.0.0.1:{stack.port}"
-    until(lambda: httpx.get(f"{url}/readyz").json()["ready"], 60)
+    until(lambda: httpx.get(f"{url}/readyz").json()["ready"])
     client = Client(url, KEY)
-    client.wait_for_worker(90)
+    client.wait_for_worker(PATIENCE)
     assert stack.is_healthy("api")
     assert stack.is_healthy("worker")
     for process in (api, worker):
@@ -124,7 +124,7 @@ def uids_of(pid):
 def stops_in_good_order(process):
     """`docker stop`: SIGTERM to the first process, which ends its children within the grace period."""
     process.terminate()
-    assert process.wait(30) in (0, -signal.SIGTERM)
+    assert process.wait(PATIENCE) in (0, -signal.SIGTERM)
 
 
 def test_the_metadata_builds_from_the_copied_files_alone(repository, folder):
@@ -133,5 +133,5 @@ def test_the_metadata_builds_from_the_copied_files_alone(repository, folder):
     lay_out(repository, "base", tree)
     (tree / "README.md").touch()
     build = [sys.executable, "-m", "pip", "wheel", "-q", "--disable-pip-version-check", "--no-deps", "-w", "out", "."]
-    subprocess.run(build, cwd=tree, check=True, capture_output=True, timeout=120)
+    subprocess.run(build, cwd=tree, check=True, capture_output=True, timeout=PATIENCE)
     assert list((tree / "out").glob("quarterturn-*.whl"))

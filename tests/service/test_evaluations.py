@@ -5,7 +5,7 @@ import json
 import pytest
 from heat_maps import analysed
 from planted_network import write_planted
-from servers import KEY, Service
+from servers import KEY, Service, until_ended
 from slides import tissue, write_pyramid
 
 from cli import camelyon
@@ -52,7 +52,7 @@ def slides(client, tmp_path_factory):
 def evaluate(client, slides, mode, names=("tumour", "clean"), **wanted):
     asked = {"mode": mode, "analyses": [slides[name][1]["id"] for name in names], **wanted}
     row = client.call("POST", "/api/v1/evaluations", json=asked).json()
-    return client.poll(f"/api/v1/evaluations/{row['id']}", lambda e: e["state"] not in ("queued", "running"), 60)
+    return until_ended(client, f"/api/v1/evaluations/{row['id']}")
 
 
 @pytest.fixture

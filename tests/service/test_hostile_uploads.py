@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from many_files import hostile, jpeg, mrxs, vms, zipped
 from PIL import Image
-from servers import PATCH, until
+from servers import PATCH, PATIENCE, until
 from slides import leading_to_itself, tissue, write_pyramid, write_svs
 
 from cli.client import TUS
@@ -88,7 +88,7 @@ def test_every_hostile_file_is_answered_and_the_service_goes_on(client, service,
     for name, content, code in files(tmp_path):
         sent[name] = (send(client, name, content), code)
     for name, (place, code) in sent.items():
-        slide = client.poll(place, lambda s: s["state"] not in ("uploading", "inspecting"), 120)
+        slide = client.poll(place, lambda s: s["state"] not in ("uploading", "inspecting"), PATIENCE)
         said = (slide["reason"] or {}).get("code", slide["state"])
         print(f"{name}: {slide['state']}, {said}")
         assert code in (None, said), name
@@ -98,7 +98,7 @@ def test_every_hostile_file_is_answered_and_the_service_goes_on(client, service,
             assert str(service.data) not in str(slide["reason"]), "where things lie here is nobody's business"
             assert not any(told in str(slide["reason"]) for told in (MISSING, "passwd", "another/"))
             assert slide["reason"]["action"], name
-            until(lambda gone=service.data / "slides" / slide["id"]: not gone.exists(), 10)
+            until(lambda gone=service.data / "slides" / slide["id"]: not gone.exists())
     assert service.processes["api"].pid == api
     assert service.processes["api"].poll() is None
     for name in ("honest.zip", "named-otherwise.svs"):
@@ -108,7 +108,7 @@ def test_every_hostile_file_is_answered_and_the_service_goes_on(client, service,
         folder = service.data / "slides" / place[-32:]
         assert (folder / "parts").is_dir()
         client.call("DELETE", place)
-        until(lambda gone=folder: not gone.exists(), 10)
+        until(lambda gone=folder: not gone.exists())
     bombed = client.http.get(f"{sent['bomb.svs'][0]}/label")
     assert (bombed.status_code, bombed.json()["type"]) == (404, "urn:quarterturn:problem:no-label")
     assert "claims 5000×5000 pixels" in bombed.json()["detail"], "it was not decoded"

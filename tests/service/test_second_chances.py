@@ -3,13 +3,13 @@
 import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 from heat_maps import logits
-from servers import PATCH, Service, until
+from processes import children, is_alive
+from servers import PATCH, PATIENCE, Service, until, until_ended
 from service_engines import ENGINES, settings_of
 from slides import tissue, write_pyramid
 
@@ -47,7 +47,7 @@ def test_a_shared_folder_that_was_away_costs_no_slide(start, tmp_path):
     file.rename(hidden)
     service.start_worker()
     where = f"/api/v1/slides/{lost}"
-    slide = client.poll(where, lambda s: s["state"] == "rejected", 60)
+    slide = client.poll(where, lambda s: s["state"] == "rejected", PATIENCE)
     assert slide["reason"]["code"] == "inspect-failed"
     hidden.rename(file)
     client.call("POST", f"{where}/inspect")
@@ -81,7 +81,7 @@ def test_an_analysis_that_could_not_read_its_slide_can_be_tried_again(start, tmp
     assert (bad["state"], bad["reason"]["code"]) == ("failed", "unreadable")
     file.write_bytes(content)
     client.call("POST", f"/api/v1/analyses/{bad['id']}/retry")
-    ended = client.poll(f"/api/v1/analyses/{bad['id']}", lambda a: a["state"] not in ("queued", "running"), 90)
+    ended = until_ended(client, f"/api/v1/analyses/{bad['id']}")
     assert ended["state"] == "succeeded"
     np.testing.assert_array_equal(logits(client, bad["id"]), logits(client, good["id"]))
 
@@ -139,7 +139,7 @@ def test_many_slides_are_viewed_at_once(start, tmp_path):
     assert children <= 5, "readers that rest are kept few"
     for slide in slides:
         client.call("DELETE", f"/api/v1/slides/{slide}")
-    until(lambda: not readers_of(service), 15)
+    until(lambda: not readers_of(service))
 
 
 def client_key(client):
@@ -148,15 +148,7 @@ def client_key(client):
 
 def readers_of(service):
     """Reader children of the API."""
-    api, found = service.processes["api"].pid, []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rsplit(")", 1)[1].split()[1])
-            if parent == api and b"core.reader.child" in (stat.parent / "cmdline").read_bytes():
-                found.append(int(stat.parent.name))
-        except OSError:
-            continue
-    return found
+    return children(service.processes["api"].pid, "core.reader.child")
 
 
 def test_readers_end_with_their_killed_parent(start, tmp_path):
@@ -167,4 +159,4 @@ def test_readers_end_with_their_killed_parent(start, tmp_path):
     readers = readers_of(service)
     assert readers
     service.processes["api"].kill()
-    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in readers), 10)
+    until(lambda: not any(is_alive(pid) for pid in readers))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from heat_maps import logits
 from planted_network import write_planted
-from servers import ROOT, Service
+from servers import PATIENCE, ROOT, Service
 from slides import tissue, write_pyramid
 
 from model.checks import golden
@@ -59,7 +59,7 @@ def test_a_worker_with_wrong_weights_refuses_to_serve(served, tmp_path, spoil):
     spoil(tmp_path / "weights")
     service = served({"QUARTERTURN_WEIGHTS_DIR": str(tmp_path / "weights")})
     service.start_worker()
-    assert service.processes["worker"].wait(60) == 3
+    assert service.processes["worker"].wait(PATIENCE) == 3
     assert "The worker refuses to serve" in (service.data / "worker.log").read_text()
     client = service.client()
     assert client.call("GET", "/api/v1/models").json()["models"] == []

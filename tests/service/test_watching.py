@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from servers import Service, until
+from servers import PATIENCE, Service, until
 from service_engines import ENGINES, settings_of
 from slides import tissue, write_pyramid
 
@@ -23,7 +23,7 @@ def watched(request, tmp_path_factory):
         slide = client.wait_for_slide(client.upload(write_pyramid(folder / "s.tiff", tissue(900, 900), 0.5), {}))
         place = f"/api/v1/slides/{slide['id']}"
         asked = client.call("POST", f"{place}/analyses", json={}, headers={"X-Request-Id": ASKED_BY}).json()
-        client.poll(f"/api/v1/analyses/{asked['id']}", lambda a: a["state"] == "succeeded", 120)
+        client.poll(f"/api/v1/analyses/{asked['id']}", lambda a: a["state"] == "succeeded", PATIENCE)
         client.call("GET", f"{place}/tiles/0/0_0.jpeg")
         client.http.post("/api/v1/slides", json={}, headers={"Authorization": "Bearer qt_guessed"})
         yield client, service, asked["id"]
@@ -48,7 +48,7 @@ def test_one_search_finds_a_request_and_all_that_came_of_it(watched):
         mine = [line for line in lines(service, "worker") if line["correlation"] == ASKED_BY]
         return {line.get("kind") for line in mine} >= wanted and all(line["service"] == "worker" for line in mine)
 
-    until(told, 10)
+    until(told)
 
 
 def metrics(client):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from heat_maps import analysed, heat_map
 from PIL import Image
-from servers import until
+from servers import PATIENCE, until, until_ended
 from slides import tissue, write_pyramid, write_scn
 
 from cli.client import TUS, ServiceError
@@ -100,7 +100,7 @@ def test_cancel_ends_as_cancelled_and_retry_finishes(client, tmp_path):
     cancelled = client.call("POST", f"/api/v1/analyses/{analysis['id']}/cancel").json()
     assert cancelled["state"] == "cancelled"
     client.call("POST", f"/api/v1/analyses/{analysis['id']}/retry")
-    ended = client.poll(f"/api/v1/analyses/{analysis['id']}", lambda a: a["state"] not in ("queued", "running"), 240)
+    ended = until_ended(client, f"/api/v1/analyses/{analysis['id']}")
     assert ended["state"] == "succeeded"
 
 
@@ -110,7 +110,9 @@ def test_a_profile_is_flat_at_quarter_turns(client, tmp_path):
     scores, _ = heat_map(client, analysis["id"])
     row, col = (int(place[len(place) // 2]) for place in np.nonzero(np.isfinite(scores)))
     asked = client.call("POST", f"/api/v1/analyses/{analysis['id']}/profiles", json={"row": row, "col": col}).json()
-    found = client.poll(f"/api/v1/analyses/{analysis['id']}/profiles/{asked['id']}", lambda p: p["state"] == "done", 60)
+    found = client.poll(
+        f"/api/v1/analyses/{analysis['id']}/profiles/{asked['id']}", lambda p: p["state"] == "done", PATIENCE
+    )
     angles, profile = np.array(found["result"]["angles_deg"]), np.array(found["result"]["scores"])
     assert len(angles) == 24
     np.testing.assert_allclose(profile[angles % 90 == 0], scores[row, col], atol=1e-5)
@@ -165,9 +167,9 @@ def test_an_upload_with_the_wrong_sha256_is_rejected(client, service, tmp_path):
     patch = {**TUS, "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
     client.call("PATCH", created.headers["Location"], headers=patch, content=content)
     slide_id = created.headers["Location"].rsplit("/", 1)[-1]
-    slide = client.poll(f"/api/v1/slides/{slide_id}", lambda s: s["state"] in TERMINAL, 60)
+    slide = client.poll(f"/api/v1/slides/{slide_id}", lambda s: s["state"] in TERMINAL, PATIENCE)
     assert slide["reason"]["code"] == "checksum-mismatch"
-    until(lambda: not (service.data / "slides" / slide_id).exists(), 10)
+    until(lambda: not (service.data / "slides" / slide_id).exists())
 
 
 def test_nobody_comes_in_without_a_key(service):

@@ -32,14 +32,14 @@ def test_a_change_restarts_the_child_without_a_pause(child, source, tmp_path):
     assert reloader.restart_changed() == []
     first = child.child.pid
     os.utime(source, (2, 2))
-    until(lambda: reloader.restart_changed() == ["API"], 30)
-    until(lambda: child.tend() is not None, 30)
+    until(lambda: reloader.restart_changed() == ["API"])
+    until(lambda: child.tend() is not None)
     assert child.failures == 0
-    until(lambda: child.tend() is None and child.child is not None, 30)
+    until(lambda: child.tend() is None and child.child is not None)
     assert child.child.pid != first
 
 
 def test_an_end_that_nobody_asked_for_still_counts(child, source, tmp_path):
     child.child.kill()
-    until(lambda: child.tend() is not None, 30)
+    until(lambda: child.tend() is not None)
     assert child.failures == 1

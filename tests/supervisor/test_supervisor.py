@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 from alembic.script import ScriptDirectory
-from servers import FAST, KEY, ROOT, free_port, until
+from servers import FAST, KEY, PATIENCE, ROOT, free_port, until
 from slides import tissue, write_pyramid
 
 from cli.client import Client
@@ -37,7 +37,7 @@ def start(data, port, log, root=ROOT):
 
 def refused(data, port, **more):
     ended = subprocess.run(
-        COMMAND, cwd=ROOT, env=environment(data, port, **more), capture_output=True, text=True, timeout=60
+        COMMAND, cwd=ROOT, env=environment(data, port, **more), capture_output=True, text=True, timeout=PATIENCE
     )
     assert ended.returncode == 1
     assert ended.stdout == ""
@@ -58,12 +58,12 @@ def test_up_restart_stop_and_again(tmp_path):
     data, port, log = tmp_path / "data", free_port(), tmp_path / "log"
     health = lambda: httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200  # noqa: E731
     running = start(data, port, log)
-    until(lambda: "#token=" in log.read_text(), 60)
+    until(lambda: "#token=" in log.read_text())
     assert "Another Quarterturn" in refused(data, free_port())
     api = next(pid for pid in children_of(running.pid) if b"\0api\0" in cmdline(pid))
     os.kill(api, signal.SIGKILL)
-    until(lambda: "The API ended (signal 9)" in log.read_text(), 20)
-    until(health, 30)
+    until(lambda: "The API ended (signal 9)" in log.read_text())
+    until(health)
     token = re.search(r"#token=(\S+)", log.read_text())[1]
     session = f"http://127.0.0.1:{port}/api/v1/session"
     first = httpx.post(session, json={"token": token})
@@ -78,28 +78,28 @@ def test_up_restart_stop_and_again(tmp_path):
     children = children_of(running.pid)
     assert children
     running.send_signal(signal.SIGINT)
-    assert running.wait(30) == 0
+    assert running.wait(PATIENCE) == 0
     assert all(not is_alive(pid) for pid in children), "Ctrl-C stops every process"
     again = start(data, port, log)
-    until(lambda: log.read_text().count("The API is ready") == 2, 60)
+    until(lambda: log.read_text().count("The API is ready") == 2)
     assert httpx.get(session, headers={"Cookie": cookie}).status_code == 200, "data is kept"
     again.send_signal(signal.SIGTERM)
-    assert again.wait(30) == 0
+    assert again.wait(PATIENCE) == 0
 
 
 def test_nothing_outlives_a_supervisor_that_was_killed(tmp_path):
     data, port, log = tmp_path / "data", free_port(), tmp_path / "log"
     running = start(data, port, log)
-    until(lambda: "#token=" in log.read_text(), 60)
+    until(lambda: "#token=" in log.read_text())
     children = children_of(running.pid)
     assert len(children) >= 2
     running.kill()
     running.wait()
-    until(lambda: not any(is_alive(pid) for pid in children), 30)
+    until(lambda: not any(is_alive(pid) for pid in children))
     again = start(data, port, log)
-    until(lambda: log.read_text().count("#token=") == 2, 60)
+    until(lambda: log.read_text().count("#token=") == 2)
     again.send_signal(signal.SIGTERM)
-    assert again.wait(30) == 0
+    assert again.wait(PATIENCE) == 0
 
 
 NEXT = """
@@ -119,26 +119,26 @@ def test_an_upgrade_migrates_and_keeps_what_is_there(tmp_path):
     """This version runs and is stopped; a next one, whose schema has a column more, starts on the same data."""
     data, port, log = tmp_path / "data", free_port(), tmp_path / "log"
     running = start(data, port, log)
-    until(lambda: "#token=" in log.read_text(), 60)
+    until(lambda: "#token=" in log.read_text())
     slide_id = Client(f"http://127.0.0.1:{port}", KEY).upload(
         write_pyramid(tmp_path / "old.tiff", tissue(400, 500), 0.5), {}
     )
     running.send_signal(signal.SIGTERM)
-    assert running.wait(30) == 0
+    assert running.wait(PATIENCE) == 0
     newer = tmp_path / "newer"
     for package in ("api", "core", "model", "supervisor", "worker", "frontend"):
         shutil.copytree(ROOT / package, newer / package, ignore=shutil.ignore_patterns("__pycache__"))
     head = ScriptDirectory.from_config(configuration("sqlite://")).get_current_head()
     (newer / "core/database/migrations/versions/next.py").write_text(NEXT.format(head=head))
     again = start(data, port, log, newer)
-    until(lambda: log.read_text().count("#token=") == 2, 60)
+    until(lambda: log.read_text().count("#token=") == 2)
     slide = Client(f"http://127.0.0.1:{port}", KEY).wait_for_slide(slide_id)
     assert (slide["filename"], slide["state"]) == ("old.tiff", "ready")
     with sqlite3.connect(data / "quarterturn.db") as database:
         assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [("next",)]
         assert database.execute("SELECT colour_of_the_box FROM slides").fetchall() == [("brown",)]
     again.send_signal(signal.SIGTERM)
-    assert again.wait(30) == 0
+    assert again.wait(PATIENCE) == 0
 
 
 def cmdline(pid):

@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from servers import KEY, ROOT
+from servers import KEY, PATIENCE, ROOT
 from slides import tissue, write_pyramid
 
 from api.edge.gate import Gate
@@ -220,7 +220,7 @@ def test_beyond_loopback_nobody_serves_without_tls_and_users(settings, starts, t
     asked = "from api.__main__ import may_listen; from core.settings import Settings; print(may_listen(Settings()))"
     command = [sys.executable, *(("-c", asked) if starts else ("-m", "api"))]
     environment = {**kept, **chosen, "QUARTERTURN_DATA": str(tmp_path)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE)
     if starts:
         assert done.stdout.strip() == "True"
     else:

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from heat_maps import heat_map
 from many_files import mrxs, zipped
-from servers import until
+from servers import PATIENCE, until
 from slides import tissue, write_pyramid
 
 from cli.client import Client, ServiceError
@@ -105,7 +105,7 @@ def test_every_change_of_an_analysis_is_done_once_per_key(client, slide):
     where = f"/api/v1/analyses/{first.json()['id']}"
     assert again.json()["id"] == first.json()["id"]
     assert send(client, "POST", start, "start-" + slide["id"], {"tissue": "all"}).status_code == 409
-    client.poll(where, lambda a: a["state"] == "succeeded", 60)
+    client.poll(where, lambda a: a["state"] == "succeeded", PATIENCE)
     assert send(client, "POST", f"{where}/cancel", "cancel-" + slide["id"]).status_code == 409, "it has succeeded"
     assert send(client, "POST", f"{where}/cancel", "x" * 256).status_code == 422
     assert len(client.call("GET", start).json()) == 1
@@ -189,7 +189,7 @@ def test_a_slide_deleted_while_it_is_sent(client, service):
     answer = client.http.patch(location, headers=patch, content=b"0123456789")
     assert answer.status_code == 410
     assert client.http.head(location, headers=tus).status_code == 410
-    until(lambda: not (service.data / "slides" / location[-32:]).exists(), 10)
+    until(lambda: not (service.data / "slides" / location[-32:]).exists())
 
 
 def test_a_file_by_reference_that_is_gone_is_a_clear_answer(client, imports):
@@ -208,7 +208,7 @@ def test_a_deleted_slide_is_deleted_once_per_key(client, service, slide):
     where, key = f"/api/v1/slides/{slide['id']}", "delete-" + slide["id"]
     assert [send(client, "DELETE", where, key).status_code for _ in range(2)] == [204, 204]
     assert client.http.delete(where).status_code == 404
-    until(lambda: not (service.data / "slides" / slide["id"]).exists(), 10)
+    until(lambda: not (service.data / "slides" / slide["id"]).exists())
 
 
 def test_a_slide_by_reference_is_read_where_it_lies(client, service, imports):
@@ -221,7 +221,7 @@ def test_a_slide_by_reference_is_read_where_it_lies(client, service, imports):
     assert client.call("GET", f"/api/v1/slides/{slide['id']}/tiles/0/0_0.jpeg").content[:2] == b"\xff\xd8"
     client.call("DELETE", f"/api/v1/slides/{slide['id']}")
     assert path.exists(), "what was named by reference is not ours to remove"
-    until(lambda: not (service.data / "slides" / slide["id"]).exists(), 10)
+    until(lambda: not (service.data / "slides" / slide["id"]).exists())
 
 
 def test_a_slide_by_reference_that_was_changed_is_shown_and_analysed_no_more(client, service, imports):
@@ -230,7 +230,7 @@ def test_a_slide_by_reference_that_was_changed_is_shown_and_analysed_no_more(cli
     where = f"/api/v1/slides/{slide['id']}"
     assert client.http.get(f"{where}/tiles/0/0_0.jpeg").status_code == 200
     write_pyramid(path, tissue(400, 500, [(150, 200, 90)], seed=5), 0.5)
-    until(lambda: client.http.get(f"{where}/tiles/0/0_0.jpeg").status_code == 410, 5)
+    until(lambda: client.http.get(f"{where}/tiles/0/0_0.jpeg").status_code == 410)
     told = client.http.get(f"{where}/tiles/0/0_0.jpeg").json()
     assert told["type"].endswith("slide-file-changed")
     ended = client.analyse(slide["id"], rotation_check=False)
@@ -251,7 +251,7 @@ def test_a_slide_by_reference_that_went_is_told_of_without_its_name(client, serv
     again = write_pyramid(imports / name, tissue(400, 500), 0.5)
     made = client.call("POST", "/api/v1/slides", json={"path": name}).json()
     again.unlink()
-    asked = client.poll(f"/api/v1/slides/{made['id']}", lambda s: s["state"] != "inspecting", 120)
+    asked = client.poll(f"/api/v1/slides/{made['id']}", lambda s: s["state"] != "inspecting", PATIENCE)
     for reason in (ended["reason"], asked["reason"]):
         assert reason is None or ("ROE" not in str(reason) and str(imports) not in str(reason))
     for log in service.data.glob("*.log"):
@@ -265,7 +265,7 @@ def test_a_stream_ends_with_its_key(client, service, imports):
     asked = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={}).json()
     made = client.call("POST", "/api/v1/keys", json={"name": "listener", "role": "viewer"}).json()
     own = Client(service.url, made["key"])
-    with own.http.stream("GET", f"/api/v1/analyses/{asked['id']}/events", timeout=30) as stream:
+    with own.http.stream("GET", f"/api/v1/analyses/{asked['id']}/events", timeout=PATIENCE) as stream:
         lines = stream.iter_lines()
         assert next(line for line in lines if line.startswith("data:"))
         client.call("DELETE", f"/api/v1/keys/{made['id']}")
@@ -280,14 +280,14 @@ def test_a_zip_by_reference_is_unpacked_with_us_and_stays(client, service, impor
     assert (slide["vendor"], slide["width"]) == ("mirax", 768)
     assert client.analyse(slide["id"], tissue="all", rotation_check=False)["state"] == "succeeded"
     client.call("DELETE", f"/api/v1/slides/{slide['id']}")
-    until(lambda: not (service.data / "slides" / slide["id"]).exists(), 10)
+    until(lambda: not (service.data / "slides" / slide["id"]).exists())
     assert (imports / "referred.zip").exists()
 
 
 def test_a_bad_file_by_reference_is_rejected_and_stays(client, imports):
     (imports / "text.svs").write_text("no slide")
     made = client.call("POST", "/api/v1/slides", json={"path": "text.svs"}).json()
-    slide = client.poll(f"/api/v1/slides/{made['id']}", lambda s: s["state"] == "rejected", 60)
+    slide = client.poll(f"/api/v1/slides/{made['id']}", lambda s: s["state"] == "rejected", PATIENCE)
     assert slide["reason"]["code"] == "not-a-slide"
     assert (imports / "text.svs").exists()
 

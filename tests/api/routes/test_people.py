@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx2 as httpx
 import pytest
-from servers import PATCH, until
+from servers import PATCH, PATIENCE, until
 from slides import tissue, write_pyramid
 
 from cli.client import TUS, Client
@@ -16,7 +16,7 @@ SENTENCE = "four mild turnips dancing"
 
 
 def browser(service):
-    return httpx.Client(base_url=service.url, timeout=30)
+    return httpx.Client(base_url=service.url, timeout=PATIENCE)
 
 
 def test_a_person_signs_in_works_and_is_told(client, service):

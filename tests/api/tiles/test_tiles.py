@@ -1,12 +1,11 @@
 """Tiles are answered from memory at once, from disk after a wait, made when the file has none, and never to another."""
 
-import contextlib
 import os
-from pathlib import Path
 
 import httpx2 as httpx
 import pytest
 import tifffile
+from processes import has_open
 from servers import until
 from slides import tissue
 
@@ -72,8 +71,8 @@ def test_tiles_of_every_kind_come_twice_the_same_and_go_with_their_slide(service
         assert client.http.get(f"{base}/{beyond}.jpeg").status_code == 404
     assert httpx.get(f"{service.url}{base}/0/1_1.jpeg").status_code == 401
     client.call("DELETE", f"/api/v1/slides/{slide['id']}")
-    until(lambda: client.http.get(f"{base}/0/1_1.jpeg").status_code == 404, 5)
-    until(lambda: not _held(service, slide["id"]), 5)
+    until(lambda: client.http.get(f"{base}/0/1_1.jpeg").status_code == 404)
+    until(lambda: not has_open(service, "api", slide["id"]))
 
 
 def test_a_revoked_key_sees_no_more_tiles(client, service, tmp_path):
@@ -82,13 +81,4 @@ def test_a_revoked_key_sees_no_more_tiles(client, service, tmp_path):
     screen, tile = Client(service.url, made["key"]), f"/api/v1/slides/{slide['id']}/tiles/0/1_1.jpeg"
     assert screen.http.get(tile).status_code == 200
     client.call("DELETE", f"/api/v1/keys/{made['id']}")
-    until(lambda: screen.http.get(tile).status_code == 401, 2)
-
-
-def _held(service, slide_id):
-    """Whether the API still holds a file of the slide open."""
-    names = []
-    for link in Path(f"/proc/{service.processes['api'].pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            names.append(str(link.readlink()))
-    return any(slide_id in name for name in names)
+    until(lambda: screen.http.get(tile).status_code == 401)

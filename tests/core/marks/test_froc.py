@@ -88,7 +88,7 @@ print(area > 0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1 << 20)
 
 def test_outlines_that_are_made_to_cost_cost_little():
     """A zigzag crosses every row with every edge; a loop drawn twice never crosses itself properly."""
-    done = subprocess.run([sys.executable, "-c", ZIGZAG], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", ZIGZAG], capture_output=True, text=True, timeout=240)
     assert done.stdout.split() == ["True", "True"], done.stderr
 
 
