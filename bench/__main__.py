@@ -15,10 +15,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench import baseline, crowd, gpu, growth, inference, reading, small, tiles, uploads, whole_slide
-from bench.figures import draw_growth
-from bench.machine import described
-from bench.tables import Section, page
+from bench.page import baseline
+from bench.page.figures import draw_growth
+from bench.page.tables import Section, page
+from bench.rig.machine import described
+from bench.sections import crowd, gpu, growth, inference, reading, small, tiles, uploads, whole_slide
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 KEPT = DOCS / "benchmarks-quick.json"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.__main__ import DOCS
-from bench.tables import shown
+from bench.page.tables import shown
 
 DAY_S = 86_400.0
 BUSY = 0.7  # the share of a day that a worker's core is to be used

@@ -11,7 +11,7 @@ from slides import NUCLEUS, TISSUE
 from model.checks import golden
 from model.inference.frozen import freeze
 from model.networks.densenet import DenseNet, DenseNetConfig
-from model.weights.checkpoint import write
+from model.weights.checkpoint import save_network
 
 NAME = "planted"
 STEEPNESS = 12.0
@@ -43,5 +43,5 @@ def write_planted(directory, steepness=STEEPNESS):
     expected = golden.outputs(freeze(network))
     torch.set_num_threads(threads)
     scope = {"organ": "lymph node", "stain": "H&E", "scanners": []}
-    write(network, NAME, directory, golden=expected, scope=scope)
+    save_network(network, NAME, directory, golden=expected, scope=scope)
     return {"QUARTERTURN_WEIGHTS_DIR": str(directory), "QUARTERTURN_MODEL": NAME, "QUARTERTURN_THREADS": "1"}

@@ -17,14 +17,15 @@ from typing import Any
 import torch
 
 from core.settings import get_settings
-from model.checks import drift, golden, strangeness
-from model.checks.strangeness import Strangeness
+from model.checks import drift, familiarity_file, golden
+from model.checks.familiarity import Familiarity
 from model.families.family import get_family
+from model.inference.detector import Detector
 from model.inference.engines import Engine
-from model.inference.frozen import Detector, freeze
+from model.inference.frozen import freeze
 from model.inference.memory import keep_freed_memory
 from model.weights.card import COMPARISON, Card, WeightsRefused
-from model.weights.checkpoint import SHIPPED, load_network, names, read_card
+from model.weights.checkpoint import SHIPPED, checkpoint_names, load_network, read_card
 from worker.fingerprint import describe
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class Served:
     reference: Detector
     card: Card
     provenance: dict[str, Any]
-    strangeness: Strangeness | None = None
+    familiarity: Familiarity | None = None
 
     @property
     def checked(self) -> Detector:
@@ -75,7 +76,7 @@ class Serving:
         self._loaded: dict[str, Served] = {}
         self._refused: set[str] = set()
         self.offers = {default: self._offer(default)}
-        for name in (name for name in names(directory) if name != default):
+        for name in (name for name in checkpoint_names(directory) if name != default):
             try:
                 offer = self._offer(name)
             except WeightsRefused as error:
@@ -110,20 +111,20 @@ class Serving:
 
     def _offer(self, name: str) -> Offer:
         card = read_card(name, self._directory)
-        beside = strangeness.path_of(name, self._directory)
+        beside = familiarity_file.path_of(name, self._directory)
         provenance = describe(card, beside, self._engine)
         return Offer(card, provenance, hashlib.sha256(json.dumps(provenance, sort_keys=True).encode()).hexdigest())
 
     def _load(self, name: str) -> Served:
         network, card = load_network(name, self._directory)
-        beside = strangeness.path_of(name, self._directory)
+        beside = familiarity_file.path_of(name, self._directory)
         if describe(card, beside, self._engine) != self.offers[name].provenance:
             raise WeightsRefused(f"the files of {name} are others than when this worker started: restart it")
         frozen = freeze(network).to(self._engine.device(get_family(card.config.family)))
         difference = golden.check(frozen, card)
         detector = self._engine.prepare(frozen)
         seen = {"golden_difference": difference, "drift": drift.check(detector, frozen, self._engine.precision)}
-        known = strangeness.read(beside, card.digest) if beside.exists() else None
+        known = familiarity_file.read(beside, card.digest) if beside.exists() else None
         if known is not None:
             known.autoencoder.to(next(frozen.buffers()).device)
         return Served(detector, frozen, card, {**self.offers[name].provenance, **seen}, known)

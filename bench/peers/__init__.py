@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.service import end, wait_for
+from bench.rig.service import end, wait_for
 
 HERE = Path(__file__).resolve().parent
 PEERS = Path(os.environ.get("QUARTERTURN_PEERS", HERE.parent.parent / ".venv-peers"))

@@ -24,7 +24,7 @@ EXCEEDED_BY = 0.02  # of held-out patches, by definition of the threshold
 
 
 @dataclass(frozen=True)
-class Familiarity:
+class Density:
     """A Gaussian of descriptions, and what held-out ones look like under it."""
 
     mean: Descriptions
@@ -44,7 +44,7 @@ class Familiarity:
         return np.abs(self.distance(descriptions) - self.middle) / self.spread
 
 
-def fit(train: Descriptions, held_out: Descriptions) -> Familiarity:
+def fit(train: Descriptions, held_out: Descriptions) -> Density:
     """From training patches, and patches of slides that are not among them.
 
     Args:
@@ -58,9 +58,9 @@ def fit(train: Descriptions, held_out: Descriptions) -> Familiarity:
     mean, covariance = train.mean(0), np.cov(train.T)
     covariance = (1 - SHRINKAGE) * covariance + SHRINKAGE * np.diag(np.diag(covariance) + 1e-9)
     values, vectors = np.linalg.eigh(covariance)
-    raw = Familiarity(mean, (vectors / np.sqrt(np.maximum(values, 1e-12))).T, 0.0, 1.0, 0.0)
+    raw = Density(mean, (vectors / np.sqrt(np.maximum(values, 1e-12))).T, 0.0, 1.0, 0.0)
     logs = raw.distance(held_out)
     middle = float(np.median(logs))
     spread = float(1.4826 * np.median(np.abs(logs - middle)))
     threshold = float(np.quantile(np.abs(logs - middle) / spread, 1 - EXCEEDED_BY))
-    return Familiarity(mean, raw.whitener, middle, spread, threshold)
+    return Density(mean, raw.whitener, middle, spread, threshold)

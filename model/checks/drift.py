@@ -4,7 +4,8 @@ import numpy as np
 
 from model.checks import golden
 from model.inference.dense import Pixels, infer
-from model.inference.frozen import Detector, Frozen, Precision
+from model.inference.detector import Detector, Precision
+from model.inference.frozen import Frozen
 from model.weights.card import WeightsRefused
 
 TOLERANCE: dict[Precision, float] = {"float32": golden.TOLERANCE, "bfloat16": 0.5}  # logits

@@ -12,7 +12,7 @@ from torch import nn
 from model.groups.group import Group, get_group, transform
 from model.inference.dense import Pixels, infer
 
-ALL = get_group("p4m")
+P4M = get_group("p4m")
 TOLERANCE = 1e-3  # logits, float32: some hundred times the rounding seen, far below a fault's
 
 
@@ -30,8 +30,8 @@ def residual(network: nn.Module, region: Pixels, elements: list[int]) -> float:
     reference = infer(network, region[None])[0]
     worst = 0.0
     for g in elements:
-        turned = infer(network, transform(region, ALL.elements[g])[None])[0]
-        back = transform(turned, ALL.elements[int(ALL.inverse[g])])
+        turned = infer(network, transform(region, P4M.elements[g])[None])[0]
+        back = transform(turned, P4M.elements[int(P4M.inverse[g])])
         worst = float(np.fmax(worst, np.abs(back - reference).max(initial=0.0)))
         if not np.isfinite(back).all():
             return float("inf")
@@ -51,5 +51,5 @@ def sample_outside(group: Group, seed: int) -> list[int]:
 
     The residual there is information about the network, no self-test.
     """
-    outside = range(len(group), len(ALL))
+    outside = range(len(group), len(P4M))
     return [int(np.random.default_rng(seed).choice(outside))] if outside else []

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from model.networks.densenet import DenseNet
-from model.networks.systems import SYSTEMS, System
+from model.networks.registry import SYSTEMS, System
 
 SIDE_PX = 28
 BATCH = 32

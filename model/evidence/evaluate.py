@@ -20,7 +20,7 @@ from model.inference.memory import keep_freed_memory
 from model.networks.densenet import DenseNet
 from model.train.metrics import bootstrap_auc, fit_temperature, summary, within_group_auc
 from model.train.pcam import Split, read_split
-from model.weights.checkpoint import DEFAULT_NAME, SHIPPED, load_network, state_of, write
+from model.weights.checkpoint import DEFAULT_NAME, SHIPPED, load_averaged_network, load_network, save_network
 
 SCOPE = {
     "organ": "lymph node",
@@ -66,7 +66,7 @@ def ship(
     temperature = fit_temperature(splits["valid"].labels, logits["valid"])
     metrics = {split: figures(content, logits[split] / temperature) for split, content in splits.items()}
     known = {"temperature": temperature, "scope": SCOPE, "data": data, "metrics": metrics}
-    write(network, name, into, golden=golden.outputs(frozen), purpose=purpose, **known)
+    save_network(network, name, into, golden=golden.outputs(frozen), purpose=purpose, **known)
     return metrics
 
 
@@ -89,9 +89,9 @@ def main(arguments: list[str] | None = None) -> None:
     keep_freed_memory()
     if options.ship:
         known = json.loads(options.data)
-        ship(state_of(options.weights), options.directory, options.ship, known, options.into)
+        ship(load_averaged_network(options.weights), options.directory, options.ship, known, options.into)
     if options.weights and not options.ship:
-        network, temperature, digest = state_of(options.weights), 1.0, None
+        network, temperature, digest = load_averaged_network(options.weights), 1.0, None
     else:
         network, card = load_network(options.ship or DEFAULT_NAME, options.into)
         temperature, digest = card.temperature, card.digest

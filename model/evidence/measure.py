@@ -6,8 +6,6 @@ machine's.
 
 import argparse
 import json
-import os
-import platform
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,44 +14,24 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from model.checks import strangeness
-from model.evidence import probes
+from model.evidence import cost, probes
 from model.evidence.evaluate import figures
-from model.evidence.study import ANSWERS
+from model.evidence.machine import machine
+from model.evidence.other_tissue import other_tissue
+from model.evidence.study.runs import ANSWERS
 from model.inference.dense import Logits, Pixels
 from model.inference.frozen import Frozen, freeze
 from model.inference.memory import keep_freed_memory
 from model.networks.densenet import DenseNet
-from model.networks.systems import SYSTEMS
-from model.train.corruptions import patches_of
-from model.train.familiarity import described, errors, told_apart
+from model.networks.registry import SYSTEMS
 from model.train.metrics import calibration_error, calibration_slope, pooled_within_auc
 from model.train.pcam import BadData, Split, read_split
 from model.weights.card import COMPARISON, Card, WeightsRefused
-from model.weights.checkpoint import load_network, names
+from model.weights.checkpoint import checkpoint_names, load_network
 
 WHERE = ANSWERS / "probes.json"
 TURNED_PATCHES = 96
 RIVALS_STEP_DEG = 15
-
-
-def machine() -> dict[str, Any]:
-    """What it was measured on, by kind."""
-    known = {"processor": processor(), "cores": os.cpu_count()}
-    return {**known, "capability": torch.backends.cpu.get_cpu_capability(), "torch": torch.__version__}
-
-
-def processor() -> str:
-    """Its name, and on Linux its family and model: clouds sell several generations under one name."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    first = {
-        key.strip(): value.strip() for key, colon, value in (line.partition(":") for line in reversed(lines)) if colon
-    }
-    if "model name" not in first:
-        return platform.processor()
-    numbers = f" (family {first['cpu family']}, model {first['model']})" if "cpu family" in first else ""
-    return first["model name"] + numbers
 
 
 def systems() -> dict[str, dict[str, float]]:
@@ -65,9 +43,9 @@ def systems() -> dict[str, dict[str, float]]:
         found[name] = {
             "parameters": sum(p.numel() for p in full.parameters()),
             "half_parameters": sum(p.numel() for p in half.parameters()),
-            "mflop_per_cell": probes.flops_per_cell(frozen) / 1e6,
-            "half_mflop_per_cell": probes.flops_per_cell(freeze(half)) / 1e6,
-            "cells_per_second": probes.cells_per_second(frozen),
+            "mflop_per_cell": cost.flops_per_cell(frozen) / 1e6,
+            "half_mflop_per_cell": cost.flops_per_cell(freeze(half)) / 1e6,
+            "cells_per_second": cost.cells_per_second(frozen),
         }
     return found
 
@@ -102,7 +80,7 @@ def of_splits(frozen: Frozen, card: Card, splits: dict[str, Split]) -> dict[str,
 def rivals(patches: Pixels) -> dict[str, dict[str, float]]:
     """Each network that is shipped for comparison: how turns move its scores, on the grid and between."""
     found = {}
-    for name in names():
+    for name in checkpoint_names():
         network, card = load_network(name)
         if card.purpose != COMPARISON:
             continue
@@ -118,22 +96,6 @@ def rivals(patches: Pixels) -> dict[str, dict[str, float]]:
             "there_and_back": float(np.mean([turned["there_and_back"][i] for i in off])),
         }
     return found
-
-
-def other_tissue(picture: Path, mpp: float, frozen: Frozen, card: Card, test: Split) -> dict[str, Any]:
-    """How the patches of a picture of other tissue are told from test's, and how many are unfamiliar."""
-    known = strangeness.read(strangeness.path_of(card.name), card.digest)
-    patches = patches_of(picture, mpp, card.scope["mpp"])
-    seen, usual = (described(known.autoencoder, frozen, some) for some in (patches, test.patches))
-    error, usual_error = (errors(known.autoencoder, some) for some in (patches, test.patches))
-    return {
-        "picture": picture.name,
-        "patches": len(patches),
-        "auc": told_apart(known.density.strangeness(seen), known.density.strangeness(usual)),
-        "auc_one_sided": told_apart(known.density.distance(seen), known.density.distance(usual)),
-        "auc_raw_error": told_apart(error, usual_error),
-        "over_threshold": float((known.density.strangeness(seen) > known.threshold).mean()),
-    }
 
 
 def measure(directory: Path, only: list[str], picture: tuple[Path, float] | None) -> dict[str, Any]:

@@ -7,8 +7,9 @@ import matplotlib as mpl
 import torch
 from torch import Tensor
 
+from model.groups.action import turn
+from model.groups.convolution import GroupConv2d, LiftingConv2d
 from model.groups.group import get_group
-from model.groups.layers import GroupConv2d, LiftingConv2d, turn
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt

@@ -5,7 +5,6 @@ logits, since scores saturate.
 """
 
 import copy
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +16,7 @@ from torch.nn import functional as F
 
 from model.checks import rotation_check
 from model.groups.group import transform
-from model.inference.dense import REGION_PX, Logits, Pixels, cells_a_side, infer
+from model.inference.dense import Logits, Pixels, infer
 from model.inference.frozen import Frozen, freeze
 from model.networks.densenet import PATCH_PX, DenseNet, DenseNetConfig
 from model.train import augment
@@ -49,7 +48,7 @@ def eight_views(network: nn.Module, patches: Pixels) -> dict[str, float]:
     """The largest differences of score and of logit between the eight views of a patch."""
     views = [
         logits_of(network, np.stack([transform(p, element) for p in patches]))
-        for element in rotation_check.ALL.elements
+        for element in rotation_check.P4M.elements
     ]
     logits = np.stack(views).astype(np.float64)
     return {"score": float(np.ptp(1 / (1 + np.exp(-logits)), axis=0).max()), "logit": float(np.ptp(logits, 0).max())}
@@ -177,38 +176,3 @@ def controls(network: DenseNet, split: Split) -> dict[str, dict[str, Any]]:
         }
         for name, ones in kinds.items()
     }
-
-
-@torch.inference_mode()
-def flops(frozen: Frozen, side_px: int) -> int:
-    """Multiplications and additions of all convolutions for one square region."""
-    total = 0
-
-    def count(layer: nn.Module, _: Any, out: Tensor) -> None:
-        nonlocal total
-        assert isinstance(layer, nn.Conv2d)
-        total += 2 * layer.weight[0].numel() * out.numel()
-
-    convs = [layer for layer in frozen.modules() if isinstance(layer, nn.Conv2d)]
-    handles = [layer.register_forward_hook(count) for layer in convs]
-    infer(frozen, np.zeros((1, side_px, side_px, 3), np.uint8))
-    for handle in handles:
-        handle.remove()
-    return total
-
-
-def flops_per_cell(frozen: Frozen, side_px: int = REGION_PX) -> float:
-    """Of a cell of a dense region, its share of halo included."""
-    return flops(frozen, side_px) / cells_a_side(side_px) ** 2
-
-
-def cells_per_second(frozen: Frozen, rounds: int = 3) -> float:
-    """Dense regions of 512 px on the threads that torch has now: the best of some rounds, after one to warm up."""
-    region = np.random.default_rng(0).integers(0, 256, (1, REGION_PX, REGION_PX, 3), dtype=np.uint8)
-    infer(frozen, region)
-    seconds = []
-    for _ in range(rounds):
-        began = time.perf_counter()
-        infer(frozen, region)
-        seconds.append(time.perf_counter() - began)
-    return cells_a_side(REGION_PX) ** 2 / min(seconds)

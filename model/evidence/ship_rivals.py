@@ -13,13 +13,14 @@ import torch
 from tqdm import tqdm
 
 from model.evidence.evaluate import ship
-from model.evidence.study import FLOOR, Job, answering, learner_of, plan_rivals
+from model.evidence.study.jobs import FLOOR, Job, learner_of, plan_rivals
+from model.evidence.study.runs import network_for
 from model.inference.memory import keep_freed_memory
 from model.networks.densenet import DenseNet
-from model.networks.systems import get_system
+from model.networks.registry import get_system
 from model.train.pcam import BadData, Split, read_split
 from model.weights.card import COMPARISON, WeightsRefused
-from model.weights.checkpoint import DEFAULT_NAME, SHIPPED, state_of
+from model.weights.checkpoint import DEFAULT_NAME, SHIPPED, load_averaged_network
 
 
 def network_of(job: Job, work: Path) -> DenseNet:
@@ -29,11 +30,11 @@ def network_of(job: Job, work: Path) -> DenseNet:
         WeightsRefused: the study has not, or not to the end.
     """
     checkpoint = work / learner_of(job).name / "checkpoint.pt"
-    learnt = state_of(checkpoint)
+    learnt = load_averaged_network(checkpoint)
     step = torch.load(checkpoint, weights_only=True)["step"]
     if step != job.steps:
         raise WeightsRefused(f"{checkpoint} stands at step {step} of {job.steps}: let the study finish")
-    return answering(job, learnt)
+    return network_for(job, learnt)
 
 
 def about(job: Job, known: Split) -> dict[str, str]:
@@ -66,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     keep_freed_memory()
     jobs = [job for job in plan_rivals() if job.system != FLOOR]
     try:
-        known = read_split(options.directory, "train").known()
+        known = read_split(options.directory, "train").with_known_slides()
         networks = [network_of(job, options.work) for job in jobs]
         for job, network in zip(tqdm(jobs, unit="network"), networks, strict=True):
             ship(network, options.directory, shipped_name(job.system), about(job, known), options.into, COMPARISON)

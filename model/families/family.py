@@ -18,8 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from model.families import harmonic, steerable
+from model.groups.action import by_element, turn
+from model.groups.batch_norm import GroupBatchNorm2d
+from model.groups.convolution import BankConv2d, GroupConv2d, LiftingConv2d
 from model.groups.group import Group, GroupName, get_group
-from model.groups.layers import BankConv2d, GroupBatchNorm2d, GroupConv2d, LiftingConv2d, by_element, group_mean, turn
+from model.groups.pooling import group_mean
 
 FamilyName = Literal["z2", "p4", "p4m", "harmonic", "steerable"]
 

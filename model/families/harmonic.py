@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from model.families.circular import Complex, exact_rings, wave
+from model.groups.convolution import BankConv2d
 from model.groups.filter_bank import combine
-from model.groups.layers import BankConv2d
 
 ORDERS = (0, 1)
 PLANES = 2 * len(ORDERS)

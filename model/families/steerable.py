@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from model.families.circular import Real, gaussian_rings, wave
+from model.groups.convolution import BankConv2d
 from model.groups.filter_bank import combine
-from model.groups.layers import BankConv2d
 
 ORIENTATIONS = 8
 MOST_ORDER = 2  # a ring of eight pixels carries e^{imφ} without aliasing up to m = 3; 2 leaves room for the profile

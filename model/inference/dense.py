@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from model.inference.detector import Detector
 from model.networks.densenet import PATCH_PX, STRIDE_PX
 
 REGION_PX = 512
@@ -65,3 +66,11 @@ def infer_patchwise(network: nn.Module, pixels: Pixels) -> Logits:
     patches = [pixels[step * r : step * r + size, step * c : step * c + size] for r in range(rows) for c in range(cols)]
     chunks = [infer(network, np.stack(patches[i : i + 32])) for i in range(0, len(patches), 32)]
     return np.concatenate(chunks).reshape(rows, cols)
+
+
+@torch.inference_mode()
+def infer_with_features(detector: Detector, pixels: Pixels | torch.Tensor) -> tuple[Logits, torch.Tensor]:
+    """Logits (N, rows, cols), bit for bit those of `infer`, and the features that they were made from."""
+    pooled = detector.pooled(as_image(detector, pixels))
+    logits: Logits = detector.classifier(pooled)[:, 0].float().cpu().numpy()
+    return logits, pooled

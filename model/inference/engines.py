@@ -11,8 +11,9 @@ from typing import Any, Literal
 import torch
 
 from model.families.family import Family
-from model.groups.layers import GroupBatchNorm2d
-from model.inference.frozen import Detector, Folded, Frozen, Precision
+from model.groups.batch_norm import GroupBatchNorm2d
+from model.inference.detector import Detector, Precision
+from model.inference.frozen import Folded, Frozen
 from model.weights.card import WeightsRefused
 
 Backend = Literal["torch", "openvino"]

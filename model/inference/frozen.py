@@ -12,81 +12,19 @@ Equal to `DenseNet.eval()` to rounding.
 """
 
 import copy
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal, TypeVar, cast
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model.groups.group import Group
-from model.groups.layers import BankConv2d, GroupBatchNorm2d, group_mean
-from model.networks.densenet import DenseBlock, DenseNet, DenseNetConfig, over_views
-
-Precision = Literal["float32", "bfloat16"]
-Module = TypeVar("Module", bound=nn.Module)
-Part = TypeVar("Part", bound=nn.Module)
-
-
-@dataclass(frozen=True)
-class Affine:
-    """x → scale·x + shift, one of each a plane, (C,)."""
-
-    scale: Tensor
-    shift: Tensor
-
-    @classmethod
-    def of(cls, norm: nn.Module) -> "Affine":
-        assert isinstance(norm, GroupBatchNorm2d)
-        return cls(*norm.affine(norm.running_mean, norm.running_var))
-
-    def split(self, first: int) -> tuple["Affine", "Affine"]:
-        """The affine of the first planes, and of the rest."""
-        return Affine(self.scale[:first], self.shift[:first]), Affine(self.scale[first:], self.shift[first:])
-
-
-class PlaneAffine(nn.Module):
-    """One multiply-add a plane."""
-
-    scale: Tensor
-    shift: Tensor
-
-    def __init__(self, affine: Affine) -> None:
-        super().__init__()
-        self.register_buffer("scale", affine.scale.detach()[:, None, None].clone())
-        self.register_buffer("shift", affine.shift.detach()[:, None, None].clone())
-
-    def forward(self, planes: Tensor) -> Tensor:
-        return torch.addcmul(self.shift, planes, self.scale)
-
-
-def plain_conv(bank: Tensor, after: Affine | None = None, padding: int = 0) -> nn.Conv2d:
-    """A convolution with a fixed bank, an affine on its output folded in."""
-    out, channels, k, _ = bank.shape
-    conv = nn.Conv2d(channels, out, k, padding=padding, bias=after is not None, dtype=bank.dtype)
-    with torch.no_grad():
-        conv.weight.copy_(bank if after is None else bank * after.scale[:, None, None, None])
-        if after is not None and conv.bias is not None:
-            conv.bias.copy_(after.shift)
-    return conv
-
-
-def replaced(module: Module, kind: type[Part], make: Callable[[Part], nn.Module]) -> Module:
-    """A copy in which something else stands for every part of a kind."""
-    plain = copy.deepcopy(module)
-    for parent in list(plain.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, kind):
-                setattr(parent, name, make(child))
-    return plain
-
-
-def expand_banks(module: Module) -> Module:
-    """A copy whose group convolutions are plain ones, each bank expanded once."""
-    kind: type[BankConv2d] = BankConv2d  # type: ignore[type-abstract] # only asked whether something is one
-    return replaced(module, kind, lambda conv: plain_conv(conv.bank().detach()))
+from model.groups.batch_norm import GroupBatchNorm2d
+from model.groups.pooling import group_mean
+from model.inference.detector import Detector
+from model.inference.folding import Affine, PlaneAffine, expand_banks, plain_conv
+from model.networks.densenet import DenseBlock, DenseNet
 
 
 class FrozenBlock(nn.Module):
@@ -95,34 +33,14 @@ class FrozenBlock(nn.Module):
     def __init__(self, block: DenseBlock, after: nn.Module) -> None:
         super().__init__()
         bank = block.conv.bank()
-        skipped, grown = Affine.of(after).split(bank.shape[1])
-        self.norm = PlaneAffine(Affine.of(block.norm))
+        skipped, grown = Affine.from_norm(after).split(bank.shape[1])
+        self.norm = PlaneAffine(Affine.from_norm(block.norm))
         self.conv = plain_conv(bank, grown)
         self.skip = PlaneAffine(skipped)
 
     def forward(self, planes: Tensor) -> Tensor:
         grown = self.conv(torch.relu_(self.norm(planes)))
         return torch.relu_(torch.cat([self.skip(planes[:, :, 1:-1, 1:-1]), grown], 1))
-
-
-class Detector(nn.Module, ABC):
-    """(N, 3, H, W) RGB in 0..255 → logits (N, (H−96)/16+1, (W−96)/16+1), whatever computes them."""
-
-    config: DenseNetConfig
-    group: Group
-    classifier: nn.Conv2d
-
-    @abstractmethod
-    def cells(self, image: Tensor) -> Tensor:
-        """One view, channels last: the invariant features of each cell, (N, C, H', W')."""
-
-    def pooled(self, image: Tensor) -> Tensor:
-        """The features before the classifier, (N, C, H', W')."""
-        return over_views(self.cells, image.contiguous(memory_format=torch.channels_last), self.config.views)
-
-    def forward(self, image: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(self.pooled(image))
-        return logits[:, 0]
 
 
 class Frozen(Detector):

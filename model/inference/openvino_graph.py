@@ -17,7 +17,9 @@ from openvino import Node
 from openvino import opset13 as ops
 from torch import Tensor, nn
 
-from model.inference.frozen import Detector, Folded, FrozenBlock, PlaneAffine, Precision
+from model.inference.detector import Detector, Precision
+from model.inference.folding import PlaneAffine
+from model.inference.frozen import Folded, FrozenBlock
 
 HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16"}
 NONE, ONE = [0, 0], [1, 1]

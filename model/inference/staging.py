@@ -1,7 +1,7 @@
 """A region's pixels on their way to where they are computed: to a GPU they cross while the region before is worked on.
 
 The thread that reads calls `send`: the bytes go into one of a few page-locked buffers, and from there to the card on a
-stream of their own. The thread that computes calls `arrived`: its stream waits for the copy, the thread does not. Where
+stream of their own. The thread that computes calls `receive`: its stream waits for the copy, the thread does not. Where
 a CPU computes, regions are there already.
 """
 
@@ -14,7 +14,7 @@ from model.inference.dense import Pixels
 
 
 @dataclass(frozen=True)
-class OnItsWay:
+class InFlight:
     """`there`: (H, W, 3) uint8 on the device, whole when `copied` has happened."""
 
     there: torch.Tensor
@@ -47,7 +47,7 @@ class Staging:
             nothing = torch.empty(0, dtype=torch.uint8)
             self._buffers = [_Buffer(nothing, torch.cuda.Event()) for _ in range(buffers)]
 
-    def send(self, pixels: Pixels) -> Pixels | OnItsWay:
+    def send(self, pixels: Pixels) -> Pixels | InFlight:
         """(H, W, 3) uint8. By one thread at a time; waits only while every buffer is being copied out of."""
         if not self._on_gpu:
             return pixels
@@ -58,11 +58,11 @@ class Staging:
             there = held.to(self._device, non_blocking=True)
             buffer.copied = torch.cuda.Event()
             buffer.copied.record(self._copies)
-        return OnItsWay(there, buffer.copied)
+        return InFlight(there, buffer.copied)
 
-    def arrived(self, sent: Pixels | OnItsWay) -> Pixels | torch.Tensor:
+    def receive(self, sent: Pixels | InFlight) -> Pixels | torch.Tensor:
         """(1, H, W, 3), for whatever is computed next in this thread's stream."""
-        if not isinstance(sent, OnItsWay):
+        if not isinstance(sent, InFlight):
             return sent[None]
         computing = torch.cuda.current_stream(self._device)
         computing.wait_event(sent.copied)

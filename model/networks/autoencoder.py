@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.families.family import get_family
-from model.groups.layers import BankConv2d, by_element
+from model.groups.action import by_element
+from model.groups.convolution import BankConv2d
 
 FAMILY = get_family("p4m")
 WIDTHS = (6, 10, 16, 24)

@@ -17,9 +17,8 @@ is divided by √8 and rounded: lifting 11, growth 8, transitions 20, 28, 37, 45
 any family exactly invariant, at eight times the cost.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,13 +26,12 @@ from torch.nn import functional as F
 
 from model.families.family import Family, FamilyName, get_family
 from model.groups.group import Group, get_group
-from model.groups.layers import halve, turn
+from model.groups.pooling import halve
+from model.networks.views import Views, over_views
 
 PATCH_PX = 96
 STRIDE_PX = 16
 SIZE_MULTIPLE_PX = 16
-
-Views = Literal["one", "max", "mean"]
 
 
 @dataclass(frozen=True)
@@ -55,18 +53,6 @@ class DenseNetConfig:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-
-def over_views(compute: Callable[[Tensor], Tensor], image: Tensor, how: Views) -> Tensor:
-    """`compute` of the image, or of its eight views, each turned back, and pooled. Law: turns with the image."""
-    if how == "one":
-        return compute(image)
-    group = get_group("p4m")
-    seen = [
-        turn(compute(turn(image, element)), group.elements[int(group.inverse[g])])
-        for g, element in enumerate(group.elements)
-    ]
-    return torch.stack(seen).amax(0) if how == "max" else torch.stack(seen).mean(0)
 
 
 class DenseBlock(nn.Module):

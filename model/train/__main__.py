@@ -8,9 +8,11 @@ from pathlib import Path
 
 import torch
 
-from model.networks.systems import SYSTEMS, get_system
+from model.networks.registry import SYSTEMS, get_system
+from model.train.loop import Pauses, train
 from model.train.pcam import BadData, Split, read_split
-from model.train.run import Diverged, Pauses, Recipe, Run, train
+from model.train.recipe import Recipe
+from model.train.run import Diverged, Run
 from model.weights.card import WeightsRefused
 
 TRAINABLE = [system.name for system in SYSTEMS.values() if system.weights_of is None]
@@ -46,7 +48,7 @@ def read(options: argparse.Namespace) -> tuple[Split, Split]:
         FileNotFoundError, BadData: the files are missing or not PCam's.
     """
     split, valid = read_split(options.directory, "train"), read_split(options.directory, "valid")
-    chosen = split.known() if options.slides == "known" else split
+    chosen = split.with_known_slides() if options.slides == "known" else split
     if not len(chosen):
         raise BadData(f"{options.directory} names no slide group: --slides known has nothing to train on")
     return chosen, valid

@@ -5,7 +5,6 @@ And a picture of other tissue, cut into patches.
 
 import io
 from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 PATCH_PX = 96
-LEAST_SATURATION = 13
 Patches = NDArray[np.uint8]
 Corruption = Callable[[Patches, np.random.Generator], Patches]
 
@@ -85,21 +83,3 @@ CORRUPTIONS: dict[str, Corruption] = {
     "colour cast": colour_cast,
     "blank glass": glass,
 }
-
-
-def patches_of(picture: Path, mpp: float, wanted_mpp: float) -> Patches:
-    """A picture at `mpp` µm per pixel, averaged to another scale and cut into the patches that are mostly tissue.
-
-    Tissue is what has colour: HSV saturation of 13 of 255 or more, in half of the patch's pixels.
-    """
-    with Image.open(picture) as image:
-        scale = mpp / wanted_mpp
-        size = (round(image.width * scale), round(image.height * scale))
-        pixels = np.asarray(image.convert("RGB").resize(size, Image.Resampling.BOX))
-    rows, cols = pixels.shape[0] // PATCH_PX, pixels.shape[1] // PATCH_PX
-    cut = pixels[: rows * PATCH_PX, : cols * PATCH_PX].reshape(rows, PATCH_PX, cols, PATCH_PX, 3)
-    patches = cut.swapaxes(1, 2).reshape(-1, PATCH_PX, PATCH_PX, 3)
-    coloured = np.array(
-        [(cv2.cvtColor(patch, cv2.COLOR_RGB2HSV)[..., 1] >= LEAST_SATURATION).mean() for patch in patches]
-    )
-    return patches[coloured >= 0.5]

@@ -18,16 +18,19 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from model.checks import strangeness
-from model.checks.density import Descriptions, Familiarity, fit
-from model.checks.strangeness import Strangeness, describe, look, prepared
+from model.checks import familiarity_file
+from model.checks.density import Density, Descriptions, fit
+from model.checks.familiarity import Familiarity, describe
+from model.inference.dense import infer_with_features
 from model.inference.frozen import Frozen, freeze
+from model.inference.frozen_autoencoder import freeze_autoencoder
 from model.inference.memory import keep_freed_memory
 from model.networks.autoencoder import Autoencoder
 from model.train.corruptions import CORRUPTIONS
 from model.train.metrics import auc
 from model.train.pcam import BadData, Split, read_split
-from model.train.run import Recipe, learning_rate, save
+from model.train.recipe import Recipe, learning_rate
+from model.train.run import save
 from model.weights.card import WeightsRefused
 from model.weights.checkpoint import DEFAULT_NAME, SHIPPED, load_network
 
@@ -76,7 +79,7 @@ def _batches(patches: Patches, size: int = 64) -> Iterator[Patches]:
 
 def described(autoencoder: Autoencoder, detector: Frozen, patches: Patches) -> Descriptions:
     """(N, D): each patch's one cell."""
-    parts = [describe(autoencoder, batch, look(detector, batch)[1]) for batch in _batches(patches)]
+    parts = [describe(autoencoder, batch, infer_with_features(detector, batch)[1]) for batch in _batches(patches)]
     return np.concatenate(parts)[:, 0, 0]
 
 
@@ -93,7 +96,7 @@ def told_apart(strange: Descriptions, usual: Descriptions) -> float:
     return auc(labels, np.concatenate([strange, usual]))
 
 
-def measured(autoencoder: Autoencoder, detector: Frozen, density: Familiarity, test: Split) -> dict[str, Any]:
+def measured(autoencoder: Autoencoder, detector: Frozen, density: Density, test: Split) -> dict[str, Any]:
     """For each corruption of test: AUC by density, by distance alone and by raw error, and the share over threshold."""
     plain = described(autoencoder, detector, test.patches)
     usual, near, raw = density.strangeness(plain), density.distance(plain), errors(autoencoder, test.patches)
@@ -110,20 +113,20 @@ def measured(autoencoder: Autoencoder, detector: Frozen, density: Familiarity, t
     return found
 
 
-def usual_shares(density: Familiarity, seen: Descriptions, split: Split) -> list[float]:
+def usual_shares(density: Density, seen: Descriptions, split: Split) -> list[float]:
     """The share of patches over the threshold in each held-out slide group, smallest first."""
     over = density.strangeness(seen) > density.threshold
     return sorted(float(over[split.groups == group].mean()) for group in np.unique(split.groups))
 
 
-def make(options: argparse.Namespace) -> Strangeness:
+def make(options: argparse.Namespace) -> Familiarity:
     """Learn, fit, measure, write."""
     train, valid, test = (read_split(options.directory, name) for name in ("train", "valid", "test"))
     detector, card = load_network(options.network, options.into)
     frozen = freeze(detector)
     options.out.mkdir(parents=True, exist_ok=True)
     learner = learn(train, options.steps, options.seed, options.out / "autoencoder.pt")
-    autoencoder = prepared(learner)
+    autoencoder = freeze_autoencoder(learner)
     seen = {name: described(autoencoder, frozen, split.patches) for name, split in (("train", train), ("valid", valid))}
     density = fit(seen["train"], seen["valid"])
     known = {
@@ -131,8 +134,8 @@ def make(options: argparse.Namespace) -> Strangeness:
         "usual_shares": usual_shares(density, seen["valid"], valid),
         "test": measured(autoencoder, frozen, density, test),
     }
-    made = Strangeness(copy.deepcopy(learner), density, known)
-    strangeness.write(made, card.digest, strangeness.path_of(options.network, options.into))
+    made = Familiarity(copy.deepcopy(learner), density, known)
+    familiarity_file.write(made, card.digest, familiarity_file.path_of(options.network, options.into))
     return made
 
 
@@ -152,7 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (FileNotFoundError, BadData, WeightsRefused) as error:
         print(f"Nothing was learnt: {error}.", file=sys.stderr)
         return 2
-    print(json.dumps({"threshold": made.threshold, **made.known}, indent=1))
+    print(json.dumps({"threshold": made.threshold, **made.record}, indent=1))
     return 0
 
 

@@ -40,7 +40,7 @@ class Split:
         """The patches at these indices (or where this mask is true), in order."""
         return Split(self.patches[chosen], self.labels[chosen], self.groups[chosen])
 
-    def known(self) -> "Split":
+    def with_known_slides(self) -> "Split":
         """The patches whose slide group is known."""
         return self.take(self.groups != "")
 

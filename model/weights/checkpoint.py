@@ -20,31 +20,31 @@ SHIPPED = Path(__file__).resolve().parents[1] / "shipped"
 DEFAULT_NAME = "p4m-densenet"
 
 
-def paths(name: str, directory: Path = SHIPPED) -> tuple[Path, Path]:
+def checkpoint_paths(name: str, directory: Path = SHIPPED) -> tuple[Path, Path]:
     """The safetensors file and the card of a checkpoint."""
     return directory / f"{name}.safetensors", directory / f"{name}.card.json"
 
 
-def names(directory: Path = SHIPPED) -> list[str]:
+def checkpoint_names(directory: Path = SHIPPED) -> list[str]:
     """The checkpoints of a directory, by their cards."""
     return sorted(path.name.removesuffix(".card.json") for path in directory.glob("*.card.json"))
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """A file, whole or not at all."""
     fresh = path.with_name(path.name + ".part")
     fresh.write_bytes(content)
     os.replace(fresh, path)
 
 
-def write(network: DenseNet, name: str, directory: Path, **known: Any) -> Card:
+def save_network(network: DenseNet, name: str, directory: Path, **known: Any) -> Card:
     """Write weights and card, each whole or not at all; the card last, since it vouches for the weights."""
     directory.mkdir(parents=True, exist_ok=True)
     content = save({key: value.contiguous() for key, value in network.state_dict().items()})
     architecture = json.loads(json.dumps(network.config.to_dict()))
     card = Card(name, hashlib.sha256(content).hexdigest(), architecture, **known)
-    for path, data in zip(paths(name, directory), (content, card.to_json().encode()), strict=True):
-        write_whole(path, data)
+    for path, data in zip(checkpoint_paths(name, directory), (content, card.to_json().encode()), strict=True):
+        write_atomically(path, data)
     return card
 
 
@@ -54,7 +54,7 @@ def read_card(name: str = DEFAULT_NAME, directory: Path = SHIPPED) -> Card:
     Raises:
         WeightsRefused: missing, not JSON, of another format or name, or of an architecture unknown here.
     """
-    path = paths(name, directory)[1]
+    path = checkpoint_paths(name, directory)[1]
     try:
         content = json.loads(path.read_text())
         card = Card(**content)
@@ -74,7 +74,7 @@ def load_network(name: str = DEFAULT_NAME, directory: Path = SHIPPED) -> tuple[D
     Raises:
         WeightsRefused: as `read_card`; or the weights are missing, altered or of another architecture.
     """
-    card, path = read_card(name, directory), paths(name, directory)[0]
+    card, path = read_card(name, directory), checkpoint_paths(name, directory)[0]
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -90,7 +90,7 @@ def load_network(name: str = DEFAULT_NAME, directory: Path = SHIPPED) -> tuple[D
     return network.eval(), card
 
 
-def state_of(checkpoint: Path) -> DenseNet:
+def load_averaged_network(checkpoint: Path) -> DenseNet:
     """The averaged network of a training checkpoint, in eval mode.
 
     Raises:

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from bench import baseline, gpu
 from bench.__main__ import said
-from bench.tables import Section, Target, page, shown
-from bench.tiles import viewer_walk
+from bench.page import baseline
+from bench.page.tables import Section, Target, page, shown
+from bench.sections import gpu
+from bench.sections.tiles import viewer_walk
 
 
 def test_a_target_is_met_on_its_own_side():

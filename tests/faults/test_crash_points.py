@@ -18,7 +18,7 @@ CRASH = Path(__file__).parent / "crash"
 ENDED = ("succeeded", "failed", "cancelled")
 POINTS = {
     "after a claim": "gives core/work/leases.py claim_next",
-    "within a band": "return model/checks/strangeness.py look",
+    "within a band": "return model/inference/dense.py infer_with_features",
     "before a part's commit": "return core/analyses/states.py complete_part",
     "when a part is committed": "return worker/kinds/band.py band",
     "while parts are put together": "return worker/compute/findings.py gather",

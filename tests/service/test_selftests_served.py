@@ -12,9 +12,9 @@ from slides import tissue, write_pyramid
 
 from model.checks import golden
 from model.inference.frozen import freeze
-from model.networks.systems import get_system
+from model.networks.registry import get_system
 from model.weights.card import COMPARISON
-from model.weights.checkpoint import load_network, read_card, write
+from model.weights.checkpoint import load_network, read_card, save_network
 
 pytestmark = pytest.mark.services
 NAME = "p4m-densenet"
@@ -40,7 +40,7 @@ def swapped_channels(directory):
     known = {field.name: getattr(card, field.name) for field in dataclasses.fields(card)}
     for name in ("name", "digest", "architecture", "format"):
         del known[name]
-    write(network, NAME, directory, **known)
+    save_network(network, NAME, directory, **known)
 
 
 def another_file(directory):
@@ -103,7 +103,7 @@ def write_rival(directory, name="rival", spoiled=False, purpose=""):
     network = get_system("z2-densenet").build(n0=8, growth=6).eval()
     expected = [value + spoiled for value in golden.outputs(freeze(network))]
     scope = {"organ": "lymph node", "stain": "H&E", "scanners": []}
-    write(network, name, directory, golden=expected, scope=scope, purpose=purpose)
+    save_network(network, name, directory, golden=expected, scope=scope, purpose=purpose)
 
 
 def test_networks_are_served_by_name_each_under_its_own_group(served, tmp_path):

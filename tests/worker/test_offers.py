@@ -6,16 +6,16 @@ import torch
 from model.checks import golden
 from model.inference.engines import Engine
 from model.inference.frozen import freeze
-from model.networks.systems import get_system
+from model.networks.registry import get_system
 from model.weights.card import COMPARISON, WeightsRefused
-from model.weights.checkpoint import SHIPPED, names, paths, read_card, write
+from model.weights.checkpoint import SHIPPED, checkpoint_names, checkpoint_paths, read_card, save_network
 from worker.offers import Serving
 
 
 def put(directory, name, seed=0, **known):
     torch.manual_seed(seed)
     network = get_system("z2-densenet").build(n0=4, growth=4).eval()
-    write(network, name, directory, golden=golden.outputs(freeze(network)), **known)
+    save_network(network, name, directory, golden=golden.outputs(freeze(network)), **known)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_files_that_changed_since_the_start_do_not_run_under_the_old_fingerprint
 
 
 def test_every_shipped_rival_says_what_it_is_for_and_passes_its_own_self_test():
-    shipped = names(SHIPPED)
+    shipped = checkpoint_names(SHIPPED)
     assert {name for name in shipped if read_card(name).purpose != COMPARISON} == {"p4m-densenet"}
     assert len(shipped) >= 9
     serving = Serving(SHIPPED, "p4m-densenet", Engine())
@@ -47,7 +47,7 @@ def test_every_shipped_rival_says_what_it_is_for_and_passes_its_own_self_test():
         served = serving.network(name)
         assert served.provenance["golden_difference"] <= golden.TOLERANCE
         assert served.card.calibration()["prevalence"] == pytest.approx(283 / 745)
-        assert paths(name)[0].stat().st_size < 2 << 20
+        assert checkpoint_paths(name)[0].stat().st_size < 2 << 20
 
 
 def test_openvino_without_openvino_is_refused_with_what_to_do(folder, monkeypatch):

@@ -9,8 +9,8 @@ import numpy as np
 from core.heatmap.grid import Band, Region
 from core.heatmap.planes import Values
 from core.pixels.tissue import Mask
-from model.checks.strangeness import look
-from model.inference.staging import OnItsWay, Staging
+from model.inference.dense import infer_with_features
+from model.inference.staging import InFlight, Staging
 from worker.compute.region_loader import Pixels
 from worker.offers import Served
 
@@ -34,7 +34,7 @@ def band_values(
     served: Served,
     band: Band,
     mask: Mask,
-    loaded: Iterable[tuple[Region, Pixels | OnItsWay | None]],
+    loaded: Iterable[tuple[Region, Pixels | InFlight | None]],
     staging: Staging,
     advance: Callable[[], None],
 ) -> BandValues:
@@ -48,14 +48,14 @@ def band_values(
             unreadable += int(wanted.sum())
         else:
             columns = slice(region.col - band.col, region.col_end - band.col)
-            there = staging.arrived(pixels)
-            logits, pooled = look(served.network, there)
+            there = staging.receive(pixels)
+            logits, pooled = infer_with_features(served.network, there)
             values[:, columns] = np.where(wanted, logits[0] / np.float32(served.card.temperature), NOTHING)
-            if served.strangeness is not None:
-                strange[:, columns] = np.where(wanted, served.strangeness.of(there, pooled)[0], NOTHING)
+            if served.familiarity is not None:
+                strange[:, columns] = np.where(wanted, served.familiarity.strangeness(there, pooled)[0], NOTHING)
         mark = _spent(seconds, "network", mark)
         advance()
-    return BandValues(values, None if served.strangeness is None else strange, unreadable, seconds)
+    return BandValues(values, None if served.familiarity is None else strange, unreadable, seconds)
 
 
 def _spent(seconds: dict[str, float], what: str, since: float) -> float:

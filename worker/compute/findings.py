@@ -9,7 +9,7 @@ from core.heatmap.regions import find_regions
 from core.pixels.frame import NETWORK_MPP
 from core.pixels.levels import SlideInfo
 from core.pixels.tissue import Mask
-from model.checks.strangeness import Strangeness
+from model.checks.familiarity import Familiarity
 from model.weights.card import COMPARISON, Card
 
 MOST_UNREADABLE = 0.02
@@ -91,7 +91,7 @@ def rotation_summary(checks: list[dict[str, Any]]) -> dict[str, Any] | None:
     }
 
 
-def familiarity(strange: Values, known: Strangeness | None) -> dict[str, Any] | None:
+def familiarity(strange: Values, known: Familiarity | None) -> dict[str, Any] | None:
     """How much of the tissue that was analysed looks unlike the network's training patches; None where nobody can say.
 
     `unusual`: the share is above that of PatchCamelyon's patches of every held-out slide that was measured.

@@ -51,7 +51,7 @@ def _turned(served: Served, pixels: Pixels, seed: int) -> dict[str, Any]:
         "drift": drift.drift(served.network, served.reference, pixels[None]),
         "residual": rotation_check.residual(served.checked, pixels, own),
         "tolerance": rotation_check.TOLERANCE,
-        "elements": [str(rotation_check.ALL.elements[g]) for g in own],
+        "elements": [str(rotation_check.P4M.elements[g]) for g in own],
         "spread": rotation_check.residual(served.checked, pixels, others) if others else None,
-        "outside": [str(rotation_check.ALL.elements[g]) for g in others],
+        "outside": [str(rotation_check.P4M.elements[g]) for g in others],
     }

@@ -31,7 +31,7 @@ def finish(claim: leases.Claim, _: Lease, served: Served) -> None:
     results = findings.gather(logits, mask, info, analysis.settings, checked)
     results["calibration"] = served.card.calibration()
     strange = np.where(requests.cell_mask(slide, "auto"), strange, np.float32(np.nan))  # of tissue, never of glass
-    results["familiarity"] = findings.familiarity(strange, served.strangeness)
+    results["familiarity"] = findings.familiarity(strange, served.familiarity)
     notes = cards.scope_notes(served.card.scope, info, slide.identifiers)
     unfamiliar = findings.unfamiliar_notes(results["familiarity"])
     results["scope_notes"] = [*findings.purpose_notes(served.card), *notes, *unfamiliar]

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from model.checks.density import EXCEEDED_BY, fit
-from model.train.corruptions import CORRUPTIONS, patches_of
+from model.evidence.other_tissue import patches_of
+from model.train.corruptions import CORRUPTIONS
 
 
 @pytest.fixture(scope="module")

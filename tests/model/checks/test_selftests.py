@@ -13,7 +13,7 @@ from model.groups.group import get_group
 from model.inference.frozen import freeze
 from model.networks.densenet import DenseNet, DenseNetConfig
 from model.weights.card import WeightsRefused
-from model.weights.checkpoint import SHIPPED, load_network, paths, read_card, write
+from model.weights.checkpoint import SHIPPED, checkpoint_paths, load_network, read_card, save_network
 
 P4M = get_group("p4m")
 
@@ -25,7 +25,7 @@ def network():
 
 
 def saved(network, directory, **known):
-    return write(network, "tiny", directory, golden=golden.outputs(freeze(network)), **known)
+    return save_network(network, "tiny", directory, golden=golden.outputs(freeze(network)), **known)
 
 
 def region(seed=0, side=176):
@@ -42,7 +42,7 @@ def test_weights_come_back_as_they_went(network, tmp_path):
 
 def test_altered_weights_are_refused(network, tmp_path):
     saved(network, tmp_path)
-    path = paths("tiny", tmp_path)[0]
+    path = checkpoint_paths("tiny", tmp_path)[0]
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
@@ -53,7 +53,7 @@ def test_altered_weights_are_refused(network, tmp_path):
 @pytest.mark.parametrize("change", [{"format": 99}, {"surprise": 1}])
 def test_unknown_cards_are_refused(network, tmp_path, change):
     saved(network, tmp_path)
-    path = paths("tiny", tmp_path)[1]
+    path = checkpoint_paths("tiny", tmp_path)[1]
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(WeightsRefused):
         read_card("tiny", tmp_path)
@@ -121,5 +121,5 @@ def test_the_shipped_weights_answer_their_golden_pictures():
     network, card = load_network()
     assert golden.check(freeze(network), card) <= golden.TOLERANCE
     assert sum(p.numel() for p in network.parameters()) == 118_379
-    assert paths("p4m-densenet")[0].parent == SHIPPED
+    assert checkpoint_paths("p4m-densenet")[0].parent == SHIPPED
     assert card.metrics["valid"]["auc_interval"][0] > 0.886, "all of the interval is above the boosted-tree floor"

@@ -4,17 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from model.checks import strangeness
-from model.checks.density import Familiarity
-from model.checks.strangeness import Strangeness, look, prepared
+from model.checks import familiarity, familiarity_file
+from model.checks.density import Density
+from model.checks.familiarity import Familiarity
 from model.groups.group import get_group, transform
-from model.inference.dense import infer
+from model.inference.dense import infer, infer_with_features
 from model.inference.frozen import freeze
+from model.inference.frozen_autoencoder import freeze_autoencoder
 from model.networks.autoencoder import Autoencoder
 from model.networks.densenet import DenseNet, DenseNetConfig
 from model.train.familiarity import main
 from model.weights.card import WeightsRefused
-from model.weights.checkpoint import load_network, write
+from model.weights.checkpoint import load_network, save_network
 
 DETECTOR = "d" * 64
 
@@ -43,10 +44,10 @@ def learner():
 @pytest.fixture(scope="module")
 def density(detector, learner):
     rng = np.random.default_rng(0)
-    numbers = strangeness.describe(learner, region(96), look(detector, region(96))[1]).shape[-1]
+    numbers = familiarity.describe(learner, region(96), infer_with_features(detector, region(96))[1]).shape[-1]
     mean, whitener = rng.normal(size=numbers), np.eye(numbers) + 0.02 * rng.normal(size=(numbers, numbers))
     as_in_a_file = (array.astype(np.float32).astype(float) for array in (mean, whitener))
-    return Familiarity(*as_in_a_file, 5.0, 0.3, 2.5)
+    return Density(*as_in_a_file, 5.0, 0.3, 2.5)
 
 
 def region(height, width=None, seed=0):
@@ -54,11 +55,13 @@ def region(height, width=None, seed=0):
 
 
 def strange(detector, learner, density, pixels):
-    return Strangeness(prepared(learner), density).of(pixels, look(detector, pixels)[1])[0]
+    return Familiarity(freeze_autoencoder(learner), density).strangeness(
+        pixels, infer_with_features(detector, pixels)[1]
+    )[0]
 
 
 def test_the_look_answers_bit_for_bit_as_the_network_does(detector):
-    np.testing.assert_array_equal(look(detector, region(128, 160))[0], infer(detector, region(128, 160)))
+    np.testing.assert_array_equal(infer_with_features(detector, region(128, 160))[0], infer(detector, region(128, 160)))
 
 
 def test_it_turns_with_the_slide(detector, learner, density):
@@ -79,40 +82,40 @@ def test_a_cell_is_as_strange_as_its_patch(detector, learner, density):
 
 
 def test_its_file_brings_everything_back_and_is_vouched_for(tmp_path, detector, learner, density):
-    path = strangeness.path_of("p4m-densenet", tmp_path)
-    strangeness.write(Strangeness(learner, density, {"usual_shares": [0.01, 0.04]}), DETECTOR, path)
-    again = strangeness.read(path, DETECTOR)
+    path = familiarity_file.path_of("p4m-densenet", tmp_path)
+    familiarity_file.write(Familiarity(learner, density, {"usual_shares": [0.01, 0.04]}), DETECTOR, path)
+    again = familiarity_file.read(path, DETECTOR)
     pixels = region(112)
     expected = strange(detector, learner, density, pixels)
-    np.testing.assert_array_equal(again.of(pixels, look(detector, pixels)[1])[0], expected)
+    np.testing.assert_array_equal(again.strangeness(pixels, infer_with_features(detector, pixels)[1])[0], expected)
     assert (again.threshold, again.usual_share) == (density.threshold, 0.04)
     with pytest.raises(WeightsRefused, match="another detector"):
-        strangeness.read(path, "e" * 64)
+        familiarity_file.read(path, "e" * 64)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(WeightsRefused, match="cannot be read"):
-        strangeness.read(path, DETECTOR)
+        familiarity_file.read(path, DETECTOR)
 
 
 @pytest.mark.parametrize("known", [{}, {"usual_shares": []}, {"usual_shares": 3}])
 def test_a_file_that_lacks_what_is_asked_of_it_is_refused_when_it_is_read(tmp_path, learner, density, known):
-    path = strangeness.path_of("p4m-densenet", tmp_path)
-    strangeness.write(Strangeness(learner, density, known), DETECTOR, path)
+    path = familiarity_file.path_of("p4m-densenet", tmp_path)
+    familiarity_file.write(Familiarity(learner, density, known), DETECTOR, path)
     with pytest.raises(WeightsRefused, match="cannot be read"):
-        strangeness.read(path, DETECTOR)
+        familiarity_file.read(path, DETECTOR)
 
 
 @pytest.mark.parametrize("content", [b"", b"no safetensors at all", (2**60).to_bytes(8, "little") + b"{}"])
 def test_what_is_no_such_file_is_refused(tmp_path, content):
-    path = strangeness.path_of("p4m-densenet", tmp_path)
+    path = familiarity_file.path_of("p4m-densenet", tmp_path)
     path.write_bytes(content)
     with pytest.raises(WeightsRefused, match="cannot be read"):
-        strangeness.read(path, DETECTOR)
+        familiarity_file.read(path, DETECTOR)
 
 
 def test_training_without_data_says_so_and_writes_nothing(tmp_path, capsys):
     torch.manual_seed(0)
     network = DenseNet(DenseNetConfig("p4m", n0=6, growth=6)).eval()
-    write(network, "p4m-densenet", tmp_path / "weights")
+    save_network(network, "p4m-densenet", tmp_path / "weights")
     before = sorted((tmp_path / "weights").iterdir())
     assert main([str(tmp_path), "--into", str(tmp_path / "weights")]) == 2
     assert "is missing" in capsys.readouterr().err
@@ -122,13 +125,16 @@ def test_training_without_data_says_so_and_writes_nothing(tmp_path, capsys):
 def test_flat_pictures_turn_as_exactly_as_others():
     """Where nothing happens, a variance could be rounding, which logarithms blow up: the shipped file, near-blank."""
     network, card = load_network()
-    detector, known = freeze(network), strangeness.read(strangeness.path_of("p4m-densenet"), card.digest)
+    detector, known = freeze(network), familiarity_file.read(familiarity_file.path_of("p4m-densenet"), card.digest)
     rng = np.random.default_rng(0)
     flat = np.full((1, 128, 160, 3), 240, np.uint8) + rng.integers(0, 2, (1, 128, 160, 3), dtype=np.uint8)
     flat[:, 40:80, 60:120] = (222, 150, 196)
-    plain = known.of(flat, look(detector, flat)[1])[0]
+    plain = known.strangeness(flat, infer_with_features(detector, flat)[1])[0]
     for element in get_group("p4m").elements:
         turned = transform(flat[0], element)[None]
         np.testing.assert_allclose(
-            known.of(turned, look(detector, turned)[1])[0], transform(plain, element), rtol=0, atol=1e-4
+            known.strangeness(turned, infer_with_features(detector, turned)[1])[0],
+            transform(plain, element),
+            rtol=0,
+            atol=1e-4,
         )

@@ -6,8 +6,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from model.evidence.comparison import Held, gather, paired, read_answers, row_of
-from model.evidence.study import Job
+from model.evidence.report.comparison import HeldOut, figures_of, gather, paired, read_answers
+from model.evidence.study.jobs import Job
 from model.train.pcam import Split
 
 
@@ -17,7 +17,7 @@ def held(strength, seed=0, slides=12, patches=40):
     groups = np.repeat([f"g{i:02}" for i in range(slides)], patches)
     labels = rng.integers(0, 2, len(groups))
     noise = rng.normal(size=len(groups)) + np.repeat(rng.normal(size=slides), patches)
-    return Held(labels, groups, strength * (labels - 0.5) + noise)
+    return HeldOut(labels, groups, strength * (labels - 0.5) + noise)
 
 
 def test_a_stronger_system_wins_and_an_equal_one_ties():
@@ -39,7 +39,7 @@ def test_turned_about_the_difference_changes_sign():
 
 def test_a_row_knows_the_slides_apart():
     """Brightness between slides costs the pooled AUC, not the one within slides."""
-    found = row_of(held(2.0))
+    found = figures_of(held(2.0))
     assert found["within_slide_auc"] > found["auc"]
     assert found["auc_interval"][0] < found["auc"] < found["auc_interval"][1]
 

@@ -3,7 +3,7 @@
 import torch
 
 from model.evidence.digits import DigitNet, test_error, turned_digits
-from model.networks.systems import SYSTEMS
+from model.networks.registry import SYSTEMS
 
 test_error.__test__ = False  # a measure, no test
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from model.evidence import probes
+from model.evidence import cost, probes
 from model.inference.frozen import freeze
 from model.networks.densenet import DenseNet, DenseNetConfig
-from model.networks.systems import get_system
+from model.networks.registry import get_system
 from model.train.pcam import Split
 
 
@@ -95,6 +95,6 @@ def test_flops_are_those_of_the_shipped_size():
             channels = mixed
     total += 2 * 53 * 27**2
     frozen = freeze(get_system("p4m-densenet").build().eval())
-    assert probes.flops_per_cell(frozen) == pytest.approx(total / 27**2, rel=1e-12)
+    assert cost.flops_per_cell(frozen) == pytest.approx(total / 27**2, rel=1e-12)
     small = freeze(get_system("p4m-densenet").build(n0=6, growth=6).eval())
-    assert probes.cells_per_second(small, rounds=1) > 0
+    assert cost.cells_per_second(small, rounds=1) > 0

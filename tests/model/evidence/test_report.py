@@ -6,10 +6,13 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from model.evidence import measure, report, sections, study
-from model.evidence.comparison import read_answers
-from model.evidence.study import FLOOR, RIVALS, Job
-from model.networks.systems import SYSTEMS
+from model.evidence import measure
+from model.evidence.report import __main__, controls, learning, measured, rivals
+from model.evidence.report import page as page_
+from model.evidence.report.comparison import read_answers
+from model.evidence.study import __main__ as study
+from model.evidence.study.jobs import FLOOR, RIVALS, Job
+from model.networks.registry import SYSTEMS
 from model.train.pcam import BadData
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning:matplotlib")
@@ -25,7 +28,7 @@ class Patches:
         labels, groups = rng.integers(0, 2, 240).astype(np.uint8), np.repeat([f"g{i}" for i in range(8)], 30)
         self.valid = self.test = Split(np.zeros((240, 1, 1, 3), np.uint8), labels, groups)
 
-    def of(self, _):
+    def for_job(self, _):
         return self.valid, {"fold": self.valid}
 
 
@@ -43,7 +46,7 @@ def data():
 
 @pytest.fixture
 def found():
-    return {"systems": {name: dict.fromkeys(sections.SIZES, 7.0) | {"half_mflop_per_cell": 3.0} for name in SYSTEMS}}
+    return {"systems": {name: dict.fromkeys(rivals.SIZES, 7.0) | {"half_mflop_per_cell": 3.0} for name in SYSTEMS}}
 
 
 def test_rivals_stand_beside_each_other_once_all_have_run(tmp_path, data, found):
@@ -51,35 +54,35 @@ def test_rivals_stand_beside_each_other_once_all_have_run(tmp_path, data, found)
     job = Job("folds", "", steps=360, data="fold", fold=2)
     for number, name in enumerate(names[:-1]):
         keep(tmp_path, replace(job, system=name), data, 3 - 0.3 * number, fold=0)
-    assert "No fold has been run for every system" in sections.rivals(read_answers(tmp_path), data, found, tmp_path)
+    assert "No fold has been run for every system" in rivals.rivals(read_answers(tmp_path), data, found, tmp_path)
     keep(tmp_path, replace(job, system=FLOOR), data, 4, fold=0)
-    page = sections.rivals(read_answers(tmp_path), data, found, tmp_path)
+    page = rivals.rivals(read_answers(tmp_path), data, found, tmp_path)
     assert page.count("\n| p4m-densenet |") == 2, "its figures and its size"
     assert f"**With this seed p4m-densenet loses to {FLOOR}.**" in page, "the page says where symmetry does not win"
     assert (tmp_path / "detector-flops.png").stat().st_size > 5000
 
 
 def test_fractions_and_controls_say_what_was_run(tmp_path, data):
-    assert "Not run yet" in sections.fractions([], data, tmp_path)
-    assert "Not run yet" in sections.trained_controls([], data)
-    assert "Not run yet" in sections.repeated([], data)
+    assert "Not run yet" in learning.fractions([], data, tmp_path)
+    assert "Not run yet" in controls.trained_controls([], data)
+    assert "Not run yet" in learning.repeated([], data)
     for seed in (1, 2):
         for share in (0.05, 0.25):
             job = Job("fractions", "p4m-densenet", steps=300, fraction=share, seed=seed)
             keep(tmp_path, job, data, 1 + share, valid=0, test=0)
     for plan, strength in (("shuffled", 0), ("masked", 1), ("rivals", 3)):
-        assert "Not run yet" in sections.trained_controls(read_answers(tmp_path), data)
+        assert "Not run yet" in controls.trained_controls(read_answers(tmp_path), data)
         keep(tmp_path, Job(plan, "p4m-densenet", steps=300), data, strength, valid=0, test=0)
     answers = read_answers(tmp_path)
-    rows = [line for line in sections.fractions(answers, data, tmp_path).splitlines() if line.startswith("| p4m")]
+    rows = [line for line in learning.fractions(answers, data, tmp_path).splitlines() if line.startswith("| p4m")]
     assert [row.split("|")[3].strip() for row in rows] == ["5%", "25%"]
     assert all(row.endswith("| 2 |") for row in rows)
-    value = float(sections.trained_controls(answers, data).split("labels shuffled | 300 |")[1].split("|")[0])
+    value = float(controls.trained_controls(answers, data).split("labels shuffled | 300 |")[1].split("|")[0])
     assert value == pytest.approx(0.5, abs=0.1)
-    assert "| fractions | 4 |" in sections.left_out(answers)
+    assert "| fractions | 4 |" in controls.left_out(answers)
 
 
-@pytest.mark.parametrize("main", [report.main, measure.main, study.main])
+@pytest.mark.parametrize("main", [__main__.main, measure.main, study.main])
 def test_without_data_nothing_is_written(tmp_path, main, capsys):
     before = sorted(tmp_path.rglob("*"))
     try:
@@ -92,25 +95,23 @@ def test_without_data_nothing_is_written(tmp_path, main, capsys):
 
 def test_the_committed_page_says_what_the_committed_files_say():
     """Sections that need no patches are written anew and found on the page, word for word."""
-    page, found = report.PAGE.read_text(), report.probed()
-    assert found["weights"] == report.read_card(report.DEFAULT_NAME).digest, (
-        "measured with the weights that are shipped"
-    )
-    for section in (report.introduction, report.shipped, report.exactness, report.angles, report.stability):
+    page, found = page_.PAGE.read_text(), page_.probed()
+    assert found["weights"] == page_.read_card(page_.DEFAULT_NAME).digest, "measured with the weights that are shipped"
+    for section in (measured.introduction, measured.shipped, measured.exactness, measured.angles, measured.stability):
         assert section(found) in page
-    assert report.familiar(found) in page
-    assert sections.left_out(read_answers(report.ANSWERS)) in page
+    assert measured.familiar(found) in page
+    assert controls.left_out(read_answers(page_.ANSWERS)) in page
     assert found["eight_views"]["score"] <= 1e-5
 
 
 def test_rivals_on_valid_and_test_stand_in_one_row_each(tmp_path, data):
     for name in RIVALS[:-1]:
         keep(tmp_path, Job("rivals", name, steps=360), data, 3 if name != "harmonic" else 1, valid=0, test=0)
-    assert "Not run for every system" in sections.on_splits(read_answers(tmp_path), data)
+    assert "Not run for every system" in rivals.on_splits(read_answers(tmp_path), data)
     keep(tmp_path, Job("rivals", RIVALS[-1], steps=360), data, 9, valid=0, test=0)
-    page = sections.on_splits(read_answers(tmp_path), data)
+    page = rivals.on_splits(read_answers(tmp_path), data)
     assert f"On test p4m-densenet is clearly ahead of harmonic, clearly behind {RIVALS[-1]}" in page
-    lines = sections.on_splits(read_answers(tmp_path), data).splitlines()
+    lines = rivals.on_splits(read_answers(tmp_path), data).splitlines()
     assert [line.split("|")[1].strip() for line in lines if line.startswith("| ")][2:] == list(RIVALS)
     assert len({line.count("|") for line in lines if line.startswith("| ")}) == 1
 
@@ -120,15 +121,15 @@ def test_less_data_says_who_is_ahead_and_only_where_it_is_decided(tmp_path, data
         for system, strength in (("p4m-densenet", 4.0), ("z2-densenet", 1.0)):
             keep(tmp_path, Job("fractions", system, steps=300, fraction=0.05, seed=seed), data, strength, valid=0)
             keep(tmp_path, Job("fractions", system, steps=300, fraction=0.25, seed=seed), data, 2.0, valid=0)
-    page = sections.fractions(read_answers(tmp_path), data, tmp_path)
+    page = learning.fractions(read_answers(tmp_path), data, tmp_path)
     assert "Beside z2-densenet p4m-densenet is clearly ahead at 1 of 2 shares and clearly behind at 0" in page
     keep(tmp_path, Job("fractions", FLOOR, steps=300, fraction=0.25, seed=1), data, 8.0, valid=0)
-    page = sections.fractions(read_answers(tmp_path), data, tmp_path)
+    page = learning.fractions(read_answers(tmp_path), data, tmp_path)
     assert f"Beside {FLOOR} p4m-densenet is clearly ahead at 0 of 1 shares and clearly behind at 1" in page
     assert "By slide it was not run yet" in page
     for system, strength in (("p4m-densenet", 1.0), (FLOOR, 3.0)):
         keep(tmp_path, Job("fractions", system, steps=300, fraction=0.1, by="slide", seed=1), data, strength, valid=0)
-    page = sections.fractions(read_answers(tmp_path), data, tmp_path)
+    page = learning.fractions(read_answers(tmp_path), data, tmp_path)
     assert f"at 10% of them {FLOOR} stands first" in page
 
 
@@ -136,5 +137,5 @@ def test_a_step_of_the_recipe_is_said_to_help_only_where_that_is_shown(tmp_path,
     for seed in (1, 2, 3):
         for plan, strength in (("augment03", 4.0), ("augment00", 1.0), ("without-decay", 4.0)):
             keep(tmp_path, Job(plan, "p4m-densenet", steps=360, seed=seed), data, strength, valid=0)
-    page = sections.repeated(read_answers(tmp_path), data)
+    page = learning.repeated(read_answers(tmp_path), data)
     assert "shown to help: H&E augmentation at 0.3; shown to harm: none" in page

@@ -6,14 +6,15 @@ import json
 import numpy as np
 import pytest
 
-from model.evidence import study
 from model.evidence.boosted_trees import features
+from model.evidence.study import data as pcam_
+from model.evidence.study import jobs, runs
 from model.groups.group import get_group, transform
-from model.networks.systems import SYSTEMS
+from model.networks.registry import SYSTEMS
+from model.train.loop import predict
 from model.train.metrics import auc
 from model.train.pcam import Split
-from model.train.run import predict
-from model.weights.checkpoint import state_of
+from model.weights.checkpoint import load_averaged_network
 
 RNG = np.random.default_rng(0)
 
@@ -28,18 +29,18 @@ def split():
 
 
 def test_folds_part_the_slides_and_share_the_positives(split):
-    folds = study.folds_of(split.groups, split.labels)
-    assert sorted(set(folds)) == list(range(study.FOLDS))
+    folds = pcam_.folds_of(split.groups, split.labels)
+    assert sorted(set(folds)) == list(range(jobs.FOLDS))
     for name in np.unique(split.groups):
         assert len(set(folds[split.groups == name])) == 1, "a slide stands in one fold"
-    positives = [int(split.labels[folds == fold].sum()) for fold in range(study.FOLDS)]
+    positives = [int(split.labels[folds == fold].sum()) for fold in range(jobs.FOLDS)]
     assert max(positives) - min(positives) <= 5
-    np.testing.assert_array_equal(folds, study.folds_of(split.groups, split.labels))
+    np.testing.assert_array_equal(folds, pcam_.folds_of(split.groups, split.labels))
 
 
 @pytest.mark.parametrize("by", ["patch", "slide"])
 def test_a_fraction_is_drawn_by_seed_alone(split, by):
-    first, again, other = (study.part_of(split, 0.5, by, seed) for seed in (1, 1, 2))
+    first, again, other = (pcam_.part_of(split, 0.5, by, seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.patches, again.patches)
     assert len(first) != len(other) or (first.patches != other.patches).any()
     assert abs(len(first) - 60) <= 5
@@ -49,12 +50,12 @@ def test_a_fraction_is_drawn_by_seed_alone(split, by):
 
 
 def test_every_job_has_a_name_of_its_own():
-    names = [job.name for plan in study.PLANS.values() for job in plan()]
+    names = [job.name for plan in jobs.PLANS.values() for job in plan()]
     assert len(set(names)) == len(names)
 
 
 def test_masking_leaves_nothing_of_the_centre(split):
-    masked = study.mask_centre(split)
+    masked = pcam_.mask_centre(split)
     assert np.ptp(masked.patches[:, 32:64, 32:64], (1, 2)).max() == 0
     np.testing.assert_array_equal(masked.patches[:, :32], split.patches[:, :32])
 
@@ -62,40 +63,40 @@ def test_masking_leaves_nothing_of_the_centre(split):
 def test_the_paint_over_the_centre_knows_nothing_of_it(split):
     other = Split(split.patches.copy(), split.labels, split.groups)
     other.patches[:, 32:64, 32:64] = 255 - other.patches[:, 32:64, 32:64]
-    np.testing.assert_array_equal(study.mask_centre(split).patches, study.mask_centre(other).patches)
+    np.testing.assert_array_equal(pcam_.mask_centre(split).patches, pcam_.mask_centre(other).patches)
 
 
 @pytest.fixture
 def tiny(split, tmp_path, monkeypatch):
     """Data of a few patches, plain networks of a few filters, and a folder for answers."""
-    monkeypatch.setattr(study, "ANSWERS", tmp_path / "evidence")
+    monkeypatch.setattr(runs, "ANSWERS", tmp_path / "evidence")
     (tmp_path / "evidence").mkdir()
     for name in ("z2-densenet", "z2-eight-views"):
         monkeypatch.setitem(SYSTEMS, name, dataclasses.replace(SYSTEMS[name], half=(4, 4)))
-    data = study.Data.__new__(study.Data)
+    data = pcam_.Data.__new__(pcam_.Data)
     data._all, data.valid, data.test = split, split.take(np.arange(40)), split.take(np.arange(40, 80))
     return data
 
 
 def test_a_job_answers_whole(tiny, tmp_path):
-    job = study.Job("tiny", "z2-densenet", steps=2)
-    study.do(job, tiny, tmp_path / "work")
+    job = jobs.Job("tiny", "z2-densenet", steps=2)
+    runs.run_job(job, tiny, tmp_path / "work")
     answer = np.load(tmp_path / "evidence" / f"{job.name}.npz")
     about = json.loads(str(answer["about"]))
     assert about["system"] == "z2-densenet"
     assert about["steps"] == 2
     assert answer["valid"].shape == (40,)
-    assert study.answered(job)
-    assert not study.answered(dataclasses.replace(job, steps=3)), "of the same name, and another run"
+    assert runs.has_answer(job)
+    assert not runs.has_answer(dataclasses.replace(job, steps=3)), "of the same name, and another run"
     assert np.isfinite(answer["test"]).all()
 
 
 def test_averaged_views_are_the_same_weights_asked_eight_times(tiny, tmp_path):
-    plain, averaged = (study.Job("tiny", name, steps=2) for name in ("z2-densenet", "z2-eight-views"))
-    study.do(plain, tiny, tmp_path / "work")
-    study.do(averaged, tiny, tmp_path / "work")
+    plain, averaged = (jobs.Job("tiny", name, steps=2) for name in ("z2-densenet", "z2-eight-views"))
+    runs.run_job(plain, tiny, tmp_path / "work")
+    runs.run_job(averaged, tiny, tmp_path / "work")
     assert [path.name for path in (tmp_path / "work").iterdir()] == [plain.name], "trained once"
-    average = state_of(tmp_path / "work" / plain.name / "checkpoint.pt")
+    average = load_averaged_network(tmp_path / "work" / plain.name / "checkpoint.pt")
     views = [predict(average, turned(tiny.valid, element)).numpy() for element in get_group("p4m").elements]
     answer = np.load(tmp_path / "evidence" / f"{averaged.name}.npz")["valid"]
     np.testing.assert_allclose(answer, np.mean(views, 0), atol=1e-4)
@@ -103,14 +104,14 @@ def test_averaged_views_are_the_same_weights_asked_eight_times(tiny, tmp_path):
 
 
 def test_a_job_is_one_process_s_at_a_time(tmp_path):
-    plain, averaged = (study.Job("tiny", name, steps=2) for name in ("z2-densenet", "z2-eight-views"))
-    with study.claimed(plain, tmp_path) as first, study.claimed(plain, tmp_path) as second:
+    plain, averaged = (jobs.Job("tiny", name, steps=2) for name in ("z2-densenet", "z2-eight-views"))
+    with runs.lock_job(plain, tmp_path) as first, runs.lock_job(plain, tmp_path) as second:
         assert first
         assert not second
-        with study.claimed(averaged, tmp_path) as lent:
+        with runs.lock_job(averaged, tmp_path) as lent:
             assert not lent, "its weights are being trained"
-    floor = study.Job("tiny", study.FLOOR, steps=0)
-    with study.claimed(plain, tmp_path) as again, study.claimed(floor, tmp_path) as trees:
+    floor = jobs.Job("tiny", jobs.FLOOR, steps=0)
+    with runs.lock_job(plain, tmp_path) as again, runs.lock_job(floor, tmp_path) as trees:
         assert again
         assert trees
 
@@ -121,11 +122,11 @@ def turned(split, element):
 
 
 def test_the_floor_answers_like_a_network(split, tmp_path, monkeypatch):
-    monkeypatch.setattr(study, "ANSWERS", tmp_path)
-    data = study.Data.__new__(study.Data)
+    monkeypatch.setattr(runs, "ANSWERS", tmp_path)
+    data = pcam_.Data.__new__(pcam_.Data)
     bright = Split(split.patches // 2 + 100 * split.labels[:, None, None, None], split.labels, split.groups)
     data._all, data.valid, data.test = bright, bright, bright.take(np.arange(40))
-    study.do(study.Job("tiny", study.FLOOR, steps=0), data, tmp_path / "work")
+    runs.run_job(jobs.Job("tiny", jobs.FLOOR, steps=0), data, tmp_path / "work")
     answer = np.load(tmp_path / "tiny-boosted-trees-1.npz")
     assert auc(bright.labels, answer["valid"]) > 0.95, "the colour gives it away"
     assert features(bright.patches[:3]).shape == (3, 30)

@@ -9,9 +9,10 @@ import torch
 from model.families import harmonic, steerable
 from model.families.circular import exact_rings, wave
 from model.families.family import FamilyName, get_family
-from model.groups.layers import GroupBatchNorm2d, act, turn
+from model.groups.action import act, turn
+from model.groups.batch_norm import GroupBatchNorm2d
 from model.networks.densenet import DenseNet
-from model.networks.systems import SYSTEMS, get_system
+from model.networks.registry import SYSTEMS, get_system
 
 NAMES = FamilyName.__args__
 families = pytest.mark.parametrize("name", NAMES)

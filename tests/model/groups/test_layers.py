@@ -6,9 +6,11 @@ from model_definition import group as group_by_definition
 from model_definition import lifting as lifting_by_definition
 from torch.nn import functional as F
 
-from model.groups import layers
+from model.groups import pooling
+from model.groups.action import act, turn
+from model.groups.batch_norm import GroupBatchNorm2d
+from model.groups.convolution import GroupConv2d, LiftingConv2d
 from model.groups.group import get_group
-from model.groups.layers import GroupBatchNorm2d, GroupConv2d, LiftingConv2d, act, turn
 
 names = pytest.mark.parametrize("name", ["z2", "p4", "p4m"])
 CLOSE = {"rtol": 0, "atol": 1e-10}
@@ -92,23 +94,23 @@ def test_pointwise_functions_commute(name, pointwise):
 @names
 def test_group_mean_turns_like_an_image(name):
     group = get_group(name)
-    check_law(lambda f: layers.group_mean(f, len(group)), name, after=as_image)
+    check_law(lambda f: pooling.group_mean(f, len(group)), name, after=as_image)
 
 
 @names
 def test_average_pooling_commutes_on_even_sizes_only(name):
     group, f = get_group(name), features(name)[:, :, :6, :8]
     for u in range(len(group)):
-        torch.testing.assert_close(layers.halve(act(f, group, u)), act(layers.halve(f), group, u), **CLOSE)
+        torch.testing.assert_close(pooling.halve(act(f, group, u)), act(pooling.halve(f), group, u), **CLOSE)
     if len(group) > 1:
         odd = features(name)
-        assert not torch.allclose(layers.halve(act(odd, group, 2)), act(layers.halve(odd), group, 2))
+        assert not torch.allclose(pooling.halve(act(odd, group, 2)), act(pooling.halve(odd), group, 2))
 
 
 @names
 def test_halving_is_the_mean_over_two_by_two(name):
     f, g = (features(name).requires_grad_() for _ in range(2))
-    mine, theirs = layers.halve(f), F.avg_pool2d(g, 2)
+    mine, theirs = pooling.halve(f), F.avg_pool2d(g, 2)
     torch.testing.assert_close(mine, theirs, **CLOSE)
     weights = torch.randn_like(mine)
     (mine * weights).sum().backward()
@@ -119,7 +121,7 @@ def test_halving_is_the_mean_over_two_by_two(name):
 @pytest.mark.parametrize("how", ["max", "mean"])
 def test_coset_pooling_over_all_rotations_of_p4_turns_like_an_image(how):
     group = get_group("p4")
-    pool = lambda f: layers.coset_pool(f, group, group.subgroup("rotations"), how)  # noqa: E731 - a law in one line
+    pool = lambda f: pooling.coset_pool(f, group, group.subgroup("rotations"), how)  # noqa: E731 - a law in one line
     check_law(pool, "p4", after=as_image)
 
 
@@ -129,18 +131,18 @@ def test_coset_pooling_moves_on_cosets(subgroup):
     group, f = get_group("p4m"), features("p4m")
     cosets = group.left_cosets(group.subgroup(subgroup))
     place = {int(g): i for i, coset in enumerate(cosets) for g in coset}
-    pooled = layers.coset_pool(f, group, group.subgroup(subgroup))
+    pooled = pooling.coset_pool(f, group, group.subgroup(subgroup))
     for u in range(len(group)):
         source = [place[int(group.product[group.inverse[u], coset[0]])] for coset in cosets]
         expected = turn(pooled.unflatten(1, (-1, len(cosets)))[:, :, source], group.elements[u]).flatten(1, 2)
-        moved = layers.coset_pool(act(f, group, u), group, group.subgroup(subgroup))
+        moved = pooling.coset_pool(act(f, group, u), group, group.subgroup(subgroup))
         torch.testing.assert_close(moved, expected, **CLOSE)
 
 
 @pytest.mark.parametrize("domain", [(0, 1), (0, 1, 2, 3), (0, 4), (0, 3, 5)])
 def test_pooling_without_stride_is_equivariant_for_any_domain(domain):
     group = get_group("p4m")
-    check_law(lambda f: layers.group_pool(f, group, domain), "p4m")
+    check_law(lambda f: pooling.group_pool(f, group, domain), "p4m")
 
 
 @pytest.mark.parametrize("subgroup", ["rotations", "mirror"])
@@ -150,7 +152,7 @@ def test_pooling_over_h_then_subsampling_on_h_is_equivariant_to_h_and_not_to_g(s
     members = list(group.subgroup(subgroup))
 
     def pool(x):
-        return layers.subsample(layers.group_pool(x, group, members), group, members)
+        return pooling.subsample(pooling.group_pool(x, group, members), group, members)
 
     def move(x, u):
         source = [members.index(int(group.product[group.inverse[u], s])) for s in members]

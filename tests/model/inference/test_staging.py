@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from model.checks.strangeness import look
-from model.inference.dense import as_image, infer
+from model.inference.dense import as_image, infer, infer_with_features
 from model.inference.frozen import freeze
-from model.inference.staging import OnItsWay, Staging
+from model.inference.staging import InFlight, Staging
 from model.weights.checkpoint import load_network
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"))]
@@ -24,9 +23,9 @@ def test_what_was_sent_arrives(device, ahead):
     staging, sent, wanted = Staging(torch.device(device), ahead + 1), [], regions(9)
     for number, pixels in enumerate(wanted):
         sent.append(staging.send(pixels.copy()))
-        assert isinstance(sent[-1], OnItsWay) == (device == "cuda")
+        assert isinstance(sent[-1], InFlight) == (device == "cuda")
         if number >= ahead:
-            there = staging.arrived(sent[number - ahead])
+            there = staging.receive(sent[number - ahead])
             assert there.shape == (1, *wanted[number - ahead].shape)
             plain = there.cpu().numpy() if isinstance(there, torch.Tensor) else there
             np.testing.assert_array_equal(plain[0], wanted[number - ahead])
@@ -41,7 +40,7 @@ def test_nothing_is_computed_before_its_copy_is_there():
     with torch.cuda.stream(staging._copies):
         torch.full(pixels.shape, 7, dtype=torch.uint8, device=device)
         torch.cuda._sleep(200_000_000)
-    there = staging.arrived(staging.send(pixels)).clone()
+    there = staging.receive(staging.send(pixels)).clone()
     np.testing.assert_array_equal(there[0].cpu().numpy(), pixels)
 
 
@@ -50,7 +49,7 @@ def test_a_region_that_was_sent_is_answered_as_one_that_was_not(device):
     network = freeze(load_network()[0]).to(device)
     (pixels,) = regions(1)
     staging = Staging(torch.device(device))
-    there = staging.arrived(staging.send(pixels))
-    np.testing.assert_array_equal(look(network, there)[0], infer(network, pixels[None]))
+    there = staging.receive(staging.send(pixels))
+    np.testing.assert_array_equal(infer_with_features(network, there)[0], infer(network, pixels[None]))
     on_device = torch.from_numpy(pixels[None]).to(device)
     torch.testing.assert_close(as_image(network, there), as_image(network, on_device), rtol=0, atol=0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.groups.layers import turn
+from model.groups.action import turn
 from model.networks.autoencoder import FAMILY, Autoencoder
 
 CLOSE = {"rtol": 0, "atol": 1e-9}

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from model.groups.action import act, turn
+from model.groups.batch_norm import GroupBatchNorm2d
 from model.groups.group import get_group, transform
-from model.groups.layers import GroupBatchNorm2d, act, turn
 from model.inference.dense import infer, infer_patchwise
 from model.inference.frozen import freeze
 from model.networks.densenet import DenseNet, DenseNetConfig

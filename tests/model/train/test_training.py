@@ -16,7 +16,7 @@ from model.evidence import evaluate
 from model.train.__main__ import main
 from model.train.metrics import auc, bootstrap_auc, fit_temperature
 from model.train.pcam import read_split
-from model.weights.checkpoint import state_of
+from model.weights.checkpoint import load_averaged_network
 
 SMALL = ["--n0", "8", "--growth", "4", "--batch", "4", "--no-bf16", "--threads", "1", "--every", "1"]
 
@@ -51,8 +51,10 @@ def test_a_killed_run_goes_on_and_ends_the_same(data, tmp_path, capsys):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     main([str(data), "--out", str(killed), "--epochs", "2", *SMALL])
-    for key, value in state_of(through / "checkpoint.pt").state_dict().items():
-        torch.testing.assert_close(state_of(killed / "checkpoint.pt").state_dict()[key], value, rtol=0, atol=1e-6)
+    for key, value in load_averaged_network(through / "checkpoint.pt").state_dict().items():
+        torch.testing.assert_close(
+            load_averaged_network(killed / "checkpoint.pt").state_dict()[key], value, rtol=0, atol=1e-6
+        )
     assert json.loads((through / "metrics.json").read_text())["history"][-1]["valid"]["auc"] >= 0
     before = (killed / "checkpoint.pt").read_bytes()
     capsys.readouterr()
@@ -153,7 +155,7 @@ def test_only_patches_of_known_slides_are_used_when_asked(data, tmp_path, capsys
     meta.write_text("\n".join([lines[0], *(f"{i},{i % 2},,s" if i < 8 else line for i, line in enumerate(lines[1:]))]))
     split = read_split(data, "train")
     assert split.slide_groups() is None
-    assert len(split.known()) == 8
+    assert len(split.with_known_slides()) == 8
     assert main([str(data), "--out", str(tmp_path / "run"), "--epochs", "1", "--slides", "known", *SMALL]) == 0
     meta.unlink()
     assert main([str(data), "--out", str(tmp_path / "none"), "--slides", "known", *SMALL]) == 2

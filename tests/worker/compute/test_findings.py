@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from model.checks.density import Familiarity
-from model.checks.strangeness import Strangeness
+from model.checks.density import Density
+from model.checks.familiarity import Familiarity
 from model.networks.autoencoder import Autoencoder
 from worker.compute.findings import familiarity, rotation_summary, unfamiliar_notes
 from worker.kinds.check import _NOTHING_TURNED
@@ -13,9 +13,7 @@ READ = {"drift": 0.0, "residual": 2e-6, "tolerance": 1e-3, "elements": ["turned 
 
 
 def known(usual):
-    return Strangeness(
-        Autoencoder(), Familiarity(np.zeros(1), np.eye(1), 0.0, 1.0, 4.0), {"usual_shares": [0.0, usual]}
-    )
+    return Familiarity(Autoencoder(), Density(np.zeros(1), np.eye(1), 0.0, 1.0, 4.0), {"usual_shares": [0.0, usual]})
 
 
 def test_regions_that_could_not_be_read_are_not_called_checked():

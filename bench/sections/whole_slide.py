@@ -12,9 +12,9 @@ import openslide
 import torch
 
 from bench import peers
-from bench.service import OwnService, end, tree_mib
-from bench.slides import write_slide
-from bench.tables import Section, Target
+from bench.page.tables import Section, Target
+from bench.rig.service import OwnService, end, tree_mib
+from bench.rig.slides import write_slide
 from model.networks.densenet import PATCH_PX, STRIDE_PX
 from model.weights.checkpoint import load_network
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.tables import Section, Target
+from bench.page.tables import Section, Target
 
 CELLS = (4000, 5000)
 SLIDES = 10_000

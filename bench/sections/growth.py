@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.http_client import walk
-from bench.service import OwnService, cpu_of
-from bench.slides import TILE_PX, write_slide
-from bench.small import median_ms
-from bench.tables import Section, Target
+from bench.page.tables import Section, Target
+from bench.rig.http_client import walk
+from bench.rig.service import OwnService, cpu_of
+from bench.rig.slides import TILE_PX, write_slide
+from bench.sections.small import median_ms
 
 ABOUT = """Each cost at growing sizes on SQLite. The exponent is the slope of its logarithm over the largest two: 0 is a
 cost that does not grow, 1 one that grows with the work."""

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.tables import Section, least_seconds
-from model.checks.strangeness import look
-from model.evidence.probes import flops_per_cell
-from model.inference.dense import REGION_PX, Pixels, cells_a_side
-from model.inference.frozen import Detector, freeze
+from bench.page.tables import Section, least_seconds
+from model.evidence.cost import flops_per_cell
+from model.inference.dense import REGION_PX, Pixels, cells_a_side, infer_with_features
+from model.inference.detector import Detector
+from model.inference.frozen import freeze
 from model.inference.staging import Staging
 from model.weights.checkpoint import load_network
 
@@ -63,12 +63,12 @@ def _from_memory(section: Section, network: Detector, pixels: Pixels, device: to
         ahead = staging.send(pixels[0])
         for following in pixels[1:]:
             now, ahead = ahead, staging.send(following)
-            look(network, staging.arrived(now))
-        look(network, staging.arrived(ahead))
+            infer_with_features(network, staging.receive(now))
+        infer_with_features(network, staging.receive(ahead))
 
     def when_needed() -> None:
         for region in pixels:
-            look(network, region[None])
+            infer_with_features(network, region[None])
 
     cells = len(pixels) * cells_a_side(pixels.shape[1]) ** 2
     section.add(f"{kind}, from memory one region ahead", cells / _seconds(device, one_ahead), "cells/s", "page-locked")

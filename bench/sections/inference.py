@@ -4,11 +4,11 @@ import numpy as np
 import torch
 
 from bench import peers
-from bench.limit import gemm_gflops
-from bench.machine import has_amx
-from bench.tables import Section, Target, least_seconds, shown
+from bench.page.tables import Section, Target, least_seconds, shown
+from bench.rig.limit import gemm_gflops
+from bench.rig.machine import has_amx
 from model.checks import drift
-from model.evidence.probes import flops, flops_per_cell
+from model.evidence.cost import flops, flops_per_cell
 from model.inference.dense import REGION_PX, Pixels, cells_a_side, infer
 from model.inference.engines import Engine
 from model.inference.frozen import Frozen, freeze

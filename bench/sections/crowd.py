@@ -11,10 +11,10 @@ from pathlib import Path
 
 import httpx2 as httpx
 
-from bench.http_client import walk
-from bench.service import OwnService, resident_mib
-from bench.slides import TILE_PX, write_slide
-from bench.tables import Section, Target
+from bench.page.tables import Section, Target
+from bench.rig.http_client import walk
+from bench.rig.service import OwnService, resident_mib
+from bench.rig.slides import TILE_PX, write_slide
 from cli.client import TUS, Client, ServiceError
 
 ABOUT = """Everything on these cores at once: fifty viewers on connections that they keep, each asking for its next tile

@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from model.evidence.measure import machine
+from model.evidence.machine import machine
 
 PACKAGES = (
     "numpy",

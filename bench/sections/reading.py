@@ -11,8 +11,8 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from bench import peers
-from bench.slides import write_slide
-from bench.tables import Section, Target, least_seconds, shown
+from bench.page.tables import Section, Target, least_seconds, shown
+from bench.rig.slides import write_slide
 from cli.demo_slide import demo_slide
 from core.pixels.frame import Frame
 from core.pixels.levels import Level, Source, sources_of

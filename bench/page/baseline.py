@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench.tables import Section, Target, shown
+from bench.page.tables import Section, Target, shown
 
 FELL = 0.15
 Ratios = dict[str, float]  # by claim

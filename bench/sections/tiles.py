@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from bench import peers
-from bench.http_client import Walk, walk
-from bench.service import OwnService, cpu_of, end, free_port, resident_mib
-from bench.slides import write_slide
-from bench.tables import Section, Target
+from bench.page.tables import Section, Target
+from bench.rig.http_client import Walk, walk
+from bench.rig.service import OwnService, cpu_of, end, free_port, resident_mib
+from bench.rig.slides import write_slide
 from core.pixels.native_tiles import native_levels
 
 ABOUT = """A JPEG-tiled slide with levels four times apart; a viewer's walk, each tile asked for once, 8 connections

@@ -1,29 +1,13 @@
-"""python -m model.evidence.report DIR: docs/detector.md and its figures, from the answers and probes in docs/evidence.
+"""Measured sections."""
 
-Every number of a measurement is of a file that a command of this package wrote, or quoted from the card. Sections whose
-runs are not there say so.
-"""
-
-import argparse
-import json
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from model.checks import strangeness
-from model.evidence.comparison import read_answers
-from model.evidence.figures import draw_angles, draw_reliability
-from model.evidence.measure import TURNED_PATCHES, WHERE
-from model.evidence.sections import between, fractions, left_out, on_splits, repeated, rivals, table, trained_controls
-from model.evidence.study import ANSWERS, Data
-from model.train.pcam import BadData
-from model.weights.card import WeightsRefused
+from model.checks import familiarity_file
+from model.evidence.measure import TURNED_PATCHES
+from model.evidence.report.tables import between, table
 from model.weights.checkpoint import DEFAULT_NAME, read_card
-
-PAGE = ANSWERS.parent / "detector.md"
 
 
 def introduction(found: dict[str, Any]) -> str:
@@ -125,10 +109,10 @@ What is not exact is measured: patches of test, changed ({plain:.3f} unchanged).
 
 
 def familiar(found: dict[str, Any]) -> str:
-    path = strangeness.path_of(DEFAULT_NAME)
+    path = familiarity_file.path_of(DEFAULT_NAME)
     if not path.exists():
         return "## What is familiar\n\nNot made yet: `python -m model.train.familiarity DIR`."
-    known = strangeness.read(path, read_card(DEFAULT_NAME).digest).known
+    known = familiarity_file.read(path, read_card(DEFAULT_NAME).digest).record
     rows = [_told_apart(name, one) for name, one in known["test"].items() if name != "unchanged"]
     other = found.get("other_tissue")
     if other:
@@ -159,52 +143,3 @@ def _not_told_apart(found: dict[str, dict[str, float]]) -> str:
 def _told_apart(name: str, one: dict[str, float]) -> list[str]:
     aucs = (f"{one[key]:.3f}" for key in ("auc", "auc_one_sided", "auc_raw_error"))
     return [name, *aucs, f"{one['over_threshold']:.1%}"]
-
-
-def probed() -> dict[str, Any]:
-    """What `model.evidence.measure` found. Raises FileNotFoundError with what to run."""
-    if not WHERE.exists():
-        raise FileNotFoundError(f"{WHERE} is missing: run python -m model.evidence.measure first")
-    content: dict[str, Any] = json.loads(WHERE.read_text())
-    if content["weights"] != read_card(DEFAULT_NAME).digest:
-        raise WeightsRefused(f"{WHERE} was measured with other weights: run python -m model.evidence.measure again")
-    return content
-
-
-def page(directory: Path) -> str:
-    """The whole page; figures are drawn on the way."""
-    found, answers, data = probed(), read_answers(ANSWERS), Data(directory)
-    draw_reliability(PAGE.parent / "detector-reliability.png", found["shipped"])
-    draw_angles(PAGE.parent / "detector-angles.png", found["angles"])
-    parts: list[Callable[[], str]] = [
-        lambda: introduction(found),
-        lambda: shipped(found),
-        lambda: rivals(answers, data, found, PAGE.parent),
-        lambda: on_splits(answers, data),
-        lambda: fractions(answers, data, PAGE.parent),
-        lambda: repeated(answers, data),
-        lambda: exactness(found),
-        lambda: trained_controls(answers, data),
-        lambda: angles(found),
-        lambda: stability(found),
-        lambda: familiar(found),
-        lambda: left_out(answers),
-    ]
-    return "\n\n".join(part() for part in parts) + "\n"
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m model.evidence.report", description="Write docs/detector.md.")
-    parser.add_argument("directory", type=Path, help="folder with PCam's HDF5 files")
-    options = parser.parse_args(arguments)
-    try:
-        PAGE.write_text(page(options.directory))
-    except (FileNotFoundError, BadData, WeightsRefused) as error:
-        print(f"No page was written: {error}.", file=sys.stderr)
-        return 2
-    print(PAGE)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.tables import least_seconds
+from bench.page.tables import least_seconds
 
 SIDE = 1024
 

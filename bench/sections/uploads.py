@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from bench import peers
-from bench.service import ROOT, OwnService, cpu_of, free_port, tree_mib
-from bench.tables import Section, Target, shown
+from bench.page.tables import Section, Target, shown
+from bench.rig.service import ROOT, OwnService, cpu_of, free_port, tree_mib
 
 CHUNK = os.urandom(1 << 20)
 ABOUT = """One request body of random bytes over loopback, the client sending as fast as it is taken; all take turns,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.evidence.study import Job
+from model.evidence.study.jobs import Job
 from model.train.metrics import (
     auc,
     calibration_error,
@@ -52,25 +52,25 @@ def _answer(path: Path) -> Answer:
 
 
 @dataclass(frozen=True)
-class Held:
-    """Held-out patches of some runs, one after the other: their labels, slide groups, and a system's logits."""
+class HeldOut:
+    """HeldOut-out patches of some runs, one after the other: their labels, slide groups, and a system's logits."""
 
     labels: Array
     groups: Array
     logits: Array
 
 
-def gather(answers: Iterable[Answer], split_of: Callable[[Job], Split], part: str) -> Held:
+def gather(answers: Iterable[Answer], split_of: Callable[[Job], Split], part: str) -> HeldOut:
     """The answers' logits beside the truth."""
     pairs = [(split_of(answer.job), answer.logits[part]) for answer in answers]
-    return Held(
+    return HeldOut(
         np.concatenate([split.labels for split, _ in pairs]),
         np.concatenate([split.groups for split, _ in pairs]),
         np.concatenate([logits for _, logits in pairs]),
     )
 
 
-def row_of(held: Held) -> dict[str, Any]:
+def figures_of(held: HeldOut) -> dict[str, Any]:
     """One system's figures."""
     slope, _ = calibration_slope(held.labels, held.logits)
     interval = hierarchical_bootstrap(held.labels, [held.logits], held.groups, auc, ROUNDS)
@@ -98,7 +98,7 @@ class Paired:
         return self.interval[0] > 0 or self.interval[1] < 0
 
 
-def paired(mine: Held, other: Held, seed: int = 0) -> Paired:
+def paired(mine: HeldOut, other: HeldOut, seed: int = 0) -> Paired:
     """Of the same patches: difference of AUC, bootstrapped over slide groups, and in how many slides mine is better."""
     members = [np.flatnonzero(mine.groups == group) for group in np.unique(mine.groups)]
     rng, found = np.random.default_rng(seed), []
@@ -112,6 +112,6 @@ def paired(mine: Held, other: Held, seed: int = 0) -> Paired:
     return Paired(_difference(mine, other, everything), (float(low), float(high)), better, len(ours))
 
 
-def _difference(mine: Held, other: Held, chosen: Array) -> float:
+def _difference(mine: HeldOut, other: HeldOut, chosen: Array) -> float:
     labels = mine.labels[chosen]
     return auc(labels, mine.logits[chosen]) - auc(labels, other.logits[chosen])

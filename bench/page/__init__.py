@@ -1,0 +1,1 @@
+"""How results are written: tables, stored ratios, the growth figure."""

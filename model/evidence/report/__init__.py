@@ -1,0 +1,1 @@
+"""Writes docs/detector.md from the answers and probes in docs/evidence."""

@@ -1,0 +1,108 @@
+"""Learning."""
+
+from collections import defaultdict
+from pathlib import Path
+
+from model.evidence.report.comparison import Answer
+from model.evidence.report.figures import Points, draw_fractions
+from model.evidence.report.tables import US, between, mean_auc, mean_difference, table
+from model.evidence.study.data import Data
+from model.evidence.study.jobs import FLOOR, STEPS
+
+
+def fractions(answers: list[Answer], data: Data, folder: Path) -> str:
+    """AUC on valid against the share of the training data."""
+    curves: dict[tuple[str, str], dict[float, list[Answer]]] = defaultdict(lambda: defaultdict(list))
+    for answer in answers:
+        if answer.job.plan == "fractions":
+            curves[(answer.job.system, answer.job.by)][answer.job.fraction].append(answer)
+    if not curves:
+        return "## Less to learn from\n\nNot run yet: `python -m model.evidence.study DIR --plans fractions`."
+    rows, points = [], {}
+    for (system, by), parts in sorted(curves.items()):
+        points[(system, by)] = {share: mean_auc(runs, data) for share, runs in sorted(parts.items())}
+        rows += [
+            [system, by, f"{share:.0%}", f"{value:.3f} {between(interval)}", str(len(parts[share]))]
+            for share, (value, interval) in points[(system, by)].items()
+        ]
+    draw_fractions(folder / "detector-fractions.png", points)
+    return f"""## Less to learn from
+
+Known slides of train, by patch and by slide group, equal steps; AUC on valid.
+
+{table(["system", "by", "share", "AUC, mean of runs", "runs"], rows)}
+
+{_ahead(curves, data)}
+
+{_fewest_slides(points)}
+
+![AUC against training fraction](detector-fractions.png)"""
+
+
+def _fewest_slides(points: Points) -> str:
+    """Who stands first where slides are fewest, and what that says of symmetry."""
+    parts = {system: values for (system, by), values in points.items() if by == "slide"}
+    if not parts:
+        return "By slide it was not run yet."
+    share = min(min(values) for values in parts.values())
+    first = max(parts, key=lambda system: parts[system].get(share, (0.0,))[0])
+    why = f"""Why symmetry does not show more: the plain rival is turned and mirrored while it learns, and sees every pose
+of every patch in these steps, too. What is scarce at a small share of the slides is slides, with their stains, and no
+quarter turn makes one: at {share:.0%} of them {first} stands first, with {parts[first][share][0]:.3f}."""
+    return why + (" It knows no pose at all: colour and texture are what it reads." if first == FLOOR else "")
+
+
+def _ahead(curves: dict[tuple[str, str], dict[float, list[Answer]]], data: Data) -> str:
+    """p4m beside plain convolution and the floor at every share that both have; who wins, in a sentence."""
+    rows, said = [], []
+    for rival in ("z2-densenet", FLOOR):
+        won, lost, asked = 0, 0, 0
+        for by in ("patch", "slide"):
+            mine, other = (curves.get((system, by), {}) for system in (US, rival))
+            for share in sorted(set(mine) & set(other)):
+                value, interval = mean_difference(mine[share], other[share], data)
+                rows.append([rival, by, f"{share:.0%}", f"{value:+.3f} {between(interval)}"])
+                won, lost, asked = won + (interval[0] > 0), lost + (interval[1] < 0), asked + 1
+        said.append(f"Beside {rival} {US} is clearly ahead at {won} of {asked} shares and clearly behind at {lost}")
+    head = ["rival", "by", "share", f"{US} less the rival, AUC"]
+    return f"{table(head, rows)}\n\n{'. '.join(said)}. At the rest the interval holds zero."
+
+
+def repeated(answers: list[Answer], data: Data) -> str:
+    """Seeds, strengths of augmentation, and the recipe without one of its steps, on known slides or on all."""
+    runs: dict[str, list[Answer]] = defaultdict(list)
+    for answer in answers:
+        if answer.job.plan in ("known", "all") or answer.job.plan.startswith(("augment", "without")):
+            runs[answer.job.plan].append(answer)
+    if not runs:
+        return "## Seeds and the recipe\n\nNot run yet: `python -m model.evidence.study DIR --plans seeds augmentation steps`."
+    rows = []
+    for _, ones in sorted(runs.items()):
+        job, (value, interval) = ones[0].job, mean_auc(ones, data)
+        width, patches = "half" if job.half else "full", "known slides" if job.data == "known" else "all patches"
+        figures = [f"{value:.3f} {between(interval)}", "" if job.half else f"{mean_auc(ones, data, 'test')[0]:.3f}"]
+        rows.append(
+            [patches, width, f"{job.strength:.1f}", job.without or "nothing", str(job.steps), str(len(ones)), *figures]
+        )
+    head = ["trained on", "width", "H&E augmentation", "left out", "steps", "seeds", "AUC on valid, mean", "on test"]
+    return f"""## Seeds and the recipe
+
+{US}, from scratch with one recipe; intervals resample seeds and slide groups. The shipped weights went on for longer.
+Gradient clipping is for runs that go wrong, and was not measured.
+
+{table(head, rows)}
+
+{_gains(runs, data)}"""
+
+
+def _gains(runs: dict[str, list[Answer]], data: Data) -> str:
+    """What each step of the recipe adds, and in a sentence which of them show it."""
+    whole, steps = runs.get("augment03", []), {"H&E augmentation at 0.3": runs.get("augment00", [])}
+    steps |= {step: runs.get(f"without-{step}", []) for step in STEPS}
+    gains = {step: mean_difference(whole, ones, data) for step, ones in steps.items() if whole and ones}
+    rows = [[step, f"{value:+.3f} {between(interval)}"] for step, (value, interval) in gains.items()]
+    shown = [step for step, (_, interval) in gains.items() if interval[0] > 0]
+    harmful = [step for step, (_, interval) in gains.items() if interval[1] < 0]
+    told = f"""At this length and width shown to help: {", ".join(shown) or "none"}; shown to harm: {", ".join(harmful) or "none"}.
+The shipped weights were made with all of them, before this was measured; no gain is claimed for what is not shown."""
+    return f"{table(['step', 'AUC on valid: with it, less without'], rows)}\n\n{told}"

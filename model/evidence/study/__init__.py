@@ -1,0 +1,1 @@
+"""The training runs behind docs/detector.md: jobs, data, runs, and the command that makes them."""

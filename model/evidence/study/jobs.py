@@ -1,0 +1,114 @@
+"""Jobs and plans."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from model.networks.densenet import DenseNetConfig
+from model.networks.registry import SYSTEMS, get_system
+
+FOLDS = 5
+RIVALS = tuple(SYSTEMS)
+FLOOR = "boosted-trees"
+STEPS: tuple[Literal["average", "decay", "warm-up"], ...] = ("average", "decay", "warm-up")
+FRACTIONS = (0.05, 0.25, 1.0, 0.10, 0.50)  # the most telling first
+By = Literal["patch", "slide"]
+KINDS: tuple[By, ...] = ("patch", "slide")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run. `data`: known or all patches of train, or the known patches outside a fold."""
+
+    plan: str
+    system: str
+    steps: int
+    data: Literal["known", "all", "fold"] = "known"
+    fold: int = 0
+    fraction: float = 1.0
+    by: By = "patch"
+    seed: int = 1
+    half: bool = True
+    strength: float = 0.3
+    shuffled: bool = False
+    masked: bool = False
+    without: Literal["", "average", "decay", "warm-up"] = ""
+
+    @property
+    def name(self) -> str:
+        """What differs between the jobs of a plan."""
+        share = f"-{round(100 * self.fraction):03d}{self.by}" if self.plan == "fractions" else ""
+        fold = f"-fold{self.fold}" if self.data == "fold" else ""
+        return f"{self.plan}-{self.system}{share}{fold}-{self.seed}"
+
+
+def plan_seeds() -> Iterator[Job]:
+    """The shipped network at full width, on known slides and on all."""
+    for seed in (1, 2, 3):
+        yield Job("known", "p4m-densenet", steps=720, seed=seed, half=False)
+        yield Job("all", "p4m-densenet", steps=1248, data="all", seed=seed, half=False)
+
+
+def plan_folds() -> Iterator[Job]:
+    """Every rival on every fold: same data, steps and seed."""
+    for fold in range(FOLDS):
+        for system in (*RIVALS, FLOOR):
+            yield Job("folds", system, steps=360, data="fold", fold=fold)
+
+
+def plan_rivals() -> Iterator[Job]:
+    """Every rival on the known slides of train, asked about valid and, once, about test."""
+    for system in (*RIVALS, FLOOR):
+        yield Job("rivals", system, steps=360)
+
+
+def plan_fractions() -> Iterator[Job]:
+    """Training fraction, by patch and by slide, equal steps."""
+    parts = [(share, by) for share in FRACTIONS for by in (KINDS if share < 1 else KINDS[:1])]
+    for seed in (1, 2, 3):
+        for share, by in parts:
+            for system in ("p4m-densenet", "z2-densenet", FLOOR):
+                yield Job("fractions", system, steps=300, fraction=share, by=by, seed=seed)
+
+
+def plan_controls() -> Iterator[Job]:
+    """What must fail: labels shuffled, and the centre that the label speaks of masked."""
+    yield Job("shuffled", "p4m-densenet", steps=300, shuffled=True)
+    yield Job("masked", "p4m-densenet", steps=300, masked=True)
+
+
+def plan_augmentation() -> Iterator[Job]:
+    """How much of the H&E augmentation helps."""
+    for seed in (1, 2, 3):
+        for strength in (0.0, 0.3, 1.0):
+            yield Job(f"augment{round(10 * strength):02d}", "p4m-densenet", steps=360, seed=seed, strength=strength)
+
+
+def plan_steps() -> Iterator[Job]:
+    """The recipe without one of its steps; with all of them it is the augmentation plan's at 0.3."""
+    for seed in (1, 2, 3):
+        for step in STEPS:
+            yield Job(f"without-{step}", "p4m-densenet", steps=360, seed=seed, without=step)
+
+
+PLANS = {
+    "folds": plan_folds,
+    "rivals": plan_rivals,
+    "controls": plan_controls,
+    "fractions": plan_fractions,
+    "seeds": plan_seeds,
+    "augmentation": plan_augmentation,
+    "steps": plan_steps,
+}
+
+
+def config_of(job: Job) -> DenseNetConfig:
+    """The system's config, at half width for the comparisons."""
+    system = get_system(job.system)
+    return system.small() if job.half else system.config
+
+
+def learner_of(job: Job) -> Job:
+    """The job whose weights this one answers with: its own, or that of the system that lends them."""
+    lender = get_system(job.system).weights_of if job.system != FLOOR else None
+    return replace(job, system=lender) if lender else job
