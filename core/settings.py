@@ -10,6 +10,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 GIB = 1 << 30
+SHORTEST_ADMIN_KEY = 32  # characters of QUARTERTURN_ADMIN_KEY: people choose it, so its length is checked
 EMBEDDED = "filesystem://"  # the broker of the embedded mode: files in the data folder
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.contract.values import NOTICE, iso
-from core.access import credentials, people, visitor
+from core.access import keys, people, visitor
 from core.access.people import Person
 from core.database.people import Audit
 
@@ -37,7 +37,7 @@ class KeyOut(BaseModel):
     key: str | None = Field(None, description="the secret, in the answer that made it and nowhere else")
 
     @classmethod
-    def of(cls, known: credentials.ApiKey, secret: str | None = None) -> "KeyOut":
+    def of(cls, known: keys.ApiKey, secret: str | None = None) -> "KeyOut":
         return cls(
             id=known.id,
             name=known.name,

@@ -10,7 +10,7 @@ from api.request.once import OnlyOnce
 from api.request.trail import Told
 from api.request.transactions import Read, Write
 from api.request.visitor import Admin
-from core.access import credentials
+from core.access import keys
 from core.access.idempotency import Answer
 
 router = APIRouter(prefix="/keys", tags=["keys"])
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/keys", tags=["keys"])
 @router.get("")
 def listed(session: Read, visitor: Admin) -> list[KeyOut]:
     """The workspace's keys, newest first, without their secrets."""
-    return [KeyOut.of(known) for known in credentials.list_keys(session, visitor)]
+    return [KeyOut.of(known) for known in keys.list_keys(session, visitor)]
 
 
 @router.post("", status_code=201)
@@ -28,7 +28,7 @@ def create(session: Write, visitor: Admin, wanted: KeyRequest, once: OnlyOnce, t
     seconds = None if wanted.expires_days is None else wanted.expires_days * 86_400
 
     def produce() -> Answer:
-        key, secret = credentials.create_key(session, visitor, wanted.name, wanted.role, seconds, wanted.scopes)
+        key, secret = keys.create_key(session, visitor, wanted.name, wanted.role, seconds, wanted.scopes)
         told.changed(session, "key.create", key.id, name=key.name, role=key.role, scopes=wanted.scopes)
         return KeyOut.of(key, secret).model_dump()
 
@@ -40,7 +40,7 @@ def revoke(session: Write, visitor: Admin, key_id: str, once: OnlyOnce, told: To
     """Revoke a key at once (tiles may be served to it for another second)."""
 
     def produce() -> Answer:
-        if credentials.revoke_key(session, visitor, key_id):
+        if keys.revoke_key(session, visitor, key_id):
             told.changed(session, "key.revoke", key_id)
         return {}
 

@@ -1,4 +1,7 @@
-"""Idempotency-Key: the first answer to a key is kept and given again; the same key for another request is refused."""
+"""Idempotency-Key: stores the first answer to a key and replays it; refuses the same key with another request.
+
+The header of draft-ietf-httpapi-idempotency-key-header.
+"""
 
 import hashlib
 import json
@@ -24,28 +27,32 @@ def answer_once(
     produce: Callable[[], Answer],
     keep: Callable[[Answer], Answer] = dict,
 ) -> Answer:
-    """`produce()`'s answer, or the one it gave the first time, in the caller's transaction.
+    """Returns `produce()`'s answer, or the stored one of the first call, in the caller's transaction.
 
-    Of two callers at once the second waits for the first.
+    The row is inserted before `produce` runs. A second caller with the same key therefore waits for the first one's
+    transaction, and then reads its answer, or produces its own when that transaction was rolled back.
 
     Args:
-        request: what was asked, JSON-ready; another one under the same key is refused.
-        keep: what of the answer is kept for a replay (a secret is not).
+        key: None: nothing is stored.
+        request: the request as JSON-ready values; only its hash is stored.
+        keep: what of the answer is stored for a replay. A secret is left out here.
 
     Raises:
-        Conflict: the key was used for another request. Invalid: the key is too long.
+        Conflict: the key was used for another request.
+        Invalid: the key is empty or too long.
     """
     if key is None:
         return produce()
     if not 0 < len(key) <= LONGEST_KEY:
         raise Invalid("bad-idempotency-key", f"an Idempotency-Key has 1 to {LONGEST_KEY} characters", "use a UUID")
-    asked = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
-    place = {"principal_id": visitor.principal_id, "key": key}
-    if insert_if_absent(session, Idempotency, **place, request_hash=asked, answer={}, created_at=clock(session)):
+    request_hash = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+    row_id = {"principal_id": visitor.principal_id, "key": key}
+    row = {**row_id, "request_hash": request_hash, "answer": {}, "created_at": clock(session)}
+    if insert_if_absent(session, Idempotency, **row):
         answer = produce()
-        session.get_one(Idempotency, place).answer = keep(answer)
+        session.get_one(Idempotency, row_id).answer = keep(answer)
         return answer
-    known = session.get_one(Idempotency, place, populate_existing=True)
-    if known.request_hash != asked:
+    stored = session.get_one(Idempotency, row_id, populate_existing=True)
+    if stored.request_hash != request_hash:
         raise Conflict("idempotency-key-reused", "this Idempotency-Key was used for another request", "use a new key")
-    return dict(known.answer)
+    return dict(stored.answer)

@@ -1,6 +1,7 @@
-"""People who sign in with a name and a password. Passwords are kept as argon2id hashes; keys are for programs.
+"""People, who sign in with a name and a password. Programs use API keys (core.access.keys).
 
-A wrong name costs as much time as a wrong password, and both are refused alike.
+Passwords are stored as argon2id hashes (RFC 9106). An unknown name takes as long as a wrong password and gets the same
+answer, so that neither the time nor the text says which names exist.
 """
 
 import threading
@@ -18,15 +19,17 @@ from core.errors import Conflict, Invalid, NotFound, TooMany, Unauthenticated
 
 SHORTEST, LONGEST = 12, 200
 WRONG = ("not-signed-in", "the name or the password is wrong", "try again, or ask an administrator")
+# Verifying takes 64 MiB and tens of milliseconds in one of the threads that all requests share: two run at once, and
+# a third waits this long before it is refused, so that sign-ins cannot take every thread.
+WAIT_SECONDS = 2.0
+_argon2_slots = threading.BoundedSemaphore(2)
 _hasher = PasswordHasher()
-WAIT_SECONDS = 2.0  # in one of the threads that all requests share
-_slowly = threading.BoundedSemaphore(2)
-_NOBODY = _hasher.hash("nobody has this password")
+_HASH_OF_NOBODY = _hasher.hash("nobody has this password")  # verified for an unknown name, to take the same time
 
 
 @dataclass(frozen=True)
 class Person:
-    """What may be shown of a person."""
+    """What may be shown of a person. `created_at` in seconds since 1970."""
 
     id: str
     login: str
@@ -34,18 +37,34 @@ class Person:
     created_at: float
 
 
+@dataclass(frozen=True)
+class Proof:
+    """The visitor whose password was verified, and the hash that it was verified against."""
+
+    visitor: Visitor
+    hash: str
+
+
 def hash_password(login: str, password: str) -> str:
-    """The hash: slow on purpose, so outside any transaction. Raises Invalid for a password that is no password."""
+    """Returns the hash of a new password. Slow by design: call it outside any transaction.
+
+    Raises:
+        Invalid: it is too short or too long, contains the name, or repeats a few characters.
+    """
     if not SHORTEST <= len(password) <= LONGEST:
         raise Invalid("bad-password", f"a password has {SHORTEST} to {LONGEST} characters", "choose a longer sentence")
     if login.casefold() in password.casefold() or len(set(password)) < SHORTEST // 3:
-        raise Invalid("bad-password", "the password is the name, or one thing again and again", "choose another")
-    with _slowly:
+        raise Invalid("bad-password", "the password contains the name or repeats a few characters", "choose another")
+    with _argon2_slots:
         return _hasher.hash(password)
 
 
 def create(session: Session, visitor: Visitor, login: str, role: str, hashed: str) -> Person:
-    """A person in the visitor's workspace. Raises Conflict when the name is taken."""
+    """Creates a person in the visitor's workspace.
+
+    Raises:
+        Conflict: the name is taken.
+    """
     if session.scalars(select(Password).where(Password.login == login)).first() is not None:
         raise Conflict("name-taken", f"there is a person {login!r} already", "choose another name")
     principal = Principal(workspace_id=visitor.workspace_id, name=login, role=role)
@@ -58,10 +77,10 @@ def create(session: Session, visitor: Visitor, login: str, role: str, hashed: st
 
 
 def list_people(session: Session, visitor: Visitor) -> list[Person]:
-    """The workspace's people, by name."""
-    found = select(Password, Principal).join(Principal, Password.principal_id == Principal.id)
-    mine = found.where(Principal.workspace_id == visitor.workspace_id).order_by(Password.login)
-    return [Person(who.id, kept.login, who.role, kept.created_at) for kept, who in session.execute(mine)]
+    """Returns the workspace's people, by name."""
+    query = select(Password, Principal).join(Principal, Password.principal_id == Principal.id)
+    rows = session.execute(query.where(Principal.workspace_id == visitor.workspace_id).order_by(Password.login))
+    return [Person(principal.id, password.login, principal.role, password.created_at) for password, principal in rows]
 
 
 def has_password(session: Session, visitor: Visitor) -> bool:
@@ -70,21 +89,33 @@ def has_password(session: Session, visitor: Visitor) -> bool:
 
 
 def find(session: Session, visitor: Visitor, person_id: str) -> Password:
-    """Raises NotFound."""
-    principal, kept = session.get(Principal, person_id), session.get(Password, person_id)
-    if principal is None or kept is None or principal.workspace_id != visitor.workspace_id:
+    """Returns the password row of a person in the visitor's workspace.
+
+    Raises:
+        NotFound: there is no such person there.
+    """
+    principal, password = session.get(Principal, person_id), session.get(Password, person_id)
+    if principal is None or password is None or principal.workspace_id != visitor.workspace_id:
         raise NotFound("no-such-person", "there is no such person here", "see GET /api/v1/people")
-    return kept
+    return password
 
 
 def change_password(session: Session, visitor: Visitor, person_id: str, hashed: str) -> None:
-    """A new password; every session of the person ends. Raises NotFound."""
+    """Stores a new password and ends every session of the person.
+
+    Raises:
+        NotFound: there is no such person in the visitor's workspace.
+    """
     find(session, visitor, person_id).hash = hashed
     _end_sessions(session, person_id)
 
 
 def remove(session: Session, visitor: Visitor, person_id: str) -> None:
-    """Nobody signs in by this name any more, at once; what the person did stays told. Raises NotFound."""
+    """Ends a person's access at once. The principal stays, and so does what the audit says of it.
+
+    Raises:
+        NotFound: there is no such person in the visitor's workspace.
+    """
     session.delete(find(session, visitor, person_id))
     _end_sessions(session, person_id)
 
@@ -93,42 +124,37 @@ def _end_sessions(session: Session, person_id: str) -> None:
     session.execute(update(Credential).where(Credential.principal_id == person_id).values(revoked=True))
 
 
-@dataclass(frozen=True)
-class Proof:
-    """Whom a name and a password proved, and by which hash."""
-
-    visitor: Visitor
-    hash: str
-
-
 def authenticate(login: str, password: str) -> Proof:
-    """Whom a name and a password prove. Slow on purpose, so outside any transaction, and few at once: 64 MiB each.
+    """Verifies a name and a password. Slow by design: call it outside any transaction.
 
     Raises:
-        Unauthenticated: nobody. TooMany: others are being recognised, and more wait.
+        Unauthenticated: the name or the password is wrong.
+        TooMany: other sign-ins are being verified, and this one waited too long for its turn.
     """
     with reading() as session:
-        found = select(Password, Principal).join(Principal, Password.principal_id == Principal.id)
-        row = session.execute(found.where(Password.login == login)).first()
-    if not _slowly.acquire(timeout=WAIT_SECONDS):
-        raise TooMany("too-many-sign-ins", "many sign in at this moment", "try again in a moment")
+        query = select(Password, Principal).join(Principal, Password.principal_id == Principal.id)
+        row = session.execute(query.where(Password.login == login)).first()
+    if not _argon2_slots.acquire(timeout=WAIT_SECONDS):
+        raise TooMany("too-many-sign-ins", "too many sign-ins are under way", "try again in a moment")
     try:
-        _hasher.verify(row[0].hash if row else _NOBODY, password)
+        _hasher.verify(row[0].hash if row else _HASH_OF_NOBODY, password)
     except (Argon2Error, InvalidHashError):
         row = None
     finally:
-        _slowly.release()
+        _argon2_slots.release()
     if row is None:
         raise Unauthenticated(*WRONG)
-    kept, who = row
-    return Proof(Visitor(who.id, who.workspace_id, who.role, who.name), kept.hash)
+    stored, principal = row
+    return Proof(Visitor(principal.id, principal.workspace_id, principal.role, principal.name), stored.hash)
 
 
 def confirm(session: Session, proof: Proof) -> Visitor:
-    """The same in the transaction that stands on it: nobody changed the password or removed the person meanwhile.
+    """Checks in the transaction that relies on a proof that the password is still the one that was verified.
+
+    The row stays locked until the transaction ends, so that a change of the password waits for it.
 
     Raises:
-        Unauthenticated: somebody did.
+        Unauthenticated: the password was changed or the person removed since.
     """
     mine = select(Password).where(Password.principal_id == proof.visitor.principal_id, Password.hash == proof.hash)
     if session.scalars(mine.with_for_update()).first() is None:

@@ -1,4 +1,7 @@
-"""What one principal may keep and have under way; summed up under a lock, so that of many at once none is missed."""
+"""Quotas of one principal: bytes, slides, and analyses under way.
+
+Sums are taken under a lock on the principal's row, so that of many requests at once none escapes the count.
+"""
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -11,14 +14,18 @@ from core.errors import TooLarge, TooMany
 from core.settings import get_settings
 
 UNDER_WAY = ("queued", "running")
-ASK = "delete slides, or ask an administrator for more"
+ACTION = "delete slides, or ask an administrator for more"
 
 
 def require_slide_quota(session: Session, visitor: Visitor, length: int) -> None:
-    """For one more slide of the visitor's, of which `length` bytes are kept here (0: it stays where it lies).
+    """Checks that the visitor may add a slide.
+
+    Args:
+        length: bytes that the slide takes in the data folder; 0 for a slide by reference.
 
     Raises:
-        TooLarge: of so many bytes. TooMany: of one more slide.
+        TooLarge: its bytes exceed the visitor's quota.
+        TooMany: the visitor has as many slides as allowed.
     """
     settings = get_settings()
     if not (settings.quota_bytes or settings.quota_slides):
@@ -28,31 +35,36 @@ def require_slide_quota(session: Session, visitor: Visitor, length: int) -> None
     _require_slides(session, visitor, settings.quota_slides)
 
 
-def _require_bytes(session: Session, visitor: Visitor, length: int, most: int) -> None:
-    if not (most and length):
+def _require_bytes(session: Session, visitor: Visitor, length: int, limit: int) -> None:
+    if not (limit and length):
         return
-    mine = select(func.coalesce(func.sum(Upload.length), 0)).join(Slide, Upload.slide_id == Slide.id)
-    kept = session.scalar(mine.where(Slide.created_by == visitor.principal_id, keeps_files())) or 0
-    if kept + length > most:
-        told = f"{length} bytes are more than what is left of your {most} ({kept} are used)"
-        raise TooLarge("quota-bytes", told, ASK)
+    # The declared length of each upload, not the bytes received: an upload under way will need them.
+    lengths = select(func.coalesce(func.sum(Upload.length), 0)).join(Slide, Upload.slide_id == Slide.id)
+    used = session.scalar(lengths.where(Slide.created_by == visitor.principal_id, keeps_files())) or 0
+    if used + length > limit:
+        detail = f"{length} bytes are more than what is left of your {limit} ({used} are used)"
+        raise TooLarge("quota-bytes", detail, ACTION)
 
 
-def _require_slides(session: Session, visitor: Visitor, most: int) -> None:
-    if not most:
+def _require_slides(session: Session, visitor: Visitor, limit: int) -> None:
+    if not limit:
         return
     mine = select(func.count()).where(Slide.created_by == visitor.principal_id, Slide.state != "deleted")
-    if (session.scalar(mine) or 0) >= most:
-        raise TooMany("quota-slides", f"you keep {most} slides here, as many as you may", ASK)
+    if (session.scalar(mine) or 0) >= limit:
+        raise TooMany("quota-slides", f"you have {limit} slides here, as many as you may", ACTION)
 
 
 def require_analysis_quota(session: Session, principal_id: str) -> None:
-    """For one more analysis that counts against a principal; "": against nobody. Raises TooMany."""
-    most = get_settings().quota_analyses
-    if not (most and principal_id):
+    """Checks that a principal may start an analysis; "" is no principal and has no quota.
+
+    Raises:
+        TooMany: as many as allowed are under way.
+    """
+    limit = get_settings().quota_analyses
+    if not (limit and principal_id):
         return
     credentials.lock_principal(session, principal_id)
     mine = select(func.count()).where(Analysis.created_by == principal_id, Analysis.state.in_(UNDER_WAY))
-    if (session.scalar(mine) or 0) >= most:
-        told = f"you have {most} analyses under way, as many as you may"
-        raise TooMany("quota-analyses", told, "wait for one to end")
+    if (session.scalar(mine) or 0) >= limit:
+        detail = f"you have {limit} analyses under way, as many as you may"
+        raise TooMany("quota-analyses", detail, "wait for one to end")
