@@ -1,4 +1,4 @@
-"""The audit: append-only rows of who did what, when and from where, each sealed by a hash over itself and the one before.
+"""The audit: append-only rows of who did what, when and from where, each sealed by a hash over it and the one before.
 
     hash = sha256(hash of the row before ‖ the row's content as canonical JSON)        one chain a workspace
 
