@@ -15,9 +15,9 @@ def reader_of(slide: Slide) -> Reader:
     if kept is not None and kept.alive:
         return kept
     close_readers()
-    settings = get_settings()
-    path = opening.unpacked_or_opened(slide)
-    _readers[slide.id] = Reader(path, settings.reader_seconds, settings.reader_memory_bytes, opening.readable(path))
+    settings, file = get_settings(), opening.slide_file(slide)
+    limits = settings.reader_seconds, settings.reader_memory_bytes
+    _readers[slide.id] = Reader(file.path, *limits, file.readable)
     return _readers[slide.id]
 
 

@@ -132,7 +132,7 @@ def delete(
         slide = catalog.find(session, visitor, slide_id)
         opened = storage.absolute(slide.file)
         with suppress(Gone):
-            opened = opening.opened(slide.id, slide.file)
+            opened = opening.reader_path(slide.id, slide.file)
         deletion.delete(session, slide)
         told.changed(session, "slide.delete", slide.id)
         later.add_task(storage.remove, slide_id)
@@ -173,7 +173,7 @@ def _reveal(
         catalog.info_of(slide)
         opening.require_unaltered(slide)
         told.sent(session, f"slide.{name}.reveal", slide.id)
-    with request.app.state.files.reader(opening.opened(slide.id, slide.file)) as reader:
+    with request.app.state.files.reader(opening.slide_file(slide).path) as reader:
         content = reader.call(name)[1]
     return Jpeg(content, headers={"Cache-Control": "no-store"})
 

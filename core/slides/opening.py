@@ -1,39 +1,108 @@
-"""Which file a reader opens for a slide."""
+"""The one answer to which file a reader opens for a slide, and which files it may read besides.
 
-from collections.abc import Callable
+    uploaded                slides/ID/slide.EXT
+    by reference            the file where it lies, beside its companions
+    zip, either way         slides/ID/parts/slide.EXT, unpacked by the inspection
+
+A backup holds neither a slide by reference nor what was unpacked from it. So parts that are missing are unpacked again,
+by whichever of API and worker needs them first.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from core.database.slides import Slide
-from core.errors import Gone
-from core.slides import archives, storage
+from core.errors import Gone, StorageFault, Unavailable
+from core.slides import archives
 from core.slides.storage import KNOWN_SUFFIX, PARTS, absolute, folder, main_part
 
-NAMES_OTHERS = (".dcm", ".vms", ".vmu")  # their other files lie beside them, under names of their own
+NAMES_OTHERS = (".dcm", ".vms", ".vmu")  # formats whose other files lie beside, under names of their own
+_unpacking: set[str] = set()
+_unpacking_lock = threading.Lock()
 
 
-def opened(slide_id: str, file: str) -> Path:
-    """What a reader opens of a slide: its file, or of a zip what was unpacked from it."""
+@dataclass(frozen=True)
+class SlideFile:
+    """What a reader opens: `path`, which needs the files and folders `readable`.
+
+    `stamp` changes when somebody writes to the file, or puts another in its place.
+    """
+
+    path: Path
+    readable: tuple[Path, ...]
+    stamp: str
+
+
+def slide_file(slide: Slide, advance: Callable[[], None] = lambda: None) -> SlideFile:
+    """The file that a reader opens for an inspected slide.
+
+    Args:
+        advance: called now and then while a zip is unpacked; what it raises ends the unpacking.
+
+    Raises:
+        Gone: the file is not there, or was changed since its inspection. StorageFault: it cannot be read.
+        ArchiveRefused, NoSpace: the parts of its zip are missing, and it cannot be unpacked again.
+        Unavailable: another thread unpacks it at this moment.
+    """
+    require_unaltered(slide)
+    return file_to_inspect(slide.id, slide.file, advance)
+
+
+def file_to_inspect(slide_id: str, file: str, advance: Callable[[], None] = lambda: None) -> SlideFile:
+    """The same of a slide that has no stamp yet, or whose bytes are compared otherwise; `file`: `Slide.file`."""
+    try:
+        path = reader_path(slide_id, file)
+        if path == absolute(file) and archives.is_archive(path):
+            with _alone(slide_id):
+                path = archives.unpack(path, folder(slide_id), advance)
+        return SlideFile(path, tuple(readable(path)), stamp(path))
+    except FileNotFoundError as error:
+        raise _missing(error) from None
+    except OSError as error:
+        detail = f"the slide's file cannot be read now: {error.strerror}"
+        raise StorageFault("disk-fault", detail, "check the disk or share that holds it, then try again") from error
+
+
+@contextmanager
+def _alone(slide_id: str) -> Iterator[None]:
+    """One thread of a process unpacks a slide. Others are turned away rather than queued: it may take minutes."""
+    with _unpacking_lock:
+        if slide_id in _unpacking:
+            raise Unavailable("slide-unpacking", "the slide's zip is being unpacked", "try again in a moment")
+        _unpacking.add(slide_id)
+    try:
+        yield
+    finally:
+        with _unpacking_lock:
+            _unpacking.discard(slide_id)
+
+
+def reader_path(slide_id: str, file: str) -> Path:
+    """Where the file lies as far as it is unpacked. Raises Gone: the slide's parts lack their own file."""
     parts = folder(slide_id) / PARTS
     return main_part(parts) if parts.is_dir() else absolute(file)
 
 
 def stamp(path: Path) -> str:
-    """What changes when somebody writes to a file: its size and the time of its last change. Raises OSError."""
-    found = path.stat()
-    return f"{found.st_size}-{found.st_mtime_ns}"
+    """Size in bytes and time of the last change in ns. Raises OSError."""
+    status = path.stat()
+    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def readable(path: Path) -> list[Path]:
-    """What a reader of this slide may see: the slide's own folder; of one by reference, the files that belong to it."""
+    """What a reader of this file may read: the slide's own folder; of one by reference, the files that belong to it."""
     if path.is_relative_to(absolute("slides")):
         return [path.parent]
     if path.suffix.lower() in NAMES_OTHERS or not KNOWN_SUFFIX.search(path.name):
         return [path.parent]
-    return [path, path.with_suffix("")]  # a folder beside an MRXS file has its name
+    return [path, path.with_suffix("")]  # MIRAX keeps its other files in a folder of the same name
 
 
 def require_unaltered(slide: Slide) -> None:
-    """Check the file of a slide by reference, which others may write to, against its stamp at inspection.
+    """Compare the file of a slide by reference, which others may write to, with its stamp at inspection.
 
     Raises:
         Gone: it is another file now, or cannot be opened.
@@ -44,19 +113,12 @@ def require_unaltered(slide: Slide) -> None:
     try:
         unchanged = stamp(absolute(slide.file)) == stamp_at_inspection
     except OSError as error:
-        detail = f"the slide's file cannot be opened: {error.strerror}"
-        raise Gone("slide-file-gone", detail, "put it back where it was") from None
+        raise _missing(error) from None
     if not unchanged:
-        detail = "the slide's file was changed after it was looked at"
-        raise Gone("slide-file-changed", detail, "name it anew, as another slide")
+        detail = "the slide's file was changed after its inspection"
+        raise Gone("slide-file-changed", detail, "register it again, as another slide")
 
 
-def unpacked_or_opened(slide: Slide) -> Path:
-    """What a reader opens; of a zip whose parts are not here (a slide by reference, after a restore) unpacked anew."""
-    path = opened(slide.id, slide.file)
-    return unpacked(slide, path, lambda: None) if path.is_file() else path
-
-
-def unpacked(slide: Slide, path: Path, advance: Callable[[], None]) -> Path:
-    """The slide's own file: this one, or of a zip the one that is unpacked from it."""
-    return archives.unpack(path, storage.folder(slide.id), advance) if archives.is_archive(path) else path
+def _missing(error: OSError) -> Gone:
+    detail = f"the slide's file cannot be opened: {error.strerror}"
+    return Gone("slide-file-gone", detail, "put it back where it was")

@@ -20,7 +20,7 @@ from core.database.people import Audit, Password, Principal
 from core.database.slides import Slide
 from core.database.transactions import get_engine
 from core.errors import ArchiveRefused, Conflict
-from core.slides import archives, inspection, storage
+from core.slides import inspection, opening, storage
 from core.upkeep.backup_format import BATCH_ROWS, from_json, read_index, revision, saved_tables
 
 
@@ -56,9 +56,9 @@ def load(folder: Path) -> dict[str, Any]:
 
 def _unpack(path: Path) -> None:
     """Unpacks a slide that came as a zip. A zip that is no slide was rejected already, or its inspection will do so."""
-    if path.stem == "slide" and path.stat().st_size and archives.is_archive(path):
+    if path.stem == "slide" and path.stat().st_size:
         with contextlib.suppress(ArchiveRefused):
-            archives.unpack(path, path.parent, lambda: None)
+            opening.file_to_inspect(path.parent.name, str(path))
 
 
 def _require_empty(connection: Connection, index: dict[str, Any]) -> None:

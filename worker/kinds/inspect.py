@@ -13,7 +13,7 @@ from core.pixels.levels import SlideInfo
 from core.reader.client import Reader
 from core.settings import get_settings
 from core.slides import durable, inspection, opening, storage
-from core.slides.opening import unpacked
+from core.slides.opening import SlideFile
 from core.work import leases
 from worker.kinds.claimed import load
 from worker.life.lease import Lease
@@ -36,7 +36,9 @@ def inspect(claim: leases.Claim, lease: Lease, _: Served) -> None:
         if slide.declared_sha256 not in (None, sha256):
             detail = f"the file's sha256 is {sha256}, not {slide.declared_sha256} as declared"
             raise SlideUnreadable("checksum-mismatch", detail, "send the file again")
-        info, tissue = _look(slide, unpacked(slide, path, lease.advance), claim.payload.get("mpp"), lease)
+        info, tissue = _look(
+            slide, opening.file_to_inspect(slide.id, slide.file, lease.advance), claim.payload.get("mpp"), lease
+        )
     except (ReaderEnded, SlideRejected) as error:
         if isinstance(error, ReaderEnded) and claim.attempts < READER_TRIES:
             raise  # this machine may be the cause: once more, later; a MachineFault is never the file's
@@ -50,10 +52,10 @@ def inspect(claim: leases.Claim, lease: Lease, _: Served) -> None:
         inspection.inspected(session, locked, replace(info, stamp=stamp), sha256, tissue)
 
 
-def _look(slide: Slide, path: Path, mpp: float | None, lease: Lease) -> tuple[SlideInfo, bytes | None]:
+def _look(slide: Slide, file: SlideFile, mpp: float | None, lease: Lease) -> tuple[SlideInfo, bytes | None]:
     settings = get_settings()
-    seen = opening.readable(path)
-    with Reader(path, settings.inspect_seconds, settings.reader_memory_bytes, seen) as reader:
+    limits = settings.inspect_seconds, settings.reader_memory_bytes
+    with Reader(file.path, *limits, file.readable) as reader:
         answer, index = reader.call("inspect")
         known = answer["info"]
         if mpp is not None:

@@ -220,9 +220,9 @@ def test_where_a_slide_is_opened(tmp_path, monkeypatch):
     try:
         folder = storage.folder("a1")
         folder.mkdir(parents=True)
-        assert opening.opened("a1", "slides/a1/slide.zip") == Path(tmp_path / "slides/a1/slide.zip")
+        assert opening.reader_path("a1", "slides/a1/slide.zip") == Path(tmp_path / "slides/a1/slide.zip")
         unpacked(zipped(mrxs(PIXELS, 0.5)), folder)
-        assert opening.opened("a1", "slides/a1/slide.zip") == folder / "parts" / "slide.mrxs"
+        assert opening.reader_path("a1", "slides/a1/slide.zip") == folder / "parts" / "slide.mrxs"
         assert opening.readable(folder / "parts" / "slide.mrxs") == [folder / "parts"]
     finally:
         monkeypatch.undo()

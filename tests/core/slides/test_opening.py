@@ -1,0 +1,106 @@
+"""Which file a reader opens: one answer for the API, the workers, the inspection and a restore."""
+
+import shutil
+import threading
+
+import pytest
+from many_files import mrxs, zipped
+from slides import tissue
+
+from api.tiles.open_files import SlideFiles
+from core.database.slides import Slide
+from core.errors import Gone, Unavailable
+from core.pixels.levels import Level, SlideInfo
+from core.settings import get_settings
+from core.slides import archives, opening, storage
+from worker import readers
+
+PIXELS = tissue(512, 768)
+
+
+@pytest.fixture(autouse=True)
+def data(tmp_path, monkeypatch):
+    """The data folder."""
+    monkeypatch.setenv("QUARTERTURN_DATA", str(tmp_path / "data"))
+    get_settings.cache_clear()
+    yield tmp_path / "data"
+    readers.close_readers()
+    monkeypatch.undo()
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def zip_by_reference(tmp_path):
+    path = tmp_path / "import" / "case.zip"
+    path.parent.mkdir()
+    path.write_bytes(zipped(mrxs(PIXELS, 0.5)))
+    return inspected(path)
+
+
+def inspected(path, slide_id="a" * 32):
+    info = SlideInfo("x", 768, 512, [Level(768, 512, 1.0, 1.0)], 0.5, 0.5, "file", stamp=opening.stamp(path))
+    return Slide(id=slide_id, file=str(path), info=info.to_dict(), state="ready")
+
+
+def test_api_and_worker_open_the_same_file_of_a_zip_whose_parts_are_missing(zip_by_reference):
+    """As after a restore, which brings back no slide by reference."""
+    slide, files = zip_by_reference, SlideFiles()
+    for first in ("api", "worker"):
+        shutil.rmtree(storage.folder(slide.id), ignore_errors=True)
+        answers = {}
+        for door in (first, {"api": "worker", "worker": "api"}[first]):
+            if door == "worker":
+                answers[door] = readers.reader_of(slide).call("inspect")[0]["info"]
+                readers.close_readers()
+            else:
+                with files.reader(opening.slide_file(slide).path) as reader:
+                    answers[door] = reader.call("inspect")[0]["info"]
+                files.drop(opening.reader_path(slide.id, slide.file))
+        assert answers["api"] == answers["worker"]
+        assert answers["api"]["vendor"] == "mirax"
+    files.close()
+
+
+def test_a_slide_file_says_what_a_reader_needs(zip_by_reference, tmp_path):
+    parts = storage.folder(zip_by_reference.id) / "parts"
+    file = opening.slide_file(zip_by_reference)
+    assert (file.path, file.readable) == (parts / "slide.mrxs", (parts,))
+    assert file.stamp == opening.stamp(file.path)
+    svs = tmp_path / "import" / "alone.svs"
+    svs.write_bytes(b"II*\0")
+    assert opening.slide_file(inspected(svs, "b" * 32)) == opening.SlideFile(
+        svs, (svs, svs.with_suffix("")), opening.stamp(svs)
+    )
+
+
+def test_a_file_that_is_gone_or_changed_is_refused_alike(zip_by_reference, tmp_path):
+    path = tmp_path / "import" / "case.zip"
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(Gone, match="changed"):
+        opening.slide_file(zip_by_reference)
+    path.unlink()
+    for ask in (opening.slide_file, readers.reader_of):
+        with pytest.raises(Gone, match="No such file"):
+            ask(zip_by_reference)
+    never_stamped = Slide(id="c" * 32, file="slides/c/slide.svs", info={})
+    with pytest.raises(Gone, match="No such file"):
+        opening.slide_file(never_stamped)
+
+
+def test_one_thread_unpacks_and_others_are_turned_away(zip_by_reference, monkeypatch):
+    begun, go_on, unpack = threading.Event(), threading.Event(), archives.unpack
+
+    def slow(*arguments):
+        begun.set()
+        assert go_on.wait(20)
+        return unpack(*arguments)
+
+    monkeypatch.setattr(archives, "unpack", slow)
+    first = threading.Thread(target=opening.slide_file, args=(zip_by_reference,))
+    first.start()
+    assert begun.wait(20)
+    with pytest.raises(Unavailable, match="unpacked"):
+        opening.slide_file(zip_by_reference)
+    go_on.set()
+    first.join()
+    assert opening.slide_file(zip_by_reference).path.name == "slide.mrxs"
