@@ -5,6 +5,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from api.contract.values import NOTICE, Reason, iso
+from core.analyses.parts import Progress as Done
+from core.analyses.results import Results, failure_of, results_of, withheld_of
 from core.database.analyses import Analysis, Work
 
 
@@ -42,28 +44,32 @@ class AnalysisOut(BaseModel):
     ended_at: str | None
 
     @classmethod
-    def of(cls, analysis: Analysis, progress: dict[str, Any]) -> "AnalysisOut":
-        shown = None
-        if analysis.results is not None and analysis.withheld is None:
-            shown = {key: value for key, value in analysis.results.items() if key != "regions"}
-            shown["region_count"] = len(analysis.results["regions"])
-        elif analysis.results is not None:
-            shown = {key: analysis.results[key] for key in ("coverage", "rotation_check", "scope_notes")}
+    def of(cls, analysis: Analysis, progress: Done) -> "AnalysisOut":
+        results, withheld, failure = results_of(analysis), withheld_of(analysis), failure_of(analysis)
         return cls(
             id=analysis.id,
             slide_id=analysis.slide_id,
             state=analysis.state,
-            reason=Reason(**analysis.reason) if analysis.reason else None,
-            withheld=Reason(**analysis.withheld) if analysis.withheld else None,
+            reason=Reason(**failure.model_dump()) if failure else None,
+            withheld=Reason(**withheld.model_dump()) if withheld else None,
             model=analysis.model,
             settings=analysis.settings,
             provenance=analysis.provenance,
-            progress=Progress(**progress),
-            results=shown,
+            progress=Progress(**progress.model_dump()),
+            results=_shown(results, withheld is not None) if results else None,
             created_at=iso(analysis.created_at),
             started_at=iso(analysis.started_at),
             ended_at=iso(analysis.ended_at),
         )
+
+
+def _shown(results: Results, withheld: bool) -> dict[str, Any]:
+    """What an analysis says beside its regions; of withheld results only what explains why."""
+    if withheld:
+        return results.model_dump(mode="json", include={"coverage", "rotation_check", "scope_notes", "unread"})
+    content = results.model_dump(mode="json", exclude={"regions", "version"})
+    content["summary_statement"], content["summary"] = content["summary"], results.summary.sentence
+    return {**content, "region_count": len(results.regions)}
 
 
 class ProfileRequest(BaseModel):

@@ -24,7 +24,8 @@ from api.request.transactions import Read, Write, ring
 from api.request.visitor import Analyst, Who, is_still_known
 from core.access.idempotency import Answer
 from core.analyses import requests, states
-from core.analyses.results import plane, progress, require_results
+from core.analyses.parts import plane, progress
+from core.analyses.results import Results, require_results
 from core.database.analyses import Analysis, Work
 from core.database.slides import Slide
 from core.database.transactions import reading
@@ -144,7 +145,7 @@ def events(visitor: Who, analysis_id: str, request: Request) -> EventSourceRespo
     return EventSourceResponse(changes())
 
 
-def _results(session: Session, visitor: Who, analysis_id: str) -> tuple[Analysis, SlideInfo, dict[str, Any]]:
+def _results(session: Session, visitor: Who, analysis_id: str) -> tuple[Analysis, SlideInfo, Results]:
     analysis = requests.find(session, visitor, analysis_id)
     results = require_results(analysis)
     return analysis, catalog.info_of(session.get_one(Slide, analysis.slide_id)), results
@@ -182,17 +183,15 @@ def heat_map(
     return Npy(planes.to_npy(array), headers=headers)
 
 
-def _strangeness(
-    session: Session, analysis: Analysis, info: SlideInfo, results: dict[str, Any], dtype: str
-) -> planes.Values:
+def _strangeness(session: Session, analysis: Analysis, info: SlideInfo, results: Results, dtype: str) -> planes.Values:
     """The second plane; as uint8 in 0..1, the threshold in the middle."""
-    known = results.get("familiarity")
+    known = results.familiarity
     if known is None:
         raise NotFound("no-strangeness", "nobody knows what is familiar to this network", "ask for the score")
     distances = plane(session, analysis, info, "strangeness")
     if dtype == "float32":
         return distances
-    scaled: planes.Values = np.clip(distances / np.float32(2 * known["threshold"]), 0, 1)
+    scaled: planes.Values = np.clip(distances / np.float32(2 * known.threshold), 0, 1)
     return scaled
 
 
@@ -213,8 +212,8 @@ def regions(session: Read, visitor: Who, analysis_id: str, told: Told) -> dict[s
     """Ranked regions in level-0 pixels: highest cell first, then area."""
     _, _, results = _results(session, visitor, analysis_id)
     told.viewed(session, "analysis.view", analysis_id)
-    known = {"threshold": results["threshold"], "summary": results["summary"], "preliminary": True, "notice": NOTICE}
-    return {**known, "regions": results["regions"]}
+    known = {"threshold": results.threshold, "summary": results.summary.sentence, "preliminary": True, "notice": NOTICE}
+    return {**known, "regions": [region.model_dump(mode="json") for region in results.regions]}
 
 
 @router.get("/analyses/{analysis_id}/regions.geojson", response_class=GeoJson)
@@ -225,7 +224,7 @@ def regions_geojson(
     _, info, results = _results(session, visitor, analysis_id)
     told.sent(session, "analysis.export", analysis_id, what="regions.geojson")
     shift = (info.bounds_x, info.bounds_y) if origin == "bounds" else (0, 0)
-    content = json.dumps(geojson.feature_collection(results["regions"], shift))
+    content = json.dumps(geojson.feature_collection(results.regions, shift))
     return GeoJson(content)
 
 
@@ -238,8 +237,8 @@ def regions_csv(session: Read, visitor: Who, analysis_id: str, told: Told) -> Re
     writer = csv.writer(buffer)
     numbers = ("rank", "cells", "max_score", "mean_score", "area_um2", "area_corrected_um2")
     writer.writerow([*numbers, "peak_x_l0", "peak_y_l0", "left_l0", "top_l0", "right_l0", "bottom_l0", "preliminary"])
-    for region in results["regions"]:
-        writer.writerow([*(region[name] for name in numbers), *region["peak_l0"], *region["bbox_l0"], "yes"])
+    for region in results.regions:
+        writer.writerow([*(getattr(region, name) for name in numbers), *region.peak_l0, *region.bbox_l0, "yes"])
     disposition = f'attachment; filename="regions-{analysis_id}.csv"'
     return Csv(buffer.getvalue(), headers={"Content-Disposition": disposition})
 

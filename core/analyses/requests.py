@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from core.access import quotas
 from core.access.visitor import Visitor
 from core.analyses import cards
-from core.analyses.results import plane, require_results
+from core.analyses.parts import plane
+from core.analyses.results import require_results
 from core.analyses.states import lock
 from core.database.analyses import Analysis, Work
 from core.database.slides import Slide

@@ -1,51 +1,188 @@
-"""What an analysis has computed so far: progress, planes of values, results."""
+"""What an analysis says, as frozen values. Stored as JSON with a version and read back with `from_stored`.
+
+Coordinates ending in `_l0` are level-0 pixels; rows and columns are cells of the grid.
+"""
 
 from typing import Any, Literal
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from core.analyses.statements import Reason, Statement, Value, Withheld, summarise
+from core.database.analyses import Analysis
+from core.errors import Conflict
+from core.errors import Withheld as ResultsWithheld
 
-from core.database.analyses import Analysis, Work
-from core.database.transactions import clock
-from core.errors import Conflict, Withheld
-from core.heatmap import grid
-from core.heatmap import planes as heatmap
-from core.pixels.levels import SlideInfo
-
-Plane = Literal["values", "strangeness"]
+VERSION = 2  # of the stored form; also the default of Results.version
+SELF_TEST = "a software self-test: it says nothing about a score being right"
+Point = tuple[float, float]
 
 
-def progress(session: Session, analysis: Analysis) -> dict[str, Any]:
-    """Parts done and in all, and the seconds left at the pace so far (None before there is one)."""
-    kinds = select(Work.state, func.count()).where(Work.analysis_id == analysis.id, Work.kind.in_(("band", "check")))
-    counts = {row[0]: int(row[1]) for row in session.execute(kinds.group_by(Work.state))}
-    done, total = counts.get("done", 0), sum(counts.values())
-    left = None
-    if analysis.state == "running" and analysis.started_at is not None and done:
-        left = (clock(session) - analysis.started_at) / done * (total - done)
-    return {"done": done, "total": total, "seconds_left": left}
+class Grid(Value):
+    """The cell lattice. The centre of cell (row, col) is at x = a·col + b·row + c, y = d·col + e·row + f.
+
+    `affine_l0`: a, b, c, d, e, f in level-0 pixels. `network_mpp`: µm per pixel that the network reads.
+    """
+
+    rows: int
+    cols: int
+    affine_l0: tuple[float, float, float, float, float, float]
+    network_mpp: float
 
 
-def band_rows(session: Session, analysis_id: str) -> list[Work]:
-    query = select(Work).where(Work.analysis_id == analysis_id, Work.kind == "band", Work.state == "done")
-    return list(session.scalars(query.order_by(Work.ordinal)))
+class Coverage(Value):
+    """How much of the tissue was analysed. `wanted_cells`: tissue cells. `share`: of them that have a score, 0..1."""
+
+    analysed_cells: int
+    wanted_cells: int
+    share: float
+    analysed_mm2: float
+    tissue_mm2: float
+    unreadable_cells: int = 0
 
 
-def plane(session: Session, analysis: Analysis, info: SlideInfo, name: Plane = "values") -> heatmap.Values:
-    """A float32 plane of the grid, assembled of what is done so far; all NaN where this network makes no such plane."""
-    parts = [(grid.Band(**row.payload), getattr(row, name)) for row in band_rows(session, analysis.id)]
-    known = [(band, blob) for band, blob in parts if blob is not None]
-    return heatmap.assemble(grid.grid_shape(info.frame()), known)
+class Region(Value):
+    """Connected cells above the threshold. `rings`: closed polygons, the outline first, then holes."""
+
+    rank: int
+    cells: int
+    max_score: float
+    mean_score: float
+    peak_l0: Point
+    bbox_l0: tuple[float, float, float, float]
+    area_um2: float
+    area_corrected_um2: float
+    rings: tuple[tuple[Point, ...], ...]
 
 
-def require_results(analysis: Analysis) -> dict[str, Any]:
+class RotationCheck(Value):
+    """The self-test over the sampled regions: the worst difference between turned answers, in logits.
+
+    `residual_logits`: None where no region was read, or where it is not finite. `passed`: None for a network that
+    promises no symmetry. `spread_logits`: under views outside the network's own group, as information. `drift_logits`:
+    the engine's distance from torch in float32.
+    """
+
+    residual_logits: float | None
+    tolerance_logits: float
+    passed: bool | None
+    regions: int
+    elements: tuple[str, ...]
+    spread_logits: float | None = None
+    outside: tuple[str, ...] = ()
+    drift_logits: float | None = None
+    meaning: str = SELF_TEST
+
+
+class Calibration(Value):
+    """The prevalence (0..1) that scores are calibrated for, and what some scores mean at `rare_prevalence`."""
+
+    prevalence: float
+    rare_prevalence: float
+    worth_where_rare: dict[str, float]
+
+
+class Familiarity(Value):
+    """The share of analysed tissue that looks unlike the training patches; `unusual` above `usual_share`."""
+
+    unfamiliar_share: float
+    usual_share: float
+    unusual: bool
+    threshold: float
+
+
+class UnreadRegion(Value):
+    """Cells [row, row_end) × [col, col_end) whose pixels could not be read; `cells` of them are tissue."""
+
+    row: int
+    col: int
+    row_end: int
+    col_end: int
+    cells: int
+    reason: Reason
+
+
+class Unread(Value):
+    """Regions that could not be read: the first of them, how many there are, and a sentence with the main cause."""
+
+    cells: int
+    region_count: int
+    regions: tuple[UnreadRegion, ...]
+    statement: Statement
+
+
+class Failure(Reason):
+    """Why an analysis failed, with the regions that could not be read where that is the reason."""
+
+    unread: Unread | None = None
+
+
+class Results(Value):
+    """All that a finished analysis says. `summary` and `scope_notes` are statements: code, parameters, sentence."""
+
+    version: Literal[2] = 2
+    preliminary: Literal[True] = True
+    threshold: float
+    grid: Grid
+    coverage: Coverage
+    max_score: float | None
+    regions: tuple[Region, ...]
+    summary: Statement
+    rotation_check: RotationCheck | None = None
+    calibration: Calibration | None = None
+    familiarity: Familiarity | None = None
+    scope_notes: tuple[Statement, ...] = ()
+    unread: Unread | None = None
+
+
+def to_stored(value: Value) -> dict[str, Any]:
+    """The JSON form that the database keeps."""
+    return value.model_dump(mode="json")
+
+
+def from_stored(content: dict[str, Any]) -> Results:
+    """Results from their stored form, of this version or of version 1, which named no version.
+
+    Raises:
+        Conflict: they were stored by a later version of the service.
+    """
+    version = content.get("version", 1)
+    if version > VERSION:
+        detail = f"the results were stored in form {version}, this service knows forms up to {VERSION}"
+        raise Conflict("results-of-a-later-version", detail, "upgrade the service")
+    return Results.model_validate(_from_version_1(content) if version == 1 else content)
+
+
+def _from_version_1(content: dict[str, Any]) -> dict[str, Any]:
+    """The summary is derived again, since its parameters are known; notes keep their sentence alone."""
+    summary = summarise(len(content["regions"]), content["coverage"]["share"])
+    return {**content, "version": VERSION, "summary": {**summary.model_dump(), "sentence": content["summary"]}}
+
+
+def results_of(analysis: Analysis) -> Results | None:
+    """The stored results, withheld or not; None before there are any and after the slide's deletion."""
+    return None if analysis.results is None else from_stored(analysis.results)
+
+
+def withheld_of(analysis: Analysis) -> Withheld | None:
+    """Why the analysis's results must not be shown."""
+    return None if analysis.withheld is None else Withheld.model_validate(analysis.withheld)
+
+
+def failure_of(analysis: Analysis) -> Failure | None:
+    """Why the analysis failed."""
+    return None if analysis.reason is None else Failure.model_validate(analysis.reason)
+
+
+def require_results(analysis: Analysis) -> Results:
     """The results of a succeeded analysis.
 
     Raises:
-        Conflict: it has not succeeded. Withheld: it has, and its results must not be shown.
+        Conflict: it has not succeeded, or its results went with its slide. Withheld: they must not be shown.
     """
     if analysis.state != "succeeded":
         raise Conflict("no-results-yet", f"the analysis is {analysis.state}", "wait until it has succeeded")
-    if analysis.withheld is not None:
-        raise Withheld("withheld", f"the results are withheld: {analysis.withheld['detail']}", "see the analysis")
-    return dict(analysis.results or {})
+    withheld = withheld_of(analysis)
+    if withheld is not None:
+        raise ResultsWithheld("withheld", f"the results are withheld: {withheld.detail}", "see the analysis")
+    results = results_of(analysis)
+    if results is None:
+        raise Conflict("no-results", "the results were deleted with the slide", "analyse another slide")
+    return results

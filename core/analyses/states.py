@@ -10,7 +10,9 @@ from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.access import quotas
-from core.analyses.results import band_rows
+from core.analyses.parts import PARTS, BandResult, CheckResult, band_result, band_rows
+from core.analyses.results import Failure, Results, to_stored
+from core.analyses.statements import Reason, Withheld
 from core.database.analyses import Analysis, Work, Worker
 from core.database.slides import Slide
 from core.database.transactions import clock
@@ -29,7 +31,10 @@ def lock(session: Session, analysis_id: str) -> Analysis:
 
 
 def complete_part(
-    session: Session, claim: leases.Claim, result: dict[str, Any], planes: Mapping[str, bytes] = leases.NO_PLANES
+    session: Session,
+    claim: leases.Claim,
+    result: BandResult | CheckResult,
+    planes: Mapping[str, bytes] = leases.NO_PLANES,
 ) -> bool:
     """A band or check is done; whoever sees none left creates the finish. True when it did.
 
@@ -38,7 +43,7 @@ def complete_part(
     """
     assert claim.analysis_id is not None
     analysis = lock(session, claim.analysis_id)
-    leases.complete(session, claim, result, planes)
+    leases.complete(session, claim, to_stored(result), planes)
     return add_finish(session, analysis)
 
 
@@ -47,7 +52,7 @@ def add_finish(session: Session, analysis: Analysis) -> bool:
     mine = select(func.count()).select_from(Work).where(Work.analysis_id == analysis.id)
     if analysis.state != "running" or session.scalar(mine.where(Work.kind == "finish")):
         return False
-    parts = mine.where(Work.kind.in_(("band", "check")))
+    parts = mine.where(Work.kind.in_(PARTS))
     if not session.scalar(parts) or session.scalar(parts.where(Work.state != "done")):
         return False
     leases.add(session, "finish", analysis.workspace_id, analysis.slide_id, analysis_id=analysis.id)
@@ -63,19 +68,20 @@ def started(session: Session, claim: leases.Claim, provenance: dict[str, Any]) -
     session.execute(query.values(state="running", started_at=clock(session), provenance=provenance))
 
 
-def succeed(session: Session, claim: leases.Claim, results: dict[str, Any], withheld: dict[str, Any] | None) -> None:
+def succeed(session: Session, claim: leases.Claim, results: Results, withheld: Withheld | None) -> None:
     """The finish is done. Raises LeaseLost."""
     assert claim.analysis_id is not None
     analysis = lock(session, claim.analysis_id)
     leases.complete(session, claim)
-    analysis.state, analysis.results, analysis.withheld = "succeeded", results, withheld
+    analysis.state, analysis.results = "succeeded", to_stored(results)
+    analysis.withheld = None if withheld is None else to_stored(withheld)
     analysis.ended_at = clock(session)
 
 
-def fail(session: Session, analysis: Analysis, reason: dict[str, Any]) -> None:
+def fail(session: Session, analysis: Analysis, reason: Reason | Failure) -> None:
     """End an active analysis as failed, with its reason."""
     if analysis.state in ACTIVE:
-        analysis.state, analysis.reason, analysis.ended_at = "failed", reason, clock(session)
+        analysis.state, analysis.reason, analysis.ended_at = "failed", to_stored(reason), clock(session)
         leases.cancel_all(session, Work.analysis_id == analysis.id)
 
 
@@ -108,7 +114,8 @@ def retry(session: Session, analysis_id: str) -> Analysis:
         raise Conflict(
             "nothing-to-retry", f"the analysis is {analysis.state}", "only failed and cancelled ones start anew"
         )
-    unread = [row.id for row in band_rows(session, analysis.id) if (row.result or {}).get("unreadable")]
+    again_all = analysis.reason is not None and analysis.reason["code"] == "no-finite-score"
+    unread = [row.id for row in band_rows(session, analysis.id) if again_all or band_result(row).unreadable]
     stopped = or_(Work.state.in_(("failed", "cancelled")), Work.id.in_(unread))
     again = update(Work).where(Work.analysis_id == analysis.id, stopped)
     fresh = {"state": "open", "attempts": 0, "reason": None, "done_at": None, "lease_until": None}
@@ -121,7 +128,7 @@ def retry(session: Session, analysis_id: str) -> Analysis:
 def _drop_early_finish(session: Session, analysis: Analysis) -> None:
     """A finish waits for parts: with any part open again, a new one will be created after the last."""
     mine = Work.analysis_id == analysis.id
-    waiting = session.scalar(select(func.count()).where(mine, Work.kind.in_(("band", "check")), Work.state != "done"))
+    waiting = session.scalar(select(func.count()).where(mine, Work.kind.in_(PARTS), Work.state != "done"))
     if waiting:
         session.execute(delete(Work).where(mine, Work.kind == "finish"))
 
@@ -136,7 +143,7 @@ def restart(session: Session, analysis: Analysis) -> None:
     everything = update(Work).where(Work.analysis_id == analysis.id, Work.state.in_(("open", "claimed", "done")))
     fresh = {"state": "open", "attempts": 0, "result": None, "lease_until": None, "done_at": None}
     empty = {"values": None, "strangeness": None}
-    session.execute(everything.where(Work.kind.in_(("band", "check"))).values(**fresh, **empty, token=Work.token + 1))
+    session.execute(everything.where(Work.kind.in_(PARTS)).values(**fresh, **empty, token=Work.token + 1))
     _drop_early_finish(session, analysis)
     analysis.fingerprint, analysis.provenance = None, None
     analysis.state, analysis.started_at = "queued", None

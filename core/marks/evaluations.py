@@ -10,7 +10,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from core.access.visitor import Visitor
-from core.analyses import requests, results
+from core.analyses import parts, requests, results
 from core.database.analyses import Analysis, Work
 from core.database.slides import Outlines, Slide
 from core.database.transactions import clock
@@ -135,12 +135,11 @@ def measure(session: Session, analysis_id: str, asked: dict[str, Any]) -> dict[s
 
 
 def _detections(session: Session, analysis: Analysis, threshold: float | None) -> list[froc.Detection]:
-    regions = results.require_results(analysis)["regions"]
+    peaks = [(*region.peak_l0, region.max_score) for region in results.require_results(analysis).regions]
     if threshold is not None:
         info = catalog.info_of(session.get_one(Slide, analysis.slide_id))
-        scores = planes.to_scores(results.plane(session, analysis, info))
-        regions = [region.to_dict() for region in find_regions(scores, threshold, info.frame())]
-    peaks = [(*region["peak_l0"], region["max_score"]) for region in regions]
+        scores = planes.to_scores(parts.plane(session, analysis, info))
+        peaks = [(*region.peak_l0, region.max_score) for region in find_regions(scores, threshold, info.frame())]
     return [froc.Detection(float(x), float(y), float(score)) for x, y, score in peaks]
 
 

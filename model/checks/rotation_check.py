@@ -28,13 +28,15 @@ def residual(network: nn.Module, region: Pixels, elements: list[int]) -> float:
         A number ≥ 0; not finite when any logit is not.
     """
     reference = infer(network, region[None])[0]
+    if not np.isfinite(reference).all():
+        return float("inf")
     worst = 0.0
     for g in elements:
         turned = infer(network, transform(region, P4M.elements[g])[None])[0]
         back = transform(turned, P4M.elements[int(P4M.inverse[g])])
-        worst = float(np.fmax(worst, np.abs(back - reference).max(initial=0.0)))
         if not np.isfinite(back).all():
-            return float("inf")
+            return float("inf")  # max() would drop a NaN, and it would pass for no difference
+        worst = max(worst, float(np.abs(back - reference).max(initial=0.0)))
     return worst
 
 

@@ -1,148 +1,192 @@
-"""What a finished analysis says: heat map statistics, regions, coverage, self-test, and whether to withhold it all."""
+"""What a finished analysis says: coverage, regions, self-test, familiarity, notes, and whether results are withheld."""
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from core.analyses import cards
+from core.analyses.parts import BandResult, CheckResult
+from core.analyses.results import (
+    Calibration,
+    Coverage,
+    Failure,
+    Familiarity,
+    Grid,
+    Region,
+    Results,
+    RotationCheck,
+    Unread,
+)
+from core.analyses.statements import Statement, Withheld, reason, state, summarise, withhold
 from core.heatmap.planes import Values, to_scores
 from core.heatmap.regions import find_regions
 from core.pixels.frame import NETWORK_MPP
 from core.pixels.levels import SlideInfo
 from core.pixels.tissue import Mask
-from model.checks.familiarity import Familiarity
+from model.checks.familiarity import Familiarity as FamiliarityModel
 from model.weights.card import COMPARISON, Card
+from worker.offers import Served
 
-MOST_UNREADABLE = 0.02
+MOST_UNREADABLE = 0.02  # of the tissue cells: above it an analysis fails
+MOST_LISTED = 20  # unread regions that are listed one by one
 CONSTANT_LOGITS = 1e-6
-NOT_A_NUMBER = 1e30  # what JSON carries for a residual that is not finite
+NOT_A_NUMBER = 1e30  # stands for a residual that is not finite: JSON has no infinity
 
 
-def gather(
-    logits: Values, mask: Mask, info: SlideInfo, settings: dict[str, Any], checks: list[dict[str, Any]]
-) -> dict[str, Any]:
-    """The results of an analysis, JSON-ready."""
-    frame, scores = info.frame(), to_scores(logits)
-    analysed, wanted = int(np.isfinite(logits).sum()), int(mask.sum())
-    cell_mm2 = frame.cell_area_um2() / 1e6
-    regions = find_regions(scores, settings["threshold"], frame)
-    share = analysed / wanted if wanted else 0.0
-    return {
-        "preliminary": True,
-        "threshold": settings["threshold"],
-        "grid": {
-            "rows": logits.shape[0],
-            "cols": logits.shape[1],
-            "affine_l0": list(frame.affine_to_l0()),
-            "network_mpp": NETWORK_MPP,
-        },
-        "coverage": {
-            "analysed_cells": analysed,
-            "wanted_cells": wanted,
-            "share": share,
-            "analysed_mm2": analysed * cell_mm2,
-            "tissue_mm2": wanted * cell_mm2,
-        },
-        "max_score": float(np.nanmax(scores)) if analysed else None,
-        "regions": [region.to_dict() for region in regions],
-        "summary": summary(len(regions), share),
-        "rotation_check": rotation_summary(checks),
-    }
+@dataclass(frozen=True)
+class Assembled:
+    """The parts of an analysis put together. Planes and mask are (rows, cols) of the grid, NaN where not analysed."""
+
+    logits: Values
+    strangeness: Values
+    mask: Mask
+    bands: Sequence[BandResult]
+    checks: Sequence[CheckResult]
 
 
-def purpose_notes(card: Card) -> list[dict[str, str]]:
-    """A banner for the reader where a network is not one to rely on."""
-    if card.purpose != COMPARISON:
-        return []
-    sentence = f"{card.name} is shipped for comparison only: a smaller network, trained for minutes. Do not rely on it."
-    return [{"code": "comparison", "sentence": sentence}]
+def gather(parts: Assembled, info: SlideInfo, identifiers: dict[str, Any], threshold: float, served: Served) -> Results:
+    """The results of an analysis. `threshold`: the score above which cells form regions."""
+    frame, scores, card = info.frame(), to_scores(parts.logits), served.card
+    covered = coverage(parts, frame.cell_area_um2() / 1e6)
+    regions = [Region(**region.to_dict()) for region in find_regions(scores, threshold, frame)]
+    unusual = familiarity(parts.strangeness, served.familiarity)
+    calibration = card.calibration()
+    rows, cols = parts.logits.shape
+    return Results(
+        threshold=threshold,
+        grid=Grid(rows=rows, cols=cols, affine_l0=frame.affine_to_l0(), network_mpp=NETWORK_MPP),
+        coverage=covered,
+        max_score=float(np.nanmax(scores)) if covered.analysed_cells else None,
+        regions=tuple(regions),
+        summary=summarise(len(regions), covered.share),
+        rotation_check=rotation_summary(parts.checks),
+        calibration=None if calibration is None else Calibration(**calibration),
+        familiarity=unusual,
+        scope_notes=(
+            *purpose_notes(card),
+            *cards.scope_notes(card.scope, info, identifiers),
+            *unfamiliar_notes(unusual),
+        ),
+        unread=unread(parts.bands, covered.wanted_cells),
+    )
 
 
-def summary(count: int, share: float) -> str:
-    """One sentence that claims no more than was looked at."""
-    looked = f"in the {share:.0%} of tissue analysed"
-    if count == 0:
-        return f"No region above the threshold {looked}."
-    regions = "1 region" if count == 1 else f"{count} regions"
-    return f"{regions} above the threshold {looked}. Preliminary: to be read by a pathologist."
+def coverage(parts: Assembled, cell_mm2: float) -> Coverage:
+    """How much of the tissue has a score. `cell_mm2`: the area of one cell's square."""
+    analysed, wanted = int(np.isfinite(parts.logits).sum()), int(parts.mask.sum())
+    return Coverage(
+        analysed_cells=analysed,
+        wanted_cells=wanted,
+        share=analysed / wanted if wanted else 0.0,
+        analysed_mm2=analysed * cell_mm2,
+        tissue_mm2=wanted * cell_mm2,
+        unreadable_cells=sum(band.unreadable for band in parts.bands),
+    )
 
 
-def rotation_summary(checks: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The worst residual of the sampled regions; None when no check was asked for.
+def unread(bands: Iterable[BandResult], wanted_cells: int) -> Unread | None:
+    """The regions that could not be read, with the reason that cost most cells; None when all were read."""
+    regions = [region for band in bands for region in band.unread]
+    if not regions:
+        return None
+    cells_by_code = Counter[str]()
+    for region in regions:
+        cells_by_code[region.reason.code] += region.cells
+    main_code = cells_by_code.most_common(1)[0][0]
+    cause = next(region.reason for region in regions if region.reason.code == main_code)
+    cells = cells_by_code.total()
+    statement = state(
+        "unread",
+        cells=cells,
+        wanted=wanted_cells,
+        regions=len(regions),
+        cause=cause.detail,
+        cause_code=cause.code,
+        remedy=cause.action,
+    )
+    listed = tuple(regions[:MOST_LISTED])
+    return Unread(cells=cells, region_count=len(regions), regions=listed, statement=statement)
 
-    `passed` is None for a network that promises no symmetry. `spread_logits` is of views outside its own group, where
-    there are any: information, no test.
+
+def purpose_notes(card: Card) -> list[Statement]:
+    """A note where a network is shipped for comparison only."""
+    return [state("comparison", model=card.name)] if card.purpose == COMPARISON else []
+
+
+def rotation_summary(checks: Sequence[CheckResult]) -> RotationCheck | None:
+    """The worst residual of the sampled regions; None when no check was requested.
+
+    A check without elements and views outside the group is of a region that could not be read.
     """
     if not checks:
         return None
-    residual = float(np.max([check["residual"] for check in checks]))
-    looked = [check for check in checks if check["elements"] or check["outside"]]  # the others could not be read
-    tolerance, elements = checks[0]["tolerance"], _union(checks, "elements")
-    spreads = [check["spread"] for check in checks if check["spread"] is not None]
-    return {
-        "residual_logits": residual if elements and residual < NOT_A_NUMBER else None,
-        "tolerance_logits": tolerance,
-        "passed": bool(residual <= tolerance) if elements else None,
-        "regions": len(looked),
-        "elements": elements,
-        "spread_logits": max(spreads, default=None),
-        "outside": _union(checks, "outside"),
-        "drift_logits": min(NOT_A_NUMBER, max(check["drift"] for check in checks)),
-        "meaning": "a software self-test: it says nothing about a score being right",
-    }
+    residual = float(np.max([check.residual for check in checks]))
+    tolerance, elements = checks[0].tolerance, _union(check.elements for check in checks)
+    spreads = [check.spread for check in checks if check.spread is not None]
+    return RotationCheck(
+        residual_logits=residual if elements and residual < NOT_A_NUMBER else None,
+        tolerance_logits=tolerance,
+        passed=bool(residual <= tolerance) if elements else None,
+        regions=sum(bool(check.elements or check.outside) for check in checks),
+        elements=elements,
+        spread_logits=max(spreads, default=None),
+        outside=_union(check.outside for check in checks),
+        drift_logits=min(NOT_A_NUMBER, max(check.drift for check in checks)),
+    )
 
 
-def familiarity(strange: Values, known: Familiarity | None) -> dict[str, Any] | None:
-    """How much of the tissue that was analysed looks unlike the network's training patches; None where nobody can say.
+def familiarity(strange: Values, model: FamiliarityModel | None) -> Familiarity | None:
+    """The share of analysed tissue that looks unlike the training patches; None where the network has no such model.
 
-    `unusual`: the share is above that of PatchCamelyon's patches of every held-out slide that was measured.
+    `unusual`: the share is above that of every held-out PatchCamelyon slide that was measured.
     """
-    told = strange[np.isfinite(strange)]
-    if known is None or not told.size:
+    distances = strange[np.isfinite(strange)]
+    if model is None or not distances.size:
         return None
-    share = float((told > known.threshold).mean())
-    return {
-        "unfamiliar_share": share,
-        "usual_share": known.usual_share,
-        "unusual": share > known.usual_share,
-        "threshold": known.threshold,
-    }
+    share = float((distances > model.threshold).mean())
+    return Familiarity(
+        unfamiliar_share=share,
+        usual_share=model.usual_share,
+        unusual=share > model.usual_share,
+        threshold=model.threshold,
+    )
 
 
-def unfamiliar_notes(found: dict[str, Any] | None) -> list[dict[str, str]]:
-    """The banner over a slide of which more is unfamiliar than of any held-out one."""
-    if found is None or not found["unusual"]:
+def unfamiliar_notes(measured: Familiarity | None) -> list[Statement]:
+    """A note where more of the tissue is unfamiliar than on any held-out slide."""
+    if measured is None or not measured.unusual:
         return []
-    share = f"{found['unfamiliar_share']:.0%} of this tissue looks unlike anything the network was trained on"
-    return [{"code": "unfamiliar", "sentence": f"{share}; see the layer 'unfamiliar'."}]
+    return [state("unfamiliar", share=measured.unfamiliar_share)]
 
 
-def _union(checks: list[dict[str, Any]], key: str) -> list[str]:
-    return sorted({element for check in checks for element in check[key]})
+def _union(names: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(sorted({name for several in names for name in several}))
 
 
-def withhold(logits: Values, mask: Mask, results: dict[str, Any]) -> dict[str, Any] | None:
+def why_withheld(logits: Values, results: Results) -> Withheld | None:
     """Why the results must not be shown, or None."""
-    check, values = results["rotation_check"], logits[np.isfinite(logits)]
-    if not mask.any():
-        return _reason(
-            "no-tissue", "no tissue was found on the slide", "look at the slide, or analyse with tissue: all"
-        )
-    if check is not None and check["passed"] is False:
-        return _reason(
-            "rotation-check", "the rotation self-test failed: turned regions got other answers", "tell support"
-        )
+    check, values = results.rotation_check, logits[np.isfinite(logits)]
+    if not results.coverage.wanted_cells:
+        return withhold("no-tissue")
+    if check is not None and check.passed is False:
+        return withhold("rotation-check", tolerance=check.tolerance_logits)
     if values.size > 1 and np.ptp(values) < CONSTANT_LOGITS:
-        return _reason("constant-output", "every cell got the same score", "look at the slide: it may be blank")
+        return withhold("constant-output")
     return None
 
 
-def too_little_read(results: dict[str, Any], unreadable: int) -> dict[str, Any] | None:
-    """Why the analysis fails when more than 2 % of its cells could not be read."""
-    wanted = results["coverage"]["wanted_cells"]
+def why_failed(results: Results) -> Failure | None:
+    """Why the analysis fails: too many unread cells, or cells that are neither scored nor listed as unread."""
+    covered, missed = results.coverage, results.unread
+    wanted, unreadable = covered.wanted_cells, covered.unreadable_cells
+    unexplained = wanted - covered.analysed_cells - unreadable
+    if unexplained:
+        return Failure(**reason("no-finite-score", cells=unexplained, wanted=wanted).model_dump())
     if unreadable <= MOST_UNREADABLE * wanted:
         return None
-    return _reason("unreadable", f"{unreadable} of {wanted} tissue cells could not be read", "copy the slide again")
-
-
-def _reason(code: str, detail: str, action: str) -> dict[str, Any]:
-    return {"code": code, "detail": detail, "action": action}
+    words = missed.statement.parameters if missed else {"cause": "no reason was recorded", "remedy": "try again"}
+    parameters = {**words, "cells": unreadable, "wanted": wanted}
+    return Failure(**reason("unreadable", **parameters).model_dump(), unread=missed)

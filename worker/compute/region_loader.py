@@ -20,6 +20,7 @@ from core.settings import get_settings
 
 Pixels = NDArray[np.uint8]
 Sent = TypeVar("Sent")
+Unread = ReaderEnded | SlideRejected  # why a region is left out: its file is the cause, or may be
 AHEAD = 2
 ENDED = EOFError("the reading thread ended before its last region")
 
@@ -38,7 +39,7 @@ def region_pixels(reader: Reader, info: SlideInfo, region: Region) -> Pixels:
 
 
 class RegionLoader(Generic[Sent]):
-    """Iterates (region, what `send` made of its pixels), or (region, None) where the file cannot be read.
+    """Iterates (region, what `send` made of its pixels), or (region, error) where the file cannot be read.
 
     `open_reader` gives a live reader: a crashed one is replaced before the next region. `seconds`: spent reading, while
     the network works.
@@ -52,7 +53,7 @@ class RegionLoader(Generic[Sent]):
         send: Callable[[Pixels], Sent],
     ) -> None:
         self._open_reader, self._info, self._regions, self._send = open_reader, info, list(regions), send
-        self._ready: queue.Queue[tuple[Region, Sent | None] | BaseException] = queue.Queue(AHEAD)
+        self._ready: queue.Queue[tuple[Region, Sent | Unread] | BaseException] = queue.Queue(AHEAD)
         self._stop, self.seconds = threading.Event(), 0.0
         inherited = copy_context().run  # the correlation of log lines, which a new thread lacks
         self._thread = threading.Thread(target=inherited, args=(self._run,), name="region-loader", daemon=True)
@@ -65,7 +66,7 @@ class RegionLoader(Generic[Sent]):
         finally:
             self._put(ENDED)  # whatever ended this thread: nobody waits for ever for what comes no more
 
-    def _load(self, region: Region) -> tuple[Region, Sent | None] | BaseException:
+    def _load(self, region: Region) -> tuple[Region, Sent | Unread] | BaseException:
         began = time.perf_counter()
         try:
             return region, self._read(region)
@@ -74,19 +75,20 @@ class RegionLoader(Generic[Sent]):
         finally:
             self.seconds += time.perf_counter() - began
 
-    def _read(self, region: Region) -> Sent | None:
-        """Once more with a new reader where the first one ended: what ended it need not be the file."""
-        for last in (False, True):
-            try:
-                return self._send(region_pixels(self._open_reader(), self._info, region))
-            except ReaderEnded:
-                if last:
-                    break
-            except SlideRejected:
-                break
-        return None
+    def _read(self, region: Region) -> Sent | Unread:
+        """A reader that ended is replaced once, since the file need not be the cause. Faults of the machine raise."""
+        try:
+            return self._send(region_pixels(self._open_reader(), self._info, region))
+        except SlideRejected as error:
+            return error
+        except ReaderEnded:
+            pass
+        try:
+            return self._send(region_pixels(self._open_reader(), self._info, region))
+        except (ReaderEnded, SlideRejected) as error:
+            return error
 
-    def _put(self, item: tuple[Region, Sent | None] | BaseException) -> bool:
+    def _put(self, item: tuple[Region, Sent | Unread] | BaseException) -> bool:
         while not self._stop.is_set():
             try:
                 self._ready.put(item, timeout=0.2)
@@ -95,7 +97,7 @@ class RegionLoader(Generic[Sent]):
             return True
         return False
 
-    def __iter__(self) -> Iterator[tuple[Region, Sent | None]]:
+    def __iter__(self) -> Iterator[tuple[Region, Sent | Unread]]:
         self._thread.start()
         try:
             for _ in self._regions:

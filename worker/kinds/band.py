@@ -3,6 +3,7 @@
 import numpy as np
 
 from core.analyses import requests, states
+from core.analyses.parts import BandResult
 from core.database.transactions import writing
 from core.heatmap import grid
 from core.heatmap import planes as heatmap
@@ -31,6 +32,11 @@ def band(claim: leases.Claim, lease: Lease, served: Served) -> None:
     planes = {"values": heatmap.pack(done.values)}
     if done.strangeness is not None:
         planes["strangeness"] = heatmap.pack(done.strangeness)
+    result = BandResult(
+        cells=int(np.isfinite(done.values).sum()),
+        unreadable=sum(region.cells for region in done.unread),
+        unread=done.unread,
+        seconds=spent,
+    )
     with writing() as session:
-        cells = int(np.isfinite(done.values).sum())
-        states.complete_part(session, claim, {"unreadable": done.unreadable, "cells": cells, "seconds": spent}, planes)
+        states.complete_part(session, claim, result, planes)

@@ -1,15 +1,14 @@
 """The rotation check on one sampled region."""
 
-import json
-from typing import Any
-
 from core.analyses import states
+from core.analyses.parts import CheckResult
 from core.database.transactions import writing
 from core.errors import ReaderEnded, SlideRejected
 from core.heatmap import grid
 from core.slides import catalog
 from core.work import leases
 from model.checks import drift, rotation_check
+from worker.compute.findings import NOT_A_NUMBER
 from worker.compute.region_loader import Pixels, region_pixels
 from worker.kinds.claimed import load
 from worker.life.lease import Lease
@@ -28,30 +27,31 @@ def check(claim: leases.Claim, lease: Lease, served: Served) -> None:
     except (ReaderEnded, SlideRejected):
         pixels = None  # the band that holds these cells reports them
     lease.advance()
-    found = _turned(served, pixels, seed) if pixels is not None else _NOTHING_TURNED
+    measured = _turned(served, pixels, seed) if pixels is not None else NOTHING_TURNED
     with writing() as session:
-        states.complete_part(session, claim, json.loads(json.dumps(found).replace("Infinity", "1e30")))
+        states.complete_part(session, claim, measured)
 
 
-_NOTHING_TURNED = {
-    "drift": 0.0,
-    "residual": 0.0,
-    "tolerance": rotation_check.TOLERANCE,
-    "elements": [],
-    "spread": None,
-    "outside": [],
-}
+NOTHING_TURNED = CheckResult(
+    drift=0.0, residual=0.0, tolerance=rotation_check.TOLERANCE, elements=(), spread=None, outside=()
+)
 
 
-def _turned(served: Served, pixels: Pixels, seed: int) -> dict[str, Any]:
+def _turned(served: Served, pixels: Pixels, seed: int) -> CheckResult:
     """Residual under the network's own group, and the spread under a view outside it."""
     group = served.network.group
     own, others = rotation_check.sample_elements(group, seed), rotation_check.sample_outside(group, seed)
-    return {
-        "drift": drift.drift(served.network, served.reference, pixels[None]),
-        "residual": rotation_check.residual(served.checked, pixels, own),
-        "tolerance": rotation_check.TOLERANCE,
-        "elements": [str(rotation_check.P4M.elements[g]) for g in own],
-        "spread": rotation_check.residual(served.checked, pixels, others) if others else None,
-        "outside": [str(rotation_check.P4M.elements[g]) for g in others],
-    }
+    spread = rotation_check.residual(served.checked, pixels, others) if others else None
+    return CheckResult(
+        drift=_storable(drift.drift(served.network, served.reference, pixels[None])),
+        residual=_storable(rotation_check.residual(served.checked, pixels, own)),
+        tolerance=rotation_check.TOLERANCE,
+        elements=tuple(str(rotation_check.P4M.elements[g]) for g in own),
+        spread=None if spread is None else _storable(spread),
+        outside=tuple(str(rotation_check.P4M.elements[g]) for g in others),
+    )
+
+
+def _storable(difference: float) -> float:
+    """JSON has no infinity: a difference that is not finite is stored as a number far above every tolerance."""
+    return min(difference, NOT_A_NUMBER)

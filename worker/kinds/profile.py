@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from core.analyses.parts import Profile
+from core.analyses.results import to_stored
 from core.database.transactions import writing
 from core.errors import Unavailable
 from core.heatmap import planes as heatmap
@@ -31,6 +33,12 @@ def profile(claim: leases.Claim, lease: Lease, served: Served) -> None:
     lease.advance()
     angles, logits = angle_profile(served.network, window)
     scores = heatmap.to_scores(logits / np.float32(served.card.temperature))
-    result = {"angles_deg": angles, "scores": [float(s) for s in scores], "row": row, "col": col}
+    result = Profile(
+        angles_deg=tuple(angles),
+        scores=tuple(float(score) for score in scores),
+        row=row,
+        col=col,
+        spread=float(np.ptp(scores)),
+    )
     with writing() as session:
-        leases.complete(session, claim, {**result, "spread": float(np.ptp(scores))})
+        leases.complete(session, claim, to_stored(result))

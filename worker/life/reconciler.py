@@ -14,6 +14,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from core.analyses import states
+from core.analyses.results import to_stored
+from core.analyses.statements import reason
 from core.database.analyses import Work
 from core.database.slides import Slide
 from core.database.transactions import reading, writing
@@ -62,16 +64,13 @@ def _lock_slide(session: Session, work_id: str) -> None:
 
 
 def _report(session: Session, row: Work) -> None:
-    last = (row.reason or {}).get("detail", "the worker was killed each time")
-    reason = {
-        "code": f"{row.kind}-failed",
-        "detail": f"{row.kind} was tried {row.attempts} times and failed: {last}",
-        "action": "look at the worker's log, then try again",
-    }
+    last = row.reason or {"code": "worker-killed", "detail": "the worker was killed each time"}
+    words = {"kind": row.kind, "attempts": row.attempts, "cause": last["detail"], "cause_code": last["code"]}
+    why = reason(f"{row.kind}-failed", **words)
     if row.kind == "inspect":
-        inspection.not_inspected(session, session.get_one(Slide, row.slide_id), reason)
+        inspection.not_inspected(session, session.get_one(Slide, row.slide_id), to_stored(why))
     elif row.kind != "profile" and row.analysis_id is not None:
-        states.fail(session, states.lock(session, row.analysis_id), reason)
+        states.fail(session, states.lock(session, row.analysis_id), why)
 
 
 def _create_missing_finishes() -> None:

@@ -14,6 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from core.access.visitor import Visitor
 from core.analyses import requests, states
+from core.analyses.parts import BandResult
+from core.analyses.results import Coverage, Grid, Results
+from core.analyses.statements import summarise
 from core.database import transactions
 from core.database.analyses import Analysis, Work, Worker
 from core.database.record import DEFAULT_WORKSPACE
@@ -26,6 +29,15 @@ from core.slides import deletion
 from core.work import leases
 
 pytestmark = pytest.mark.services
+BAND = BandResult(cells=1, unreadable=0)
+RESULTS = Results(
+    threshold=0.5,
+    grid=Grid(rows=1, cols=1, affine_l0=(16, 0, 0, 0, 16, 0), network_mpp=0.972),
+    coverage=Coverage(analysed_cells=1, wanted_cells=1, share=1.0, analysed_mm2=1.0, tissue_mm2=1.0),
+    max_score=0.1,
+    regions=(),
+    summary=summarise(0, 1.0),
+)
 LEASE = 0.05
 WHO = Visitor("p", DEFAULT_WORKSPACE, "analyst", "someone")
 CARD = {"threshold": 0.5, "scope": {}, "digest": "0" * 64}
@@ -107,10 +119,10 @@ class Analysing(RuleBasedStateMachine):
         try:
             with transactions.writing() as session:
                 if held.kind == "finish":
-                    states.succeed(session, held, {"summary": "x"}, None)
+                    states.succeed(session, held, RESULTS, None)
                 else:
                     values = np.full((1, 1), held.token, np.float32)
-                    states.complete_part(session, held, {"unreadable": 0}, {"values": planes.pack(values)})
+                    states.complete_part(session, held, BAND, {"values": planes.pack(values)})
         except leases.LeaseLost:
             return
         assert self.alive(), "a late write counted"
@@ -206,10 +218,10 @@ class Analysing(RuleBasedStateMachine):
             with transactions.writing() as session:
                 states.started(session, held, {"threads": 1})
                 if held.kind == "finish":
-                    states.succeed(session, held, {"summary": "x"}, None)
+                    states.succeed(session, held, RESULTS, None)
                     self.state = "succeeded"
                 else:
-                    states.complete_part(session, held, {"unreadable": 0})
+                    states.complete_part(session, held, BAND)
         if self.state == "succeeded":
             with transactions.reading() as session:
                 rows = session.query(Work).filter_by(analysis_id=self.id).all()

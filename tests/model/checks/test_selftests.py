@@ -95,6 +95,15 @@ def test_the_rotation_check_catches_logits_that_are_no_numbers(network):
     assert not rotation_check.residual(frozen, region(), [1]) <= rotation_check.TOLERANCE
 
 
+@pytest.mark.parametrize("broken", [0, 1, 2])
+def test_one_view_that_is_no_number_is_never_dropped(broken, monkeypatch):
+    """The upright answer or a turned one: NaN compares with nothing, and used to pass for no difference."""
+    answers = [np.zeros((1, 2, 2), np.float32) for _ in range(3)]
+    answers[broken][0, 0, 0] = np.nan
+    monkeypatch.setattr(rotation_check, "infer", lambda *_: answers.pop(0))
+    assert rotation_check.residual(None, region(), [1, 2]) == float("inf")
+
+
 def test_the_sample_stays_in_the_networks_own_group():
     for name in ("z2", "p4", "p4m"):
         group = get_group(name)

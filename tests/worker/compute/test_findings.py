@@ -1,15 +1,32 @@
 """What a finished analysis says of its checks and of the unfamiliar: no more than was looked at."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from core.analyses.parts import BandResult, CheckResult
+from core.analyses.results import UnreadRegion
+from core.analyses.statements import Reason
+from core.pixels.levels import Level, SlideInfo
 from model.checks.density import Density
 from model.checks.familiarity import Familiarity
 from model.networks.autoencoder import Autoencoder
-from worker.compute.findings import familiarity, rotation_summary, unfamiliar_notes
-from worker.kinds.check import _NOTHING_TURNED
+from model.weights.card import Card
+from worker.compute.findings import (
+    MOST_LISTED,
+    Assembled,
+    familiarity,
+    gather,
+    rotation_summary,
+    unfamiliar_notes,
+    unread,
+    why_failed,
+    why_withheld,
+)
+from worker.kinds.check import NOTHING_TURNED
 
-READ = {"drift": 0.0, "residual": 2e-6, "tolerance": 1e-3, "elements": ["turned by 90°"], "spread": None, "outside": []}
+READ = CheckResult(drift=0.0, residual=2e-6, tolerance=1e-3, elements=("turned by 90°",), spread=None, outside=())
 
 
 def known(usual):
@@ -17,33 +34,102 @@ def known(usual):
 
 
 def test_regions_that_could_not_be_read_are_not_called_checked():
-    none = rotation_summary([_NOTHING_TURNED, _NOTHING_TURNED])
-    assert (none["regions"], none["passed"], none["residual_logits"]) == (0, None, None)
-    one = rotation_summary([_NOTHING_TURNED, READ])
-    assert (one["regions"], one["passed"], one["residual_logits"]) == (1, True, 2e-6)
+    none = rotation_summary([NOTHING_TURNED, NOTHING_TURNED])
+    assert (none.regions, none.passed, none.residual_logits) == (0, None, None)
+    one = rotation_summary([NOTHING_TURNED, READ])
+    assert (one.regions, one.passed, one.residual_logits) == (1, True, 2e-6)
     assert rotation_summary([]) is None
 
 
 def test_the_drift_is_the_worst_of_the_regions():
-    assert rotation_summary([{**READ, "drift": 0.02}, READ])["drift_logits"] == 0.02
+    assert rotation_summary([READ.model_copy(update={"drift": 0.02}), READ]).drift_logits == 0.02
 
 
 def test_a_network_without_symmetry_was_looked_at_and_promised_nothing():
-    plain = rotation_summary([{**READ, "elements": [], "spread": 0.7, "outside": ["mirrored"]}])
-    assert (plain["regions"], plain["passed"], plain["spread_logits"]) == (1, None, 0.7)
+    plain = rotation_summary([READ.model_copy(update={"elements": (), "spread": 0.7, "outside": ("mirrored",)})])
+    assert (plain.regions, plain.passed, plain.spread_logits) == (1, None, 0.7)
 
 
 @pytest.mark.parametrize(("usual", "told"), [(0.3, False), (0.1, True)])
 def test_a_slide_with_more_of_the_unfamiliar_than_any_held_out_one_gets_a_banner(usual, told):
     plane = np.array([[1.0, 5.0, np.nan], [2.0, 3.0, 3.9]], np.float32)
     found = familiarity(plane, known(usual))
-    assert found["unfamiliar_share"] == pytest.approx(1 / 5)
+    assert found.unfamiliar_share == pytest.approx(1 / 5)
     notes = unfamiliar_notes(found)
-    assert bool(notes) == found["unusual"] == told
-    assert not told or "20% of this tissue looks unlike" in notes[0]["sentence"]
+    assert bool(notes) == found.unusual == told
+    assert not told or "20% of this tissue looks unlike" in notes[0].sentence
 
 
 def test_where_nobody_can_say_nothing_is_said():
     assert familiarity(np.full((2, 2), np.nan, np.float32), known(0.1)) is None
     assert familiarity(np.ones((2, 2), np.float32), None) is None
     assert unfamiliar_notes(None) == []
+
+
+INFO = SlideInfo("aperio", 1100, 1100, [Level(1100, 1100, 1.0, 1.0)], 0.972, 0.972, "file")
+SCOPE = {"organ": "lymph node", "stain": "H&E", "scanners": ["aperio"]}
+SERVED = SimpleNamespace(card=Card("m", "0" * 64, {}, scope=SCOPE), familiarity=None)
+SHAPE = (INFO.frame().y.cells, INFO.frame().x.cells)
+
+
+def gathered(logits, bands=()):
+    parts = Assembled(logits, np.full(SHAPE, np.nan, np.float32), np.ones(SHAPE, bool), bands, [READ])
+    return gather(parts, INFO, {"organ": "lymph node"}, 0.5, SERVED)
+
+
+def band_without(cells, *codes):
+    """A band of which regions were not read for these reasons, `cells` tissue cells each."""
+    regions = [
+        UnreadRegion(row=0, col=27 * i, row_end=27, col_end=27 * i + 27, cells=cells,
+                     reason=Reason(code=code, detail=f"the {code} detail", action=f"the {code} action"))
+        for i, code in enumerate(codes)
+    ]  # fmt: skip
+    return BandResult(cells=0, unreadable=cells * len(codes), unread=regions)
+
+
+def logits(missing=0):
+    plane = np.linspace(-3, 3, SHAPE[0] * SHAPE[1], dtype=np.float32).reshape(SHAPE)
+    plane.ravel()[:missing] = np.nan
+    return plane
+
+
+def test_a_whole_answer_ends_well():
+    results = gathered(logits())
+    assert (why_failed(results), why_withheld(logits(), results)) == (None, None)
+    assert results.coverage.share == 1.0
+    assert results.summary.code == "one-region"
+
+
+@pytest.mark.parametrize("missing", [1, SHAPE[0] * SHAPE[1]])
+def test_cells_that_are_neither_scored_nor_listed_as_unread_fail_the_analysis(missing):
+    """One cell or all of them: an answer of NaN used to succeed with a smaller coverage."""
+    failure = why_failed(gathered(logits(missing)))
+    assert failure.code == "no-finite-score"
+    assert failure.parameters == {"cells": missing, "wanted": SHAPE[0] * SHAPE[1]}
+
+
+def test_a_few_unread_cells_are_listed_and_the_analysis_succeeds():
+    results = gathered(logits(10), [band_without(10, "unreadable")])
+    assert why_failed(results) is None
+    assert (results.unread.cells, results.unread.region_count) == (10, 1)
+    assert "10 of" in results.unread.statement.sentence
+    assert "the unreadable detail" in results.unread.statement.sentence
+
+
+def test_more_than_two_percent_fail_with_the_cause_that_cost_most_and_what_to_do_about_it():
+    results = gathered(logits(900), [band_without(300, "reader-memory", "unreadable", "reader-memory")])
+    failure = why_failed(results)
+    assert failure.code == "unreadable"
+    assert "the reader-memory detail" in failure.detail
+    assert failure.action == "the reader-memory action"
+    assert failure.unread.region_count == 3
+
+
+def test_the_list_of_unread_regions_is_bounded_and_says_how_many_there_are():
+    listed = unread([band_without(1, *["x"] * 30), band_without(1, *["x"] * 30)], 1000)
+    assert (len(listed.regions), listed.region_count, listed.cells) == (MOST_LISTED, 60, 60)
+
+
+def test_one_score_for_every_cell_is_withheld():
+    flat = np.full(SHAPE, 1.0, np.float32)
+    assert why_withheld(flat, gathered(flat)).code == "constant-output"

@@ -1,0 +1,110 @@
+"""Results keep their meaning through storage: today's form, the form without a version, and every sentence coded."""
+
+import json
+import string
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from core.analyses import results, statements
+from core.analyses.results import Failure, Results, from_stored, require_results, to_stored
+from core.database.analyses import Analysis
+from core.errors import Conflict, Withheld
+
+# Made by the last code that stored results without a version.
+VERSION_1 = json.loads(Path(__file__).with_name("results_version_1.json").read_text())
+
+
+@pytest.mark.parametrize("name", ["results", "without_checks"])
+def test_results_stored_without_a_version_say_the_same(name):
+    stored = VERSION_1[name]
+    read = from_stored(stored)
+    again = to_stored(read)
+    assert again.pop("version") == 2
+    assert again.pop("unread") is None
+    summary = again.pop("summary")
+    assert summary["sentence"] == stored["summary"]
+    assert summary["parameters"]["share"] == stored["coverage"]["share"]
+    notes = [{"code": note["code"], "sentence": note["sentence"]} for note in again.pop("scope_notes")]
+    assert notes == stored["scope_notes"]
+    assert again == {key: value for key, value in stored.items() if key not in ("summary", "scope_notes")}
+
+
+def test_results_survive_storage():
+    read = from_stored(VERSION_1["results"])
+    assert from_stored(json.loads(json.dumps(to_stored(read)))) == read
+
+
+def test_results_of_a_later_version_are_refused_with_what_to_do():
+    with pytest.raises(Conflict, match="form 3"):
+        from_stored({**to_stored(from_stored(VERSION_1["results"])), "version": 3})
+
+
+def test_reasons_stored_before_they_had_parameters_are_read():
+    analysis = Analysis(state="succeeded", withheld=VERSION_1["withheld"], reason=VERSION_1["reason"])
+    assert results.withheld_of(analysis).code == "constant-output"
+    assert results.failure_of(analysis) == Failure(**VERSION_1["reason"])
+    with pytest.raises(Withheld, match="every cell got the same score"):
+        require_results(analysis)
+
+
+def test_results_that_went_with_their_slide_are_a_conflict():
+    with pytest.raises(Conflict, match="deleted"):
+        require_results(Analysis(state="succeeded"))
+
+
+def test_a_number_that_json_cannot_carry_is_refused():
+    stored = to_stored(from_stored(VERSION_1["results"]))
+    with pytest.raises(ValidationError, match="finite"):
+        Results(**{**stored, "max_score": float("nan")})
+
+
+def test_what_is_read_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        from_stored(VERSION_1["results"]).threshold = 0.9
+
+
+SAMPLES = {
+    "share": 0.25, "count": 2, "scope": "lymph node", "organ": "skin", "stain": "IHC", "scanner": "x", "model": "m",
+    "cells": 3, "wanted": 9, "regions": 1, "cause": "out of memory", "remedy": "wait", "tolerance": 1e-3,
+    "kind": "band", "attempts": 3,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", statements.STATEMENTS)
+def test_every_statement_carries_the_numbers_of_its_sentence(code):
+    names = {name for _, name, _, _ in string.Formatter().parse(statements.STATEMENTS[code]) if name}
+    statement = statements.state(code, **{name: SAMPLES[name] for name in names})
+    assert set(statement.parameters) == names
+    assert "{" not in statement.sentence
+    for name in names:
+        with pytest.raises(KeyError):
+            statements.state(code, **{other: SAMPLES[other] for other in names if other != name})
+
+
+@pytest.mark.parametrize("code", statements.REASONS)
+def test_every_reason_says_what_is_wrong_and_what_to_do(code):
+    reason = statements.reason(code, **SAMPLES)
+    assert reason.detail
+    assert reason.action
+    assert "{" not in reason.detail + reason.action
+
+
+def test_words_of_a_slide_are_no_templates():
+    """An organ's name comes from a person: braces in it stay braces."""
+    assert "{share}" in statements.state("organ", scope="lymph node", organ="{share}").sentence
+
+
+def test_a_list_of_scanners_is_one_parameter():
+    note = statements.state("scanner", scope=("aperio", "hamamatsu"), scanner="mirax")
+    assert "aperio and hamamatsu" in note.sentence
+    assert note.parameters["scope"] == ("aperio", "hamamatsu")
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, "No region"), (1, "1 region above"), (7, "7 regions above")])
+def test_a_summary_claims_no_more_than_was_analysed(count, words):
+    summary = statements.summarise(count, 0.5)
+    assert summary.sentence.startswith(words)
+    assert "in the 50% of tissue analysed" in summary.sentence
+    assert ("Preliminary" in summary.sentence) == (count > 0)
