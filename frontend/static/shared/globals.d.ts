@@ -1,4 +1,4 @@
-// The two libraries, as their classic scripts put them on the window.
+// The libraries, as their classic scripts define them on the window.
 import type OSD from "openseadragon";
 import type * as Tus from "tus-js-client";
 
@@ -7,6 +7,6 @@ declare global {
   const tus: typeof Tus;
   const SwaggerUIBundle: (options: object) => unknown;
   interface Window {
-    quarterturn?: { viewer: OSD.Viewer };
+    quarterturn?: { readonly viewer: OSD.Viewer | null };
   }
 }

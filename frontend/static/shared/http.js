@@ -1,9 +1,11 @@
-// Requests to the service, and its refusals as sentences.
+// Requests to the service, typed by its OpenAPI document, and its refusals as errors.
+import { explain } from "./words.js";
 
+/** A request that the service refused or could not answer; status 0: it could not be reached. */
 export class Refusal extends Error {
-  /** @param {number} status @param {string} sentence */
-  constructor(status, sentence) {
-    super(sentence);
+  /** @param {number} status @param {string} detail */
+  constructor(status, detail) {
+    super(detail);
     this.status = status;
   }
 }
@@ -11,69 +13,54 @@ export class Refusal extends Error {
 /** @param {Response} answer */
 async function refusal(answer) {
   try {
-    const problem = await answer.json();
-    return new Refusal(answer.status, [problem.detail, problem.action].filter(Boolean).join("; "));
+    return new Refusal(answer.status, explain(await answer.json()));
   } catch {
     return new Refusal(answer.status, `the service answered ${answer.status}`);
   }
 }
 
 /**
- * @param {string} method @param {string} path @param {unknown} [body]
+ * Sends a request and returns the response.
+ *
+ * @template {import("./types").Method} M
+ * @template {import("./types").PathOf<M>} P
+ * @param {M} method @param {P} path template, for example "/api/v1/slides/{slide_id}"
+ * @param {import("./types").Rest<M, P>} rest `path` and `query` parameters, `body`, `signal`
  * @returns {Promise<Response>}
  */
-export async function call(method, path, body) {
-  const options = body === undefined ? {} : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
+export async function send(method, path, ...[options]) {
+  const { path: parameters = {}, query = {}, body, signal } =
+    /** @type {{ path?: Record<string, string | number>, query?: Record<string, string | number | null | undefined>, body?: unknown, signal?: AbortSignal }} */ (options ?? {});
+  const address = path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(parameters[name]));
+  const pairs = Object.entries(query).filter(([, value]) => value !== null && value !== undefined);
+  const search = pairs.length ? `?${new URLSearchParams(pairs.map(([name, value]) => [name, String(value)]))}` : "";
+  const content = body === undefined ? {} : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
   let answer;
   try {
-    answer = await fetch(`/api/v1${path}`, { method, ...options });
-  } catch {
-    throw new Refusal(0, "the service cannot be reached; is it still running?");
+    answer = await fetch(address + search, { method: method.toUpperCase(), signal: signal ?? null, ...content });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Refusal(0, "the service cannot be reached. Check that it is running");
   }
   if (!answer.ok) throw await refusal(answer);
   return answer;
 }
 
-/** @param {string} path @returns {Promise<any>} */
-export const get = async (path) => (await call("GET", path)).json();
-
-/** @param {string} path @param {unknown} [body] @returns {Promise<any>} */
-export const post = async (path, body) => (await call("POST", path, body)).json();
-
-/** Whether this visitor sees people, keys and the audit. @param {any} me what GET /session told */
-export const administersAll = (me) => me.role === "admin" && (me.scopes === null || me.scopes.includes("manage"));
-
 /**
- * @template {HTMLElement} [T=HTMLElement]
- * @param {string} id @returns {T}
+ * Sends a request and returns the JSON of its answer.
+ *
+ * @template {import("./types").Method} M
+ * @template {import("./types").PathOf<M>} P
+ * @param {M} method @param {P} path @param {import("./types").Rest<M, P>} rest
+ * @returns {Promise<import("./types").Answer<M, P>>}
  */
-export function element(id) {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`the page has no #${id}`);
-  return /** @type {T} */ (found);
+export async function request(method, path, ...rest) {
+  const answer = await send(method, path, ...rest);
+  return answer.status === 204 ? /** @type {import("./types").Answer<M, P>} */ (undefined) : answer.json();
 }
 
-/**
- * A new element with text and class; never HTML from outside.
- * @param {string} tag @param {string} [className] @param {string} [text] @returns {HTMLElement}
- */
-export function make(tag, className = "", text = "") {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  return made;
-}
+/** Whether an error only says that its request was given up. @param {unknown} error */
+export const isAbort = (error) => error instanceof DOMException && error.name === "AbortError";
 
-/** @param {HTMLElement} place @param {string} sentence */
-export function say(place, sentence) {
-  place.textContent = sentence;
-  place.hidden = !sentence;
-}
-
-/** @param {number} bytes */
-export function size(bytes) {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let i = 0;
-  for (; bytes >= 1000 && i < units.length - 1; i++) bytes /= 1000;
-  return `${bytes < 10 && i ? bytes.toFixed(1) : Math.round(bytes)} ${units[i]}`;
-}
+/** Whether this visitor manages people, keys and the audit trail. @param {import("./types").Me} me */
+export const isManager = (me) => me.role === "admin" && (me.scopes === null || me.scopes.includes("manage"));

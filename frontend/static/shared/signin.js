@@ -1,15 +1,16 @@
 // The one-time sign-in link.
-import { post } from "./http.js";
+import { request } from "./http.js";
+import { message } from "./words.js";
 
-/** Trade the one-time token in the address for a session, and forget it. @returns {Promise<string>} why not, or "" */
-export async function useLink() {
+/** Exchanges the one-time token in the address for a session. @returns {Promise<string>} why that failed, or "" */
+export async function signInByLink() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   if (!token) return "";
-  history.replaceState(null, "", location.pathname);
+  history.replaceState(null, "", location.pathname); // the token stays out of history and bookmarks
   try {
-    await post("/session", { token });
+    await request("post", "/api/v1/session", { body: { token } });
     return "";
   } catch (error) {
-    return `This sign-in link does not work any more: ${/** @type {Error} */ (error).message}.`;
+    return `This sign-in link is no longer valid: ${message(error)}.`;
   }
 }

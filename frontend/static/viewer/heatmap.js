@@ -1,5 +1,7 @@
-// The heat map: fetched once, coloured here. Changing colours, threshold or opacity asks the service for nothing.
+// One plane of the heat map: loaded once, coloured here. New colours, threshold or opacity need no request.
+import { send } from "../shared/http.js";
 import { table } from "../shared/colormaps.js";
+import { pen } from "../shared/dom.js";
 import { parse } from "../shared/npy.js";
 
 const NOT_ANALYSED = 255;
@@ -18,17 +20,20 @@ export class HeatMap {
     this.canvas.height = grid.rows;
   }
 
-  /** @param {string} analysis @param {string} [quantity] score or strangeness @returns {Promise<HeatMap>} */
-  static async load(analysis, quantity = "score") {
-    const answer = await fetch(`/api/v1/analyses/${analysis}/heatmap?dtype=uint8&quantity=${quantity}`);
-    if (!answer.ok) throw new Error(`the heat map could not be loaded (${answer.status})`);
+  /**
+   * @param {string} analysisId @param {"score" | "strangeness"} quantity @param {AbortSignal} signal
+   * @returns {Promise<HeatMap>}
+   */
+  static async load(analysisId, quantity, signal) {
+    const answer = await send("get", "/api/v1/analyses/{analysis_id}/heatmap",
+      { path: { analysis_id: analysisId }, query: { dtype: "uint8", quantity }, signal });
     const affine = (answer.headers.get("Quarterturn-Affine") ?? "").split(",").map(Number);
     return new HeatMap(parse(await answer.arrayBuffer()), affine);
   }
 
-  /** @param {string} colours @param {number} threshold scores under it are left clear */
+  /** @param {string} colours @param {number} threshold in [0, 1]; cells below it stay transparent */
   draw(colours, threshold) {
-    const context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d"));
+    const context = pen(this.canvas);
     const picture = context.createImageData(this.grid.cols, this.grid.rows);
     const lut = table(colours);
     const lowest = Math.round(threshold * 254);

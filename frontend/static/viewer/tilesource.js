@@ -1,6 +1,6 @@
-// The slide's own levels and tile sizes as an OpenSeadragon tile source: native tiles, no Deep Zoom between.
+// The slide's own levels and tile sizes as an OpenSeadragon tile source, without Deep Zoom levels between.
 
-/** @param {any} tiles the answer of GET /slides/{id}/tiles; levels finest first */
+/** @param {import("../shared/types").Tiles} tiles levels finest first */
 export function tileSource(tiles) {
   const levels = [...tiles.levels].reverse(); // OpenSeadragon counts from the coarsest
   const last = levels.length - 1;

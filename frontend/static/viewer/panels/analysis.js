@@ -1,0 +1,111 @@
+// The state of the slide's analysis, and the requests that start, cancel and retry one.
+import { request } from "../../shared/http.js";
+import { part } from "../../shared/dom.js";
+import { panel } from "../../shared/panel.js";
+import { explain } from "../../shared/words.js";
+import { isActive, report, showAnalysis } from "../state.js";
+
+/** @typedef {import("../state.js").Analysis} Analysis */
+
+/** @param {number | null} seconds */
+function remaining(seconds) {
+  if (seconds === null) return "";
+  return seconds < 90 ? `, about ${Math.max(1, Math.round(seconds))} s left` : `, about ${Math.round(seconds / 60)} min left`;
+}
+
+/** @param {Analysis | null} analysis */
+function describeState(analysis) {
+  if (!analysis) return "Not analysed yet.";
+  const { done, total, seconds_left } = analysis.progress;
+  const reason = analysis.reason ?? analysis.withheld;
+  const because = reason ? ` ${explain(reason)}.` : "";
+  return {
+    queued: "Waiting for a worker.",
+    running: `Running: ${done} of ${total} parts${remaining(seconds_left)}.`,
+    succeeded: analysis.withheld ? `Results withheld:${because}` : "Done. Preliminary.",
+    failed: `Failed:${because}`,
+    cancelled: "Cancelled.",
+  }[analysis.state];
+}
+
+/** @param {HTMLElement} host @param {Analysis | null} analysis */
+function show(host, analysis) {
+  const active = isActive(analysis);
+  const bar = part(host, "progress", HTMLProgressElement);
+  bar.hidden = !active;
+  bar.max = Math.max(1, analysis?.progress.total ?? 1);
+  bar.value = analysis?.progress.done ?? 0;
+  part(host, "cancel").hidden = !active;
+  const start = part(host, "analyse", HTMLButtonElement);
+  start.hidden = active;
+  start.disabled = false;
+  start.textContent = analysis ? "Analyse again" : "Analyse";
+  part(host, "choices").hidden = active;
+  part(host, "retry").hidden = !analysis || !["failed", "cancelled"].includes(analysis.state);
+  part(host, "state").textContent = describeState(analysis);
+}
+
+/**
+ * Follows an active analysis until it ends.
+ * @param {import("../state.js").ViewerStore} store @param {string} id @param {AbortSignal} life
+ */
+function follow(store, id, life) {
+  const events = new EventSource(`/api/v1/analyses/${id}/events`);
+  events.addEventListener("analysis", (event) => {
+    /** @type {Analysis} */
+    const analysis = JSON.parse(event.data);
+    if (isActive(analysis)) store.set({ analysis });
+    else showAnalysis(store, analysis);
+  });
+  life.addEventListener("abort", () => events.close(), { once: true });
+}
+
+/** Lists the networks that live workers offer. @param {HTMLElement} host @param {AbortSignal} life */
+async function offerNetworks(host, life) {
+  const { models, default: preferred } = /** @type {import("../../shared/types").Models} */ (
+    /** @type {unknown} */ (await request("get", "/api/v1/models", { signal: life })));
+  const select = part(host, "network", HTMLSelectElement);
+  const option = (/** @type {import("../../shared/types").Card} */ card) =>
+    new Option(card.name, card.name, card.name === preferred, card.name === preferred);
+  const comparison = document.createElement("optgroup");
+  comparison.label = "For comparison only";
+  comparison.append(...models.filter((card) => card.purpose === "comparison").map(option));
+  select.replaceChildren(...models.filter((card) => card.purpose !== "comparison").map(option));
+  if (comparison.children.length) select.append(comparison);
+  if (!models.some((card) => card.name === preferred)) {
+    select.prepend(new Option(`${preferred} (no worker offers it now)`, "", true, true));
+  }
+  part(host, "network-choice").hidden = select.options.length < 2;
+}
+
+/** The request for a new analysis; without a network the service takes its own. @param {HTMLElement} host */
+function chosen(host) {
+  const model = part(host, "network", HTMLSelectElement).value;
+  const tissue = part(host, "all", HTMLInputElement).checked ? /** @type {const} */ ("all") : /** @type {const} */ ("auto");
+  return { tissue, rotation_check: true, ...(model ? { model } : {}) };
+}
+
+/** @param {HTMLElement} host @param {import("../state.js").ViewerStore} store @param {AbortSignal} life */
+function listen(host, store, life) {
+  /** @param {string} button @param {(signal: AbortSignal) => Promise<Analysis>} action */
+  const on = (button, action) => part(host, button).addEventListener("click", async () => {
+    store.set({ error: "" });
+    try {
+      showAnalysis(store, await action(life));
+    } catch (error) {
+      report(store, error);
+    }
+  }, { signal: life });
+  const path = () => ({ analysis_id: store.get().analysis?.id ?? "" });
+  on("analyse", (signal) =>
+    request("post", "/api/v1/slides/{slide_id}/analyses", { path: { slide_id: store.get().slideId }, body: chosen(host), signal }));
+  on("cancel", (signal) => request("post", "/api/v1/analyses/{analysis_id}/cancel", { path: path(), signal }));
+  on("retry", (signal) => request("post", "/api/v1/analyses/{analysis_id}/retry", { path: path(), signal }));
+}
+
+export const { mount, unmount } = panel((host, /** @type {import("../state.js").ViewerStore} */ store, life) => {
+  listen(host, store, life);
+  offerNetworks(host, life).catch((error) => report(store, error));
+  store.watch((state) => (state.loaded ? state.analysis : undefined), (analysis) => analysis !== undefined && show(host, analysis), life);
+  store.watch((state) => (isActive(state.analysis) ? state.analysis?.id : undefined), (id, current) => id && follow(store, id, current), life);
+});

@@ -1,0 +1,55 @@
+// What was analysed and checked, in sentences that claim no more than was measured.
+import { part } from "../../shared/dom.js";
+import { panel } from "../../shared/panel.js";
+import { resultsOf } from "../state.js";
+
+/** @typedef {import("../../shared/types").RotationCheck} RotationCheck */
+
+/** @param {number | null | undefined} value */
+const logits = (value) => value?.toExponential(1) ?? "not a number";
+
+/** @param {RotationCheck} check */
+function describeTest(check) {
+  if (check.passed === null) return "This network is not built to be equivariant, so there was no symmetry to test.";
+  const drift = check.drift_logits
+    ? ` In these regions the fast computation differs from float32 by up to ${logits(check.drift_logits)} logits.` : "";
+  return `Software self-test ${check.passed ? "passed" : "failed"}: ${check.regions} sampled regions under ${check.elements.join("; ")}, ` +
+    `largest difference ${logits(check.residual_logits)} logits (tolerance ${check.tolerance_logits}). ` +
+    `It tests the software. It does not say that a score is right.${drift}`;
+}
+
+/** @param {RotationCheck | null | undefined} check */
+function describeCheck(check) {
+  if (!check) return "The rotation self-test was not requested.";
+  if (!check.regions) return "The rotation self-test tested nothing: none of the sampled regions could be read.";
+  if (check.spread_logits === null || check.spread_logits === undefined) return describeTest(check);
+  return `${describeTest(check)} Under views outside its symmetry (${check.outside.join("; ")}) ` +
+    `the output moved by up to ${check.spread_logits.toFixed(2)} logits.`;
+}
+
+/** @param {import("../../shared/types").Familiarity | null | undefined} familiarity */
+function describeFamiliarity(familiarity) {
+  if (!familiarity) return "";
+  const percent = (/** @type {number} */ share) => `${(100 * share).toFixed(0)} %`;
+  return `${percent(familiarity.unfamiliar_share)} of the analysed tissue looks unlike the network's training patches ` +
+    `(above the limit that 2 % of held-out patches exceed). On held-out slides it was at most ${percent(familiarity.usual_share)}.`;
+}
+
+/** @param {import("../state.js").Results} results @param {unknown} tissue the analysis's setting */
+function describeCoverage({ coverage }, tissue) {
+  const unread = coverage.unreadable_cells ? ` ${coverage.unreadable_cells} cells could not be read.` : "";
+  return `${coverage.analysed_mm2.toFixed(2)} mm² analysed of ${coverage.tissue_mm2.toFixed(2)} mm² ${tissue === "auto" ? "tissue" : "slide"}.${unread}`;
+}
+
+export const { mount, unmount } = panel((host, /** @type {import("../state.js").ViewerStore} */ store, life) => {
+  store.watch((state) => (state.analysis?.state === "succeeded" ? state.analysis : null), (analysis) => {
+    const results = resultsOf(analysis);
+    host.hidden = !results;
+    if (!analysis || !results) return;
+    part(host, "coverage").textContent = describeCoverage(results, analysis.settings.tissue);
+    part(host, "selftest").textContent = describeCheck(results.rotation_check);
+    part(host, "familiarity").textContent = describeFamiliarity(results.familiarity);
+    const used = /** @type {import("../../shared/types").Provenance | null} */ (/** @type {unknown} */ (analysis.provenance));
+    part(host, "provenance").textContent = used ? `${used.model}, weights ${used.weights_sha256.slice(0, 12)}, ${used.backend} ${used.precision}.` : "";
+  }, life);
+});

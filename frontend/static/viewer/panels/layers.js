@@ -1,0 +1,103 @@
+// The heat map over the slide and its controls: scores, or how unlike the training patches the tissue is.
+import { names, table } from "../../shared/colormaps.js";
+import { part, pen } from "../../shared/dom.js";
+import { panel } from "../../shared/panel.js";
+import { percent } from "../../shared/words.js";
+import { HeatMap } from "../heatmap.js";
+import { QUANTITIES } from "../quantities.js";
+import { displayed, report, resultsOf } from "../state.js";
+
+/** @typedef {import("../state.js").ViewerStore} ViewerStore */
+/** @typedef {keyof typeof QUANTITIES} Quantity */
+
+/** @param {HTMLElement} host */
+const controls = (host) => ({
+  opacity: part(host, "opacity", HTMLInputElement),
+  threshold: part(host, "threshold", HTMLInputElement),
+  colours: part(host, "colours", HTMLSelectElement),
+  kind: part(host, "kind", HTMLSelectElement),
+});
+
+/** @param {HTMLCanvasElement} canvas @param {string} colours @param {number} lowest in [0, 1]; values below it are pale */
+function drawLegend(canvas, colours, lowest) {
+  const context = pen(canvas);
+  const picture = context.createImageData(256, 1);
+  const lut = table(colours);
+  for (let i = 0; i < 256; i++) {
+    const value = Math.min(254, i);
+    picture.data.set([lut[3 * value], lut[3 * value + 1], lut[3 * value + 2], value / 254 < lowest ? 40 : 255], 4 * i);
+  }
+  context.putImageData(picture, 0, 0);
+}
+
+/** Draws the controls and the layer as they are set. @param {HTMLElement} host @param {ViewerStore} store */
+function paint(host, store) {
+  const { opacity, threshold, colours } = controls(host);
+  const { heat, layer, analysis } = store.get();
+  const lowest = Number(threshold.value);
+  part(host, "opacity-value").textContent = percent(Number(opacity.value));
+  part(host, "threshold-value").textContent = lowest.toFixed(2);
+  [part(host, "legend-low").textContent, part(host, "legend-high").textContent] = QUANTITIES[layer].ends;
+  part(host, "kind-about").textContent = QUANTITIES[layer].about(resultsOf(analysis));
+  drawLegend(part(host, "legend", HTMLCanvasElement), colours.value, lowest);
+  if (!heat) return;
+  heat.canvas.style.opacity = opacity.value;
+  heat.draw(colours.value, lowest);
+}
+
+/**
+ * Lays a heat map over the slide until `life` aborts.
+ * @param {import("openseadragon").Viewer} viewer @param {HeatMap} heat @param {AbortSignal} life
+ */
+function overlay(viewer, heat, life) {
+  const { x, y, width, height } = heat.rectangle();
+  viewer.addOverlay({ element: heat.canvas, location: viewer.world.getItemAt(0).imageToViewportRectangle(x, y, width, height) });
+  life.addEventListener("abort", () => viewer.removeOverlay(heat.canvas), { once: true });
+}
+
+/**
+ * Loads each quantity of one analysis when it is first chosen, and keeps it.
+ * @param {HTMLElement} host @param {ViewerStore} store @param {import("../state.js").Analysis} analysis @param {AbortSignal} life
+ */
+function offer(host, store, analysis, life) {
+  const { kind, threshold } = controls(host);
+  /** @type {Map<Quantity, HeatMap>} */
+  const loaded = new Map();
+  const choose = async () => {
+    const layer = /** @type {Quantity} */ (kind.value);
+    const heat = loaded.get(layer) ?? (await HeatMap.load(analysis.id, layer, life));
+    loaded.set(layer, heat);
+    if (kind.value !== layer) return; // another was chosen meanwhile
+    const { pointer, cell } = store.get();
+    threshold.value = String(QUANTITIES[layer].start(resultsOf(analysis)));
+    store.set({ heat, layer, heatVisible: true, cell: pointer ? heat.at(pointer.x, pointer.y) : cell });
+    host.hidden = false;
+  };
+  const tryToChoose = () => choose().catch((error) => {
+    kind.value = store.get().layer; // the layer that still lies there
+    report(store, error);
+  });
+  kind.value = "score";
+  part(host, "kind-choice").hidden = !resultsOf(analysis)?.familiarity;
+  kind.addEventListener("input", tryToChoose, { signal: life });
+  tryToChoose();
+}
+
+export const { mount, unmount } = panel((host, /** @type {ViewerStore} */ store, life) => {
+  const { opacity, threshold, colours } = controls(host);
+  colours.replaceChildren(...names.map((name) => new Option(name)));
+  for (const control of [opacity, threshold, colours]) control.addEventListener("input", () => paint(host, store), { signal: life });
+  store.watch(displayed, (analysis, current) => {
+    host.hidden = true;
+    if (analysis) offer(host, store, analysis, current);
+  }, life);
+  store.watch((state) => state.heat, (heat, current) => {
+    const { viewer } = store.get();
+    if (heat && viewer) overlay(viewer, heat, current);
+    paint(host, store);
+  }, life);
+  store.watch((state) => state.heatVisible, (visible) => {
+    const { heat } = store.get();
+    if (heat) heat.canvas.hidden = !visible;
+  }, life);
+});
