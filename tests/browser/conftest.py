@@ -1,9 +1,13 @@
-"""A signed-in page of headless Chromium on a running service (a module may bring its own `service`)."""
+"""A signed-in page of headless Chromium on a running service.
 
+A test fails on each console error and page error that it does not name.
+"""
+
+import re
 import shutil
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import ConsoleMessage, Page, expect, sync_playwright
 from servers import KEY, PATIENCE, Service
 
 expect.set_options(timeout=1000 * PATIENCE)
@@ -11,6 +15,35 @@ ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 ]
+# Whoever is not signed in learns it by this answer, which Chromium reports like any refused request.
+SIGNED_OUT = r"status of 401 .*/api/v1/session"
+
+
+class Chromium:
+    """Opens pages and collects their errors."""
+
+    def __init__(self, browser, size: dict[str, int]) -> None:
+        self.browser, self.size = browser, size
+        self.errors: list[str] = []
+        self.expected = [SIGNED_OUT]
+
+    def expect_errors(self, *patterns: str) -> None:
+        """Names console errors that the test provokes: regular expressions over text and address."""
+        self.expected += patterns
+
+    def new_page(self) -> Page:
+        page = self.browser.new_page(viewport=self.size)
+        page.set_default_timeout(1000 * PATIENCE)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", self._collect)
+        return page
+
+    def _collect(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.errors.append(f"{message.text} {message.location.get('url', '')}")
+
+    def unexpected(self) -> list[str]:
+        return [error for error in self.errors if not any(re.search(pattern, error) for pattern in self.expected)]
 
 
 @pytest.fixture(scope="module")
@@ -22,18 +55,21 @@ def service(tmp_path_factory):
 
 
 @pytest.fixture
-def page(service):
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+def chromium():
+    path = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1280, "height": 720})
-        page.set_default_timeout(1000 * PATIENCE)
-        faults = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.goto(service.url)
-        page.fill("#key", KEY)
-        page.click("#sign-in button")
-        page.wait_for_selector("#content:not([hidden])")
-        yield page
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        opened = Chromium(browser, {"width": 1280, "height": 720})
+        yield opened
         browser.close()
-        assert faults == []
+        assert opened.unexpected() == []
+
+
+@pytest.fixture
+def page(service, chromium):
+    page = chromium.new_page()
+    page.goto(service.url)
+    page.fill("[data-part=key]", KEY)
+    page.click("[data-panel=signin] button")
+    page.wait_for_selector("[data-panel=worklist]:not([hidden])")
+    return page

@@ -23,7 +23,7 @@ SQUARES = ((281, 377, 251), (463, 811, 189))  # top, left, side in px of the ima
 WIDTH, HEIGHT = 1237, 911
 BOUNDS, CANVAS = (304, 208), (1801, 1299)
 HALF = 0.53  # a cell is over the threshold when half of it is covered: its edge errs by half a cell, plus noise
-SETTLED = "() => { const v = window.quarterturn.viewer; return v.world.getItemAt(0)?.getFullyLoaded(); }"
+SETTLED = "() => { const v = window.quarterturn.viewer; return v?.world.getItemAt(0)?.getFullyLoaded(); }"
 CASES = {
     "tiff-0.25-levels-2-4": (0.25, (2, 4)),
     "tiff-0.25-level-4": (0.25, (4,)),
@@ -125,13 +125,13 @@ def origins_are_true(client, base, boxes, cell, bounds):
 def screen_is_true(page, service, slide_id, cell):
     """On the screen the drawn cells lie over the squares' own pixels, within half a cell."""
     page.goto(f"{service.url}/slides/{slide_id}")
-    page.wait_for_selector("#layer:not([hidden])", state="visible")
+    page.wait_for_selector("[data-part=layer]:not([hidden])", state="visible")
     page.wait_for_function(SETTLED)
-    page.locator("#threshold").fill("0.5")
-    page.locator("#opacity").fill("0")
+    page.locator("[data-part=threshold]").fill("0.5")
+    page.locator("[data-part=opacity]").fill("0")
     page.wait_for_timeout(300)
     bare = picture(page)
-    page.locator("#opacity").fill("1")
+    page.locator("[data-part=opacity]").fill("1")
     page.wait_for_timeout(300)
     drawn = components(np.abs(picture(page) - bare).max(-1) > 8)
     seen = components((bare[..., 0] < 150) & (bare[..., 1] < 105) & (bare[..., 2] > 90))
@@ -141,7 +141,7 @@ def screen_is_true(page, service, slide_id, cell):
 
 def picture(page):
     """The slide's pixels on the screen, int RGB, without the navigator and the scale bar."""
-    content = page.locator("#slide").screenshot()
+    content = page.locator("[data-part=slide]").screenshot()
     pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), int)
     return pixels[:-60, :-220]
 

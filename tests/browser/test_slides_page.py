@@ -14,7 +14,7 @@ DROP = """([name, content]) => {
   const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
   const transfer = new DataTransfer();
   transfer.items.add(new File([bytes], name));
-  const zone = document.getElementById("drop");
+  const zone = document.querySelector("[data-part=drop]");
   for (const kind of ["dragenter", "dragover", "drop"]) {
     zone.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: transfer }));
   }
@@ -26,23 +26,23 @@ def drop(page, path):
 
 
 def row(page, name):
-    return page.locator(f"#slides li.slide:has-text('{name}')")
+    return page.locator(f"[data-part=slides] li.slide:has-text('{name}')")
 
 
 def test_empty_then_a_question_then_an_answer(page, tmp_path):
-    expect(page.locator("#empty")).to_have_text("No slides yet. Drop one above to begin.")
+    expect(page.locator("[data-part=empty]")).to_have_text("No slides yet. Drop a file above to begin.")
     drop(page, write_pyramid(tmp_path / "no mpp.tiff", tissue(500, 600), None))
     asking = row(page, "no mpp.tiff")
-    expect(asking.locator(".state")).to_have_text("needs an answer")
+    expect(asking.locator(".state")).to_have_text("needs input")
     expect(asking.locator("a.button")).to_have_count(0)
     asking.get_by_label("Micrometres per pixel").fill("0.5")
     asking.get_by_role("button", name="Set").click()
     expect(asking.locator(".state")).to_have_text("ready")
     expect(asking).to_contain_text("0.5 µm/px (user)")
     expect(asking.locator("img")).to_be_visible()
-    page.fill("#search", "nothing like it")
-    expect(page.locator("#empty")).to_have_text("No slide has this in its name.")
-    page.fill("#search", "NO MPP")
+    page.fill("[data-part=search]", "nothing like it")
+    expect(page.locator("[data-part=empty]")).to_have_text("No slides match this search.")
+    page.fill("[data-part=search]", "NO MPP")
     page.once("dialog", lambda dialog: dialog.accept())
     asking.get_by_role("button", name="Delete").click()
     expect(asking).to_have_count(0)
@@ -77,19 +77,19 @@ def test_pause_and_go_on_lose_no_byte(page, service, tmp_path):
     network = page.context.new_cdp_session(page)
     slow = {"offline": False, "latency": 5, "downloadThroughput": -1, "uploadThroughput": 1_500_000}
     network.send("Network.emulateNetworkConditions", slow)
-    page.set_input_files("#files", path)
-    sending = page.locator("#uploads li:has-text('large.tiff')")
-    page.wait_for_function("() => (document.querySelector('#uploads progress')?.value ?? 0) > 1e6")
+    page.set_input_files("[data-part=files]", path)
+    sending = page.locator("[data-part=uploads] li:has-text('large.tiff')")
+    page.wait_for_function("() => (document.querySelector('[data-part=uploads] progress')?.value ?? 0) > 1e6")
     sending.get_by_role("button", name="Pause").click()
     expect(sending.locator(".facts")).to_have_text("paused")
     kept = page.evaluate("JSON.stringify({...localStorage})")
     assert "/api/v1/uploads/" in kept, "where to go on, should the page be closed"
     assert "large" not in kept, "of what, is nobody's business who sits down here next"
-    sent = page.locator("#uploads progress").evaluate("(bar) => bar.value")
+    sent = page.locator("[data-part=uploads] progress").evaluate("(bar) => bar.value")
     page.wait_for_timeout(700)
-    assert page.locator("#uploads progress").evaluate("(bar) => bar.value") == sent < path.stat().st_size
+    assert page.locator("[data-part=uploads] progress").evaluate("(bar) => bar.value") == sent < path.stat().st_size
     network.send("Network.emulateNetworkConditions", {**slow, "uploadThroughput": -1})
-    sending.get_by_role("button", name="Go on").click()
+    sending.get_by_role("button", name="Resume").click()
     expect(row(page, "large.tiff").locator(".state")).to_have_text("ready")
     expect(sending).to_have_count(0)
     (slide,) = service.client().call("GET", "/api/v1/slides", params={"query": "large.tiff"}).json()["slides"]
@@ -102,21 +102,21 @@ def test_an_upload_given_up_leaves_nothing(page, service, tmp_path):
     slow = {"offline": False, "latency": 5, "downloadThroughput": -1, "uploadThroughput": 1_500_000}
     network.send("Network.emulateNetworkConditions", slow)
     before = set((service.data / "slides").iterdir())
-    page.set_input_files("#files", write_pyramid(tmp_path / "given up.tiff", noise, 0.5))
-    page.wait_for_function("() => (document.querySelector('#uploads progress')?.value ?? 0) > 5e5")
-    page.locator("#uploads li").get_by_role("button", name="Cancel").click()
-    expect(page.locator("#uploads li")).to_have_count(0)
-    expect(page.locator("#slides")).not_to_contain_text("given up.tiff")
+    page.set_input_files("[data-part=files]", write_pyramid(tmp_path / "given up.tiff", noise, 0.5))
+    page.wait_for_function("() => (document.querySelector('[data-part=uploads] progress')?.value ?? 0) > 5e5")
+    page.locator("[data-part=uploads] li").get_by_role("button", name="Cancel").click()
+    expect(page.locator("[data-part=uploads] li")).to_have_count(0)
+    expect(page.locator("[data-part=slides]")).not_to_contain_text("given up.tiff")
     assert set((service.data / "slides").iterdir()) == before
 
 
 def test_who_signed_out_is_asked_to_sign_in(page):
-    page.click("#sign-out")
-    expect(page.locator("#sign-in")).to_be_visible()
-    expect(page.locator("#content")).to_be_hidden()
-    page.fill("#key", "wrong")
-    page.click("#sign-in button")
-    expect(page.locator("#sign-in-error")).to_contain_text("unknown, expired or revoked")
+    page.click("[data-part=sign-out]")
+    expect(page.locator("[data-panel=signin]")).to_be_visible()
+    expect(page.locator("[data-panel=worklist]")).to_be_hidden()
+    page.fill("[data-part=key]", "wrong")
+    page.click("[data-panel=signin] button")
+    expect(page.locator("[data-part=sign-in-error]")).to_contain_text("unknown, expired or revoked")
 
 
 @pytest.mark.parametrize("make", [named_svs, named_dicom, named_mrxs])
@@ -129,7 +129,7 @@ def test_a_patient_s_name_in_a_file_is_on_no_page(page, service, tmp_path, make)
     expect(row(page, FILED_UNDER).locator(".state")).to_have_text(["ready", "analysed"])
     listed = page.content()
     page.goto(f"{service.url}/slides/{slide['id']}")
-    page.wait_for_selector("#layer:not([hidden])", state="visible")
+    page.wait_for_selector("[data-part=layer]:not([hidden])", state="visible")
     for content in (listed, page.content(), page.title(), page.url):
         assert PATIENT not in content
     assert FILED_UNDER not in page.url

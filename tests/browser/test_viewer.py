@@ -10,27 +10,27 @@ from slides import tissue, write_pyramid
 
 pytestmark = [pytest.mark.browser, pytest.mark.services]
 SQUARE = (300, 420, 250)  # top, left, side in level-0 px
-SETTLED = "() => { const v = window.quarterturn.viewer; return v.world.getItemAt(0)?.getFullyLoaded(); }"
+SETTLED = "() => { const v = window.quarterturn.viewer; return v?.world.getItemAt(0)?.getFullyLoaded(); }"
 
 
 def test_from_drop_to_region(page, service, tmp_path):
     path = write_pyramid(tmp_path / "lymph node.tiff", tissue(911, 1237, [SQUARE]), 0.25, (2, 4))
-    page.set_input_files("#files", path)
+    page.set_input_files("[data-part=files]", path)
     page.click("li.slide:has-text('lymph node.tiff') a.button")
-    expect(page.locator("#state")).to_have_text("Not analysed yet.")
-    page.click("#analyse")
-    page.wait_for_selector("#progress:not([hidden])")
-    page.wait_for_selector("#layer:not([hidden])", state="visible")
-    expect(page.locator("#selftest")).to_contain_text("does not say that a score is right")
-    expect(page.locator("#banner")).to_contain_text("organ is not stated")
+    expect(page.locator("[data-part=state]")).to_have_text("Not analysed yet.")
+    page.click("[data-part=analyse]")
+    page.wait_for_selector("[data-part=progress]:not([hidden])")
+    page.wait_for_selector("[data-part=layer]:not([hidden])", state="visible")
+    expect(page.locator("[data-part=selftest]")).to_contain_text("does not say that a score is right")
+    expect(page.locator("[data-panel=banner]")).to_contain_text("organ is not stated")
     page.wait_for_function(SETTLED)
     page.wait_for_load_state("networkidle")
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     for control, value in (("threshold", "0.01"), ("opacity", "1"), ("threshold", "0"), ("opacity", "0.5")):
-        page.locator(f"#{control}").fill(value)
-    page.select_option("#colours", "magma")
-    expect(page.locator("#opacity-value")).to_have_text("50 %")
+        page.locator(f"[data-part={control}]").fill(value)
+    page.select_option("[data-part=colours]", "magma")
+    expect(page.locator("[data-part=opacity-value]")).to_have_text("50 %")
     page.wait_for_timeout(300)
     assert asked == [], "changing colours asks the service for nothing"
 
@@ -40,29 +40,29 @@ def test_cancel_try_again_and_keys(page, service, tmp_path):
     path = write_pyramid(tmp_path / "keys.tiff", tissue(1000, 1200, [SQUARE]), 0.5)
     slide = client.wait_for_slide(client.upload(path, {}))
     page.goto(f"{service.url}/slides/{slide['id']}")
-    page.click("label[for=all]")
-    page.click("#analyse")
-    page.click("#cancel")
-    expect(page.locator("#state")).to_have_text("Cancelled.")
-    page.click("#retry")
-    expect(page.locator("#state")).to_contain_text("Running")
-    page.wait_for_selector("#layer:not([hidden])", state="visible")
-    expect(page.locator("#state")).to_have_text("Done. Preliminary.")
+    page.get_by_label("Analyse the whole slide").check()
+    page.click("[data-part=analyse]")
+    page.click("[data-part=cancel]")
+    expect(page.locator("[data-part=state]")).to_have_text("Cancelled.")
+    page.click("[data-part=retry]")
+    expect(page.locator("[data-part=state]")).to_contain_text("Running")
+    page.wait_for_selector("[data-part=layer]:not([hidden])", state="visible")
+    expect(page.locator("[data-part=state]")).to_have_text("Done. Preliminary.")
     page.keyboard.press("?")
-    expect(page.locator("#keys")).to_be_visible()
+    expect(page.locator("[data-part=keys]")).to_be_visible()
     page.keyboard.press("Escape")
-    expect(page.locator("#keys")).to_be_hidden()
+    expect(page.locator("[data-part=keys]")).to_be_hidden()
     heat = page.locator("canvas.heat")
     page.keyboard.press("h")
     expect(heat).to_be_hidden()
     page.keyboard.press("h")
     expect(heat).to_be_visible()
-    box = page.locator("#slide").bounding_box()
+    box = page.locator("[data-part=slide]").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    expect(page.locator("#pointer")).to_contain_text("score 0.")
+    expect(page.locator("[data-part=pointer]")).to_contain_text("score 0.")
     page.keyboard.press("p")
-    expect(page.locator("#profile")).to_be_visible()
-    expect(page.locator("#angle-text")).to_contain_text("quarter turns differ by")
+    expect(page.locator("[data-part=profile]")).to_be_visible()
+    expect(page.locator("[data-part=angle-text]")).to_contain_text("quarter turns differ by")
 
 
 def test_another_analysis_shows_nothing_of_the_one_before(page, service, tmp_path):
@@ -72,17 +72,17 @@ def test_another_analysis_shows_nothing_of_the_one_before(page, service, tmp_pat
     slide = client.wait_for_slide(client.upload(path, {"organ": "lymph node"}))
     client.analyse(slide["id"], threshold=0.001)
     page.goto(f"{service.url}/slides/{slide['id']}")
-    page.wait_for_selector("#layer:not([hidden])", state="visible")
+    page.wait_for_selector("[data-part=layer]:not([hidden])", state="visible")
     assert page.locator("canvas.heat").count() == 1
-    page.click("#analyse")
-    expect(page.locator("#cancel")).to_be_visible()
-    for part in ("#layer", "#found", "#facts", "#angles"):
+    page.click("[data-part=analyse]")
+    expect(page.locator("[data-part=cancel]")).to_be_visible()
+    for part in ("[data-part=layer]", "[data-part=results]", "[data-part=facts]", "[data-part=angles]"):
         expect(page.locator(part)).to_be_hidden()
     assert page.locator("canvas.heat").count() == 0
-    assert page.locator("#regions li").count() == 0
-    page.click("#cancel")
-    expect(page.locator("#state")).to_have_text("Cancelled.")
-    expect(page.locator("#layer")).to_be_hidden()
+    assert page.locator("[data-part=regions] li").count() == 0
+    page.click("[data-part=cancel]")
+    expect(page.locator("[data-part=state]")).to_have_text("Cancelled.")
+    expect(page.locator("[data-part=layer]")).to_be_hidden()
 
 
 def analysed(client, tmp_path):
@@ -95,12 +95,12 @@ def analysed(client, tmp_path):
 def test_a_tap_measures_a_cell(page, service, tmp_path):
     slide = analysed(service.client(), tmp_path)
     page.goto(f"{service.url}/slides/{slide['id']}")
-    page.wait_for_selector("#angles:not([hidden])", state="visible")
-    expect(page.locator("#measure")).to_be_disabled()
-    box = page.locator("#slide").bounding_box()
+    page.wait_for_selector("[data-part=angles]:not([hidden])", state="visible")
+    expect(page.locator("[data-part=measure]")).to_be_disabled()
+    box = page.locator("[data-part=slide]").bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 + 20)
-    page.click("#measure")
-    expect(page.locator("#angle-text")).to_contain_text("quarter turns differ by")
+    page.click("[data-part=measure]")
+    expect(page.locator("[data-part=angle-text]")).to_contain_text("quarter turns differ by")
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 720), (1024, 768), (768, 1024)])
@@ -112,11 +112,11 @@ def test_nothing_is_out_of_reach_on_small_screens(page, service, tmp_path, width
         page.goto(service.url + path)
         page.wait_for_load_state("networkidle")
         if path != "/":
-            page.wait_for_selector("#layer:not([hidden])", state="visible")
-            stage = page.locator("#slide").bounding_box()
+            page.wait_for_selector("[data-part=layer]:not([hidden])", state="visible")
+            stage = page.locator("[data-part=slide]").bounding_box()
             assert stage["width"] >= 0.7 * min(width, 900)
             assert stage["height"] >= 0.4 * height
-            page.locator("#regions, #summary").first.scroll_into_view_if_needed()
+            page.locator("[data-part=regions], [data-part=summary]").first.scroll_into_view_if_needed()
         if os.environ.get("QUARTERTURN_SCREENSHOTS"):
             name = f"{width}x{height}{'-slide' if path != '/' else ''}.png"
             page.screenshot(path=Path(os.environ["QUARTERTURN_SCREENSHOTS"]) / name)
@@ -134,14 +134,14 @@ def test_a_region_is_jumped_to(page, service, test_data):
     slide = client.wait_for_slide(client.upload(test_data / "slides" / "CMU-1-Small-Region.svs", {"organ": "skin"}))
     client.analyse(slide["id"])
     page.goto(f"{service.url}/slides/{slide['id']}")
-    page.wait_for_selector("#found:not([hidden])", state="visible")
+    page.wait_for_selector("[data-part=results]:not([hidden])", state="visible")
     page.wait_for_function(SETTLED)
-    expect(page.locator("#banner")).to_contain_text("Outside the network's scope")
+    expect(page.locator("[data-panel=banner]")).to_contain_text("Outside the network's scope")
     if os.environ.get("QUARTERTURN_SCREENSHOT"):
         page.wait_for_timeout(800)
         page.screenshot(path=os.environ["QUARTERTURN_SCREENSHOT"])
     before = page.evaluate("() => window.quarterturn.viewer.viewport.getZoom()")
-    page.click("#regions li:nth-child(2) button")
+    page.click("[data-part=regions] li:nth-child(2) button")
     page.wait_for_timeout(1500)
     assert page.evaluate("() => window.quarterturn.viewer.viewport.getZoom()") > before
     assert page.locator(".outline").count() == 1
@@ -154,25 +154,27 @@ def test_the_unfamiliar_is_a_layer_of_its_own(page, service, test_data):
     analysis = client.analyse(slide["id"], rotation_check=False)
     share = analysis["results"]["familiarity"]["unfamiliar_share"]
     page.goto(f"{service.url}/slides/{slide['id']}")
-    page.wait_for_selector("#kind-choice:not([hidden])", state="visible")
-    expect(page.locator("#familiarity")).to_contain_text(f"{100 * share:.0f} % of what was analysed looks unlike")
-    expect(page.locator("#kind-about")).to_contain_text("a score of 0.90 is worth 0.")
+    page.wait_for_selector("[data-part=kind-choice]:not([hidden])", state="visible")
+    expect(page.locator("[data-part=familiarity]")).to_contain_text(
+        f"{100 * share:.0f} % of the analysed tissue looks unlike"
+    )
+    expect(page.locator("[data-part=kind-about]")).to_contain_text("a score of 0.90 is worth 0.")
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     with page.expect_response("**/heatmap?dtype=uint8&quantity=strangeness"):
-        page.select_option("#kind", "strangeness")
-    expect(page.locator("#legend-low")).to_have_text("familiar")
-    expect(page.locator("#threshold-value")).to_have_text("0.50")
+        page.select_option("[data-part=kind]", "strangeness")
+    expect(page.locator("[data-part=legend-low]")).to_have_text("familiar")
+    expect(page.locator("[data-part=threshold-value]")).to_have_text("0.50")
     if os.environ.get("QUARTERTURN_SCREENSHOTS"):
         page.wait_for_timeout(800)
         page.screenshot(path=Path(os.environ["QUARTERTURN_SCREENSHOTS"]) / "unfamiliar.png")
-    box = page.locator("#slide").bounding_box()
+    box = page.locator("[data-part=slide]").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2 - 40, box["y"] + box["height"] / 2)
-    expect(page.locator("#pointer")).to_contain_text("× the limit of the familiar")
+    expect(page.locator("[data-part=pointer]")).to_contain_text("× the familiarity limit")
     for kind in ("score", "strangeness", "score"):
-        page.select_option("#kind", kind)
-    expect(page.locator("#legend-low")).to_have_text("score 0")
-    expect(page.locator("#threshold-value")).to_have_text(f"{analysis['results']['threshold']:.2f}")
+        page.select_option("[data-part=kind]", kind)
+    expect(page.locator("[data-part=legend-low]")).to_have_text("score 0")
+    expect(page.locator("[data-part=threshold-value]")).to_have_text(f"{analysis['results']['threshold']:.2f}")
     assert page.locator("canvas.heat").count() == 1
     assert len([url for url in asked if "heatmap" in url]) == 1
 
@@ -189,8 +191,8 @@ def test_what_was_missed_is_listed_and_shown(page, service, tmp_path):
     row = client.call("POST", "/api/v1/evaluations", json=asked).json()
     client.poll(f"/api/v1/evaluations/{row['id']}", lambda one: one["state"] == "succeeded", PATIENCE)
     page.goto(f"{service.url}/slides/{slide['id']}")
-    expect(page.locator("#evaluation-text")).to_contain_text("(strict): 0 of 1 lesions found")
+    expect(page.locator("[data-part=evaluation-text]")).to_contain_text("(strict): 0 of 1 lesions found")
     before = page.evaluate("() => window.quarterturn.viewer.viewport.getZoom()")
-    page.click("#misses button")
+    page.click("[data-part=misses] button")
     expect(page.locator(".outline")).to_be_visible()
     page.wait_for_function(f"() => window.quarterturn.viewer.viewport.getZoom() > {before}")

@@ -8,7 +8,7 @@ import * as password from "./panels/password.js";
 import * as people from "./panels/people.js";
 import { attempt, createPeopleStore } from "./state.js";
 
-const store = createPeopleStore();
+export const store = createPeopleStore();
 mountAll(document, { audit, keys, notices, password, people }, store);
 await attempt(store, async () => {
   const me = await request("get", "/api/v1/session");

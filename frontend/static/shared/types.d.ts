@@ -7,6 +7,7 @@ export type AuditRow = Schemas["AuditRow"];
 export type Key = Schemas["KeyOut"];
 export type Me = Schemas["Me"];
 export type Person = Schemas["PersonOut"];
+export type Slide = Schemas["SlideOut"];
 export type ListedSlide = Schemas["ListedSlide"];
 export type SlidePage = Schemas["SlidePage"];
 

@@ -9,7 +9,7 @@ import * as visitor from "./panels/visitor.js";
 import * as worklist from "./panels/worklist.js";
 import { createSlidesStore } from "./state.js";
 
-const store = createSlidesStore();
+export const store = createSlidesStore();
 mountAll(document, { signin, uploads, visitor, worklist }, store);
 const signInError = await signInByLink();
 try {

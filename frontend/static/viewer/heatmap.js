@@ -2,7 +2,7 @@
 import { send } from "../shared/http.js";
 import { table } from "../shared/colormaps.js";
 import { pen } from "../shared/dom.js";
-import { parse } from "../shared/npy.js";
+import { parse } from "./npy.js";
 
 const NOT_ANALYSED = 255;
 

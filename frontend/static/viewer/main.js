@@ -1,5 +1,4 @@
 // The page of one slide.
-import { request } from "../shared/http.js";
 import { part } from "../shared/dom.js";
 import { mountAll } from "../shared/panel.js";
 import { signInByLink } from "../shared/signin.js";
@@ -14,29 +13,18 @@ import * as missing from "./panels/missing.js";
 import * as problem from "./panels/problem.js";
 import * as regions from "./panels/regions.js";
 import * as stage from "./panels/stage.js";
-import { createViewerStore, report } from "./state.js";
+import { createViewerStore, openSlide, report } from "./state.js";
 
 const PANELS = { analysis, angles, banner, evaluation, facts, keyboard, layers, missing, problem, regions, stage };
 
-/** Loads the slide of a viewer. @param {import("./state.js").ViewerStore} store */
-async function load(store) {
-  const path = { slide_id: store.get().slideId };
-  const [slide, tiles, analyses] = await Promise.all([
-    request("get", "/api/v1/slides/{slide_id}", { path }),
-    request("get", "/api/v1/slides/{slide_id}/tiles", { path }),
-    request("get", "/api/v1/slides/{slide_id}/analyses", { path }),
-  ]);
-  document.title = `${slide.filename} · Quarterturn`;
-  part(document, "name").textContent = slide.filename;
-  store.set({
-    tiles: /** @type {import("../shared/types").Tiles} */ (/** @type {unknown} */ (tiles)),
-    analysis: analyses.find(({ state }) => state !== "cancelled") ?? analyses[0] ?? null,
-    loaded: true,
-  });
-}
-
-const store = createViewerStore(location.pathname.split("/").pop() ?? "");
+export const store = createViewerStore(location.pathname.split("/").pop() ?? "");
 window.quarterturn = { get viewer() { return store.get().viewer; } };
+
 await signInByLink();
 mountAll(document, PANELS, store);
-load(store).catch((error) => report(store, error));
+store.watch((state) => state.slide, (slide) => {
+  if (!slide) return;
+  document.title = `${slide.filename} · Quarterturn`;
+  part(document, "name").textContent = slide.filename;
+}, new AbortController().signal);
+openSlide(store).catch((error) => report(store, error));

@@ -1,5 +1,5 @@
 // The state of one viewer, and the changes that more than one panel makes.
-import { Refusal, isAbort } from "../shared/http.js";
+import { Refusal, isAbort, request } from "../shared/http.js";
 import { createStore } from "../shared/store.js";
 import { message } from "../shared/words.js";
 
@@ -10,6 +10,7 @@ import { message } from "../shared/words.js";
 /**
  * @typedef {object} ViewerState
  * @property {string} slideId
+ * @property {import("../shared/types").Slide | null} slide
  * @property {import("../shared/types").Tiles | null} tiles
  * @property {import("openseadragon").Viewer | null} viewer  set when the slide is open
  * @property {Analysis | null} analysis  the analysis that the panels show
@@ -35,9 +36,25 @@ const NO_RESULTS = Object.freeze({
 /** @param {string} slideId @returns {ViewerStore} */
 export const createViewerStore = (slideId) => {
   /** @type {ViewerState} */
-  const initial = { slideId, tiles: null, viewer: null, analysis: null, loaded: false, layer: "score", error: "", ...NO_RESULTS };
+  const initial = { slideId, slide: null, tiles: null, viewer: null, analysis: null, loaded: false, layer: "score", error: "", ...NO_RESULTS };
   return createStore(initial);
 };
+
+/** Loads the slide of a viewer, its tiles' description and its newest analysis. @param {ViewerStore} store */
+export async function openSlide(store) {
+  const path = { slide_id: store.get().slideId };
+  const [slide, tiles, analyses] = await Promise.all([
+    request("get", "/api/v1/slides/{slide_id}", { path }),
+    request("get", "/api/v1/slides/{slide_id}/tiles", { path }),
+    request("get", "/api/v1/slides/{slide_id}/analyses", { path }),
+  ]);
+  store.set({
+    slide,
+    tiles: /** @type {import("../shared/types").Tiles} */ (/** @type {unknown} */ (tiles)),
+    analysis: analyses.find(({ state }) => state !== "cancelled") ?? analyses[0] ?? null,
+    loaded: true,
+  });
+}
 
 /** @param {Analysis | null} analysis */
 export const isActive = (analysis) => analysis?.state === "queued" || analysis?.state === "running";
