@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-WIDTH, HEIGHT, COMPRESSION, PHOTOMETRIC, SAMPLES = 256, 257, 259, 262, 277
+WIDTH, HEIGHT, COMPRESSION, PHOTOMETRIC = 256, 257, 259, 262
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS, JPEG_TABLES = 322, 323, 324, 325, 347
 JPEG, RGB, YCBCR = 7, 2, 6
 BLOCK_PX, SHRINKS = 8, (2, 4, 8)  # side of a JPEG's DCT, and what its decoders can divide it by
@@ -24,10 +24,9 @@ MOST_TILE_BYTES = 16 << 20
 MOST_DIRECTORIES, MOST_ENTRIES, MOST_TILES = 200, 500, 20_000_000
 FORMATS = {1: "B", 2: "B", 3: "H", 4: "I", 7: "B", 13: "I", 16: "Q", 18: "Q"}
 APP14_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
-SOI = b"\xff\xd8"
+SOI, EOI = b"\xff\xd8", b"\xff\xd9"
 JFIF, ADOBE, SOS, COMMENT = 0xE0, 0xEE, 0xDA, 0xFE  # second bytes of markers
 FOREIGN = {COMMENT, *range(0xE1, 0xF0)} - {ADOBE}  # application segments: EXIF, XMP and whatever else
-NO_TABLES = SOI + b"\xff\xd9"
 
 
 @dataclass(frozen=True)
@@ -181,9 +180,7 @@ def _native_level(tiff: _Tiff, entries: dict[int, tuple[int, int, bytes, int]]) 
     )
     if compression != JPEG or photometric not in (RGB, YCBCR) or not all((tile_width, tile_height)):
         return None
-    tables = (
-        tiff.values(entries[JPEG_TABLES]).astype(np.uint8).tobytes() if JPEG_TABLES in entries else SOI + b"\xff\xd9"
-    )
+    tables = tiff.values(entries[JPEG_TABLES]).astype(np.uint8).tobytes() if JPEG_TABLES in entries else SOI + EOI
     offsets, counts = tiff.values(entries[TILE_OFFSETS]), tiff.values(entries[TILE_COUNTS])
     own = _without_foreign(tables, list(_segments(tables)))
     level = NativeLevel(width, height, tile_width, tile_height, photometric, own, offsets, counts)

@@ -48,10 +48,22 @@ def listed(session: Session, visitor: Visitor, query: str = "", cursor: str = ""
         escaped = query.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         found = found.where(Slide.filename.ilike(f"%{escaped}%", escape="\\"))
     if cursor:
-        last = find(session, visitor, cursor)
+        last = _last_of_page(session, visitor, cursor)
         older = (Slide.created_at < last.created_at) | ((Slide.created_at == last.created_at) & (Slide.id < last.id))
         found = found.where(older)
     return list(session.scalars(found.order_by(Slide.created_at.desc(), Slide.id.desc()).limit(limit)))
+
+
+def _last_of_page(session: Session, visitor: Visitor, slide_id: str) -> Slide:
+    """A cursor's slide. Its record outlives its deletion, so paging goes on where somebody deletes meanwhile.
+
+    Raises:
+        NotFound: the workspace never had such a slide.
+    """
+    slide = session.get(Slide, slide_id)
+    return (
+        slide if slide is not None and slide.workspace_id == visitor.workspace_id else find(session, visitor, slide_id)
+    )
 
 
 def latest_analyses(session: Session, slides: list[Slide]) -> dict[str, LatestAnalysis]:
