@@ -14,7 +14,7 @@ from api.request.transactions import Read
 from api.request.visitor import Who
 from core.analyses import cards
 from core.database.transactions import clock, is_reachable, reading
-from core.reader.client import reader_held_by
+from core.reader.client import reader_confinement
 from core.settings import get_settings
 from core.upkeep import gauges
 from core.work import doorbell
@@ -59,7 +59,7 @@ def readiness(response: Response) -> dict[str, Any]:
 def _look() -> dict[str, Any]:
     checks = {"database": _database(), "broker": doorbell.is_reachable(), "disk": _disk()}
     known: dict[str, Any] = _workers() if checks["database"] else {"workers": None}
-    readers = {"here": list(reader_held_by()), **known.pop("readers", {})}
+    readers = {"here": list(reader_confinement()), **known.pop("readers", {})}
     return {"ready": all(checks.values()), "checks": checks, **known, "readers": readers}
 
 

@@ -175,7 +175,7 @@ def _region(slide: openslide.OpenSlide, level: int, x: int, y: int) -> Pixels:
 
 
 def _frame(slide: openslide.OpenSlide, mpp: float) -> Frame:
-    return Frame.of(*slide.dimensions, mpp, mpp)
+    return Frame.from_slide(*slide.dimensions, mpp, mpp)
 
 
 def _drift(section: Section) -> None:
@@ -187,7 +187,7 @@ def _drift(section: Section) -> None:
             return
         ours = Ours(demo.path)
         first = ours.levels[0]
-        frame, network = Frame.of(first.width, first.height, AS_IF_MPP, AS_IF_MPP), freeze(load_network()[0])
+        frame, network = Frame.from_slide(first.width, first.height, AS_IF_MPP, AS_IF_MPP), freeze(load_network()[0])
         shape = (frame.y.size_net_px, frame.x.size_net_px)
         exact, scaled = (
             infer(network, sample(ours.read, sources_of([first], how), frame, (0, 0), shape)[None])

@@ -80,7 +80,7 @@ def _planes(section: Section, times: int) -> None:
     from core.pixels.frame import Frame
 
     rng = np.random.default_rng(0)
-    frame = Frame.of(16 * 4 * CELLS[1], 16 * 4 * CELLS[0], 0.243, 0.243)
+    frame = Frame.from_slide(16 * 4 * CELLS[1], 16 * 4 * CELLS[0], 0.243, 0.243)
     logits = np.full((CELLS[0] + 1, CELLS[1] + 1), -6, np.float32)
     for y, x, side in rng.integers((0, 0, 3), (CELLS[0] - 200, CELLS[1] - 200, 160), (400, 3)):
         logits[y : y + side, x : x + side] = 3

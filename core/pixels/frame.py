@@ -58,7 +58,7 @@ class Axis:
 class Frame:
     """The network frame of a slide.
 
-    Raises (on `of`):
+    Raises (on `from_slide`):
         Invalid: a slide coarser than the network, which would have to be invented between its pixels.
     """
 
@@ -66,7 +66,7 @@ class Frame:
     y: Axis
 
     @classmethod
-    def of(cls, width_l0_px: int, height_l0_px: int, mpp_x: float, mpp_y: float) -> "Frame":
+    def from_slide(cls, width_l0_px: int, height_l0_px: int, mpp_x: float, mpp_y: float) -> "Frame":
         coarsest = max(mpp_x, mpp_y)
         if coarsest > NETWORK_MPP * (1 + SNAP):
             raise Invalid(

@@ -75,7 +75,7 @@ class SlideInfo:
         """Raises Invalid for a slide that is coarser than the network, ValueError without mpp."""
         if self.mpp_x is None or self.mpp_y is None:
             raise ValueError("a slide without mpp has no network frame")
-        return Frame.of(self.width, self.height, self.mpp_x, self.mpp_y)
+        return Frame.from_slide(self.width, self.height, self.mpp_x, self.mpp_y)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

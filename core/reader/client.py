@@ -191,7 +191,7 @@ class Reader:
         _, payload = self.call("region", source=asdict(source), x=x, y=y, width=width, height=height)
         return np.frombuffer(payload, np.uint8).reshape(height, width, 3)
 
-    def held_by(self) -> list[str]:
+    def confinement(self) -> list[str]:
         """What keeps the child in: rlimits, and of core.reader.sandbox what this kernel has."""
         return list(self.call("sandbox")[0]["held"])
 
@@ -217,10 +217,10 @@ class Reader:
 
 
 @cached(TTLCache(1, SANDBOX_KEPT_SECONDS), lock=threading.Lock())
-def reader_held_by() -> tuple[str, ...]:
+def reader_confinement() -> tuple[str, ...]:
     """What keeps a reader child in on this machine, asked of one that has nothing to read; nothing when none starts."""
     try:
         with Reader(Path(os.devnull), SANDBOX_SECONDS, SANDBOX_MEMORY) as reader:
-            return tuple(reader.held_by())
+            return tuple(reader.confinement())
     except (QuarterturnError, OSError):
         return ()

@@ -85,7 +85,7 @@ def info_of(slide: Slide) -> SlideInfo:
     return SlideInfo.from_dict(slide.info)
 
 
-def hold(session: Session, slide: Slide) -> None:
+def lock_row(session: Session, slide: Slide) -> None:
     """Lock the slide's row until the transaction ends, and read it anew: set nothing before. Rows that only refer to
     it may be written meanwhile (PostgreSQL: FOR NO KEY UPDATE)."""
     session.refresh(slide, with_for_update={"key_share": True})
@@ -97,18 +97,18 @@ def lock(session: Session, slide: Slide) -> None:
     Raises:
         NotFound: it was deleted meanwhile.
     """
-    hold(session, slide)
+    lock_row(session, slide)
     if slide.state == "deleted":
         raise NotFound("no-such-slide", "there is no such slide here", "see GET /api/v1/slides")
 
 
-def gone(session: Session, slide_ids: list[str]) -> list[str]:
+def without_files(session: Session, slide_ids: list[str]) -> list[str]:
     """Those of some slides whose files must not be here any more: deleted ones, and rejected by their own fault."""
     judged = and_(Slide.state == "rejected", Slide.reason["code"].as_string() != NOT_INSPECTED)
     return _of_these(session, slide_ids, or_(Slide.state == "deleted", judged))
 
 
-def unknown(session: Session, slide_ids: list[str]) -> list[str]:
+def unrecorded(session: Session, slide_ids: list[str]) -> list[str]:
     """Those of some ids that name no slide: what an upload left whose first transaction never ended."""
     known = set(_of_these(session, slide_ids))
     return [slide_id for slide_id in slide_ids if slide_id not in known]

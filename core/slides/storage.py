@@ -63,7 +63,7 @@ def folder(slide_id: str) -> Path:
     return absolute(f"slides/{slide_id}")
 
 
-def kept_slides() -> list[str]:
+def stored_slides() -> list[str]:
     """The slides that have a folder here."""
     root = absolute("slides")
     return [entry.name for entry in root.iterdir()] if root.is_dir() else []
@@ -72,7 +72,7 @@ def kept_slides() -> list[str]:
 def empty_slides(older_seconds: float) -> list[str]:
     """Of those, the ones that hold no byte and were not changed for so long."""
     oldest = time.time() - older_seconds
-    return [slide_id for slide_id in kept_slides() if _is_empty(folder(slide_id), oldest)]
+    return [slide_id for slide_id in stored_slides() if _is_empty(folder(slide_id), oldest)]
 
 
 def _is_empty(directory: Path, oldest: float) -> bool:

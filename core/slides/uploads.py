@@ -218,7 +218,7 @@ def _checksum(header: str | None) -> "tuple[hashlib._Hash | None, bytes]":
 
 def finish(session: Session, upload_id: str) -> Work | None:
     """When all bytes are here: hand the slide to inspection, once."""
-    catalog.hold(session, session.get_one(Slide, upload_id))
+    catalog.lock_row(session, session.get_one(Slide, upload_id))
     query = update(Upload).where(Upload.id == upload_id, Upload.state == "open", Upload.offset == Upload.length)
     if not affected_rows(session, query.values(state="finished")):
         return None
@@ -236,7 +236,7 @@ def terminate(session: Session, upload: Upload, state: str = "terminated", *stil
         Conflict: it is finished (or no longer so); delete the slide instead.
     """
     slide = session.get_one(Slide, upload.slide_id)
-    catalog.hold(session, slide)
+    catalog.lock_row(session, slide)
     ended = update(Upload).where(Upload.id == upload.id, Upload.state == "open", *still)
     if not affected_rows(session, ended.values(state=state)):
         raise Conflict("upload-finished", "the upload is finished", "delete the slide instead")

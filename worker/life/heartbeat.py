@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError
 
 from core.database.analyses import Worker
 from core.database.transactions import clock, writing
-from core.reader.client import reader_held_by
+from core.reader.client import reader_confinement
 from core.settings import get_settings
 from worker.offers import Offer, Serving
 
@@ -23,7 +23,7 @@ class Heartbeat(threading.Thread):
         self._pause = threading.Event()
 
     def beat(self) -> None:
-        held_by = list(reader_held_by())  # before the transaction: it starts a process now and then
+        held_by = list(reader_confinement())  # before the transaction: it starts a process now and then
         with writing() as session:
             for offer in self._serving.good_offers():
                 session.merge(self._row(offer, clock(session), held_by))

@@ -60,7 +60,7 @@ def _fail_exhausted() -> None:
 
 def _lock_slide(session: Session, work_id: str) -> None:
     slide_id = session.get_one(Work, work_id).slide_id
-    catalog.hold(session, session.get_one(Slide, slide_id))
+    catalog.lock_row(session, session.get_one(Slide, slide_id))
 
 
 def _report(session: Session, row: Work) -> None:
@@ -93,8 +93,8 @@ def _restart_stranded() -> None:
 def sweep() -> None:
     """Remove the files of slides that are gone: whoever marked them so may have died before the files went."""
     with reading() as session:
-        gone = catalog.gone(session, storage.kept_slides())
-        gone += catalog.unknown(session, storage.empty_slides(ORPHAN_SECONDS))
+        gone = catalog.without_files(session, storage.stored_slides())
+        gone += catalog.unrecorded(session, storage.empty_slides(ORPHAN_SECONDS))
     for slide_id in gone:
         storage.remove(slide_id)
 

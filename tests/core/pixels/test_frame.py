@@ -40,7 +40,7 @@ def test_tiffs_rationals_do_not_resample():
 
 def test_coarser_than_the_network_is_refused():
     with pytest.raises(Invalid, match="made up"):
-        Frame.of(100, 100, 1.0, 1.0)
+        Frame.from_slide(100, 100, 1.0, 1.0)
 
 
 def from_0(start, step, count):
@@ -117,7 +117,7 @@ def test_resampling_commutes_with_the_eight_views(height, width, mpp, view):
 def framed(pixels, mpp):
     """The whole network frame of a picture."""
     height, width = pixels.shape[:2]
-    frame = Frame.of(width, height, mpp, mpp)
+    frame = Frame.from_slide(width, height, mpp, mpp)
 
     def read(_level, x, y, w, h):
         out = np.full((h, w, 3), 255, np.uint8)
@@ -174,7 +174,7 @@ def test_outlines_enclose_exactly_their_cells(seed):
 
 @pytest.mark.parametrize("mpp", [0.25, 0.499, 0.972])
 def test_regions_lie_where_their_cells_do(mpp):
-    frame = Frame.of(1237, 911, mpp, mpp)
+    frame = Frame.from_slide(1237, 911, mpp, mpp)
     scores = np.full(grid_shape(frame), 0.1, np.float32)
     scores[4:7, 5:8] = 0.9
     scores[0, 0] = 0.95  # one cell alone is no region

@@ -138,4 +138,4 @@ def test_the_network_s_pixels_are_nearly_the_same_either_way(tmp_path, mpp):
     difference = np.abs(exact.astype(int) - scaled)
     assert difference.mean() < 1
     assert difference.max() > 0 if mpp < 0.3 else not difference.any(), "shrinking is for missing levels alone"
-    assert info.frame() == Frame.of(info.width, info.height, info.mpp_x, info.mpp_y)
+    assert info.frame() == Frame.from_slide(info.width, info.height, info.mpp_x, info.mpp_y)

@@ -127,7 +127,7 @@ def test_a_reader_says_what_keeps_it_in_and_reads_all_the_same(tmp_path):
     pixels = tissue(300, 400)
     tifffile.imwrite(path, pixels, tile=(256, 256), photometric="rgb", resolution=(20_000, 20_000))
     with Reader(path, 60, 4 << 30) as reader:
-        held = reader.held_by()
+        held = reader.confinement()
         assert reader.call("inspect")[0]["ok"]
         limits = Path(f"/proc/{reader._child.pid}/limits").read_text()
     assert held[0] == "rlimits"
@@ -141,6 +141,6 @@ def test_a_reader_says_what_keeps_it_in_and_reads_all_the_same(tmp_path):
 def test_a_reader_s_environment_holds_no_secret(tmp_path, monkeypatch):
     monkeypatch.setenv("QUARTERTURN_ADMIN_KEY", "must-not-be-seen-by-a-hostile-file")
     with Reader(tmp_path / "none", 60, 4 << 30) as reader:
-        assert reader.held_by()
+        assert reader.confinement()
         environment = Path(f"/proc/{reader._child.pid}/environ").read_bytes()
     assert b"must-not-be-seen" not in environment

@@ -64,7 +64,7 @@ def test_slides_go_when_nothing_happened_to_them_for_long(keep):
         kept += [slide(session, 99, analysed=[("running", None)])]
     assert retention.purge().slides == len(old)
     assert left() == set(kept)
-    assert set(storage.kept_slides()) == set(kept)
+    assert set(storage.stored_slides()) == set(kept)
     assert retention.purge().slides == 0
     with transactions.reading() as session:
         told = audit.list_rows(session, Visitor("", DEFAULT_WORKSPACE, "admin", "x"))
