@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from core.access import quotas
 from core.access.visitor import Visitor
 from core.analyses import cards
+from core.analyses.mask import cell_mask
 from core.analyses.parts import plane
 from core.analyses.results import require_results
 from core.analyses.states import lock
@@ -76,14 +77,6 @@ def create(
     assert mask.shape == grid.grid_shape(frame)
     _add_work(session, analysis, mask)
     return analysis
-
-
-def cell_mask(slide: Slide, choice: str) -> tissue.Mask:
-    """The cells that are analysed: tissue, or all."""
-    frame = catalog.info_of(slide).frame()
-    shape = (frame.y.cells - 1, frame.x.cells - 1)
-    blocks = np.frombuffer(slide.tissue or b"", np.uint8).reshape(shape).astype(bool)
-    return tissue.cell_mask(blocks) if choice == "auto" else tissue.all_cells(blocks)
 
 
 def _add_work(session: Session, analysis: Analysis, mask: tissue.Mask) -> None:

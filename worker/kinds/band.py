@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from core.analyses import requests, states
+from core.analyses import states
+from core.analyses.mask import cell_mask
 from core.analyses.parts import BandResult
 from core.database.transactions import writing
 from core.heatmap import grid
@@ -23,7 +24,7 @@ def band(claim: leases.Claim, lease: Lease, served: Served) -> None:
     slide, analysis = load(claim)
     assert analysis is not None
     info, place = catalog.info_of(slide), grid.Band(**claim.payload)
-    mask = requests.cell_mask(slide, analysis.settings["tissue"])
+    mask = cell_mask(slide, analysis.settings["tissue"])
     regions = [region for region in place.regions() if grid.has_tissue(mask, region)]
     staging = Staging(served.device, AHEAD + 2)  # those that wait, the one that is read, the one that is computed
     loader = RegionLoader(lambda: reader_of(slide), info, regions, staging.send)

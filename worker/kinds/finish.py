@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from core.analyses import parts, requests, states
+from core.analyses import parts, states
+from core.analyses.mask import cell_mask
 from core.database.analyses import Analysis
 from core.database.slides import Slide
 from core.database.transactions import reading, writing
@@ -39,6 +40,6 @@ def _assemble(slide: Slide, analysis: Analysis, info: SlideInfo) -> findings.Ass
         bands = [parts.band_result(row) for row in parts.band_rows(session, analysis.id)]
         checks = parts.check_results(session, analysis.id)
     # Glass is unlike any training patch. With tissue: all it is analysed, but it must not count as unfamiliar tissue.
-    on_tissue = np.where(requests.cell_mask(slide, "auto"), strangeness, np.float32(np.nan))
-    mask = requests.cell_mask(slide, analysis.settings["tissue"])
+    on_tissue = np.where(cell_mask(slide, "auto"), strangeness, np.float32(np.nan))
+    mask = cell_mask(slide, analysis.settings["tissue"])
     return findings.Assembled(logits, on_tissue, mask, bands, checks)
