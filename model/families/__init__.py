@@ -1,1 +1,1 @@
-"""What a network is made of: the families of equivariant layers."""
+"""Families of equivariant layers: plain, group, harmonic and steerable convolution. `family` lists them."""

@@ -1,12 +1,15 @@
-"""The layers that a network can be made of. A family says how its feature maps turn, and brings layers that respect it.
+"""The families of layers: each states how its feature maps turn, and supplies layers that commute with that.
 
-    z2                  plain convolution: moves with shifts, and with nothing else
+    z2                  plain convolution: equivariant to shifts alone
     p4, p4m             group convolution over quarter turns, and mirrors (Cohen & Welling 2016)
     harmonic            Harmonic Network (Worrall et al. 2017)
     steerable           steerable filters in eight orientations (Weiler et al. 2018)
 
 A feature map is (N, C·planes, H, W), (channel, plane) flattened. Under an element u of the family's exact group it
-turns, and its planes are mixed by a matrix:  (L_u f)(x) = ρ(u) f(u⁻¹ x).
+turns, and a matrix mixes its planes:  (L_u f)(x) = ρ(u) f(u⁻¹ x).  A filter bank κ commutes with that exactly when
+κ(ux) = ρ_out(u) κ(x) ρ_in(u)⁻¹ (Cohen, Geiger & Weiler 2019); tests/model/families checks it for each family.
+
+A new family is a subclass of `Family` and a name in `FamilyName` and `get_family`.
 """
 
 import math
@@ -28,7 +31,11 @@ FamilyName = Literal["z2", "p4", "p4m", "harmonic", "steerable"]
 
 
 class Family(ABC):
-    """`group`: where equivariance is exact. `planes`: planes a channel. `functions`: free numbers of a 3×3 filter."""
+    """How feature maps turn, and the layers that respect it.
+
+    `group` is where equivariance is exact, `planes` the planes of a channel, `functions` the parameters of one 3×3
+    filter between two channels, `invariants` the planes of a channel after `invariant`.
+    """
 
     name: FamilyName
     group: Group
@@ -37,41 +44,42 @@ class Family(ABC):
     invariants = 1
 
     def width(self, plain: int) -> int:
-        """The channels for which parameters equal those of a plain network of that width: 9·w² = functions·w'²."""
+        """Channels for which parameters equal those of a plain network of width w: 9·w² = functions·w'²."""
         return round(plain * math.sqrt(9 / self.functions))
 
     @abstractmethod
     def lifting(self, in_channels: int, out_channels: int, k: int) -> BankConv2d:
-        """From an image."""
+        """A k×k convolution from an image, (N, in, H, W) → (N, out·planes, H − k + 1, W − k + 1)."""
 
     @abstractmethod
     def convolution(self, in_channels: int, out_channels: int, k: int) -> BankConv2d:
-        """From a feature map."""
+        """A k×k convolution between feature maps, (N, in·planes, H, W) → (N, out·planes, H − k + 1, W − k + 1)."""
 
     @abstractmethod
     def representation(self, u: int) -> Tensor:
-        """ρ(u), (planes, planes) float64."""
+        """ρ(u), (planes, planes) float64; `u` is an index into `group.elements`."""
 
     def norm(self, channels: int) -> nn.Module:
-        """Normalises; `activation` comes after it."""
+        """Normalises (N, C·planes, H, W); `activation` comes after it."""
         return GroupBatchNorm2d(self.planes, channels)
 
     def activation(self, features: Tensor) -> Tensor:
+        """Pointwise, so it commutes with every permutation of planes. Families that mix planes override it."""
         return torch.relu(features)
 
     def invariant(self, features: Tensor) -> Tensor:
-        """(N, C·planes, H, W) → (N, C·invariants, H, W), which turns like an image."""
+        """Reads out invariants: (N, C·planes, H, W) → (N, C·invariants, H, W), which turns like an image."""
         return group_mean(features, self.planes)
 
     def act(self, features: Tensor, u: int) -> Tensor:
-        """L_u of a feature map."""
-        turned = turn(by_element(features, self.planes), self.group.elements[u])
-        matrix = self.representation(u).to(features.dtype)
+        """L_u of a feature map (N, C·planes, H, W)."""
+        turned = turn(by_element(features, self.planes), self.group.elements[u])  # (N, C, planes, H, W)
+        matrix = self.representation(u).to(features.dtype)  # (planes, planes)
         return torch.einsum("st,nctyx->ncsyx", matrix, turned).flatten(1, 2)
 
 
 class Regular(Family):
-    """Group convolution: one plane an element of the stabilizer, permuted by u."""
+    """Group convolution: one plane per element of the stabilizer, permuted by u (the regular representation)."""
 
     def __init__(self, name: GroupName) -> None:
         self.name, self.group = name, get_group(name)
@@ -88,7 +96,7 @@ class Regular(Family):
 
 
 class Steerable(Family):
-    """Eight orientations; a quarter turn moves them by two places."""
+    """Steerable filters: eight orientations, which a quarter turn rotates by two places."""
 
     name, group, planes = "steerable", get_group("p4"), steerable.ORIENTATIONS
 
@@ -106,7 +114,7 @@ class Steerable(Family):
 
 
 class Harmonic(Family):
-    """One stream of order 0 and one of order 1; a turn by θ multiplies a stream of order m by e^{imθ}."""
+    """Harmonic Network: streams of orders 0 and 1; a turn by θ multiplies a stream of order m by e^{imθ}."""
 
     name, group, planes, invariants = "harmonic", get_group("p4"), harmonic.PLANES, len(harmonic.ORDERS)
 
@@ -129,7 +137,7 @@ class Harmonic(Family):
         return harmonic.MagnitudeNorm(channels)
 
     def activation(self, features: Tensor) -> Tensor:
-        return features  # the norm acts on magnitudes, ReLU included
+        return features  # `MagnitudeNorm` includes the ReLU, on magnitudes: one on real planes would break the phases
 
     def invariant(self, features: Tensor) -> Tensor:
         return harmonic.magnitudes(features)

@@ -1,7 +1,7 @@
 """Harmonic Network (Worrall et al. 2017): complex streams that turn with a known phase.
 
 A stream of order m is a complex feature map that a turn of the image by θ moves and multiplies by e^{imθ}. A filter
-R(r) e^{i(nφ + β)} takes a stream of order m to order m + n (eq. 6–8 of the paper), and order 0 has an invariant
+R(r) e^{i(nφ + β)} takes a stream of order m to order m + n (eq. 6–8 of the paper), and every order has an invariant
 magnitude. Here every channel holds one stream of order 0 and one of order 1, as four real planes
 
     (re₀, im₀, re₁, im₁)
@@ -28,20 +28,20 @@ PLANES = 2 * len(ORDERS)
 
 
 def complex_filters(k: int, n: int) -> Complex:
-    """The filters that raise the order by n: one complex unit and one imaginary a radius. (2·radii, k, k)."""
-    rings = exact_rings(k) if n == 0 else exact_rings(k)[1:]
+    """The filters that raise the order by n, (2·radii, k, k): one of a real weight and one of an imaginary a radius."""
+    rings = exact_rings(k) if n == 0 else exact_rings(k)[1:]  # no angle at the centre, so no order there
     return np.concatenate([rings * wave(k, n), 1j * rings * wave(k, n)])
 
 
 def real_block(filters: Complex) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """Complex multiplication as a real 2×2 block: (functions, 2, 2, k, k)."""
+    """Complex multiplication as a real 2×2 block: (functions, k, k) → (functions, 2, 2, k, k), axes (out, in)."""
     rows = [np.stack([filters.real, -filters.imag], 1), np.stack([filters.imag, filters.real], 1)]
     return np.stack(rows, 1)
 
 
 @lru_cache
 def lifting_basis(k: int) -> Tensor:
-    """From a real image (order 0) to both orders: (functions, 4, 1, k, k) float64."""
+    """Basis from a real image (order 0) to both orders: (functions, 4, 1, k, k) float64."""
     parts = []
     for b in ORDERS:
         block = real_block(complex_filters(k, b))[:, :, :1]  # the image has no imaginary part
@@ -53,7 +53,7 @@ def lifting_basis(k: int) -> Tensor:
 
 @lru_cache
 def stream_basis(k: int) -> Tensor:
-    """From both orders to both: (functions, 4, 4, k, k) float64; 20 functions for k = 3, 4 for k = 1."""
+    """Basis from both orders to both: (functions, 4, 4, k, k) float64; 20 functions for k = 3, 4 for k = 1."""
     parts = []
     for a in ORDERS:
         for b in ORDERS:
@@ -65,7 +65,7 @@ def stream_basis(k: int) -> Tensor:
 
 
 class HarmonicConv2d(BankConv2d):
-    """Image → streams or streams → streams, no bias, no padding. Law: Φ(L_u f) = L_u Φ(f) for quarter turns u."""
+    """Image → streams, or streams → streams, by the basis. Law: Φ(L_u f) = L_u Φ(f) for quarter turns u."""
 
     basis: Tensor
 
@@ -73,28 +73,29 @@ class HarmonicConv2d(BankConv2d):
         super().__init__()
         self.register_buffer("basis", basis.float(), persistent=False)
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels, len(basis)))
-        energy = float(basis.square().sum()) / basis.shape[1]  # of one output plane, over all functions
+        # He initialisation for a basis that is not normalised: 2 / fan-in, with the basis' energy an output plane.
+        energy = float(basis.square().sum()) / basis.shape[1]
         nn.init.normal_(self.weight, std=math.sqrt(2 / (in_channels * energy)))
 
     def bank(self) -> Tensor:
-        """(out·4, in or in·4, k, k)."""
+        """The filters of an ordinary convolution, (out·4, in or in·4, k, k)."""
         return combine(self.weight, self.basis)
 
 
 def squared_magnitudes(streams: Tensor, eps: float = 1e-8) -> Tensor:
-    """(N, C·4, H, W) → |stream|² + ε, (N, C·2, H, W); ε keeps the root smooth where a stream is zero."""
+    """|stream|² + ε of (N, C·4, H, W), (N, C·2, H, W); ε keeps the gradient of the root finite at zero."""
     n, _, *size = streams.shape
-    real, imaginary = streams.reshape(n, -1, 2, *size).unbind(2)
+    real, imaginary = streams.reshape(n, -1, 2, *size).unbind(2)  # (N, C·2, H, W) each
     return torch.addcmul(real * real, imaginary, imaginary) + eps
 
 
 def magnitudes(streams: Tensor) -> Tensor:
-    """(N, C·4, H, W) → |stream|, (N, C·2, H, W)."""
+    """|stream| of (N, C·4, H, W), (N, C·2, H, W): the invariants."""
     return squared_magnitudes(streams).sqrt()
 
 
 class MagnitudeNorm(nn.Module):
-    """Batch norm and ReLU of the magnitudes; phases stay (the paper's §4.1 and its C-ReLU).
+    """Batch norm and ReLU of the magnitudes, which leave the phases alone (the paper's §4.1 and its C-ReLU).
 
     X → ReLU(norm |X|) · X / |X|. Law: Φ(L_u f) = L_u Φ(f).
     """
@@ -104,7 +105,8 @@ class MagnitudeNorm(nn.Module):
         self.norm = nn.BatchNorm2d(channels * len(ORDERS))
 
     def forward(self, streams: Tensor) -> Tensor:
-        square = squared_magnitudes(streams)
-        gain = torch.relu(self.norm(square.sqrt())) * square.rsqrt()
+        """(N, C·4, H, W) → the same shape."""
+        square = squared_magnitudes(streams)  # (N, C·2, H, W)
+        gain = torch.relu(self.norm(square.sqrt())) * square.rsqrt()  # (N, C·2, H, W)
         n, _, *size = streams.shape
         return (streams.reshape(n, -1, 2, *size) * gain[:, :, None]).reshape(streams.shape)

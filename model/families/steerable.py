@@ -1,13 +1,13 @@
 """Steerable-filter CNN (Weiler, Hamprecht & Storath 2018): eight orientations of filters made of circular harmonics.
 
-A filter is ψ = Re Σ_{j,m} w_jm τ_j(r) e^{imφ}. It is turned by any angle through its phases, with no resampling, so the
+A filter is ψ = Re Σ_{j,m} w_jm τ_j(r) e^{imφ}. Its phases turn it by any angle, with no resampling, so the
 stabilizer is C8, the eighth turns, where p4 has quarter turns only:
 
     lifting:  bank[s](y)    = ψ(s⁻¹ y)                  s, t in 0..7: a turn by 45°·s
     group:    bank[s](t, y) = ψ[t − s](s⁻¹ y)
 
-Exact at quarter turns, which map the pixel grid onto itself; between them the angular functions are exact and the grid
-is not, so it is measured. No mirrors.
+Exact at quarter turns, which map the pixel grid onto itself. Between them the angular functions are exact and the grid
+is not, so equivariance there is measured. No mirrors.
 """
 
 import math
@@ -26,9 +26,9 @@ MOST_ORDER = 2  # a ring of eight pixels carries e^{imφ} without aliasing up to
 
 
 def oriented_basis(k: int, s: int) -> Real:
-    """The real filters of one orientation, turned by 45°·s; (functions, k, k): 1 for k = 1, 6 for k = 3.
+    """The real basis filters turned by 45°·s, (functions, k, k): 1 for k = 1, 6 for k = 3.
 
-    A ring j has the orders 0 … min(2j, 2); each order m > 0 gives a real and an imaginary part.
+    Ring j has the orders 0 … min(2j, 2); each order m > 0 gives a real and an imaginary part.
     """
     theta, functions = s * 2 * math.pi / ORIENTATIONS, []
     for j, ring in enumerate(gaussian_rings(k)):
@@ -36,20 +36,20 @@ def oriented_basis(k: int, s: int) -> Real:
             turned = ring * wave(k, order, theta)
             functions += [turned.real] if order == 0 else [turned.real, turned.imag]
     stacked: Real = np.stack(functions)
-    stacked /= np.linalg.norm(stacked, axis=(1, 2), keepdims=True)
+    stacked /= np.linalg.norm(stacked, axis=(1, 2), keepdims=True)  # so that one initial scale suits all
     return stacked
 
 
 @lru_cache
 def lifting_basis(k: int) -> Tensor:
-    """(functions, 8, 1, k, k) float64."""
+    """Basis from an image to eight orientations: (functions, 8, 1, k, k) float64."""
     turned = [oriented_basis(k, s) for s in range(ORIENTATIONS)]
     return torch.from_numpy(np.stack(turned, 1)[:, :, None])
 
 
 @lru_cache
 def group_basis(k: int) -> Tensor:
-    """(8 · functions, 8, 8, k, k) float64: function (u, b) stands where t − s = u."""
+    """Basis between orientations: (8 · functions, 8, 8, k, k) float64; function (u, b) is b where t − s = u, else 0."""
     lifted = lifting_basis(k)[:, :, 0]  # (b, s, k, k)
     basis = lifted.new_zeros(ORIENTATIONS, len(lifted), ORIENTATIONS, ORIENTATIONS, k, k)
     for s in range(ORIENTATIONS):
@@ -59,7 +59,7 @@ def group_basis(k: int) -> Tensor:
 
 
 class SteerableConv2d(BankConv2d):
-    """Z² → C8 or C8 → C8, no bias, no padding. Law: Φ(L_u f) = L_u Φ(f) for quarter turns u."""
+    """ℤ² → C8, or C8 → C8, by the basis. Law: Φ(L_u f) = L_u Φ(f) for quarter turns u."""
 
     basis: Tensor
 
@@ -67,8 +67,9 @@ class SteerableConv2d(BankConv2d):
         super().__init__()
         self.register_buffer("basis", basis.float(), persistent=False)
         self.weight = torch.nn.Parameter(torch.empty(out_channels, in_channels, len(basis)))
+        # He initialisation: the basis has unit norm, so the fan-in is its number of functions times the channels.
         torch.nn.init.normal_(self.weight, std=math.sqrt(2 / (in_channels * len(basis))))
 
     def bank(self) -> Tensor:
-        """(out·8, in or in·8, k, k)."""
+        """The filters of an ordinary convolution, (out·8, in or in·8, k, k)."""
         return combine(self.weight, self.basis)

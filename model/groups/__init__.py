@@ -1,1 +1,1 @@
-"""The groups p4 and p4m, filter banks, and the layers that use them."""
+"""The symmetry groups p4 and p4m and what acts on the group: filter banks, convolutions, batch norm, pooling."""

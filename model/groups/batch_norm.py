@@ -1,4 +1,9 @@
-"""Batch norm on the group."""
+"""Batch norm on the group (Cohen & Welling 2016, §6.2; batch norm: Ioffe & Szegedy 2015).
+
+    y = γ_c (x − E_c) / √(Var_c + ε) + β_c          one γ, β, mean and variance a channel c, over batch, group and grid
+
+Statistics pooled over elements and positions do not change when the group moves the map, so Φ(L_u f) = L_u Φ(f).
+"""
 
 import torch
 from torch import Tensor, nn
@@ -6,11 +11,9 @@ from torch.nn import functional as F
 
 
 class GroupBatchNorm2d(nn.Module):
-    """Batch norm with one mean, variance, scale and shift a channel, shared by its `order` planes (C&W §6.2).
+    """Batch norm whose statistics and parameters are shared by the `order` planes of a channel.
 
-    Law: Φ(L_u f) = L_u Φ(f), since statistics pooled over elements and positions do not move with either.
-    It is an ordinary batch norm of the planes of a channel laid below each other, (N, C, |G|·H, W), which costs nothing
-    and runs on torch's own kernel: training is three times as fast on a CPU as with the same sums spelled out.
+    Law: Φ(L_u f) = L_u Φ(f).
     """
 
     running_mean: Tensor
@@ -25,14 +28,17 @@ class GroupBatchNorm2d(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
 
     def affine(self, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
-        """The norm as scale and shift of each plane, (C·|G|,) each."""
+        """The norm with fixed statistics (C,) as y = scale·x + shift: scale and shift of each plane, (C·|G|,) each."""
         scale = self.weight * torch.rsqrt(var + self.eps)
         shift = self.bias - mean * scale
         return scale.repeat_interleave(self.order), shift.repeat_interleave(self.order)
 
     def forward(self, features: Tensor) -> Tensor:
+        """(N, C·|G|, H, W) → the same shape."""
         n, planes, height, width = features.shape
-        stacked = features.reshape(n, planes // self.order, self.order * height, width)
+        # The planes of a channel, one below the other, are one plane to torch's own kernel. The view copies nothing and
+        # trains three times as fast on a CPU as the same sums written out.
+        stacked = features.reshape(n, planes // self.order, self.order * height, width)  # (N, C, |G|·H, W)
         normed = F.batch_norm(
             stacked,
             self.running_mean,

@@ -12,6 +12,9 @@ that is, mirror first, then turn. With μρ = ρ⁻¹μ the product is
 p4 has m = 0 only; z2 (plain convolution) has the identity only. The element ρ^r μ^m has index 4m + r.
 
 An element acts on an image f as (T_g f)(x) = f(g⁻¹ x), the left action of the paper's eq. 4, so T_g T_h = T_gh.
+
+A third group is added here: its name in `GroupName` and its elements in `get_group`. Filter banks, layers and tests
+read the product, the inverses and the grid action, and name no group.
 """
 
 from collections.abc import Iterable
@@ -30,12 +33,12 @@ GroupName = Literal["z2", "p4", "p4m"]
 class Element:
     """ρ^turns μ^mirror: the mirror is applied first."""
 
-    mirror: int
-    turns: int
+    mirror: int  # 0 or 1
+    turns: int  # quarter turns counter-clockwise, 0 to 3
 
     def __matmul__(self, other: "Element") -> "Element":
         """The product: `self` after `other`."""
-        sign = -1 if self.mirror else 1
+        sign = -1 if self.mirror else 1  # μρ = ρ⁻¹μ
         return Element((self.mirror + other.mirror) % 2, (self.turns + sign * other.turns) % 4)
 
     def __str__(self) -> str:
@@ -43,7 +46,7 @@ class Element:
 
 
 def transform(image: NDArray[Any], element: Element, axes: tuple[int, int] = (0, 1)) -> NDArray[Any]:
-    """T_g of an array whose (row, column) axes are `axes`: mirrored left-right if asked, then turned."""
+    """T_g of an array of any shape: its `axes` (row, column) are mirrored left-right, then turned; a view, no copy."""
     mirrored = np.flip(image, axes[1]) if element.mirror else image
     return np.rot90(mirrored, element.turns, axes)
 
@@ -60,37 +63,37 @@ class Group:
 
     @cached_property
     def product(self) -> Indices:
-        """(|G|, |G|): the index of elements[a] @ elements[b] (the Cayley table)."""
+        """The Cayley table, (|G|, |G|): the index of elements[a] @ elements[b]."""
         index = {element: i for i, element in enumerate(self.elements)}
         return np.array([[index[a @ b] for b in self.elements] for a in self.elements])
 
     @cached_property
     def inverse(self) -> Indices:
-        """(|G|,): the index of each element's inverse."""
-        return np.argwhere(self.product == 0)[:, 1]
+        """The index of each element's inverse, (|G|,)."""
+        return np.argwhere(self.product == 0)[:, 1]  # the identity has index 0 and stands once in every row
 
     def grid_action(self, k: int) -> Indices:
-        """(|G|, k·k): gathering the flat grid by row g turns it: (T_g f).flat == f.flat[grid_action(k)[g]]."""
+        """The action on a k×k grid as a gather, (|G|, k·k): (T_g f).flat == f.flat[grid_action(k)[g]]."""
         grid = np.arange(k * k).reshape(k, k)
         return np.stack([transform(grid, element).reshape(-1) for element in self.elements])
 
     def subgroup(self, name: Literal["identity", "rotations", "mirror", "all"]) -> tuple[int, ...]:
-        """Indices of a subgroup's elements; `mirror` is {e, μ}.
+        """Indices of a subgroup's elements, ascending; `mirror` is {e, μ}.
 
         Raises:
             ValueError: the group has no such subgroup.
         """
         turns = (0, 1, 2, 3) if name in ("rotations", "all") else (0,)
         mirrors = (0, 1) if name in ("mirror", "all") else (0,)
-        found = tuple(
+        members = tuple(
             i for i, element in enumerate(self.elements) if element.turns in turns and element.mirror in mirrors
         )
-        if name == "mirror" and len(found) != 2:
+        if name == "mirror" and len(members) != 2:
             raise ValueError(f"{self.name} has no mirrors")
-        return found
+        return members
 
     def left_cosets(self, subgroup: Iterable[int]) -> Indices:
-        """(|G|/|H|, |H|): the cosets gH, each led by its smallest element, in order of leaders.
+        """The cosets gH, (|G|/|H|, |H|): indices ascending within a coset, cosets in order of their first.
 
         Raises:
             ValueError: `subgroup` is not closed under the product.
@@ -104,7 +107,7 @@ class Group:
 
 @lru_cache
 def get_group(name: GroupName) -> Group:
-    """z2, p4 or p4m.
+    """A group by name: z2 (1 element), p4 (4) or p4m (8).
 
     Raises:
         ValueError: any other name.

@@ -1,1 +1,1 @@
-"""The networks and their registry."""
+"""Networks: the dense classifier, its eight views, the autoencoder, and the registry of their names."""

@@ -1,15 +1,16 @@
-"""A p4m-equivariant autoencoder: what the network's training patches look like, told without labels.
+"""A p4m-equivariant autoencoder, which learns what training patches look like without labels.
 
     encoder   4 × (convolution 3×3, norm, relu, pool 2×2): latents on the group, one vector of C channels every 16 px
     decoder   4 × (enlarge 2×, convolution 3×3, norm, relu), convolution to RGB, mean over the group
 
-Every convolution is a group convolution with a border of one pixel of zeros, alike on all sides, so that sizes stay and
-Φ(T_u f) turns as its input does: latents move as a feature map on the group (`Regular.act`), the picture as a picture.
+Every convolution is a group convolution (Cohen & Welling 2016, eq. 11) with a border of one pixel of zeros on all
+sides, so sizes stay and the layers stay equivariant: latents move as a feature map on the group (`Regular.act`), the
+picture as a picture.
 
-A cell's description is taken over its own 32×32 px (which PatchCamelyon's label speaks of) from the colours and from
-every stage of the encoder, fine to coarse, since focus and compression live in the fine ones: means and spreads over
-the group and over the cell, as logarithms. It does not change when the picture is turned or mirrored about the cell,
-and it sees no more than the cell's 96×96 px, so it does not depend on where a region was cut.
+A cell is described by its own 32×32 px, the part that PatchCamelyon's label refers to: means and spreads of the colours
+and of every stage of the encoder, over the group and over the cell, as logarithms. The fine stages are included because
+focus and compression show there. The description does not change when the picture is turned or mirrored about the cell.
+It depends on the cell's 96×96 px alone, so it does not matter how a slide is cut into regions.
 """
 
 from itertools import pairwise
@@ -24,27 +25,27 @@ from model.groups.convolution import BankConv2d
 
 FAMILY = get_family("p4m")
 WIDTHS = (6, 10, 16, 24)
-FLOOR = 1e-3  # below this, activations say nothing: added before logarithms
+FLOOR = 1e-3  # added before logarithms: smaller activations are noise
 
 
 def over_blocks(maps: Tensor, k: int) -> Tensor:
-    """Means over blocks of 16×16 px of maps at stride 2^k, the halo but for its innermost block left out."""
-    edge = 32 >> k
+    """Means over blocks of 16×16 px, without the outer 32 px: (N, C, H/2^k, W/2^k) → (N, C, H' + 1, W' + 1)."""
+    edge = 32 >> k  # 32 px at stride 2^k
     return F.avg_pool2d(maps[:, :, edge:-edge, edge:-edge], 16 >> k)
 
 
 def over_cells(maps: Tensor, k: int) -> Tensor:
-    """Means over each cell's own 32×32 px, 2×2 blocks: (N, C, H/2^k, W/2^k) → (N, C, H', W')."""
+    """Means over each cell's own 32×32 px, which are 2×2 blocks: (N, C, H/2^k, W/2^k) → (N, C, H', W')."""
     return F.avg_pool2d(over_blocks(maps, k), 2, stride=1)
 
 
 def deviation_over_cells(maps: Tensor, k: int) -> Tensor:
-    """Standard deviations over each cell's own 32×32 px, never under the floor.
+    """Standard deviations over each cell's own 32×32 px, at least `FLOOR`; shapes as `over_cells`.
 
-    The variance within blocks and between them, of differences alone: where a map is nearly flat, a mean of squares
-    less a squared mean would leave nothing but rounding, and a logarithm would blow that up.
+    The variance is the mean within blocks plus the variance between them, both from differences. A mean of squares less
+    a squared mean cancels to rounding noise where a map is nearly flat, and the logarithm would amplify it.
     """
-    means = over_blocks(maps, k)
+    means = over_blocks(maps, k)  # (N, C, H' + 1, W' + 1)
     edge, step = 32 >> k, 16 >> k
     inner = maps[:, :, edge:-edge, edge:-edge]
     within = F.avg_pool2d((inner - means.repeat_interleave(step, 2).repeat_interleave(step, 3)).square(), step)
@@ -52,14 +53,14 @@ def deviation_over_cells(maps: Tensor, k: int) -> Tensor:
 
 
 def _between(means: Tensor) -> Tensor:
-    """The variance of every 2×2 of block means."""
+    """The variance of every 2×2 of block means: (N, C, H' + 1, W' + 1) → (N, C, H', W')."""
     middle = F.avg_pool2d(means, 2, stride=1)
     corners = (means[:, :, y : y + middle.shape[2], x : x + middle.shape[3]] for y in (0, 1) for x in (0, 1))
     return torch.stack([(corner - middle).square() for corner in corners]).mean(0)
 
 
 class Stage(nn.Module):
-    """relu(norm(conv f)), sizes kept."""
+    """relu(norm(conv f)) with a border of zeros, so that H and W stay."""
 
     def __init__(self, conv: BankConv2d, channels: int) -> None:
         super().__init__()
@@ -70,7 +71,7 @@ class Stage(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """(N, 3, H, W) RGB in 0..255, H and W multiples of 16 → the same picture, through its latents."""
+    """(N, 3, H, W) RGB in 0..255, H and W multiples of 16 → its reconstruction from the latents."""
 
     def __init__(self, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
@@ -84,28 +85,29 @@ class Autoencoder(nn.Module):
         self.bias = nn.Parameter(torch.zeros(3))
 
     def latents(self, image: Tensor) -> Tensor:
-        """(N, 3, H, W) → (N, C·8, H/16, W/16). Law: turned and permuted with the image."""
+        """The code, (N, 3, H, W) → (N, C·8, H/16, W/16). Law: a turned image gives L_u of it."""
         features = image / 127.5 - 1
         for stage in self.down:
-            features = F.avg_pool2d(stage(features), 2)
+            features = F.avg_pool2d(stage(features), 2)  # (N, C·8, H/2, W/2)
         return features
 
     def forward(self, image: Tensor) -> Tensor:
-        features = self.latents(image)
+        """(N, 3, H, W) → its reconstruction, (N, 3, H, W) in about 0..255."""
+        features = self.latents(image)  # (N, C·8, H/16, W/16)
         for stage in self.up:
-            features = stage(F.interpolate(features, scale_factor=2, mode="nearest"))
-        painted = FAMILY.invariant(self.paint(features)) + self.bias[:, None, None]
+            features = stage(F.interpolate(features, scale_factor=2, mode="nearest"))  # (N, C·8, 2H, 2W)
+        painted = FAMILY.invariant(self.paint(features)) + self.bias[:, None, None]  # (N, 3, H, W) in about −1..1
         return 127.5 * (painted + 1)
 
     def describe(self, image: Tensor) -> Tensor:
-        """Invariant descriptions of a region's cells: (N, D, H', W'), H' = (H − 96)/16 + 1; D = 174 as shipped."""
+        """Invariant descriptions of a region's cells, (N, D, H', W'), H' = (H − 96)/16 + 1; D = 174 with `WIDTHS`."""
         features = image / 127.5 - 1
         parts = [over_cells(features, 0), deviation_over_cells(features, 0).log()]
         for k, stage in enumerate(self.down):
-            full = stage(features)
-            planes = by_element(full, FAMILY.planes)
-            mean = planes.mean(2)
-            turned = (planes - mean[:, :, None]).square().mean(2)  # torch.var takes ten times as long
+            full = stage(features)  # (N, C·8, H/2^k, W/2^k)
+            planes = by_element(full, FAMILY.planes)  # (N, C, 8, H/2^k, W/2^k)
+            mean = planes.mean(2)  # over the group, (N, C, H/2^k, W/2^k)
+            turned = (planes - mean[:, :, None]).square().mean(2)  # variance over it; torch.var takes ten times as long
             parts += [(over_cells(mean, k) + FLOOR).log(), 0.5 * (over_cells(turned, k) + FLOOR**2).log()]
             parts += [deviation_over_cells(mean, k).log()]
             features = F.avg_pool2d(full, 2)
@@ -113,5 +115,5 @@ class Autoencoder(nn.Module):
 
     def error(self, image: Tensor) -> Tensor:
         """Mean squared error of the picture over each cell's own 32×32 px, grey levels²: (N, H', W')."""
-        square = (self(image) - image).square().mean(1, keepdim=True)
+        square = (self(image) - image).square().mean(1, keepdim=True)  # (N, 1, H, W)
         return F.avg_pool2d(square[:, :, 32:-32, 32:-32], 32, stride=16)[:, 0]

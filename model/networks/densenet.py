@@ -5,16 +5,13 @@
     between blocks:   transition  f → conv1×1(pool2×2(relu(norm f)))  pooling first: the two commute, at a quarter cost
     norm, relu, invariant (mean over the group), average over 2×2, 1×1 to one logit
 
-A 96×96 patch shrinks 96→94→92|46→44|22→20|10→8|4→2→1: receptive field 96, output stride 16. Larger inputs give a map
-of logits, one every 16 px. Equivariance is exact for heights and widths that are multiples of 16, where no pooling
-window is cut off at one side.
+A 96×96 patch shrinks 96→94→92|46→44|22→20|10→8|4→2→1: the receptive field is 96 px, the output stride 16. A larger input
+gives a map of logits, one every 16 px. Equivariance is exact for heights and widths that are multiples of 16, where
+every pooling window is whole.
 
-Widths follow from the plain network's so that parameter counts stay about equal (`Family.width`); for p4m every width
-is divided by √8 and rounded: lifting 11, growth 8, transitions 20, 28, 37, 45; 118,379 trainable parameters.
-
-`views` runs the network on all eight views of its input and turns the cells back: "max" is TI-Pooling (Laptev et al.
-2016), the maximum of the features before the classifier; "mean" is plain test-time averaging of logits. Either makes
-any family exactly invariant, at eight times the cost.
+Widths follow from the plain network's so that parameter counts stay about equal (`Family.width`; Cohen & Welling 2016,
+§8). For p4m every width is divided by √8 and rounded: lifting 11, growth 8, transitions 20, 28, 37, 45; 118,379
+parameters.
 """
 
 from dataclasses import asdict, dataclass
@@ -36,7 +33,7 @@ SIZE_MULTIPLE_PX = 16
 
 @dataclass(frozen=True)
 class DenseNetConfig:
-    """All that defines the architecture; `mean` and `std` are of RGB in 0..1, per channel."""
+    """The architecture. `n0` and `growth`: of the plain network. `mean` and `std`: per channel, of RGB in 0..1."""
 
     family: FamilyName = "p4m"
     n0: int = 32
@@ -48,15 +45,19 @@ class DenseNetConfig:
 
     @property
     def group(self) -> Group:
-        """The turns and mirrors under which the network is exactly equivariant."""
+        """The group under which the network is exactly equivariant."""
         return get_family(self.family).group if self.views == "one" else get_group("p4m")
 
     def to_dict(self) -> dict[str, Any]:
+        """The JSON form, which the card stores as `architecture`."""
         return asdict(self)
 
 
 class DenseBlock(nn.Module):
-    """f → [f cropped by 1 px a side, conv3×3(relu(norm f))]."""
+    """f → [crop(f), conv3×3(relu(norm f))]: (N, C·planes, H, W) → (N, (C + growth)·planes, H − 2, W − 2).
+
+    The skip is cropped where others pad (Huang et al. 2017): zeros at the border would differ from region to region.
+    """
 
     def __init__(self, family: Family, channels: int, growth: int) -> None:
         super().__init__()
@@ -65,12 +66,12 @@ class DenseBlock(nn.Module):
         self.conv = family.convolution(channels, growth, 3)
 
     def forward(self, features: Tensor) -> Tensor:
-        grown = self.conv(self.family.activation(self.norm(features)))
-        return torch.cat([features[:, :, 1:-1, 1:-1], grown], 1)
+        grown = self.conv(self.family.activation(self.norm(features)))  # (N, growth·planes, H − 2, W − 2)
+        return torch.cat([features[:, :, 1:-1, 1:-1], grown], 1)  # (N, (C + growth)·planes, H − 2, W − 2)
 
 
 class Transition(nn.Module):
-    """f → conv1×1(pool2×2(relu(norm f)))."""
+    """f → conv1×1(pool2×2(relu(norm f))): (N, C·planes, H, W) → (N, C'·planes, H/2, W/2)."""
 
     def __init__(self, family: Family, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -84,7 +85,7 @@ class Transition(nn.Module):
 
 
 class DenseNet(nn.Module):
-    """(N, 3, H, W) RGB in 0..255, float → logits (N, H', W') with H' = (H − 96)/16 + 1.
+    """(N, 3, H, W) RGB in 0..255, float → logits (N, H', W'), H' = (H − 96)/16 + 1 and W' alike.
 
     Law: an input turned by an element of `group` gives the turned map of logits, for H and W multiples of 16.
     """
@@ -113,24 +114,24 @@ class DenseNet(nn.Module):
         self.classifier = nn.Conv2d(channels * self.family.invariants, 1, 1)
 
     def stages(self) -> tuple[list[DenseBlock], list[Transition]]:
-        """Blocks and the transitions between them, typed."""
+        """The blocks and the transitions between them."""
         return cast(list[DenseBlock], list(self.blocks)), cast(list[Transition], list(self.transitions))
 
     def features(self, image: Tensor) -> Tensor:
-        """(N, 3, H, W) → the last feature map, after its norm and relu."""
-        features = self.blocks[0](self.lifting((image - self.mean) / self.std))
+        """The last feature map after its norm and relu, (N, C·planes, H' + 1, W' + 1)."""
+        features = self.blocks[0](self.lifting((image - self.mean) / self.std))  # (N, C·planes, H − 4, W − 4)
         for transition, block in zip(self.transitions, self.blocks[1:], strict=True):
-            features = block(transition(features))
+            features = block(transition(features))  # (N, C·planes, H/2 − 2, W/2 − 2)
         return self.family.activation(self.norm(features))
 
     def cells(self, image: Tensor) -> Tensor:
-        """One view: (N, 3, H, W) → (N, C, H', W'), invariant features, averaged over each cell's 2×2."""
+        """The invariant features of each cell in one view, averaged over its 2×2: (N, 3, H, W) → (N, C, H', W')."""
         return F.avg_pool2d(self.family.invariant(self.features(image)), 2, stride=1)
 
     def pooled(self, image: Tensor) -> Tensor:
-        """The features before the classifier, one vector a cell: (N, C, H', W')."""
+        """The features before the classifier, one vector a cell, pooled over views: (N, C, H', W')."""
         return over_views(self.cells, image, self.config.views)
 
     def forward(self, image: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(self.pooled(image))
+        logits: Tensor = self.classifier(self.pooled(image))  # (N, 1, H', W')
         return logits[:, 0]

@@ -1,4 +1,8 @@
-"""The registry: every detector that can be trained, measured and served, by name."""
+"""The registry: every network that can be trained, measured and served, by name.
+
+A network is added here. Its layers come from a family, so most need one line; docs/contributing/network.md has the
+rest.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,26 +12,26 @@ from model.networks.densenet import DenseNet, DenseNetConfig
 
 @dataclass(frozen=True)
 class System:
-    """A detector: its network, what it is, and the one whose weights it uses when it has none of its own."""
+    """A named network: its architecture, a description, and the network whose weights it uses when it has none."""
 
     name: str
     config: DenseNetConfig
     about: str
     weights_of: str | None = None
-    half: tuple[int, int] = (16, 12)  # n0 and growth of the small form that comparisons are made with
+    half: tuple[int, int] = (16, 12)  # n0 and growth of the small form that the comparisons train
 
     @property
     def dihedral(self) -> bool:
-        """Whether training turns and mirrors its patches: not where that is an exact no-op."""
+        """Whether training turns and mirrors its patches: not where the network is exactly invariant to both."""
         return self.config.group.name != "p4m"
 
     def small(self) -> DenseNetConfig:
-        """The config at about a quarter of the parameters (for z2-wide: of the FLOPs)."""
+        """The config at about a quarter of the parameters (for z2-wide: at the FLOPs of the small p4m-densenet)."""
         n0, growth = self.half
         return replace(self.config, n0=n0, growth=growth)
 
     def build(self, **changes: Any) -> DenseNet:
-        """A fresh network; `changes` are to the config (n0, growth)."""
+        """An untrained network; `changes` override fields of the config, such as `n0` or `growth`."""
         return DenseNet(replace(self.config, **changes))
 
 
@@ -65,7 +69,7 @@ SYSTEMS = {system.name: system for system in _ALL}
 
 
 def get_system(name: str) -> System:
-    """A system by name.
+    """A named network of the registry.
 
     Raises:
         ValueError: any other name.
