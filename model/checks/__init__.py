@@ -1,1 +1,1 @@
-"""What stands beside every answer: golden outputs, the rotation check, angle profiles, familiarity."""
+"""Checks that stand beside every answer: golden outputs, drift, rotation check, angle profile, familiarity."""

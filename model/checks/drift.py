@@ -1,4 +1,4 @@
-"""How far an engine's outputs are from the reference network's."""
+"""Drift: how far an engine's logits are from those of torch in float32, the reference."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ TOLERANCE: dict[Precision, float] = {"float32": golden.TOLERANCE, "bfloat16": 0.
 
 
 def drift(detector: Detector, reference: Detector, pixels: Pixels) -> float:
-    """The largest difference between two detectors' logits of regions (N, H, W, 3); infinite for no number."""
+    """The largest difference between two detectors' logits of regions (N, H, W, 3) uint8; infinite where one is NaN."""
     if detector is reference:
         return 0.0
     worst = float(np.abs(infer(detector, pixels) - infer(reference, pixels)).max())
@@ -20,13 +20,13 @@ def drift(detector: Detector, reference: Detector, pixels: Pixels) -> float:
 
 
 def check(detector: Detector, reference: Frozen, precision: Precision) -> float:
-    """The drift on the golden pictures, and on a region made of them.
+    """The drift on the golden pictures and on a region made of them, in logits.
 
     Raises:
-        WeightsRefused: it is no rounding of that precision.
+        WeightsRefused: it is larger than rounding at that precision explains.
     """
     pictures = golden.pictures()
-    region = np.concatenate(np.concatenate(pictures.reshape(2, 4, *pictures.shape[1:]), 1), 1)
+    region = np.concatenate(np.concatenate(pictures.reshape(2, 4, *pictures.shape[1:]), 1), 1)  # 2 × 4 pictures
     worst = max(drift(detector, reference, pixels) for pixels in (pictures, region[None]))
     if not worst <= TOLERANCE[precision]:
         most = TOLERANCE[precision]

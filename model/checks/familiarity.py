@@ -1,8 +1,8 @@
-"""How unlike its training patches each cell of a region is: what an autoencoder and a detector see, under one density.
+"""Familiarity: how unlike a detector's training patches each cell of a region is.
 
-A detector DETECTOR may have a file DETECTOR.familiarity.safetensors beside it: the autoencoder, the density of training
-patches (model.checks.density), and in its metadata the digest of the detector whose features it was fitted with. With
-another detector it is refused, for their features would not be the same numbers.
+Two networks describe a cell, an autoencoder and the detector itself, and one density (`model.checks.density`) gives the
+number of the description: its *strangeness*, 0 for a typical cell. Above the threshold a cell is unfamiliar. The check
+is two-sided and label-free. A familiar cell may still be scored wrongly.
 """
 
 from dataclasses import dataclass, field
@@ -16,21 +16,21 @@ from model.checks.density import Density, Descriptions
 from model.inference.dense import Pixels, as_image
 from model.networks.autoencoder import Autoencoder
 
-Strange = NDArray[np.float32]
+StrangenessMap = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Familiarity:
-    """`record`: how it was made and measured. `digest`: the file's sha256."""
+    """An autoencoder and the density of what it and one detector compute for training patches."""
 
     autoencoder: Autoencoder
     density: Density
-    record: dict[str, Any] = field(default_factory=dict)
-    digest: str = ""
+    record: dict[str, Any] = field(default_factory=dict)  # how it was fitted, and how well it detects corruptions
+    digest: str = ""  # sha256 of its file
 
     @property
     def threshold(self) -> float:
-        """Above it a cell is unfamiliar."""
+        """The strangeness above which a cell is unfamiliar."""
         return self.density.threshold
 
     @property
@@ -38,24 +38,27 @@ class Familiarity:
         """The largest share of unfamiliar cells that any held-out slide had."""
         return float(max(self.record["usual_shares"]))
 
-    def strangeness(self, pixels: Pixels | torch.Tensor, pooled: torch.Tensor) -> Strange:
-        """The strangeness of every cell.
+    def strangeness(self, pixels: Pixels | torch.Tensor, pooled: torch.Tensor) -> StrangenessMap:
+        """The strangeness of every cell of a batch of regions.
 
         Args:
             pixels: (N, H, W, 3) uint8 regions.
-            pooled: (N, C, rows, cols), the detector's features before its classifier.
+            pooled: (N, C, rows, cols), the detector's features before its classifier (`infer_with_features`).
 
         Returns:
-            float32 (N, rows, cols), in spreads of held-out patches.
+            float32 (N, rows, cols) ≥ 0, in spreads of held-out patches.
         """
-        described = describe(self.autoencoder, pixels, pooled)
-        n, rows, cols, numbers = described.shape
-        return self.density.strangeness(described.reshape(-1, numbers)).reshape(n, rows, cols).astype(np.float32)
+        descriptions = describe(self.autoencoder, pixels, pooled)
+        n, rows, cols, numbers = descriptions.shape
+        return self.density.strangeness(descriptions.reshape(-1, numbers)).reshape(n, rows, cols).astype(np.float32)
 
 
 @torch.inference_mode()
 def describe(autoencoder: Autoencoder, pixels: Pixels | torch.Tensor, pooled: torch.Tensor) -> Descriptions:
-    """What both networks see of each cell: (N, rows, cols, D) float64."""
-    seen = torch.cat([autoencoder.describe(as_image(autoencoder, pixels)), pooled.to(torch.float32)], 1)
-    described: Descriptions = seen.permute(0, 2, 3, 1).double().cpu().numpy()
-    return described
+    """The descriptions of each cell by both networks, (N, rows, cols, D) float64; arguments as `strangeness`.
+
+    float64, since the density subtracts a mean and squares.
+    """
+    features = torch.cat([autoencoder.describe(as_image(autoencoder, pixels)), pooled.to(torch.float32)], 1)
+    descriptions: Descriptions = features.permute(0, 2, 3, 1).double().cpu().numpy()
+    return descriptions

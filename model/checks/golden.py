@@ -1,7 +1,7 @@
-"""Golden outputs: what these weights answer to pictures that anyone can make again.
+"""Golden outputs: the logits of a network for pictures that anyone can compute again.
 
-They tell wrong weights, a wrong build and swapped colour channels from the right ones, to which the rotation check is
-blind. The pictures are blobs in haematoxylin and eosin colours from integer arithmetic alone, the same everywhere.
+They detect wrong weights, a wrong build and swapped colour channels, to which the rotation check is blind. The pictures
+are blobs in haematoxylin and eosin colours, from integer arithmetic alone, so they are the same on every machine.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ TOLERANCE = 2e-3  # logits; float32 backends differ by about 1e-5
 
 
 def pictures() -> Pixels:
-    """(8, 96, 96, 3) uint8."""
+    """The golden pictures, (8, 96, 96, 3) uint8."""
     state = np.uint64(88172645463325252)
     images = np.empty((COUNT, PATCH_PX, PATCH_PX, 3), np.uint8)
     y, x = np.mgrid[:PATCH_PX, :PATCH_PX]
@@ -39,7 +39,7 @@ def _draw(state: np.uint64) -> tuple[np.uint64, tuple[int, int, int, int]]:
 
 
 def outputs(network: nn.Module) -> list[float]:
-    """Logits of the pictures."""
+    """A network's logits of the golden pictures."""
     return [float(value) for value in infer(network, pictures())[:, 0, 0]]
 
 
@@ -47,10 +47,10 @@ def check(network: nn.Module, card: Card) -> float:
     """The largest difference from the card's golden outputs, in logits.
 
     Raises:
-        WeightsRefused: the card has none, or the difference is over the tolerance.
+        WeightsRefused: the card has none, or the difference exceeds the tolerance.
     """
     if len(card.golden) != COUNT:
-        raise WeightsRefused(f"the card of {card.name} holds no golden outputs")
+        raise WeightsRefused(f"the card of {card.name} has no golden outputs")
     difference = float(np.abs(np.array(outputs(network)) - np.array(card.golden)).max())
     if not difference <= TOLERANCE:
         raise WeightsRefused(

@@ -1,9 +1,10 @@
-"""The test-time rotation check: run a region under other elements of the network's own group and turn the maps back.
+"""The rotation check: computes a region under other elements of the network's own group and turns the maps back.
 
-An exactly equivariant network leaves nothing but rounding. The residual is compared in logits, since scores saturate.
-It is a software self-test (weights, kernels, region sizes, resampling); random weights pass it too, so passing says
-nothing about a score being right. A network with a smaller group than p4m is checked under its own; how much the other
-views change its answer is measured beside it, and shown.
+    residual = max_{g, x} |(T_g⁻¹ Φ T_g f)(x) − Φ(f)(x)|        zero but for rounding where Φ T_g = T_g Φ
+
+The residual is in logits, since scores saturate. The check is a software self-test of weights, kernels, region sizes
+and resampling. Random weights pass it too, so passing says nothing about a score being right. A network with a smaller
+group than p4m is checked under its own; the spread over the remaining views is measured too, as information.
 """
 
 import numpy as np
@@ -13,7 +14,7 @@ from model.groups.group import Group, get_group, transform
 from model.inference.dense import Pixels, infer
 
 P4M = get_group("p4m")
-TOLERANCE = 1e-3  # logits, float32: some hundred times the rounding seen, far below a fault's
+TOLERANCE = 1e-3  # logits, float32: some hundred times the rounding that was measured, far below any fault
 
 
 def residual(network: nn.Module, region: Pixels, elements: list[int]) -> float:
@@ -41,7 +42,7 @@ def residual(network: nn.Module, region: Pixels, elements: list[int]) -> float:
 
 
 def sample_elements(group: Group, seed: int) -> list[int]:
-    """Two elements other than the identity (fewer when the group is smaller), a mirror among them when there is one."""
+    """A random turn and a random mirrored element of the group, as far as it has them; indices into it and into p4m."""
     rng = np.random.default_rng(seed)
     rotations = [g for g in range(1, len(group)) if not group.elements[g].mirror]
     mirrors = [g for g in range(1, len(group)) if group.elements[g].mirror]
@@ -49,9 +50,9 @@ def sample_elements(group: Group, seed: int) -> list[int]:
 
 
 def sample_outside(group: Group, seed: int) -> list[int]:
-    """One of the eight views under which the network promises nothing, by index into p4m; none for p4m itself.
+    """A random element of p4m outside the network's own group, by index into p4m; none for p4m itself.
 
-    The residual there is information about the network, no self-test.
+    The network guarantees nothing there: its residual is information, not a self-test.
     """
     outside = range(len(group), len(P4M))
     return [int(np.random.default_rng(seed).choice(outside))] if outside else []

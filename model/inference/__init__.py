@@ -1,1 +1,1 @@
-"""The frozen network, dense maps, engines."""
+"""Inference: the frozen network, engines that compute it, dense maps of regions, pixels on their way to a GPU."""

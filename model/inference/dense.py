@@ -1,7 +1,7 @@
-"""Dense inference: all cells of a region at once, equal to patch-by-patch evaluation to rounding.
+"""Dense inference: all cells of a region in one pass, equal to patch-by-patch evaluation to rounding.
 
 The network's convolutions are valid and its total stride is 16, so a region of L px holds (L − 96)/16 + 1 cells a
-side; cell i speaks of the patch that starts at 16·i, with its centre at 48 + 16·i.
+side. Cell i is the score of the patch that starts at 16·i and has its centre at 48 + 16·i.
 """
 
 import numpy as np
@@ -12,15 +12,14 @@ from torch import nn
 from model.inference.detector import Detector
 from model.networks.densenet import PATCH_PX, STRIDE_PX
 
-REGION_PX = 512
-HALO_PX = PATCH_PX // 2
+REGION_PX = 512  # 27×27 cells; larger regions waste less halo and more memory
 
 Pixels = NDArray[np.uint8]
 Logits = NDArray[np.float32]
 
 
 def cells_a_side(length_px: int) -> int:
-    """How many cells a region of `length_px` holds along one side.
+    """Cells along one side of a region of `length_px`.
 
     Raises:
         ValueError: not a multiple of 16, or smaller than a patch.
@@ -32,7 +31,7 @@ def cells_a_side(length_px: int) -> int:
 
 @torch.inference_mode()
 def infer(network: nn.Module, pixels: Pixels) -> Logits:
-    """Logits of every cell of a batch of regions.
+    """The logits of every cell of a batch of regions.
 
     Args:
         network: takes (N, 3, H, W) float in 0..255.
@@ -40,6 +39,9 @@ def infer(network: nn.Module, pixels: Pixels) -> Logits:
 
     Returns:
         float32 (N, rows, cols).
+
+    Raises:
+        ValueError: H or W is not a multiple of 16 from 96 up.
     """
     logits: Logits = network(as_image(network, pixels)).float().cpu().numpy()
     assert logits.shape == (len(pixels), *map(cells_a_side, pixels.shape[1:3]))
@@ -47,7 +49,9 @@ def infer(network: nn.Module, pixels: Pixels) -> Logits:
 
 
 def as_image(network: nn.Module, pixels: Pixels | torch.Tensor) -> torch.Tensor:
-    """(N, H, W, 3) uint8, on whatever device → (N, 3, H, W) in 0..255, of the network's device and type.
+    """Pixels as a network takes them: (N, H, W, 3) uint8 on any device → (N, 3, H, W) in 0..255.
+
+    The result has the network's device and dtype, and is channels last, since the permute moves no bytes.
 
     Raises:
         ValueError: H or W is not a multiple of 16 from 96 up.
@@ -55,12 +59,12 @@ def as_image(network: nn.Module, pixels: Pixels | torch.Tensor) -> torch.Tensor:
     for side in pixels.shape[1:3]:
         cells_a_side(side)
     like = next(iter(network.state_dict().values()))
-    plain = pixels if isinstance(pixels, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(pixels))
-    return plain.to(like.device).permute(0, 3, 1, 2).to(like.dtype)
+    tensor = pixels if isinstance(pixels, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(pixels))
+    return tensor.to(like.device).permute(0, 3, 1, 2).to(like.dtype)
 
 
 def infer_patchwise(network: nn.Module, pixels: Pixels) -> Logits:
-    """The same map of one region (H, W, 3), patch by patch: the slow reference. float32 (rows, cols)."""
+    """The map of one region (H, W, 3) uint8, patch by patch: the slow reference of `infer`. float32 (rows, cols)."""
     rows, cols = (cells_a_side(side) for side in pixels.shape[:2])
     step, size = STRIDE_PX, PATCH_PX
     patches = [pixels[step * r : step * r + size, step * c : step * c + size] for r in range(rows) for c in range(cols)]
@@ -70,7 +74,12 @@ def infer_patchwise(network: nn.Module, pixels: Pixels) -> Logits:
 
 @torch.inference_mode()
 def infer_with_features(detector: Detector, pixels: Pixels | torch.Tensor) -> tuple[Logits, torch.Tensor]:
-    """Logits (N, rows, cols), bit for bit those of `infer`, and the features that they were made from."""
-    pooled = detector.pooled(as_image(detector, pixels))
+    """`infer`, and the features before the classifier, which familiarity needs too.
+
+    Returns:
+        float32 logits (N, rows, cols), bit-identical to those of `infer`, and features (N, C, rows, cols) on the
+        detector's device.
+    """
+    pooled = detector.pooled(as_image(detector, pixels))  # (N, C, rows, cols)
     logits: Logits = detector.classifier(pooled)[:, 0].float().cpu().numpy()
     return logits, pooled

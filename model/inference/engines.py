@@ -1,7 +1,8 @@
-"""What computes a detector: torch or OpenVINO, in float32 or bfloat16; held against torch's float32 before it serves.
+"""Engines: torch or OpenVINO, in float32 or bfloat16.
 
-Torch in float32 is the reference: golden outputs are its, and where anything else computes, the largest difference seen
-from it is known and told. A network of a family that OpenVINO has no graph of is torch's, whatever was asked for.
+Torch in float32 is the reference that golden outputs were computed with. Any other engine is compared with it before it
+serves (`model.checks.drift`), and the largest difference is part of an analysis' provenance. A family that has no
+OpenVINO graph is computed by torch, whichever backend is set.
 """
 
 from dataclasses import dataclass
@@ -22,17 +23,17 @@ NOT_INSTALLED = "OpenVINO is not installed: pip install -e '.[openvino]', or cho
 
 @dataclass(frozen=True)
 class Engine:
-    """What computes, on how many threads."""
+    """A backend, its precision, and its number of CPU threads."""
 
     backend: Backend = "torch"
     precision: Precision = "float32"
     threads: int = 1
 
     def describe(self, family: Family) -> dict[str, Any]:
-        """All that the bits of a network of this family depend on, beside its weights.
+        """Everything but its weights that a network's output bits depend on, for the fingerprint.
 
         Raises:
-            WeightsRefused: OpenVINO was asked for and is not installed.
+            WeightsRefused: the backend is OpenVINO, which is not installed.
         """
         cuda, openvino = self.device(family) == "cuda", self._openvino(family)
         return {
@@ -45,20 +46,21 @@ class Engine:
         }
 
     def device(self, family: Family) -> str:
-        """Where a network of this family computes."""
+        """ "cuda" or "cpu": where a network of this family is computed."""
         return "cuda" if torch.cuda.is_available() and not self._openvino(family) else "cpu"
 
     def prepare(self, frozen: Frozen) -> Detector:
-        """The detector that answers. `frozen`: float32, on its device; it is left as it is.
+        """The detector that answers for a frozen network, which is in float32, on its device, and stays unchanged.
 
         Raises:
-            WeightsRefused: OpenVINO was asked for and is not installed.
+            WeightsRefused: the backend is OpenVINO, which is not installed.
         """
         if isinstance(frozen, Folded) and self.backend == "openvino":
             return _on_openvino(frozen, self.precision, self.threads)
         return frozen if self.precision == "float32" else frozen.in_bfloat16()
 
     def _openvino(self, family: Family) -> bool:
+        """Whether OpenVINO computes a network of this family: where its norms are affine, so that it can be folded."""
         return self.backend == "openvino" and isinstance(family.norm(1), GroupBatchNorm2d)
 
 

@@ -1,4 +1,9 @@
-"""Folding."""
+"""Folding: what of a trained network is fixed is computed once and merged into plain convolutions.
+
+    A(conv(f; bank)) = conv(f; scale·bank) + shift          for an affine A(x) = scale·x + shift per plane
+
+exact in real numbers, to rounding in floating point.
+"""
 
 import copy
 from collections.abc import Callable
@@ -17,23 +22,24 @@ Part = TypeVar("Part", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Affine:
-    """x → scale·x + shift, one of each a plane, (C,)."""
+    """x → scale·x + shift per plane; both (planes,)."""
 
     scale: Tensor
     shift: Tensor
 
     @classmethod
     def from_norm(cls, norm: nn.Module) -> "Affine":
+        """A batch norm in eval mode, with its running statistics."""
         assert isinstance(norm, GroupBatchNorm2d)
         return cls(*norm.affine(norm.running_mean, norm.running_var))
 
     def split(self, first: int) -> tuple["Affine", "Affine"]:
-        """The affine of the first planes, and of the rest."""
+        """The affine of the first `first` planes, and of the rest."""
         return Affine(self.scale[:first], self.shift[:first]), Affine(self.scale[first:], self.shift[first:])
 
 
 class PlaneAffine(nn.Module):
-    """One multiply-add a plane."""
+    """An `Affine` as a layer: one multiply-add per plane, (N, planes, H, W) → the same shape."""
 
     scale: Tensor
     shift: Tensor
@@ -48,7 +54,7 @@ class PlaneAffine(nn.Module):
 
 
 def plain_conv(bank: Tensor, after: Affine | None = None, padding: int = 0) -> nn.Conv2d:
-    """A convolution with a fixed bank, an affine on its output folded in."""
+    """A convolution with a fixed bank (out, in, k, k) and the affine after it folded in. Without one it has no bias."""
     out, channels, k, _ = bank.shape
     conv = nn.Conv2d(channels, out, k, padding=padding, bias=after is not None, dtype=bank.dtype)
     with torch.no_grad():
@@ -59,7 +65,7 @@ def plain_conv(bank: Tensor, after: Affine | None = None, padding: int = 0) -> n
 
 
 def replace_modules(module: Module, kind: type[Part], make: Callable[[Part], nn.Module]) -> Module:
-    """A copy in which something else stands for every part of a kind."""
+    """A copy of a module in which `make(part)` stands for every part of type `kind`, at any depth."""
     plain = copy.deepcopy(module)
     for parent in list(plain.modules()):
         for name, child in list(parent.named_children()):
@@ -69,6 +75,6 @@ def replace_modules(module: Module, kind: type[Part], make: Callable[[Part], nn.
 
 
 def expand_banks(module: Module) -> Module:
-    """A copy whose group convolutions are plain ones, each bank expanded once."""
-    kind: type[BankConv2d] = BankConv2d  # type: ignore[type-abstract] # only asked whether something is one
+    """A copy whose bank convolutions are plain ones, each bank computed once."""
+    kind: type[BankConv2d] = BankConv2d  # type: ignore[type-abstract] # used with isinstance only
     return replace_modules(module, kind, lambda conv: plain_conv(conv.bank().detach()))

@@ -1,14 +1,14 @@
-"""The network as a plain convolution graph for inference: the same mathematics, with nothing left to compute twice.
+"""The frozen network: the same function as a plain convolution graph in which nothing is computed twice.
 
-* Each filter bank is expanded once.
-* A dense block's grown channels meet nothing but the next norm, with no ReLU between, so that norm's affine on them
-  is folded into the block's own convolution (it gains a bias). Channels that skip the block, and the norm before its
-  ReLU, keep one per-channel affine each.
-* The input's normalisation is folded into the lifting convolution (exact: no padding).
-* Pooling stands before the transition's 1×1.
-* channels_last.
+* Each filter bank is computed once.
+* No ReLU stands between a dense block's convolution and the next norm, so that norm's affine on the grown channels is
+  folded into the convolution, which gains a bias. Channels that skip the block keep one affine, as does the norm before
+  the convolution, since a ReLU follows it.
+* The input's normalisation is folded into the lifting convolution. That is exact, since nothing is padded.
+* Pooling comes before the transition's 1×1: the two commute, and it then costs a quarter.
+* Memory is channels last.
 
-Equal to `DenseNet.eval()` to rounding.
+Equal to `DenseNet.eval()` to rounding; tests/model/networks compares them in float64.
 """
 
 import copy
@@ -28,45 +28,46 @@ from model.networks.densenet import DenseBlock, DenseNet
 
 
 class FrozenBlock(nn.Module):
-    """Dense block and the norm after it: f → relu([A(crop f), B(conv(relu(norm f)))]), A and B that norm's halves."""
+    """A dense block and the norm after it: f → relu([A(crop f), B(conv(relu(norm f)))]), A and B the norm's halves."""
 
     def __init__(self, block: DenseBlock, after: nn.Module) -> None:
         super().__init__()
-        bank = block.conv.bank()
-        skipped, grown = Affine.from_norm(after).split(bank.shape[1])
+        bank = block.conv.bank()  # (grown planes, planes, 3, 3)
+        skipped, grown = Affine.from_norm(after).split(bank.shape[1])  # the block concatenates [skip, grown]
         self.norm = PlaneAffine(Affine.from_norm(block.norm))
         self.conv = plain_conv(bank, grown)
         self.skip = PlaneAffine(skipped)
 
     def forward(self, planes: Tensor) -> Tensor:
-        grown = self.conv(torch.relu_(self.norm(planes)))
+        """(N, planes, H, W) → (N, planes + grown planes, H − 2, W − 2)."""
+        grown = self.conv(torch.relu_(self.norm(planes)))  # (N, grown planes, H − 2, W − 2)
         return torch.relu_(torch.cat([self.skip(planes[:, :, 1:-1, 1:-1]), grown], 1))
 
 
 class Frozen(Detector):
-    """A detector as torch layers, in float32 unless it is moved to another type."""
+    """A detector as torch layers, in the dtype of its network."""
 
     def __init__(self, network: DenseNet) -> None:
         super().__init__()
         self.config, self.group = network.config, network.group
         self.classifier = copy.deepcopy(network.classifier)
-        self._take(network)
+        self._freeze_layers(network)
         self.requires_grad_(False).eval()
         nn.Module.to(self, memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack it
 
     @abstractmethod
-    def _take(self, network: DenseNet) -> None:
-        """Make the layers of `cells`."""
+    def _freeze_layers(self, network: DenseNet) -> None:
+        """Makes the layers that `cells` computes with."""
 
     def in_bfloat16(self) -> "Frozen":
-        """A copy that computes in bfloat16: 8 bits of mantissa, so that logits move by hundredths."""
+        """A copy that computes in bfloat16. With its 8 bits of mantissa, logits move by hundredths."""
         return copy.deepcopy(self).to(torch.bfloat16)
 
 
 class Folded(Frozen):
-    """A family whose norms are affine and whose ReLU is pointwise: everything foldable is folded."""
+    """A network whose norms are affine and whose ReLU is pointwise (group and steerable families): all is folded."""
 
-    def _take(self, network: DenseNet) -> None:
+    def _freeze_layers(self, network: DenseNet) -> None:
         self.planes = network.family.planes
         with torch.no_grad():
             self.lifting = _normalised_lifting(network)
@@ -77,24 +78,24 @@ class Folded(Frozen):
             self.mixers = nn.ModuleList(plain_conv(transition.conv.bank()) for transition in transitions)
 
     def first_block(self) -> FrozenBlock:
-        """What stands on the lifting convolution."""
+        """The block after the lifting convolution."""
         return cast(FrozenBlock, self.blocks[0])
 
     def later_blocks(self) -> Iterator[tuple[nn.Conv2d, FrozenBlock]]:
-        """Each 1×1 that mixes what was pooled, and the block on it."""
+        """Each transition's 1×1 convolution, and the block after it."""
         return zip(cast(list[nn.Conv2d], self.mixers), cast(list[FrozenBlock], self.blocks[1:]), strict=True)
 
     def cells(self, image: Tensor) -> Tensor:
-        planes = self.first_block()(self.lifting(image))
+        planes = self.first_block()(self.lifting(image))  # (N, C·planes, H − 4, W − 4)
         for mixer, block in self.later_blocks():
-            planes = block(mixer(F.avg_pool2d(planes, 2)))
-        return F.avg_pool2d(group_mean(planes, self.planes), 2, stride=1)
+            planes = block(mixer(F.avg_pool2d(planes, 2)))  # (N, C·planes, H/2 − 2, W/2 − 2)
+        return F.avg_pool2d(group_mean(planes, self.planes), 2, stride=1)  # (N, C, H', W')
 
 
 class Expanded(Frozen):
-    """A family that norms magnitudes: its filter banks are expanded once, nothing else changes."""
+    """A network whose norms act on magnitudes (harmonic family): its filter banks are computed once, no more."""
 
-    def _take(self, network: DenseNet) -> None:
+    def _freeze_layers(self, network: DenseNet) -> None:
         self.network = expand_banks(network)
 
     def cells(self, image: Tensor) -> Tensor:
@@ -102,12 +103,13 @@ class Expanded(Frozen):
 
 
 def _normalised_lifting(network: DenseNet) -> nn.Conv2d:
-    bank = network.lifting.bank() / network.std  # (out·|G|, 3, 3, 3)
-    shift = -(bank * network.mean).sum((1, 2, 3))
+    """conv((image − mean)/std; bank) = conv(image; bank/std) − Σ mean·bank/std."""
+    bank = network.lifting.bank() / network.std  # (out·planes, 3, 3, 3)
+    shift = -(bank * network.mean).sum((1, 2, 3))  # (out·planes,)
     return plain_conv(bank, Affine(torch.ones_like(shift), shift))
 
 
 def freeze(network: DenseNet) -> Frozen:
-    """The frozen form of a network, in its dtype."""
+    """The frozen form of a network, in its dtype. The network itself is set to eval mode and otherwise left alone."""
     network.eval()
     return Folded(network) if isinstance(network.norm, GroupBatchNorm2d) else Expanded(network)

@@ -1,4 +1,4 @@
-"""The autoencoder for inference."""
+"""The autoencoder for inference: banks computed once, norms folded into the convolutions before them."""
 
 import torch
 from torch import nn
@@ -8,7 +8,7 @@ from model.networks.autoencoder import Autoencoder, Stage
 
 
 class FrozenStage(nn.Module):
-    """relu(conv f), the norm folded into the convolution: they meet with no ReLU between."""
+    """relu(conv f). The norm follows the convolution directly, so all of it is folded in."""
 
     def __init__(self, stage: Stage) -> None:
         super().__init__()
@@ -19,6 +19,6 @@ class FrozenStage(nn.Module):
 
 
 def freeze_autoencoder(autoencoder: Autoencoder) -> Autoencoder:
-    """Its form for inference: banks expanded once, norms folded in, channels last."""
+    """A copy for inference in eval mode, channels last. It has other parameters, so it cannot be trained or saved."""
     plain = expand_banks(replace_modules(autoencoder, Stage, FrozenStage)).requires_grad_(False).eval()
     return plain.to(memory_format=torch.channels_last)  # type: ignore[no-any-return,call-overload] # torch's stubs

@@ -1,7 +1,7 @@
 """The frozen network as an OpenVINO graph: the same layers node by node, compiled for the processor at hand.
 
-The graph is written from the frozen layers themselves, so nothing is traced and no file format lies between. Precision
-is always said: left alone, OpenVINO computes in bfloat16 where the processor can.
+The graph is built from the frozen layers, with no tracing and no exchange format between. Precision is always set
+explicitly: by default OpenVINO computes in bfloat16 where the processor can.
 
     Convolution with its folded shift, channel affines as Multiply and Add, Relu, Slice, Concat, AvgPool;
     the mean over the group as a 1×1 convolution with 1/|G| (exact: |G| is a power of two)
@@ -40,7 +40,7 @@ def _affine(planes: Node, affine: PlaneAffine) -> Node:
 
 
 def _cropped(planes: Node) -> Node:
-    """One pixel less on each side."""
+    """One pixel less on each side: (N, planes, H, W) → (N, planes, H − 2, W − 2)."""
     first, last, step = (np.array([value, value], np.int64) for value in (1, -1, 1))
     return ops.slice(planes, *(ops.constant(bound) for bound in (first, last, step)), ops.constant(np.array([2, 3])))
 
@@ -55,6 +55,7 @@ def _block(planes: Node, block: FrozenBlock) -> Node:
 
 
 def _group_mean(planes: Node, channels: int, order: int) -> Node:
+    """The mean over the `order` planes of each channel, as a 1×1 convolution."""
     share = np.repeat(np.eye(channels, dtype=np.float32), order, axis=1) / order
     return ops.convolution(planes, _constant(share[:, :, None, None]), ONE, NONE, NONE, ONE)
 
@@ -67,25 +68,27 @@ def graph_of(frozen: Folded) -> openvino.Model:
     for mixer, block in frozen.later_blocks():
         planes = _block(_convolved(_pooled(planes, 2), mixer), block)
     cells = _group_mean(_pooled(planes, 1), frozen.classifier.in_channels, frozen.planes)
-    return openvino.Model([ops.result(cells)], [image], "p4m-densenet")
+    return openvino.Model([ops.result(cells)], [image], f"{frozen.config.family}-densenet")
 
 
 class OnOpenVino(Detector):
-    """A frozen network on the CPU; its classifier, one number a cell, stays torch's in float32."""
+    """A frozen network on the CPU. Its classifier, one number a cell, stays in torch and in float32."""
 
     def __init__(self, frozen: Folded, precision: Precision, threads: int) -> None:
         super().__init__()
         self.config, self.group, self.classifier = frozen.config, frozen.group, frozen.classifier
-        chosen = {
+        settings = {
             "INFERENCE_PRECISION_HINT": HINTS[precision],
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
             "PERFORMANCE_HINT": "LATENCY",
-            "ENABLE_CPU_PINNING": False,  # two workers on one machine would share a core and leave another idle
+            "ENABLE_CPU_PINNING": False,  # pinned, two workers of one machine share a core and leave another idle
         }
-        self._request = openvino.Core().compile_model(graph_of(frozen), "CPU", chosen).create_infer_request()
+        self._request = openvino.Core().compile_model(graph_of(frozen), "CPU", settings).create_infer_request()
 
     def cells(self, image: Tensor) -> Tensor:
         """One view: (N, 3, H, W) float32, channels last → the invariant features of each cell, (N, C, rows, cols)."""
+        # In channels last this permute is free, and the graph reads the pixels where they lie. The output is copied,
+        # since the request reuses its buffer.
         self._request.infer([image.permute(0, 2, 3, 1).contiguous().numpy()], share_inputs=True)
         return torch.from_numpy(self._request.get_output_tensor(0).data.copy())

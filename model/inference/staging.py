@@ -1,8 +1,8 @@
-"""A region's pixels on their way to where they are computed: to a GPU they cross while the region before is worked on.
+"""Copies regions to the device that computes, each while the region before it is computed.
 
-The thread that reads calls `send`: the bytes go into one of a few page-locked buffers, and from there to the card on a
-stream of their own. The thread that computes calls `receive`: its stream waits for the copy, the thread does not. Where
-a CPU computes, regions are there already.
+The thread that reads calls `send`: the bytes go into one of a few page-locked buffers and from there to the GPU on a
+CUDA stream of their own. The thread that computes calls `receive`: its stream waits for the copy, the thread does not.
+On a CPU both return the pixels as they are.
 """
 
 from dataclasses import dataclass
@@ -15,56 +15,63 @@ from model.inference.dense import Pixels
 
 @dataclass(frozen=True)
 class InFlight:
-    """`there`: (H, W, 3) uint8 on the device, whole when `copied` has happened."""
+    """A region being copied: `pixels`, (H, W, 3) uint8 on the device, are complete once `copied` has happened."""
 
-    there: torch.Tensor
+    pixels: torch.Tensor
     copied: torch.cuda.Event
 
 
 @dataclass
 class _Buffer:
-    """Page-locked bytes, and the end of the last copy out of them."""
+    """Page-locked bytes, and the end of the last copy out of them.
+
+    Only page-locked memory can be copied to a GPU while the CPU goes on; locking it is slow, so buffers are reused.
+    """
 
     bytes: torch.Tensor
     copied: torch.cuda.Event
 
-    def holding(self, pixels: Pixels) -> torch.Tensor:
-        """The pixels in here, once nobody reads what was here before."""
-        self.copied.synchronize()
+    def fill(self, pixels: Pixels) -> torch.Tensor:
+        """Copies pixels into the buffer after its last content has left it; (H, W, 3) uint8, page-locked."""
+        self.copied.synchronize()  # the copy before may still read these bytes
         if len(self.bytes) < pixels.size:
             self.bytes = torch.empty(pixels.size, dtype=torch.uint8, pin_memory=True)
         return self.bytes[: pixels.size].view(pixels.shape).copy_(torch.from_numpy(np.ascontiguousarray(pixels)))
 
 
 class Staging:
-    """One way to a device. `buffers`: how many regions may be on their way at once."""
+    """The way to one device. `buffers`: how many regions may be in flight at once."""
 
     def __init__(self, device: torch.device, buffers: int = 2) -> None:
         self._device, self._number = device, 0
         self._on_gpu = device.type == "cuda"
         if self._on_gpu:
             self._copies = torch.cuda.Stream(device)
-            nothing = torch.empty(0, dtype=torch.uint8)
-            self._buffers = [_Buffer(nothing, torch.cuda.Event()) for _ in range(buffers)]
+            empty = torch.empty(0, dtype=torch.uint8)
+            self._buffers = [_Buffer(empty, torch.cuda.Event()) for _ in range(buffers)]
 
     def send(self, pixels: Pixels) -> Pixels | InFlight:
-        """(H, W, 3) uint8. By one thread at a time; waits only while every buffer is being copied out of."""
+        """Starts the copy of a region, (H, W, 3) uint8, and returns at once.
+
+        One thread calls it. It waits only while every buffer is still being copied.
+        """
         if not self._on_gpu:
             return pixels
         buffer = self._buffers[self._number % len(self._buffers)]
         self._number += 1
-        held = buffer.holding(pixels)
+        locked = buffer.fill(pixels)
         with torch.cuda.stream(self._copies):
-            there = held.to(self._device, non_blocking=True)
+            on_device = locked.to(self._device, non_blocking=True)
             buffer.copied = torch.cuda.Event()
             buffer.copied.record(self._copies)
-        return InFlight(there, buffer.copied)
+        return InFlight(on_device, buffer.copied)
 
-    def receive(self, sent: Pixels | InFlight) -> Pixels | torch.Tensor:
-        """(1, H, W, 3), for whatever is computed next in this thread's stream."""
-        if not isinstance(sent, InFlight):
-            return sent[None]
+    def receive(self, region: Pixels | InFlight) -> Pixels | torch.Tensor:
+        """The region as a batch, (1, H, W, 3) uint8, for what this thread's CUDA stream computes next."""
+        if not isinstance(region, InFlight):
+            return region[None]
         computing = torch.cuda.current_stream(self._device)
-        computing.wait_event(sent.copied)
-        sent.there.record_stream(computing)  # its memory is not given away while that stream may read it
-        return sent.there[None]
+        computing.wait_event(region.copied)
+        # The memory belongs to the copying stream: without this the allocator could reuse it while `computing` reads.
+        region.pixels.record_stream(computing)
+        return region.pixels[None]

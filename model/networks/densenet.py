@@ -5,7 +5,7 @@
     between blocks:   transition  f → conv1×1(pool2×2(relu(norm f)))  pooling first: the two commute, at a quarter cost
     norm, relu, invariant (mean over the group), average over 2×2, 1×1 to one logit
 
-A 96×96 patch shrinks 96→94→92|46→44|22→20|10→8|4→2→1: the receptive field is 96 px, the output stride 16. A larger input
+A 96×96 patch shrinks 96→94→92|46→44|22→20|10→8|4→2→1: receptive field 96 px, output stride 16. A larger input
 gives a map of logits, one every 16 px. Equivariance is exact for heights and widths that are multiples of 16, where
 every pooling window is whole.
 

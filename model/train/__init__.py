@@ -1,1 +1,1 @@
-"""Training on PCam."""
+"""Training on PatchCamelyon: data, augmentation, recipe, loop, figures, and the fitting of familiarity."""

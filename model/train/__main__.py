@@ -1,4 +1,4 @@
-"""python -m model.train DIR: train a network of the registry on PCam's HDF5 layout; a run that was killed goes on."""
+"""python -m model.train DIR: trains a network of the registry on PCam's HDF5 files; an interrupted run continues."""
 
 import argparse
 import json
@@ -15,29 +15,44 @@ from model.train.recipe import Recipe
 from model.train.run import Diverged, Run
 from model.weights.card import WeightsRefused
 
+RECIPE_HELP = {
+    "epochs": "passes over the training patches (default %(default)s)",
+    "batch": "patches a step (default %(default)s)",
+    "lr": "peak learning rate (default %(default)s)",
+    "weight_decay": "decay of filters (default %(default)s)",
+    "warm_up": "share of steps over which the learning rate rises (default %(default)s)",
+    "ema": "decay of the moving average of the weights (default %(default)s)",
+    "seed": "of initial weights, batches and augmentation (default %(default)s)",
+    "strength": "of augmentation, 0 to 1 (default %(default)s)",
+}
 TRAINABLE = [system.name for system in SYSTEMS.values() if system.weights_of is None]
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m model.train", description="Train on PCam's HDF5 layout.")
+    about = "Train a network on PCam's HDF5 files. The same command continues an interrupted run."
+    parser = argparse.ArgumentParser(prog="python -m model.train", description=about)
     add = parser.add_argument
     add("directory", type=Path, help="folder with camelyonpatch_level_2_split_*_{x,y}.h5")
-    add("--out", type=Path, default=Path("runs/p4m"), help="checkpoints and metrics (default %(default)s)")
-    add("--network", choices=TRAINABLE, default=TRAINABLE[0])
+    add("--out", type=Path, default=Path("runs/p4m"), help="folder of checkpoint and metrics (default %(default)s)")
+    add("--network", choices=TRAINABLE, default=TRAINABLE[0], help="a name of the registry (default %(default)s)")
     add("--n0", type=int, help="lifting width of the plain network (default: the network's own)")
     add("--growth", type=int, help="growth of the plain network (default: the network's own)")
-    add("--slides", choices=["all", "known"], default="all", help="known: only patches whose slide group is named")
+    add("--slides", choices=["all", "known"], default="all", help="known: only patches whose slide group is known")
     for field, value in asdict(Recipe()).items():
         if field != "dihedral":
-            add(f"--{field.replace('_', '-')}", type=type(value), default=value)
-    add("--no-dihedral", action="store_true", help="do not turn patches for networks that need it")
-    add("--init", type=Path, help="a checkpoint or NAME.safetensors to begin from")
-    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+            add(f"--{field.replace('_', '-')}", type=type(value), default=value, help=RECIPE_HELP[field])
+    add(
+        "--no-dihedral",
+        action="store_true",
+        help="train a network without symmetry on unturned patches",
+    )
+    add("--init", type=Path, help="start from the weights of a checkpoint.pt or NAME.safetensors")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda (default %(default)s)")
     add("--threads", type=int, default=0, help="CPU threads (default: all)")
-    add("--no-bf16", action="store_true")
-    add("--no-compile", action="store_true", help="on a GPU; a CPU is faster without")
+    add("--no-bf16", action="store_true", help="compute in float32 throughout")
+    add("--no-compile", action="store_true", help="do not compile the network on a GPU; on a CPU it never is")
     add("--every", type=int, default=50, help="steps between checkpoints")
-    add("--validate", type=int, help="steps between validations (default: an epoch)")
+    add("--validate", type=int, help="steps between validations (default: one epoch)")
     return parser.parse_args(arguments)
 
 
@@ -45,20 +60,22 @@ def read(options: argparse.Namespace) -> tuple[Split, Split]:
     """Training and validation patches.
 
     Raises:
-        FileNotFoundError, BadData: the files are missing or not PCam's.
+        FileNotFoundError: PCam's files are missing.
+        BadData: the files are not PCam's, or no slide group is known where only those are to be used.
     """
     split, valid = read_split(options.directory, "train"), read_split(options.directory, "valid")
-    chosen = split.with_known_slides() if options.slides == "known" else split
-    if not len(chosen):
-        raise BadData(f"{options.directory} names no slide group: --slides known has nothing to train on")
-    return chosen, valid
+    usable = split.with_known_slides() if options.slides == "known" else split
+    if not len(usable):
+        raise BadData(f"{options.directory} names no slide group: leave out --slides known")
+    return usable, valid
 
 
 def run_of(options: argparse.Namespace, patches: int) -> tuple[Run, Pauses]:
-    """The run that the options describe, at its beginning or where its checkpoint stands.
+    """The run that the options describe, at its start or at its checkpoint, and its pauses.
 
     Raises:
-        ValueError: the checkpoint is of another run. WeightsRefused: --init is no checkpoint.
+        ValueError: the checkpoint belongs to another architecture or recipe.
+        WeightsRefused: --init is no checkpoint.
     """
     system = get_system(options.network)
     config = replace(system.config, **{k: v for k in ("n0", "growth") if (v := getattr(options, k)) is not None})
@@ -69,7 +86,7 @@ def run_of(options: argparse.Namespace, patches: int) -> tuple[Run, Pauses]:
     checkpoint = options.out / "checkpoint.pt"
     if checkpoint.exists():
         run.restore(torch.load(checkpoint, map_location=run.device, weights_only=True))
-        print(f"going on from step {run.step} of {run.steps}", file=sys.stderr)
+        print(f"continuing at step {run.step} of {run.steps}", file=sys.stderr)
     elif options.init:
         run.begin_from(options.init)
     return run, Pauses(options.every, options.validate or per_epoch)

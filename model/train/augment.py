@@ -1,8 +1,10 @@
-"""What differs between slides but not between labels: stain, light, focus, compression, small moves.
+"""Augmentation by what differs between slides but not between labels: stain, light, focus, compression, small moves.
 
-No turns and mirrors: for an equivariant network they change nothing but the order of sums. (`dihedral` adds them, for
-networks without the symmetry.) Everything is drawn from the generator that is passed in, on the CPU, so that a step can
-be repeated exactly on any device; the arithmetic is done where the images are.
+Turns and mirrors are left out: to an equivariant network they change nothing but the order of sums. (`dihedral` adds
+them, for networks without the symmetry.) Random numbers are drawn on the CPU from the generator that is passed in, so a
+step can be repeated exactly on any device. The arithmetic happens where the images are.
+
+Images are (N, 3, H, W) float RGB in 0..255, in and out.
 """
 
 import io
@@ -20,28 +22,29 @@ STAINS = STAINS / STAINS.norm(dim=1, keepdim=True)
 
 
 def uniform(images: Tensor, rng: torch.Generator, low: float, high: float, *shape: int) -> Tensor:
-    """A number, or `shape` of them, for each image, where the images are."""
+    """Random numbers in low..high on the images' device, (N, *shape)."""
     drawn = low + (high - low) * torch.rand(len(images), *shape, generator=rng)
     return drawn.to(images.device)
 
 
 def stain_jitter(images: Tensor, rng: torch.Generator, scale: float = 0.2, shift: float = 0.03) -> Tensor:
-    """Scale and shift each stain's density (Tellez et al. 2019, 'HED'). (N, 3, H, W) in 0..255."""
+    """Scales and shifts the density of each stain (Tellez et al. 2019, "HED")."""
     stain_rows = STAINS.to(images.device)
-    density = -torch.log((images.clamp(0, 255) + 1) / 256).movedim(1, -1)  # (N, H, W, 3)
-    stains = density @ torch.linalg.inv(stain_rows)
+    density = -torch.log((images.clamp(0, 255) + 1) / 256).movedim(1, -1)  # (N, H, W, 3), Beer–Lambert
+    stains = density @ torch.linalg.inv(stain_rows)  # (N, H, W, 3): haematoxylin, eosin, DAB
     stains = stains * uniform(images, rng, 1 - scale, 1 + scale, 1, 1, 3)
     stains = stains + uniform(images, rng, -shift, shift, 1, 1, 3)
     return (256 * torch.exp(-(stains @ stain_rows)) - 1).movedim(-1, 1).clamp(0, 255)
 
 
 def light_jitter(images: Tensor, rng: torch.Generator, amount: float = 0.2, hue: float = 0.03) -> Tensor:
-    """Brightness, contrast and saturation by ± amount, hue by ± hue turns (rotation about the grey axis)."""
+    """Varies contrast and saturation by ± amount, brightness by ± amount/2, hue by ± `hue` full turns."""
     mean = images.mean((2, 3), keepdim=True)
     images = (images - mean) * uniform(images, rng, 1 - amount, 1 + amount, 1, 1, 1) + mean
     images = images * uniform(images, rng, 1 - amount / 2, 1 + amount / 2, 1, 1, 1)
     grey = images.mean(1, keepdim=True)
     chroma = (images - grey) * uniform(images, rng, 1 - amount, 1 + amount, 1, 1, 1)
+    # Hue: chroma is turned about the grey axis (1, 1, 1)/√3 by Rodrigues' formula, v cos θ + (k × v) sin θ.
     angle = uniform(images, rng, -hue, hue) * 2 * math.pi
     cos, sin = torch.cos(angle)[:, None, None, None], torch.sin(angle)[:, None, None, None] / math.sqrt(3)
     crossed = torch.roll(chroma, 1, 1) - torch.roll(chroma, -1, 1)
@@ -49,7 +52,7 @@ def light_jitter(images: Tensor, rng: torch.Generator, amount: float = 0.2, hue:
 
 
 def move(images: Tensor, rng: torch.Generator, scale: float = 0.1, shift_px: float = 4.0) -> Tensor:
-    """Scale by ± 10 % and shift by at most 4 px (the label speaks of the centre 32 px); edges are reflected."""
+    """Scales by ± 10 % and shifts by at most 4 px, since the label refers to the centre 32 px; edges are reflected."""
     size = images.shape[-1]
     matrix = torch.zeros(len(images), 2, 3, device=images.device)
     matrix[:, 0, 0] = matrix[:, 1, 1] = torch.exp(uniform(images, rng, -scale, scale))
@@ -59,7 +62,7 @@ def move(images: Tensor, rng: torch.Generator, scale: float = 0.1, shift_px: flo
 
 
 def blur(images: Tensor, rng: torch.Generator, share: float = 0.3, most_px: float = 0.9) -> Tensor:
-    """Gaussian defocus of a share of the images, σ ≤ most_px."""
+    """Defocuses a share of the images by a Gaussian, σ ≤ `most_px`."""
     offsets = torch.arange(-3, 4, dtype=torch.float32, device=images.device)
     sigma = uniform(images, rng, 0.3, most_px)
     sigma[(torch.rand(len(images), generator=rng) > share).to(images.device)] = 1e-3
@@ -72,11 +75,11 @@ def blur(images: Tensor, rng: torch.Generator, share: float = 0.3, most_px: floa
 
 
 def jpeg(images: Tensor, rng: torch.Generator, share: float = 0.3) -> Tensor:
-    """Recompress a share of the images at quality 50 to 95."""
-    chosen = torch.nonzero(torch.rand(len(images), generator=rng) < share).flatten().tolist()
+    """Recompresses a share of the images at quality 50 to 95."""
+    selected = torch.nonzero(torch.rand(len(images), generator=rng) < share).flatten().tolist()
     qualities = torch.randint(50, 96, (len(images),), generator=rng).tolist()
     images = images.clone()
-    for i in chosen:
+    for i in selected:
         pixels = images[i].round().byte().permute(1, 2, 0).cpu().numpy()
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "JPEG", quality=qualities[i])
@@ -87,14 +90,14 @@ def jpeg(images: Tensor, rng: torch.Generator, share: float = 0.3) -> Tensor:
 
 
 def dihedral(images: Tensor, rng: torch.Generator) -> Tensor:
-    """One of the eight views for each image."""
+    """A random one of the eight views for each image."""
     views = torch.randint(0, 8, (len(images),), generator=rng).tolist()
     turned = [torch.rot90(im.flip(-1) if v >= 4 else im, v % 4, (-2, -1)) for im, v in zip(images, views, strict=True)]
     return torch.stack(turned)
 
 
 def augment(images: Tensor, rng: torch.Generator, turn: bool = False, strength: float = 1.0) -> Tensor:
-    """All of it, with `strength` 0 to 1. (N, 3, H, W) float in 0..255 → the same."""
+    """All of the above, scaled by `strength` in 0..1; `turn` adds `dihedral`."""
     images = dihedral(images, rng) if turn else images
     images = blur(move(images, rng, 0.1 * strength), rng, 0.3 * strength)
     images = stain_jitter(images, rng, 0.2 * strength, 0.03 * strength)

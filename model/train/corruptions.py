@@ -1,7 +1,4 @@
-"""What goes wrong with slides, done to patches: (N, 96, 96, 3) uint8 → the same, drawn from a generator alone.
-
-And a picture of other tissue, cut into patches.
-"""
+"""Corruptions of patches as they occur on slides: (N, 96, 96, 3) uint8 → the same, random by a generator alone."""
 
 import io
 from collections.abc import Callable
@@ -22,7 +19,7 @@ def blur(patches: Patches, rng: np.random.Generator) -> Patches:
 
 
 def pen(patches: Patches, rng: np.random.Generator) -> Patches:
-    """Ink of a marker over half of the patch or more: blue, green or black, and a little see-through."""
+    """Marker ink over half of the patch or more: blue, green or black, slightly transparent."""
     inks = np.array([(30, 50, 160), (20, 120, 60), (25, 25, 30)], float)
     drawn = []
     for patch in patches:
@@ -37,7 +34,7 @@ def pen(patches: Patches, rng: np.random.Generator) -> Patches:
 
 
 def fold(patches: Patches, rng: np.random.Generator) -> Patches:
-    """Tissue folded over itself: a band in which the stain lies double, of two places at once."""
+    """Tissue folded over itself: a band with the stain of two places at once."""
     folded = []
     for patch in patches:
         other = np.roll(patch, tuple(rng.integers(20, 70, 2)), (0, 1)).astype(float)
@@ -61,7 +58,7 @@ def jpeg10(patches: Patches, _: np.random.Generator) -> Patches:
 
 
 def colour_cast(patches: Patches, rng: np.random.Generator) -> Patches:
-    """White balance off: each channel's light scaled by 0.6 to 1.15, one of them least."""
+    """A wrong white balance: each channel's light scaled by 0.85 to 1.15, one of them by 0.6 to 0.75."""
     gains = rng.uniform(0.85, 1.15, (len(patches), 1, 1, 3))
     weakest = rng.integers(0, 3, len(patches))
     gains[np.arange(len(patches)), 0, 0, weakest] = rng.uniform(0.6, 0.75, len(patches))
@@ -69,7 +66,7 @@ def colour_cast(patches: Patches, rng: np.random.Generator) -> Patches:
 
 
 def glass(patches: Patches, rng: np.random.Generator) -> Patches:
-    """No tissue: the scanner's white with a little shading and noise."""
+    """No tissue: the scanner's white with some shading and noise."""
     level = rng.uniform(232, 246, (len(patches), 1, 1, 3))
     noise = rng.normal(0, 1.5, patches.shape)
     return np.clip(level + noise, 0, 255).astype(np.uint8)

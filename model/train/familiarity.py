@@ -1,8 +1,8 @@
-"""python -m model.train.familiarity DIR: teach an autoencoder the training patches and fit the density of what it sees.
+"""python -m model.train.familiarity DIR: trains an autoencoder and fits the density of what it and a network compute.
 
-No label is used. The autoencoder and the density learn from train; what is usual (the middle, the spread, the
-threshold, the share of a slide's cells above it) comes from valid, whose slides are not in train; how well corruptions
-are told from test's patches is measured on test, which nothing was fitted to.
+No label is used. Autoencoder and density are fitted to train. Middle, spread, threshold and the usual share of
+unfamiliar cells come from valid, whose slides are not in train. How well corruptions are detected is measured on test,
+to which nothing was fitted.
 """
 
 import argparse
@@ -38,8 +38,8 @@ Patches = NDArray[np.uint8]
 BATCH = 32
 
 
-def chosen_at(split: Split, seed: int, step: int) -> Patches:
-    """The patches of one step: a pure function of seed and step."""
+def batch_at(split: Split, seed: int, step: int) -> Patches:
+    """The patches of one step, (32, 96, 96, 3) uint8: a pure function of seed and step."""
     per_epoch = max(1, len(split) // BATCH)
     epoch, place = divmod(step, per_epoch)
     order = np.random.default_rng((seed, epoch)).permutation(len(split))
@@ -47,7 +47,7 @@ def chosen_at(split: Split, seed: int, step: int) -> Patches:
 
 
 def learn(split: Split, steps: int, seed: int, checkpoint: Path) -> Autoencoder:
-    """Mean squared error, Adam, warm-up and half a cosine. Goes on where the checkpoint stands."""
+    """Trains an autoencoder on mean squared error (Adam, warm-up and half a cosine); continues at its checkpoint."""
     torch.manual_seed(seed)
     keep_freed_memory()
     network = Autoencoder().train()
@@ -58,12 +58,12 @@ def learn(split: Split, steps: int, seed: int, checkpoint: Path) -> Autoencoder:
         optimizer.load_state_dict(state["optimizer"])
         first = state["step"]
     for step in tqdm(range(first, steps), initial=first, total=steps, unit="step", mininterval=5):
-        images = torch.from_numpy(chosen_at(split, seed, step)).permute(0, 3, 1, 2).float()
+        images = torch.from_numpy(batch_at(split, seed, step)).permute(0, 3, 1, 2).float()
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(recipe, step, steps)
         with torch.autocast("cpu", torch.bfloat16):
-            painted = network(images)
-        error = (painted.float() - images).square().mean() / 127.5**2
+            reconstruction = network(images)  # (32, 3, 96, 96)
+        error = (reconstruction.float() - images).square().mean() / 127.5**2
         optimizer.zero_grad()
         error.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -77,85 +77,92 @@ def _batches(patches: Patches, size: int = 64) -> Iterator[Patches]:
     return (patches[i : i + size] for i in range(0, len(patches), size))
 
 
-def described(autoencoder: Autoencoder, detector: Frozen, patches: Patches) -> Descriptions:
-    """(N, D): each patch's one cell."""
+def describe_patches(autoencoder: Autoencoder, detector: Frozen, patches: Patches) -> Descriptions:
+    """The descriptions of patches (N, 96, 96, 3) uint8, (N, D): each patch has one cell."""
     parts = [describe(autoencoder, batch, infer_with_features(detector, batch)[1]) for batch in _batches(patches)]
     return np.concatenate(parts)[:, 0, 0]
 
 
 @torch.inference_mode()
-def errors(autoencoder: Autoencoder, patches: Patches) -> Descriptions:
-    """The plain reconstruction error of each patch's cell, (N,)."""
+def reconstruction_errors(autoencoder: Autoencoder, patches: Patches) -> Descriptions:
+    """The reconstruction error of each patch's cell, grey levels², (N,)."""
     images = (torch.from_numpy(batch).permute(0, 3, 1, 2).float() for batch in _batches(patches))
     return np.concatenate([autoencoder.error(image)[:, 0, 0].numpy() for image in images])
 
 
-def told_apart(strange: Descriptions, usual: Descriptions) -> float:
-    """AUC of strange against usual."""
-    labels = np.repeat([1, 0], [len(strange), len(usual)])
-    return auc(labels, np.concatenate([strange, usual]))
+def separation(unusual: Descriptions, usual: Descriptions) -> float:
+    """How well a measure separates two sets of patches: the AUC of unusual (N,) against usual (M,)."""
+    labels = np.repeat([1, 0], [len(unusual), len(usual)])
+    return auc(labels, np.concatenate([unusual, usual]))
 
 
-def measured(autoencoder: Autoencoder, detector: Frozen, density: Density, test: Split) -> dict[str, Any]:
-    """For each corruption of test: AUC by density, by distance alone and by raw error, and the share over threshold."""
-    plain = described(autoencoder, detector, test.patches)
-    usual, near, raw = density.strangeness(plain), density.distance(plain), errors(autoencoder, test.patches)
-    found: dict[str, Any] = {"unchanged": {"over_threshold": float((usual > density.threshold).mean())}}
+def measure(autoencoder: Autoencoder, detector: Frozen, density: Density, test: Split) -> dict[str, Any]:
+    """For each corruption of test: AUC by strangeness, by distance and by raw error, and the share over threshold."""
+    unchanged = describe_patches(autoencoder, detector, test.patches)
+    usual, near = density.strangeness(unchanged), density.distance(unchanged)
+    raw = reconstruction_errors(autoencoder, test.patches)
+    figures: dict[str, Any] = {"unchanged": {"over_threshold": float((usual > density.threshold).mean())}}
     for name, corrupt in CORRUPTIONS.items():
         patches = corrupt(test.patches, np.random.default_rng(0))
-        seen = described(autoencoder, detector, patches)
-        found[name] = {
-            "auc": told_apart(density.strangeness(seen), usual),
-            "auc_one_sided": told_apart(density.distance(seen), near),
-            "auc_raw_error": told_apart(errors(autoencoder, patches), raw),
-            "over_threshold": float((density.strangeness(seen) > density.threshold).mean()),
+        descriptions = describe_patches(autoencoder, detector, patches)
+        figures[name] = {
+            "auc": separation(density.strangeness(descriptions), usual),
+            "auc_one_sided": separation(density.distance(descriptions), near),
+            "auc_raw_error": separation(reconstruction_errors(autoencoder, patches), raw),
+            "over_threshold": float((density.strangeness(descriptions) > density.threshold).mean()),
         }
-    return found
+    return figures
 
 
-def usual_shares(density: Density, seen: Descriptions, split: Split) -> list[float]:
-    """The share of patches over the threshold in each held-out slide group, smallest first."""
-    over = density.strangeness(seen) > density.threshold
+def usual_shares(density: Density, descriptions: Descriptions, split: Split) -> list[float]:
+    """The share of patches over the threshold in each held-out slide group, ascending."""
+    over = density.strangeness(descriptions) > density.threshold
     return sorted(float(over[split.groups == group].mean()) for group in np.unique(split.groups))
 
 
 def make(options: argparse.Namespace) -> Familiarity:
-    """Learn, fit, measure, write."""
+    """Trains, fits, measures and writes the familiarity of a network.
+
+    Raises:
+        FileNotFoundError, BadData: PCam's files are missing or not in its layout.
+        WeightsRefused: the network is missing or altered.
+    """
     train, valid, test = (read_split(options.directory, name) for name in ("train", "valid", "test"))
     detector, card = load_network(options.network, options.into)
     frozen = freeze(detector)
     options.out.mkdir(parents=True, exist_ok=True)
     learner = learn(train, options.steps, options.seed, options.out / "autoencoder.pt")
     autoencoder = freeze_autoencoder(learner)
-    seen = {name: described(autoencoder, frozen, split.patches) for name, split in (("train", train), ("valid", valid))}
-    density = fit(seen["train"], seen["valid"])
-    known = {
+    learnt, held_out = (describe_patches(autoencoder, frozen, split.patches) for split in (train, valid))
+    density = fit(learnt, held_out)
+    record = {
         "train": f"{len(train)} patches, {options.steps} steps of {BATCH}, seed {options.seed}",
-        "usual_shares": usual_shares(density, seen["valid"], valid),
-        "test": measured(autoencoder, frozen, density, test),
+        "usual_shares": usual_shares(density, held_out, valid),
+        "test": measure(autoencoder, frozen, density, test),
     }
-    made = Familiarity(copy.deepcopy(learner), density, known)
-    familiarity_file.write(made, card.digest, familiarity_file.path_of(options.network, options.into))
-    return made
+    familiarity = Familiarity(copy.deepcopy(learner), density, record)
+    familiarity_file.write(familiarity, card.digest, familiarity_file.path_of(options.network, options.into))
+    return familiarity
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m model.train.familiarity", description="What is familiar to a network."
+        prog="python -m model.train.familiarity", description="Fit what is familiar to a network, without labels."
     )
-    parser.add_argument("directory", type=Path, help="folder with PCam's HDF5 files")
-    parser.add_argument("--network", default=DEFAULT_NAME, help="the detector whose features are used")
-    parser.add_argument("--into", type=Path, default=SHIPPED, help="its folder, where the result goes too")
-    parser.add_argument("--out", type=Path, default=Path("runs/familiarity"), help="checkpoints (default %(default)s)")
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--seed", type=int, default=0)
+    add = parser.add_argument
+    add("directory", type=Path, help="folder with PCam's HDF5 files")
+    add("--network", default=DEFAULT_NAME, help="whose features are used (default %(default)s)")
+    add("--into", type=Path, default=SHIPPED, help="folder of its weights, and of the result (default %(default)s)")
+    add("--out", type=Path, default=Path("runs/familiarity"), help="folder of the checkpoint (default %(default)s)")
+    add("--steps", type=int, default=1500, help="of the autoencoder's training (default %(default)s)")
+    add("--seed", type=int, default=0, help="of initial weights and batches (default %(default)s)")
     options = parser.parse_args(arguments)
     try:
-        made = make(options)
+        familiarity = make(options)
     except (FileNotFoundError, BadData, WeightsRefused) as error:
-        print(f"Nothing was learnt: {error}.", file=sys.stderr)
+        print(f"Not fitted: {error}.", file=sys.stderr)
         return 2
-    print(json.dumps({"threshold": made.threshold, **made.record}, indent=1))
+    print(json.dumps({"threshold": familiarity.threshold, **familiarity.record}, indent=1))
     return 0
 
 

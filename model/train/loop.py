@@ -1,4 +1,4 @@
-"""The training loop."""
+"""The training loop: steps, validations, checkpoints; and prediction with what was trained."""
 
 import copy
 import json
@@ -23,13 +23,18 @@ from model.train.run import Forward, Run, save
 
 @torch.no_grad()
 def renew_statistics(network: DenseNet, split: Split, recipe: Recipe, batches: int = 24) -> None:
-    """Batch-norm statistics of exactly these parameters: the plain mean over some augmented batches."""
+    """Recomputes batch-norm statistics as the plain mean over `batches` augmented batches, in eval mode afterwards.
+
+    The averaged parameters never ran in training, so the running statistics beside them are of other parameters
+    (the same problem and remedy as in Izmailov et al. 2018).
+    """
     norms = [m for m in network.modules() if isinstance(m, GroupBatchNorm2d | nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     network.train()
     for i in range(batches):
         for norm in norms:
-            norm.momentum = 1 / (i + 1)
+            norm.momentum = 1 / (i + 1)  # a plain mean over batches 0 … i
+        # Steps that training never reaches, so that no batch is one that it saw.
         network(batch_at(split, recipe, 10_000_000 + i, next(network.parameters()).device)[0])
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
@@ -38,16 +43,16 @@ def renew_statistics(network: DenseNet, split: Split, recipe: Recipe, batches: i
 
 @torch.no_grad()
 def predict(network: nn.Module, split: Split, batch: int = 64) -> Tensor:
-    """Logits (N,) of a split's patches, float32."""
-    device, out = next(network.parameters()).device, []
+    """The logits of a split's patches, (N,) float32, on the CPU."""
+    device, parts = next(network.parameters()).device, []
     for i in range(0, len(split), batch):
         images = torch.from_numpy(split.patches[i : i + batch]).permute(0, 3, 1, 2).float()
-        out.append(network(images.to(device))[:, 0, 0].float().cpu())
-    return torch.cat(out)
+        parts.append(network(images.to(device))[:, 0, 0].float().cpu())
+    return torch.cat(parts)
 
 
 def validate(run: Run, train: Split, valid: Split) -> dict[str, Any]:
-    """Figures of the moving average on the validation split."""
+    """Figures of the moving average on the validation split; its batch-norm statistics are renewed."""
     network = copy.deepcopy(run.average)
     renew_statistics(network, train, run.recipe)
     logits = predict(network, valid).numpy()
@@ -58,19 +63,26 @@ def validate(run: Run, train: Split, valid: Split) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Pauses:
-    """Steps between checkpoints, and between validations."""
+    """Intervals in steps."""
 
     checkpoint: int
     validation: int
 
 
 def train(run: Run, data: tuple[Split, Split], out: Path, bf16: bool, compiled: bool, pauses: Pauses) -> dict[str, Any]:
-    """Run to the end; writes checkpoint.pt and metrics.json under `out`, returns the metrics."""
+    """Runs to the last step, writes checkpoint.pt and metrics.json under `out`, and returns the last metrics.
+
+    `data`: training and validation split. `compiled`: torch.compile the network (worth it on a GPU).
+
+    Raises:
+        Diverged: the loss is NaN or infinite.
+    """
     split, valid = data
     keep_freed_memory()
     forward: Forward = torch.compile(run.network) if compiled else run.network
     run.network.train()
-    history: list[dict[str, Any]] = _history(out)
+    # A kill between metrics and checkpoint leaves an entry of a step that will be taken again.
+    history = [entry for entry in _history(out) if entry["step"] <= run.step]
     losses, started = [], time.monotonic()
     with tqdm(total=run.steps, initial=run.step, unit="step", file=sys.stderr, mininterval=5) as bar:
         while run.step < run.steps:

@@ -1,4 +1,7 @@
-"""Figures of a binary detector, with intervals that respect that patches of one slide are alike."""
+"""Figures of a binary detector. Intervals resample whole slides, since patches of one slide are alike.
+
+Labels are (N,) 0 or 1, logits and scores (N,), groups (N,) names of slide groups.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +14,10 @@ Measure = Callable[[Array, Array], float]
 
 
 def auc(labels: Array, scores: Array) -> float:
-    """Area under the ROC curve: the share of (positive, negative) pairs in the right order, ties counting half."""
+    """Area under the ROC curve: the share of (positive, negative) pairs in the right order, ties counting half.
+
+    NaN where one of the classes is empty. Computed from ranks (the Mann–Whitney statistic).
+    """
     _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]  # mean rank of each tie, from 1
     positive = labels.astype(bool)
@@ -22,12 +28,13 @@ def auc(labels: Array, scores: Array) -> float:
 
 
 def summary(labels: Array, logits: Array) -> dict[str, float]:
-    """AUC, accuracy at logit 0, negative log likelihood (nats) and Brier score."""
+    """AUC, accuracy at logit 0, negative log likelihood in nats, and Brier score (Brier 1950)."""
     y = labels.astype(np.float64)
     p = 1 / (1 + np.exp(-logits.astype(np.float64)))
     return {
         "auc": auc(labels, logits),
         "accuracy": float(((logits > 0) == (y > 0)).mean()),
+        # logaddexp does not overflow where the likelihood rounds to 0.
         "nll": float(np.logaddexp(0, np.where(y > 0, -logits, logits)).mean()),
         "brier": float(((p - y) ** 2).mean()),
     }
@@ -36,7 +43,7 @@ def summary(labels: Array, logits: Array) -> dict[str, float]:
 def bootstrap_auc(
     labels: Array, scores: Array, groups: Array | None, rounds: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
-    """95 % percentile interval of the AUC; whole slide groups are resampled where `groups` is given, else patches."""
+    """95 % bootstrap percentile interval of the AUC; resamples slide groups where `groups` is given, else patches."""
     rng = np.random.default_rng(seed)
     keys = np.arange(len(labels)) if groups is None else groups
     order = np.argsort(keys, kind="stable")
@@ -50,13 +57,16 @@ def bootstrap_auc(
 
 
 def within_group_auc(labels: Array, scores: Array, groups: Array) -> dict[str, float]:
-    """AUC inside each slide group that has both labels."""
-    found = {str(g): auc(labels[groups == g], scores[groups == g]) for g in np.unique(groups)}
-    return {g: value for g, value in found.items() if not np.isnan(value)}
+    """AUC inside each slide group that has both labels, by name."""
+    by_group = {str(g): auc(labels[groups == g], scores[groups == g]) for g in np.unique(groups)}
+    return {g: value for g, value in by_group.items() if not np.isnan(value)}
 
 
 def pooled_within_auc(labels: Array, scores: Array, groups: Array) -> float:
-    """The share of (positive, negative) pairs of one slide group that are in the right order, over all such pairs."""
+    """The share of (positive, negative) pairs within a slide group that are in the right order, over all groups.
+
+    Differences between slides, such as their stain, do not count. NaN where no group has both labels.
+    """
     right, pairs = 0.0, 0
     for g in np.unique(groups):
         mine = groups == g
@@ -69,7 +79,7 @@ def pooled_within_auc(labels: Array, scores: Array, groups: Array) -> float:
 def calibration_error(labels: Array, logits: Array, bins: int = 15) -> float:
     """Root mean squared calibration error over bins of equal mass, debiased (Kumar, Liang & Ma 2019, eq. 6).
 
-    Binning noise alone makes a perfect model look miscalibrated; the variance of each bin's mean is taken off.
+    Binning noise alone makes a perfect model look miscalibrated, so the variance of each bin's mean is subtracted.
     """
     p = 1 / (1 + np.exp(-logits.astype(np.float64)))
     order = np.argsort(p, kind="stable")
@@ -84,10 +94,10 @@ def calibration_error(labels: Array, logits: Array, bins: int = 15) -> float:
 def calibration_slope(labels: Array, logits: Array) -> tuple[float, float]:
     """Slope and intercept of the logistic regression of labels on logits (Cox 1958): 1 and 0 when calibrated.
 
-    A slope under 1: scores are too extreme. By Newton's method.
+    A slope under 1 means that scores are too extreme. Solved by Newton's method.
     """
     x = np.stack([logits.astype(np.float64), np.ones(len(logits))], 1)
-    y, beta = labels.astype(np.float64), np.zeros(2)  # from nothing known, Newton does not overshoot
+    y, beta = labels.astype(np.float64), np.zeros(2)  # from p = ½ everywhere, Newton does not overshoot
     for _ in range(50):
         p = 1 / (1 + np.exp(-np.clip(x @ beta, -40, 40)))
         step = np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x + 1e-9 * np.eye(2), x.T @ (y - p))
@@ -100,9 +110,9 @@ def calibration_slope(labels: Array, logits: Array) -> tuple[float, float]:
 def hierarchical_bootstrap(
     labels: Array, runs: list[Array], groups: Array, measure: Measure, rounds: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """95 % percentile interval of a measure, averaged over runs: runs are resampled, and slide groups.
+    """95 % bootstrap percentile interval of a measure averaged over runs, resampling runs and slide groups.
 
-    With few groups such intervals are too narrow (11 of them under-cover), which whoever shows one must say.
+    With few groups such intervals are too narrow (11 of them under-cover), which a page that shows one has to say.
     """
     rng = np.random.default_rng(seed)
     members = [np.flatnonzero(groups == g) for g in np.unique(groups)]
@@ -116,7 +126,10 @@ def hierarchical_bootstrap(
 
 
 def fit_temperature(labels: Array, logits: Array) -> float:
-    """The T > 0 that minimises the NLL of logits / T (Guo et al. 2017), by golden-section search on log T."""
+    """The temperature T in 0.1..10 that minimises the NLL of logits / T (Guo et al. 2017).
+
+    Golden-section search on log T, in which the NLL has one minimum.
+    """
     y = labels.astype(bool)
 
     def nll(log_t: float) -> float:

@@ -1,7 +1,7 @@
-"""PatchCamelyon's own HDF5 layout: camelyonpatch_level_2_split_{train,valid,test}_{x,y}.h5.
+"""Reads PatchCamelyon's HDF5 layout: camelyonpatch_level_2_split_{train,valid,test}_{x,y}.h5.
 
-x: (N, 96, 96, 3) uint8 RGB at 0.972 µm/px; y: (N, 1, 1, 1) uint8, 1 when the centre 32×32 px hold tumour. A
-`…_meta.csv` beside them may name each patch's slide group (column `slide_group`; wsi in the official files).
+x: (N, 96, 96, 3) uint8 RGB at 0.972 µm/px; y: (N, 1, 1, 1) uint8, 1 where the centre 32×32 px contain tumour. A
+`…_meta.csv` beside them may name each patch's slide group (column `slide_group`, or `wsi` in the official files).
 Veeling et al. 2018, https://github.com/basveeling/pcam.
 """
 
@@ -18,12 +18,12 @@ GROUP_COLUMNS = ("slide_group", "wsi")
 
 
 class BadData(ValueError):
-    """Files that are not PatchCamelyon's layout, with what is wrong and what was expected."""
+    """Files that are not in PatchCamelyon's layout; the message says what was read and what was expected."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Patches (N, 96, 96, 3) uint8, labels (N,) uint8 and slide groups (N,) str, "" where unknown."""
+    """Patches (N, 96, 96, 3) uint8, labels (N,) uint8 0 or 1, and slide groups (N,) str, "" where unknown."""
 
     patches: NDArray[np.uint8]
     labels: NDArray[np.uint8]
@@ -33,12 +33,12 @@ class Split:
         return len(self.labels)
 
     def slide_groups(self) -> NDArray[Any] | None:
-        """Each patch's slide group, or None unless all are known."""
+        """The slide group of each patch, (N,), or None where any is unknown."""
         return self.groups if len(self) and (self.groups != "").all() else None
 
-    def take(self, chosen: NDArray[Any]) -> "Split":
-        """The patches at these indices (or where this mask is true), in order."""
-        return Split(self.patches[chosen], self.labels[chosen], self.groups[chosen])
+    def take(self, index: NDArray[Any]) -> "Split":
+        """The patches of an index array or a boolean mask, in order."""
+        return Split(self.patches[index], self.labels[index], self.groups[index])
 
     def with_known_slides(self) -> "Split":
         """The patches whose slide group is known."""
@@ -46,13 +46,13 @@ class Split:
 
 
 def join(first: Split, second: Split) -> Split:
-    """Both, one after the other."""
+    """Two splits, one after the other."""
     pairs = ((first.patches, second.patches), (first.labels, second.labels), (first.groups, second.groups))
     return Split(*(np.concatenate(pair) for pair in pairs))
 
 
 def read_split(directory: Path, split: str) -> Split:
-    """One split, whole, in memory.
+    """Reads one split into memory.
 
     Raises:
         FileNotFoundError: the directory lacks the split's x or y file.
@@ -61,8 +61,8 @@ def read_split(directory: Path, split: str) -> Split:
     stem = directory / f"camelyonpatch_level_2_split_{split}"
     patches, labels = _dataset(Path(f"{stem}_x.h5"), "x"), _dataset(Path(f"{stem}_y.h5"), "y").reshape(-1)
     if patches.shape[1:] != (96, 96, 3) or len(patches) != len(labels):
-        found = f"{stem}_x.h5 holds {patches.shape}, _y.h5 {len(labels)} labels"
-        raise BadData(f"{found}: expected (N, 96, 96, 3) and N labels")
+        shapes = f"{stem}_x.h5 has shape {patches.shape}, _y.h5 {len(labels)} labels"
+        raise BadData(f"{shapes}: expected (N, 96, 96, 3) and N labels")
     if not np.isin(labels, (0, 1)).all():
         raise BadData(f"{stem}_y.h5 holds labels other than 0 and 1: {np.unique(labels)[:5].tolist()}")
     return Split(patches, labels, _groups(Path(f"{stem}_meta.csv"), len(labels)))
@@ -82,10 +82,10 @@ def _dataset(path: Path, key: str) -> NDArray[np.uint8]:
 
 
 def _groups(path: Path, count: int) -> NDArray[Any]:
-    """The csv's groups; all unknown where it is missing.
+    """The slide groups of a csv, (count,); all unknown where it is missing.
 
     Raises:
-        BadData: it has another number of rows.
+        BadData: the csv has another number of rows.
     """
     unknown = np.full(count, "", dtype="U64")
     if not path.exists():

@@ -1,11 +1,4 @@
-"""Training on PCam patches, with checkpoints that survive a kill.
-
-Step s of a run is a pure function of (seed, s): batch order and augmentation are drawn from generators seeded by
-them, so a run that is killed and started again goes on where its last checkpoint stands, with the same steps.
-
-Recipe: AdamW with decay on filters only, 5 % warm-up then cosine, gradients clipped at norm 1, an exponential moving
-average of the parameters whose batch-norm statistics are computed anew before it is used.
-"""
+"""A training run: network, moving average, optimizer and step, with checkpoints that survive a kill."""
 
 import copy
 import os
@@ -26,11 +19,11 @@ Forward = Callable[[Tensor], Tensor]
 
 
 class Diverged(ArithmeticError):
-    """The loss is no number. The last checkpoint stays as it is."""
+    """The loss is NaN or infinite. The last checkpoint stays as it is."""
 
 
 class Run:
-    """A network in training, its moving average, optimizer and step count."""
+    """A network in training with its moving average, optimizer and step: all that a checkpoint stores."""
 
     def __init__(self, config: DenseNetConfig, recipe: Recipe, steps: int, device: torch.device) -> None:
         torch.manual_seed(recipe.seed)
@@ -40,11 +33,13 @@ class Run:
         self.optimizer = torch.optim.AdamW(self._parameter_groups(), lr=recipe.lr)
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
+        # Decay for filters only. Norms and biases have one dimension.
         filters = [p for p in self.network.parameters() if p.ndim > 1]
         others = [p for p in self.network.parameters() if p.ndim <= 1]
         return [{"params": filters, "weight_decay": self.recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
 
     def state(self) -> dict[str, Any]:
+        """The content of checkpoint.pt: tensors and plain values, so that it loads with `weights_only`."""
         return {
             "config": self.network.config.to_dict(),
             "recipe": asdict(self.recipe),
@@ -55,37 +50,47 @@ class Run:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint.
+        """Continues from a checkpoint's state.
 
         Raises:
-            ValueError: it was made by another architecture or recipe.
+            ValueError: it belongs to another architecture or recipe.
         """
         mine = self.state()
         if state["config"] != mine["config"] or state["recipe"] != mine["recipe"]:
-            raise ValueError("the checkpoint is of another architecture or recipe: choose another --out")
+            raise ValueError("the checkpoint belongs to another architecture or recipe: choose another --out")
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
 
     def begin_from(self, checkpoint: Path) -> None:
-        """Start at another run's averaged weights, or at shipped ones (NAME.safetensors beside its card).
+        """Starts from another run's averaged weights, or from shipped ones (NAME.safetensors beside its card).
 
         Raises:
             WeightsRefused: the file is neither.
         """
         shipped = checkpoint.suffix == ".safetensors"
         network = load_network(checkpoint.stem, checkpoint.parent)[0] if shipped else load_averaged_network(checkpoint)
-        found = network.state_dict()
-        self.network.load_state_dict(found)
-        self.average.load_state_dict(found)
+        weights = network.state_dict()
+        self.network.load_state_dict(weights)
+        self.average.load_state_dict(weights)
 
     def advance(self, forward: Forward, images: Tensor, labels: Tensor, bf16: bool) -> float:
-        """One optimizer step on images and labels of the run's device; returns the loss."""
+        """Takes one optimizer step and returns the loss.
+
+        Args:
+            forward: the network, or its compiled form.
+            images: (B, 3, 96, 96) float in 0..255, on the run's device.
+            labels: (B,) float 0 or 1, on the run's device.
+            bf16: whether the forward pass computes in bfloat16; the loss is float32 in any case.
+
+        Raises:
+            Diverged: the loss is NaN or infinite.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, self.step, self.steps)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            logits = forward(images)[:, 0, 0]
+            logits = forward(images)[:, 0, 0]  # (B,): a patch has one cell
         loss = F.binary_cross_entropy_with_logits(logits.float(), labels)
         if not torch.isfinite(loss):
             raise Diverged(f"the loss is {loss.item()} at step {self.step}: choose a smaller --lr or --no-bf16")
@@ -93,19 +98,20 @@ class Run:
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
-        self._follow()
+        self._update_average()
         self.step += 1
         return float(loss.detach())
 
     @torch.no_grad()
-    def _follow(self) -> None:
+    def _update_average(self) -> None:
+        """average ← decay · average + (1 − decay) · network, with a faster decay in the first steps."""
         decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
         for mine, theirs in zip(self.average.parameters(), self.network.parameters(), strict=True):
             mine.lerp_(theirs, 1 - decay)
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Whole or not at all: a kill leaves the last checkpoint."""
+    """Writes a checkpoint whole or not at all: a kill leaves the last one."""
     fresh = path.with_suffix(".part")
     torch.save(state, fresh)
     os.replace(fresh, path)

@@ -1,1 +1,1 @@
-"""Checkpoints and their cards."""
+"""Weights on disk: checkpoints, and the cards that say what is known of them."""

@@ -1,4 +1,4 @@
-"""The card of a network's weights: data, protocol, figures, limits."""
+"""The card of a network's weights: architecture, training data, figures, scope, calibration."""
 
 import json
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ from model.families.family import get_family
 from model.networks.densenet import DenseNetConfig
 
 FORMAT = 1
-RARE = 0.01
-COMPARISON = "comparison"  # the purpose of a card whose network is there to be held against the service's own
+RARE = 0.01  # share of tumour cells at which the card says what scores are worth
+COMPARISON = "comparison"  # purpose of a network that is served for comparison alone
 
 
 class WeightsRefused(ValueError):
-    """Weights or card that are missing, altered, or of a kind that this version does not know."""
+    """Weights or a card that are missing, altered, or of a kind that this version does not support."""
 
 
 def _odds(share: float) -> float:
@@ -22,45 +22,52 @@ def _odds(share: float) -> float:
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of a checkpoint. `digest` is the sha256 of the safetensors file."""
+    """The facts of a checkpoint, as NAME.card.json stores them."""
 
     name: str
-    digest: str
-    architecture: dict[str, Any]
-    temperature: float = 1.0
-    threshold: float = 0.5
-    scope: dict[str, Any] = field(default_factory=dict)
-    data: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
-    golden: list[float] = field(default_factory=list)
-    purpose: str = ""
+    digest: str  # sha256 of the safetensors file, hexadecimal
+    architecture: dict[str, Any]  # JSON form of `DenseNetConfig`
+    temperature: float = 1.0  # logits are divided by it before the sigmoid (Guo et al. 2017)
+    threshold: float = 0.5  # default score above which cells form a region
+    scope: dict[str, Any] = field(default_factory=dict)  # organ, stain, scanners, µm per pixel it was trained for
+    data: dict[str, Any] = field(default_factory=dict)  # what it was trained on, and how
+    metrics: dict[str, Any] = field(default_factory=dict)  # figures by split
+    golden: list[float] = field(default_factory=list)  # logits of the golden pictures
+    purpose: str = ""  # COMPARISON, or nothing
     format: int = FORMAT
 
     @property
     def config(self) -> DenseNetConfig:
+        """The architecture. Raises WeightsRefused where this version does not support it."""
         return config_of(self.architecture)
 
     @property
     def prevalence(self) -> float | None:
-        """The share of positive patches for which scores are calibrated: that of valid. None where it is not known."""
+        """The share of positive patches that scores are calibrated for, valid's, in 0..1; None where it is unknown."""
         valid = self.metrics.get("valid", {})
         return valid["positive"] / valid["patches"] if valid.get("patches") and valid.get("positive") else None
 
     def score_at(self, score: float, prevalence: float) -> float:
-        """What a score would be where another share of cells holds tumour (Bayes; Saerens et al. 2002, eq. 2.4).
+        """The score at another prevalence (Bayes; Saerens et al. 2002, eq. 2.4).
 
-        It holds if tumour looks like valid's tumour and the rest like valid's rest, which no slide promises.
+            odds' = odds · [π'/(1 − π')] / [π/(1 − π)]        π the card's prevalence, π' the other
+
+        It assumes that tumour looks like valid's tumour and the rest like valid's rest, which no slide guarantees.
+
+        Args:
+            score: in 0..1, calibrated.
+            prevalence: share of tumour cells, in 0..1.
 
         Raises:
-            ValueError: the card does not say for which share its scores are calibrated.
+            ValueError: the card has no prevalence.
         """
         if self.prevalence is None:
-            raise ValueError(f"the card of {self.name} knows no prevalence")
-        odds = score / (1 - score) * _odds(prevalence) / _odds(self.prevalence)
+            raise ValueError(f"the card of {self.name} has no prevalence")
+        odds = _odds(score) * _odds(prevalence) / _odds(self.prevalence)
         return odds / (1 + odds)
 
     def calibration(self) -> dict[str, Any] | None:
-        """For readers: for which mix scores are calibrated, and what some are worth where 1 % of cells hold tumour."""
+        """The prevalence that scores are calibrated for, and what some scores are worth at 1 % (`RARE`)."""
         if self.prevalence is None:
             return None
         worth = {str(score): self.score_at(score, RARE) for score in (0.5, 0.9, 0.99)}
@@ -74,12 +81,12 @@ def config_of(architecture: dict[str, Any]) -> DenseNetConfig:
     """A config from its JSON form.
 
     Raises:
-        WeightsRefused: fields or values that this version does not know.
+        WeightsRefused: it has fields or values that this version does not support.
     """
     try:
-        known = {**architecture, "mean": tuple(architecture["mean"]), "std": tuple(architecture["std"])}
-        config = DenseNetConfig(**known)
+        fields = {**architecture, "mean": tuple(architecture["mean"]), "std": tuple(architecture["std"])}
+        config = DenseNetConfig(**fields)
         get_family(config.family)
     except (KeyError, TypeError, ValueError) as error:
-        raise WeightsRefused(f"the architecture {architecture} is not known here: {error}") from error
+        raise WeightsRefused(f"the architecture {architecture} is not supported: {error}") from error
     return config

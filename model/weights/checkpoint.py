@@ -1,12 +1,12 @@
-"""A checkpoint on disk: NAME.safetensors, and NAME.card.json with all that is known of it.
+"""A checkpoint on disk: NAME.safetensors, and NAME.card.json beside it (`model.weights.card`).
 
-The card names its weights by sha256; weights whose digest differs, or a card with an unknown format, are refused.
-The card carries: architecture, digest, data and recipe, metrics, temperature, threshold, scope, golden outputs.
+The card names its weights by sha256. Weights with another digest, and cards of an unknown format, are refused.
 """
 
 import hashlib
 import json
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -21,38 +21,41 @@ DEFAULT_NAME = "p4m-densenet"
 
 
 def checkpoint_paths(name: str, directory: Path = SHIPPED) -> tuple[Path, Path]:
-    """The safetensors file and the card of a checkpoint."""
+    """The paths of a checkpoint's safetensors file and card."""
     return directory / f"{name}.safetensors", directory / f"{name}.card.json"
 
 
 def checkpoint_names(directory: Path = SHIPPED) -> list[str]:
-    """The checkpoints of a directory, by their cards."""
+    """The names of a directory's checkpoints, sorted."""
     return sorted(path.name.removesuffix(".card.json") for path in directory.glob("*.card.json"))
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """A file, whole or not at all."""
+    """Writes a file whole or not at all: under another name first, then renamed over the old one."""
     fresh = path.with_name(path.name + ".part")
     fresh.write_bytes(content)
     os.replace(fresh, path)
 
 
-def save_network(network: DenseNet, name: str, directory: Path, **known: Any) -> Card:
-    """Write weights and card, each whole or not at all; the card last, since it vouches for the weights."""
+def save_network(network: DenseNet, name: str, directory: Path, **fields: Any) -> Card:
+    """Writes weights and card, each whole or not at all. The card comes last, since it vouches for the weights.
+
+    `fields` are those of the card beside name, digest and architecture.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     content = save({key: value.contiguous() for key, value in network.state_dict().items()})
     architecture = json.loads(json.dumps(network.config.to_dict()))
-    card = Card(name, hashlib.sha256(content).hexdigest(), architecture, **known)
+    card = Card(name, hashlib.sha256(content).hexdigest(), architecture, **fields)
     for path, data in zip(checkpoint_paths(name, directory), (content, card.to_json().encode()), strict=True):
         write_atomically(path, data)
     return card
 
 
 def read_card(name: str = DEFAULT_NAME, directory: Path = SHIPPED) -> Card:
-    """A checkpoint's card.
+    """The card of a checkpoint.
 
     Raises:
-        WeightsRefused: missing, not JSON, of another format or name, or of an architecture unknown here.
+        WeightsRefused: it is missing, not JSON, of another format or name, or of an unsupported architecture.
     """
     path = checkpoint_paths(name, directory)[1]
     try:
@@ -61,10 +64,10 @@ def read_card(name: str = DEFAULT_NAME, directory: Path = SHIPPED) -> Card:
     except (OSError, ValueError, TypeError) as error:
         raise WeightsRefused(f"the card {path.name} cannot be read: {error}") from error
     if card.format != FORMAT:
-        raise WeightsRefused(f"{path.name} has format {card.format}; this version knows {FORMAT}")
+        raise WeightsRefused(f"{path.name} has format {card.format}; this version reads {FORMAT}")
     if card.name != name:
         raise WeightsRefused(f"{path.name} is the card of {card.name!r}")
-    _ = card.config
+    _ = card.config  # refuses an unsupported architecture before the weights are read
     return card
 
 
@@ -72,7 +75,7 @@ def load_network(name: str = DEFAULT_NAME, directory: Path = SHIPPED) -> tuple[D
     """The network in eval mode, and its card.
 
     Raises:
-        WeightsRefused: as `read_card`; or the weights are missing, altered or of another architecture.
+        WeightsRefused: as `read_card`, or the weights are missing, altered or of another architecture.
     """
     card, path = read_card(name, directory), checkpoint_paths(name, directory)[0]
     try:
@@ -91,15 +94,15 @@ def load_network(name: str = DEFAULT_NAME, directory: Path = SHIPPED) -> tuple[D
 
 
 def load_averaged_network(checkpoint: Path) -> DenseNet:
-    """The averaged network of a training checkpoint, in eval mode.
+    """The network with the averaged weights of a training checkpoint (checkpoint.pt), in eval mode.
 
     Raises:
-        WeightsRefused: the file is not such a checkpoint.
+        WeightsRefused: the file is no such checkpoint.
     """
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True)
         network = DenseNet(config_of(state["config"]))
         network.load_state_dict(state["average"])
-    except (OSError, KeyError, RuntimeError, TypeError) as error:
+    except (OSError, EOFError, KeyError, RuntimeError, TypeError, pickle.UnpicklingError) as error:
         raise WeightsRefused(f"{checkpoint} is not a training checkpoint: {error}") from error
     return network.eval()

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from model.checks.density import EXCEEDED_BY, fit
-from model.evidence.other_tissue import patches_of
+from model.evidence.other_tissue import tissue_patches
 from model.train.corruptions import CORRUPTIONS
 
 
@@ -62,6 +62,6 @@ def test_a_picture_is_cut_into_its_tissue_at_the_network_s_scale(tmp_path):
     pixels = np.full((2 * 96 * 2, 2 * 96 * 4, 3), 245, np.uint8)
     pixels[:, : 2 * 96 * 2] = (225, 150, 200)
     Image.fromarray(pixels).save(tmp_path / "picture.tiff")
-    patches = patches_of(tmp_path / "picture.tiff", 0.486, 0.972)
+    patches = tissue_patches(tmp_path / "picture.tiff", 0.486, 0.972)
     assert patches.shape == (2 * 2, 96, 96, 3)
     np.testing.assert_array_equal(patches, np.broadcast_to(np.uint8((225, 150, 200)), patches.shape))
