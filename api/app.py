@@ -1,4 +1,4 @@
-"""The API, as `python -m api` runs it: with its heads bounded, and nowhere that it must not listen."""
+"""The API as `python -m api` runs it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,19 +9,22 @@ from starlette.types import ASGIApp
 
 from api import pages
 from api.contract import openapi, problems
+from api.contract.calls import PREFIX
 from api.contract.values import NOTICE
 from api.edge.correlated import Correlated
 from api.edge.gate import Gate
 from api.edge.headers import SecurityHeaders
 from api.edge.same_origin import SameOriginWrites
+from api.readiness import ReadinessProbe
 from api.request import trail
-from api.routes import analyses, audit, evaluations, keys, people, service, session, slides, uploads
+from api.request.once import Replayed, replay
+from api.routes import analyses, audit, evaluations, keys, people, results, service, session, slides, uploads
 from api.tiles.app import TileApp
 from api.tiles.open_files import SlideFiles
 
 
 def create_api(files: SlideFiles) -> FastAPI:
-    """The framework's part."""
+    """The routes, without the middleware and the tiles."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -31,11 +34,12 @@ def create_api(files: SlideFiles) -> FastAPI:
     api = FastAPI(
         title="Quarterturn", version="1", description=NOTICE, lifespan=lifespan, docs_url=None, redoc_url=None
     )
-    api.state.files = files
-    problems.install(api, refused=trail.denied_to)
-    for part in (session, keys, people, uploads, slides, analyses, evaluations, audit):
-        api.include_router(part.router, prefix=openapi.PREFIX)
-    api.include_router(service.api_router, prefix=openapi.PREFIX)
+    api.state.files, api.state.readiness = files, ReadinessProbe()
+    problems.install(api, record_denied=trail.record_denied_request)
+    api.add_exception_handler(Replayed, replay)
+    for part in (session, keys, people, uploads, slides, analyses, results, evaluations, audit):
+        api.include_router(part.router, prefix=PREFIX)
+    api.include_router(service.api_router, prefix=PREFIX)
     api.include_router(service.router)
     pages.install(api)
     openapi.install(api)
@@ -43,9 +47,10 @@ def create_api(files: SlideFiles) -> FastAPI:
 
 
 def create_app() -> ASGIApp:
-    """All of it: tiles first, since they are many."""
+    """The whole API. Tiles come first: they are most of the requests, and need none of what follows."""
     files = SlideFiles()
-    served = TileApp(Correlated(Gate(SameOriginWrites(create_api(files), trail.denied_to))), files)
+    checked = Gate(SameOriginWrites(create_api(files), trail.record_denied_request))
+    served = TileApp(Correlated(checked), files)
     return SecurityHeaders(ServerErrorMiddleware(served, handler=problems.fault))
 
 

@@ -1,4 +1,4 @@
-"""The viewer's files: our modules, and the two libraries as npm installed them."""
+"""Serves the viewer: its pages and modules, and the libraries as npm installed them."""
 
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,7 @@ def icon() -> FileResponse:
 
 
 def install(app: FastAPI) -> None:
+    """Adds the pages, the viewer's modules under /static, and the libraries under /libraries."""
     app.include_router(router)
     app.mount("/static", RevalidatedFiles(directory=FRONTEND / "static"))
     for name, directory in LIBRARIES.items():

@@ -1,42 +1,113 @@
-"""Analyses as the API shows and takes them."""
+"""Requests and answers about analyses."""
 
-from typing import Any, Literal
+from typing import Literal, cast
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.contract.values import NOTICE, Reason, iso
-from core.analyses.parts import Progress as Done
-from core.analyses.results import Results, failure_of, results_of, withheld_of
+from core.analyses.parts import Profile, Progress
+from core.analyses.results import (
+    Calibration,
+    Coverage,
+    Failure,
+    Familiarity,
+    Grid,
+    Region,
+    Results,
+    RotationCheck,
+    Unread,
+    failure_of,
+    results_of,
+    withheld_of,
+)
+from core.analyses.statements import Statement, Withheld
 from core.database.analyses import Analysis, Work
+
+AnalysisState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+WorkState = Literal["open", "claimed", "done", "failed", "cancelled"]
+Tissue = Literal["auto", "all"]
 
 
 class AnalysisRequest(BaseModel):
     model_config = {"extra": "forbid"}
     model: str | None = Field(None, max_length=100, description="a name from GET /models; default: the shipped network")
     threshold: float | None = Field(None, gt=0, lt=1, description="score of a region's cells; default: the card's")
-    tissue: Literal["auto", "all"] = "auto"
+    tissue: Tissue = "auto"
     rotation_check: bool = True
 
 
-class Progress(BaseModel):
-    done: int
-    total: int
-    seconds_left: float | None
+class AnalysisSettings(BaseModel):
+    threshold: float
+    tissue: Tissue
+    rotation_check: bool
+
+
+class Provenance(BaseModel):
+    """All that a cell's bits depend on. Other backends may have fields of their own."""
+
+    model_config = ConfigDict(extra="allow")
+    model: str
+    weights_sha256: str
+    card_sha256: str | None = None
+    familiarity_sha256: str | None = None
+    code_sha256: str | None = None
+    backend: str | None = None
+    device: str | None = None
+    precision: str | None = None
+    threads: int | None = None
+    reader: str | None = None
+    reading: str | None = None
+    region_px: int | None = None
+
+
+class ShownResults(BaseModel):
+    """The results without their regions, which have a call of their own."""
+
+    preliminary: Literal[True] = True
+    threshold: float
+    grid: Grid
+    coverage: Coverage
+    max_score: float | None
+    region_count: int
+    summary: str
+    summary_statement: Statement
+    rotation_check: RotationCheck | None
+    calibration: Calibration | None
+    familiarity: Familiarity | None
+    scope_notes: tuple[Statement, ...]
+    unread: Unread | None
+
+    @classmethod
+    def from_results(cls, results: Results) -> "ShownResults":
+        shared = {name: getattr(results, name) for name in cls.model_fields if hasattr(results, name)}
+        extra = {"region_count": len(results.regions), "summary_statement": results.summary}
+        return cls(**{**shared, **extra, "summary": results.summary.sentence})
+
+
+class WithheldResults(BaseModel):
+    """Of withheld results only what explains why."""
+
+    coverage: Coverage
+    rotation_check: RotationCheck | None
+    scope_notes: tuple[Statement, ...]
+    unread: Unread | None
+
+    @classmethod
+    def from_results(cls, results: Results) -> "WithheldResults":
+        return cls(**{name: getattr(results, name) for name in cls.model_fields})
 
 
 class AnalysisOut(BaseModel):
     id: str
     slide_id: str
-    state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
-    reason: Reason | None
-    withheld: Reason | None = Field(description="why the results must not be shown")
+    state: AnalysisState
+    reason: Failure | None = Field(description="why the analysis failed")
+    withheld: Withheld | None = Field(description="why the results must not be shown")
     model: str
-    settings: dict[str, Any]
-    provenance: dict[str, Any] | None
+    settings: AnalysisSettings
+    provenance: Provenance | None
     progress: Progress
-    results: dict[str, Any] | None = Field(
-        description="grid, coverage, summary, self-test; regions have their own call"
-    )
+    results: ShownResults | WithheldResults | None
     preliminary: Literal[True] = True
     notice: str = NOTICE
     created_at: str | None
@@ -44,35 +115,41 @@ class AnalysisOut(BaseModel):
     ended_at: str | None
 
     @classmethod
-    def of(cls, analysis: Analysis, progress: Done) -> "AnalysisOut":
-        results, withheld, failure = results_of(analysis), withheld_of(analysis), failure_of(analysis)
+    def from_record(cls, analysis: Analysis, progress: Progress) -> "AnalysisOut":
+        results, withheld = results_of(analysis), withheld_of(analysis)
+        shape = WithheldResults if withheld else ShownResults
         return cls(
             id=analysis.id,
             slide_id=analysis.slide_id,
-            state=analysis.state,
-            reason=Reason(**failure.model_dump()) if failure else None,
-            withheld=Reason(**withheld.model_dump()) if withheld else None,
+            state=cast(AnalysisState, analysis.state),
+            reason=failure_of(analysis),
+            withheld=withheld,
             model=analysis.model,
-            settings=analysis.settings,
-            provenance=analysis.provenance,
-            progress=Progress(**progress.model_dump()),
-            results=_shown(results, withheld is not None) if results else None,
+            settings=AnalysisSettings(**analysis.settings),
+            provenance=None if analysis.provenance is None else Provenance(**analysis.provenance),
+            progress=progress,
+            results=shape.from_results(results) if results else None,
             created_at=iso(analysis.created_at),
             started_at=iso(analysis.started_at),
             ended_at=iso(analysis.ended_at),
         )
 
 
-def _shown(results: Results, withheld: bool) -> dict[str, Any]:
-    """What an analysis says beside its regions; of withheld results only what explains why."""
-    if withheld:
-        return results.model_dump(mode="json", include={"coverage", "rotation_check", "scope_notes", "unread"})
-    content = results.model_dump(mode="json", exclude={"regions", "version"})
-    content["summary_statement"], content["summary"] = content["summary"], results.summary.sentence
-    return {**content, "region_count": len(results.regions)}
+class RegionsOut(BaseModel):
+    threshold: float
+    summary: str
+    preliminary: Literal[True] = True
+    notice: str = NOTICE
+    regions: tuple[Region, ...]
+
+    @classmethod
+    def from_results(cls, results: Results) -> "RegionsOut":
+        return cls(threshold=results.threshold, summary=results.summary.sentence, regions=results.regions)
 
 
 class ProfileRequest(BaseModel):
+    """A cell of the grid."""
+
     model_config = {"extra": "forbid"}
     row: int = Field(ge=0)
     col: int = Field(ge=0)
@@ -80,11 +157,12 @@ class ProfileRequest(BaseModel):
 
 class ProfileOut(BaseModel):
     id: str
-    state: str
-    result: dict[str, Any] | None
+    state: WorkState
+    result: Profile | None
     reason: Reason | None
 
     @classmethod
-    def of(cls, row: Work) -> "ProfileOut":
+    def from_row(cls, row: Work) -> "ProfileOut":
         reason = Reason(**row.reason) if row.reason and row.state == "failed" else None
-        return cls(id=row.id, state=row.state, result=row.result, reason=reason)
+        result = Profile(**row.result) if row.result else None
+        return cls(id=row.id, state=cast(WorkState, row.state), result=result, reason=reason)

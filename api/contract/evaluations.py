@@ -1,4 +1,4 @@
-"""Outlines and evaluations as the API shows and takes them."""
+"""Requests and answers about outlines and evaluations."""
 
 from typing import Any, Literal, cast
 
@@ -8,56 +8,121 @@ from api.contract.values import NOTICE, Reason, iso
 from core.database.analyses import Work
 from core.marks import evaluations
 
+Mode = Literal["camelyon16", "strict"]
+Point = tuple[float, float]
+
 
 class OutlinesOut(BaseModel):
-    tumour: int = Field(description="outlines of tumour")
-    holes: int = Field(description="outlines of what is not tumour inside them")
+    tumour: int = Field(description="number of tumour outlines")
+    holes: int = Field(description="number of outlines inside them that are not tumour")
+    exhaustive: bool
+
+
+class PolygonOut(BaseModel):
+    name: str
+    hole: bool = Field(description="whether its inside is not tumour")
+    vertices: list[Point] = Field(description="x, y in level-0 pixels; not closed")
+
+
+class AnnotationOut(BaseModel):
+    """A slide's outlines. `exhaustive`: all of its tumour is outlined."""
+
+    polygons: list[PolygonOut]
     exhaustive: bool
 
 
 class EvaluationRequest(BaseModel):
     model_config = {"extra": "forbid"}
-    mode: Literal["camelyon16", "strict"]
+    mode: Mode
     analyses: list[str] = Field(min_length=1, max_length=evaluations.MOST_SLIDES, description="one a slide")
     threshold: float | None = Field(None, gt=0, lt=1, description="of the regions; default: each analysis's own")
+
+
+class Curve(BaseModel):
+    """The FROC curve, one entry a threshold; the last threshold is null: above all scores."""
+
+    thresholds: list[float | None]
+    false_positives_per_slide: list[float]
+    sensitivity: list[float]
+
+
+class Figure(BaseModel):
+    """The FROC score: the mean of the sensitivities at the agreed rates of false positives a slide."""
+
+    mode: Mode
+    score: float
+    sensitivity_at: dict[str, float] = Field(description="by false positives a slide")
+    curve: Curve | None = Field(None, description="left out of lists")
+    slides: int
+    lesions: int
+    ignored_lesions: int
+
+
+class LesionOut(BaseModel):
+    """An outlined lesion. `counted` unless it is too small; `score`: that of its best detection, 0 when missed."""
+
+    label: int
+    counted: bool
+    major_axis_um: float
+    area_um2: float
+    centre_l0: Point
+    bbox_l0: tuple[float, float, float, float]
+    score: float
+    found: bool
+
+
+class DetectionOut(BaseModel):
+    x_l0: float
+    y_l0: float
+    score: float
+
+
+class EvaluatedSlide(BaseModel):
+    slide_id: str
+    analysis_id: str
+    filename: str
+    left_out: str | None = Field(None, description="why the slide is no part of the figure")
+    lesions: list[LesionOut] = Field([], description="in level-0 pixels")
+    misses: list[LesionOut] = Field([], description="the counted lesions without a detection")
+    false_positives: list[DetectionOut] = []
 
 
 class EvaluationOut(BaseModel):
     id: str
     state: Literal["queued", "running", "succeeded", "failed", "cancelled"]
     reason: Reason | None
-    mode: Literal["camelyon16", "strict"]
+    mode: Mode
     threshold: float | None
     weights_sha256: str
-    figure: dict[str, Any] | None = Field(description="score, sensitivity_at, curve; null until it has succeeded")
-    slides: list[dict[str, Any]] = Field(description="lesions, misses and false positives of each, in level-0 px")
+    figure: Figure | None = Field(description="null until it has succeeded")
+    slides: list[EvaluatedSlide]
     notice: str = NOTICE
     created_at: str | None
 
     @classmethod
-    def of(cls, row: Work) -> "EvaluationOut":
-        result, asked = row.result or {}, row.payload
+    def from_row(cls, row: Work) -> "EvaluationOut":
+        result, request = row.result or {}, row.payload
         refused = result.get("refused") or (row.reason if evaluations.state_of(row) == "failed" else None)
         return cls(
             id=row.id,
             state=cast(Any, evaluations.state_of(row)),
             reason=Reason(**refused) if refused else None,
-            mode=asked["mode"],
-            threshold=asked["threshold"],
-            weights_sha256=asked["weights_sha256"],
+            mode=request["mode"],
+            threshold=request["threshold"],
+            weights_sha256=request["weights_sha256"],
             figure=result.get("figure"),
             slides=result.get("slides", []),
             created_at=iso(row.created_at),
         )
 
     def brief(self) -> "EvaluationOut":
-        """For lists: the figure without its curve, no lesions."""
-        figure = {key: value for key, value in (self.figure or {}).items() if key != "curve"} or None
+        """For lists: without the curve and the lesions."""
+        figure = self.figure and self.figure.model_copy(update={"curve": None})
         return self.model_copy(update={"figure": figure, "slides": []})
 
 
 class SentOutlines(BaseModel):
-    """What an Idempotency-Key stands for when outlines were sent."""
+    """The request that an Idempotency-Key of outlines stands for: their digest in place of up to 64 MiB."""
 
     sha256: str
     exhaustive: bool

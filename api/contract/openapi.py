@@ -1,24 +1,19 @@
-"""The OpenAPI document as callers need it: what FastAPI writes, and what it does not know.
+"""Completes the OpenAPI document that FastAPI writes.
 
-Tiles are served below the framework; problems (RFC 9457) may answer any call; tus' version is a constant; and a key or
-a session must come with all calls but a few.
+FastAPI does not know of the tiles, which are served below it, of the problem documents (RFC 9457) that may answer any
+call, of the constants of tus, or of the credential and scope that a call needs. The table of calls does.
 """
 
-import re
 import threading
 from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
 
-PREFIX = "/api/v1"
-PLACE = re.compile(r"\{[^}]+\}")
-TILES = {
-    "/slides/{slide_id}/tiles/{level}/{col}_{row}.jpeg": "A tile of the slide's own grid, as the file has it.",
-    "/slides/{slide_id}_files/{dz_level}/{col}_{row}.jpeg": "A Deep Zoom tile.",
-}
-OPEN = {("/api/v1/session", "post"), ("/api/v1/session", "delete"), ("/healthz", "get"), ("/readyz", "get")}
-TUS = {  # what its headers must be; the routes answer with the protocol's own statuses when they are not
+from api.contract import calls
+from api.contract.calls import PLACEHOLDER, Call
+
+TUS = {  # the values of its headers; the routes answer others with the statuses of the protocol
     "tus-resumable": {"const": "1.0.0"},
     "upload-offset": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
     "upload-length": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
@@ -54,67 +49,61 @@ METHODS = ("get", "put", "post", "delete", "head", "patch", "options")
 
 def install(api: FastAPI) -> None:
     """Complete the document when it is first asked for."""
-    made, lock, finished = api.openapi, threading.Lock(), list[dict[str, Any]]()
+    generate, lock, complete_document = api.openapi, threading.Lock(), list[dict[str, Any]]()
 
     def openapi() -> dict[str, Any]:
         with lock:
-            if not finished:
-                complete(document := made())
-                finished.append(document)
-        return finished[0]
+            if not complete_document:
+                complete(document := generate())
+                complete_document.append(document)
+        return complete_document[0]
 
-    api.openapi = openapi  # type: ignore[method-assign] # as FastAPI's documentation says
+    api.openapi = openapi  # type: ignore[method-assign] # as FastAPI's documentation does
 
 
 def complete(document: dict[str, Any]) -> None:
-    """Add to a document, in place, what FastAPI could not know."""
-    document["paths"].update({PREFIX + path: {"get": _tile(sentence)} for path, sentence in TILES.items()})
-    parts = document.setdefault("components", {})
-    parts.setdefault("schemas", {})["Problem"] = PROBLEM
+    """Adds to a document, in place, what FastAPI cannot know."""
+    document["paths"].update({call.path: {"get": _tile(call)} for call in calls.TILES})
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    schemas["Problem"] = PROBLEM
     for unused in ("HTTPValidationError", "ValidationError"):
-        parts["schemas"].pop(unused, None)
-    parts["securitySchemes"] = SCHEMES
+        schemas.pop(unused, None)
+    components["securitySchemes"] = SCHEMES
+    table = {(call.path, call.method.lower()): call for call in calls.CALLS}
     for path, method, operation in _operations(document):
-        operation["responses"].pop("422", None)
-        for answer in operation["responses"].values():
-            if GEOJSON in answer.get("content", {}):
-                answer["content"][GEOJSON] = {"schema": {"type": "object"}}  # FastAPI says text
-        operation["responses"].update(PROBLEMS)
-        if (path, method) not in OPEN and method != "options":
-            operation["security"] = [{"key": []}, {"session": []}]
-        _complete_parameters(path, operation)
-        if path.startswith(f"{PREFIX}/uploads/") and method == "patch":
-            operation["requestBody"] = {"required": True, "content": {OFFSET_TYPE: BYTES}}
+        _complete_operation(table[path, method], operation)
+
+
+def _complete_operation(call: Call, operation: dict[str, Any]) -> None:
+    operation["responses"].pop("422", None)  # a problem like all others
+    for answer in operation["responses"].values():
+        if GEOJSON in answer.get("content", {}):
+            answer["content"][GEOJSON] = {"schema": {"type": "object"}}  # FastAPI says text
+    operation["responses"].update(PROBLEMS)
+    if not call.public:
+        needs = [] if call.scope is None else [call.scope]
+        operation["security"] = [{"key": needs}, {"session": needs}]
+    _complete_parameters(call.path, operation)
+    if call.streamed and call.method == "PATCH":
+        operation["requestBody"] = {"required": True, "content": {OFFSET_TYPE: BYTES}}
 
 
 def _complete_parameters(path: str, operation: dict[str, Any]) -> None:
-    """OpenAPI says of Content-Type by the body's description alone."""
-    given = [one for one in operation.get("parameters", []) if one["name"].lower() != "content-type"]
-    for parameter in given:
+    """OpenAPI describes Content-Type by the request body alone, so it is no parameter."""
+    parameters = [one for one in operation.get("parameters", []) if one["name"].lower() != "content-type"]
+    for parameter in parameters:
         if parameter["in"] == "header" and parameter["name"].lower() in TUS:
             parameter.update(required=True, schema=TUS[parameter["name"].lower()])
-    known = {one["name"] for one in given}
-    missing = [name for name in _names(path) if name not in known]
-    operation["parameters"] = [*given, *(_in_path(name) for name in missing)]
+    described = {parameter["name"] for parameter in parameters}
+    missing = [name for name in PLACEHOLDER.findall(path) if name not in described]
+    operation["parameters"] = [*parameters, *(_in_path(name) for name in missing)]
 
 
-def methods_of(document: dict[str, Any], path: str) -> list[str]:
-    """The methods that an address takes (RFC 9110, 10.2.1); none where the document does not know it."""
-    fitting = [t for t in document["paths"] if re.fullmatch(PLACE.sub("[^/]+", t.replace(".", r"\.")), path)]
-    if not fitting:
-        return []
-    closest = document["paths"][max(fitting, key=lambda template: len(PLACE.sub("", template)))]
-    return sorted(method.upper() for method in METHODS if method in closest)
-
-
-def _tile(sentence: str) -> dict[str, Any]:
-    shown = {"description": "JPEG", "content": {"image/jpeg": {}}}
-    answers = {"200": shown, "304": {"description": "unchanged"}}
-    return {"tags": ["slides"], "summary": sentence, "responses": answers}
-
-
-def _names(path: str) -> list[str]:
-    return [part.split("}")[0] for part in path.split("{")[1:]]
+def _tile(call: Call) -> dict[str, Any]:
+    jpeg = {"description": "JPEG", "content": {"image/jpeg": {}}}
+    answers = {"200": jpeg, "304": {"description": "unchanged"}}
+    return {"tags": ["slides"], "summary": call.summary, "responses": answers}
 
 
 def _in_path(name: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""People, keys, sessions and the audit as the API shows and takes them."""
+"""Requests and answers about people, keys, sessions and the audit."""
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from api.contract.values import NOTICE, iso
 from core.access import keys, people, visitor
@@ -14,13 +14,13 @@ class KeyRequest(BaseModel):
     """An API key for a program or a person."""
 
     model_config = {"extra": "forbid"}
-    name: str = Field(min_length=1, max_length=100, description="what it is for, shown in the list of keys")
+    name: str = Field(min_length=1, max_length=100, description="the key's purpose, shown in the list of keys")
     role: Literal["viewer", "analyst", "admin"] = "analyst"
     scopes: list[visitor.Scope] | None = Field(
         None,
         min_length=1,
         max_length=len(visitor.SCOPES),
-        description="a part of what the role may do; null: all of it",
+        description="the part of the role that the key is for; null: all of it",
     )
     expires_days: float | None = Field(None, gt=0, le=3650, description="null: until it is revoked")
 
@@ -34,32 +34,33 @@ class KeyOut(BaseModel):
     created_at: str | None
     expires_at: str | None
     used_at: str | None = Field(None, description="to the minute; null: never")
-    key: str | None = Field(None, description="the secret, in the answer that made it and nowhere else")
+    key: str | None = Field(None, description="the secret; only in the answer that creates the key")
 
     @classmethod
-    def of(cls, known: keys.ApiKey, secret: str | None = None) -> "KeyOut":
+    def from_key(cls, key: keys.ApiKey, secret: str | None = None) -> "KeyOut":
         return cls(
-            id=known.id,
-            name=known.name,
-            role=known.role,
-            scopes=None if known.scopes is None else list(known.scopes),
-            revoked=known.revoked,
-            created_at=iso(known.created_at),
-            expires_at=iso(known.expires_at),
-            used_at=iso(known.used_at),
+            id=key.id,
+            name=key.name,
+            role=key.role,
+            scopes=None if key.scopes is None else list(key.scopes),
+            revoked=key.revoked,
+            created_at=iso(key.created_at),
+            expires_at=iso(key.expires_at),
+            used_at=iso(key.used_at),
             key=secret,
         )
 
 
-def _sent(*names: str) -> dict[str, Any]:
+def _requires(*names: str) -> dict[str, Any]:
     return {"required": list(names), "properties": {name: {"type": "string", "minLength": 1} for name in names}}
 
 
 class SignIn(BaseModel):
-    """One of: a one-time link's token; an API key; a name and its password."""
+    """One of: the token of a one-time link, an API key, a name and its password."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"anyOf": [_sent("token"), _sent("key"), _sent("login", "password")]}
+        extra="forbid",
+        json_schema_extra={"anyOf": [_requires("token"), _requires("key"), _requires("login", "password")]},
     )
     token: str | None = Field(None, max_length=200, description="of a one-time sign-in link")
     key: str | None = Field(None, max_length=200, description="an API key")
@@ -70,14 +71,26 @@ class SignIn(BaseModel):
 class Me(BaseModel):
     name: str
     role: str
-    scopes: list[str] | None = Field(description="of the key that was signed in with; null: all that the role may do")
+    scopes: list[str] | None = Field(
+        description="of the key that opened the session; null: everything that the role may do"
+    )
     workspace: str
-    person_id: str | None = Field(description="of who signed in with a name and a password; null: a key")
+    person_id: str | None = Field(description="of a person who signed in with a password; null: a key")
     notice: str = NOTICE
+
+    @classmethod
+    def from_visitor(cls, principal: visitor.Visitor, person_id: str | None) -> "Me":
+        return cls(
+            name=principal.name,
+            role=principal.role,
+            scopes=None if principal.scopes is None else list(principal.scopes),
+            workspace=principal.workspace_id,
+            person_id=person_id,
+        )
 
 
 class AuditRow(BaseModel):
-    """`hash` seals the row and, through the one before it, all rows before."""
+    """One row of the audit. `hash` seals the row and, through the hash of the row before, all rows before it."""
 
     number: int
     at: str | None
@@ -86,11 +99,11 @@ class AuditRow(BaseModel):
     action: str
     subject: str
     origin: str
-    detail: dict[str, Any]
+    detail: dict[str, JsonValue]
     hash: str
 
     @classmethod
-    def of(cls, row: Audit) -> "AuditRow":
+    def from_row(cls, row: Audit) -> "AuditRow":
         same = ("number", "who", "principal_id", "action", "subject", "origin", "detail", "hash")
         return cls(at=iso(row.at), **{name: getattr(row, name) for name in same})
 
@@ -102,7 +115,7 @@ class AuditPage(BaseModel):
 
 class AuditCheck(BaseModel):
     holds: bool
-    broken_at: int | None = Field(description="the number of the first row that is missing or was changed")
+    broken_at: int | None = Field(description="number of the first row that is missing or was changed")
 
 
 class PersonRequest(BaseModel):
@@ -112,10 +125,19 @@ class PersonRequest(BaseModel):
     password: str = Field(max_length=people.LONGEST, json_schema_extra={"minLength": people.SHORTEST})
 
 
+class CreatedPerson(BaseModel):
+    """The part of a PersonRequest that an Idempotency-Key stands for: the password is stored as its slow hash alone."""
+
+    login: str
+    role: str
+
+
 class PasswordChange(BaseModel):
     model_config = {"extra": "forbid"}
     password: str = Field(max_length=people.LONGEST, json_schema_extra={"minLength": people.SHORTEST})
-    current: str | None = Field(None, max_length=people.LONGEST, description="one's own so far; to change one's own")
+    current: str | None = Field(
+        None, max_length=people.LONGEST, description="the current password; needed to change the own one"
+    )
 
 
 class PersonOut(BaseModel):
@@ -125,5 +147,5 @@ class PersonOut(BaseModel):
     created_at: str | None
 
     @classmethod
-    def of(cls, person: Person) -> "PersonOut":
+    def from_person(cls, person: Person) -> "PersonOut":
         return cls(id=person.id, login=person.login, role=person.role, created_at=iso(person.created_at))

@@ -1,13 +1,13 @@
-"""Pure ASGI layers: an id for every request, security headers on every answer, and the refusal of cross-site writes
-that ride on a cookie.
-"""
+"""Gives every request a correlation id, logs it as one line and counts its answer."""
 
 import logging
 import re
 import time
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.contract import problems
 from api.contract.calls import plain
 from api.metrics import REQUESTS
 from core import logs
@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 
 
 class Correlated:
-    """Each request has an id, its caller's or one of ours: answered, logged, and kept with the work that it asks for.
+    """The id is the client's X-Request-Id, or a new one. It is in the answer, in all log lines and in the work rows.
 
-    One line a request: no query, and of the path ids and our own words alone.
+    The line has no query, and of the path ids and the API's own words alone: a name in it could be a patient's.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -29,28 +29,41 @@ class Correlated:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        sent = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-        known, status, began = sent if REQUEST_ID.fullmatch(sent) else logs.new_correlation(), [0], time.monotonic()
-
-        async def told(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                status[0] = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", known.encode())]
-            await send(message)
-
-        with logs.correlated(known):
+        header = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        correlation = header if REQUEST_ID.fullmatch(header) else logs.new_correlation()
+        answer, began = _Answer(send, correlation), time.monotonic()
+        with logs.correlated(correlation):
             try:
-                await self.app(scope, receive, told)
+                await self.app(scope, receive, answer.send)
+            except Exception:  # the process edge: logged here, once, with its correlation
+                log.exception("unhandled exception")
+                if not answer.status:
+                    await problems.fault(Request(scope), None)(scope, receive, answer.send)
             finally:
-                if not status[0]:
-                    status[0] = 500
-                    log.error("a fault that nobody foresaw", exc_info=True)
-                REQUESTS.labels(scope["method"], str(status[0])).inc()
-                fields = {"method": scope["method"], "path": plain(scope["path"]), "status": status[0]}
-                seconds = round(time.monotonic() - began, 4)
-                log.info("request", extra={"fields": {**fields, "seconds": seconds, "visitor": _visitor_of(scope)}})
+                _log(scope, answer.status or problems.CLIENT_CLOSED_REQUEST, time.monotonic() - began)
 
 
-def _visitor_of(scope: Scope) -> str:
+class _Answer:
+    """Adds the id to an answer on its way out and remembers the status. 0: none has begun."""
+
+    def __init__(self, send: Send, correlation: str) -> None:
+        self._send, self._correlation, self.status = send, correlation, 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], (b"x-request-id", self._correlation.encode())]
+        await self._send(message)
+
+
+def _log(scope: Scope, status: int, seconds: float) -> None:
+    REQUESTS.labels(scope["method"], str(status)).inc()
     visitor = scope.get("state", {}).get("visitor")
-    return visitor.principal_id if visitor else ""
+    fields = {
+        "method": scope["method"],
+        "path": plain(scope["path"]),
+        "status": status,
+        "seconds": round(seconds, 4),
+        "visitor": visitor.principal_id if visitor else "",
+    }
+    log.info("request", extra={"fields": fields})

@@ -1,11 +1,11 @@
-"""Before the framework: how often, who, how much. Nobody unknown has a byte of a body read, and no body is endless.
+"""Rejects unauthenticated requests before reading the body.
 
-FastAPI reads a body before it asks who sends it; here the order is the other way round. Small bodies are taken in whole
-(a mebibyte, half a minute) and handed on; uploads and outlines stream through, and count their own bytes.
+FastAPI reads a body before it resolves a route's dependencies, so anybody could make it buffer one. Here the order is:
+rate limit, credential, then the body with a bound on size and time (a mebibyte, half a minute). Routes that stream
+their body (uploads, outlines) bound it themselves.
 """
 
 import asyncio
-import re
 import time
 
 from anyio import to_thread
@@ -14,26 +14,24 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.contract.calls import SAFE_METHODS
-from api.contract.problems import KEPT_OUT, from_database, from_error, too_crowded
+from api.contract import calls
+from api.contract.calls import PREFIX, SAFE_METHODS
+from api.contract.problems import ACCESS_ERRORS, from_database, from_error, pool_exhausted
 from api.edge.buckets import Buckets
 from api.metrics import REFUSED
 from api.request import trail
-from api.request.visitor import known_principal, recognised
+from api.request.visitor import authenticate, cached_principal_id
 from core.errors import Invalid, QuarterturnError, TooLarge, TooMany
 from core.settings import get_settings
 
-PREFIX = "/api/v1/"
-SIGN_IN = "/api/v1/session"
-STREAMED = re.compile(r"PATCH /api/v1/uploads/[^/]+|PUT /api/v1/slides/[^/]+/annotation")
 MOST_BODY = 1 << 20
 BODY_SECONDS = 30.0
 
 
 class Gate:
-    """Too often: 429. Unknown: 401 before the body. Too long: 413.
+    """Answers 429 over the rate limit, 401 without a valid credential, 413 for a long body; passes the rest on.
 
-    Requests are counted for each principal; those of whom nobody knows yet, for their address.
+    Requests are counted by principal, or by address where no principal is cached for the secret.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -42,7 +40,7 @@ class Gate:
         self._requests = Buckets(settings.requests_per_second, settings.request_burst)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+        if scope["type"] != "http" or not scope["path"].startswith(f"{PREFIX}/"):
             await self.app(scope, receive, send)
             return
         request = Request(scope)
@@ -51,53 +49,59 @@ class Gate:
             if scope["method"] not in SAFE_METHODS:
                 receive = await self._admit(request, receive)
         except QuarterturnError as error:
-            if isinstance(error, KEPT_OUT):
-                await to_thread.run_sync(trail.denied_to, request, error.code)
-            else:
-                REFUSED.labels(error.code).inc()
-            answer = from_error(error)
-            answer.headers["Connection"] = "close"  # what is still being sent is not read
-            await answer(scope, receive, send)
+            await _refuse(request, error, send)
         except DBAPIError as error:
             await from_database(error)(scope, receive, send)
         except PoolTimeout:
-            await too_crowded()(scope, receive, send)
+            await pool_exhausted()(scope, receive, send)
         except ClientDisconnect:
-            return
+            return  # nobody is left to answer; Correlated counts it as such
         else:
             await self.app(scope, receive, send)
 
     def _limit(self, request: Request) -> None:
         """Raises TooMany."""
-        if not self._requests.take(known_principal(request) or trail.origin_of(request), time.monotonic()):
-            raise TooMany("too-many-requests", "more requests came than one visitor may send", "slow down")
+        client = cached_principal_id(request) or trail.origin_of(request)
+        if not self._requests.take(client, time.monotonic()):
+            raise TooMany("too-many-requests", "this client sends more requests than it may", "slow down")
 
     async def _admit(self, request: Request, receive: Receive) -> Receive:
-        """The body's source, after who sends it is known. Raises Unauthenticated, TooLarge or Invalid."""
-        method, path = request.method, request.scope["path"]
-        if path != SIGN_IN:
-            await to_thread.run_sync(recognised, request)
-        if STREAMED.fullmatch(f"{method} {path}"):
+        """Authenticates, then returns the body's source. Raises Unauthenticated, Forbidden, TooLarge or Invalid."""
+        call = calls.find(request.method, request.scope["path"])
+        if call is None or not call.public:
+            await to_thread.run_sync(authenticate, request)
+        if call is not None and call.streamed:
             return receive
         if int(request.headers.get("content-length") or 0) > MOST_BODY:
             raise _too_large()
         try:
-            body = await asyncio.wait_for(_whole(receive), BODY_SECONDS)
+            body = await asyncio.wait_for(_read(receive), BODY_SECONDS)
         except TimeoutError:
             raise Invalid("body-too-slow", "the request's body did not arrive in time", "send it again") from None
-        return _replayed(body, receive)
+        return _buffered(body, receive)
+
+
+async def _refuse(request: Request, error: QuarterturnError, send: Send) -> None:
+    if isinstance(error, ACCESS_ERRORS):
+        await to_thread.run_sync(trail.record_denied_request, request, error.code)
+    else:
+        REFUSED.labels(error.code).inc()
+    answer = from_error(error)
+    answer.headers["Connection"] = "close"  # the rest of the body is not read, so the connection cannot be used again
+    await answer(request.scope, request.receive, send)
 
 
 def _too_large() -> TooLarge:
     return TooLarge("body-too-large", f"a request's body may have {MOST_BODY} bytes", "send less")
 
 
-async def _whole(receive: Receive) -> bytes:
+async def _read(receive: Receive) -> bytes:
+    """The body. Raises TooLarge, or ClientDisconnect when the client leaves before the end of it."""
     body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ClientDisconnect  # what came is no request
+            raise ClientDisconnect
         body += message.get("body", b"")
         if len(body) > MOST_BODY:
             raise _too_large()
@@ -105,13 +109,13 @@ async def _whole(receive: Receive) -> bytes:
             return bytes(body)
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """The body once, then whatever else comes."""
+def _buffered(body: bytes, receive: Receive) -> Receive:
+    """A source that gives the body once, then what the connection gives."""
     waiting = [body]
 
-    async def replayed() -> Message:
+    async def receive_buffered() -> Message:
         if waiting:
             return {"type": "http.request", "body": waiting.pop(), "more_body": False}
         return await receive()
 
-    return replayed
+    return receive_buffered

@@ -1,6 +1,4 @@
-"""Tries at a password, counted: ten a minute for each name from each address, a hundred for all names; a good one costs
-none.
-"""
+"""Limits password guessing: failed sign-ins are counted by name and address, and by address."""
 
 import threading
 
@@ -16,20 +14,23 @@ _tries: TTLCache[str, int] = TTLCache(4096, TRIES_SECONDS)
 _lock = threading.Lock()
 
 
-def proved(request: Request, login: str, password: str) -> people.Proof:
-    """Who a name and a password prove. Slow on purpose: not within a transaction.
+def check_password(request: Request, login: str, password: str) -> people.Proof:
+    """Checks a name and a password. The hash is slow on purpose: do not call it inside a transaction.
+
+    A try is counted before the hash is computed, so that parallel guesses are limited like successive ones. A
+    successful one is taken off again.
 
     Raises:
-        Unauthenticated, TooMany.
+        Unauthenticated: the name or the password is wrong. TooMany: too many tries failed within a minute.
     """
     origin = origin_of(request)
-    places = {f"{origin} {login}": MOST_TRIES, origin: MOST_OF_ADDRESS}
+    limits = {f"{origin} {login}": MOST_TRIES, origin: MOST_OF_ADDRESS}
     with _lock:
-        if any(_tries.get(place, 0) >= most for place, most in places.items()):
+        if any(_tries.get(place, 0) >= most for place, most in limits.items()):
             raise TooMany(
-                "too-many-sign-ins", "too many sign-ins under this name, or from here, failed", "wait a minute"
+                "too-many-sign-ins", "too many sign-ins under this name, or from this address, failed", "wait a minute"
             )
-        for place in places:
+        for place in limits:
             _tries[place] = _tries.get(place, 0) + 1
     proof = people.authenticate(login, password)
     with _lock:

@@ -1,9 +1,9 @@
-"""What is written into the audit, and when: before it is seen, or together with what it changes.
+"""Writes the audit trail of requests. The table of calls names the action.
 
-A change is told in its own transaction (`changed`), so that neither stands without the other. What leaves the service
-is told in a transaction that ends before (`sent`, `viewed`): an audit that cannot be written blocks what it would tell
-of. A view is a principal's first look at a thing in a quarter of an hour. Refusals are told once a minute for each
-place, and so many a minute at most, so that nobody fills the disk by being refused.
+A change is recorded in its own transaction, so that neither exists without the other. A view or an export is recorded
+in a transaction that commits before anything leaves the service: when the audit cannot be written, nothing is shown. A
+view is a principal's first look at an object in 15 minutes. Refusals are recorded once a minute for each address of a
+call, and at most so many a minute, so that refused requests cannot fill the disk.
 """
 
 import logging
@@ -15,78 +15,94 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from starlette.requests import HTTPConnection
 
-from api.contract.calls import SAFE_METHODS, plain
+from api.contract import calls
+from api.contract.calls import SAFE_METHODS, Call, plain
 from api.metrics import REFUSED
-from api.request.visitor import Who
-from core.access import audit
-from core.access.visitor import Visitor
+from api.request.visitor import Visitor
+from core.access import audit, visitor
 from core.database.record import DEFAULT_WORKSPACE
 from core.database.transactions import reading, writing
 
 VIEW_SECONDS = 900.0
 DENIAL_SECONDS = 60.0
-MOST_DENIALS = 20  # rows a minute of one principal, or of all that nobody knows
+MOST_DENIALS = 20  # rows a minute of one principal, or of all unauthenticated requests together
 DENIED = "access.denied"
-LONGEST_PLACE = 64
-NOBODY = Visitor("", DEFAULT_WORKSPACE, "viewer", "nobody known")
+LONGEST_SUBJECT = 64
+NOBODY = visitor.Visitor("", DEFAULT_WORKSPACE, "viewer", "nobody known")
 log = logging.getLogger(__name__)
 
 
 def origin_of(connection: HTTPConnection) -> str:
-    """The network address that asks."""
+    """The network address of the client."""
     return connection.client.host if connection.client else ""
 
 
-class Trail:
-    """Writes down what a visitor does, from a network address."""
+class AuditTrail:
+    """Records what a visitor does by one call, from a network address."""
 
-    def __init__(self, visitor: Visitor, origin: str) -> None:
-        self._visitor, self._origin = visitor, origin
+    def __init__(self, principal: visitor.Visitor, origin: str, call: Call) -> None:
+        self._visitor, self._origin, self._call = principal, origin, call
 
-    def changed(self, session: Session, action: str, subject: str, **detail: Any) -> None:
-        """In the transaction of the change, which must lock what it changes before."""
-        audit.write(session, self._visitor, action, subject, self._origin, **detail)
+    @classmethod
+    def of_request(cls, principal: visitor.Visitor, request: Request) -> "AuditTrail":
+        call = calls.find(request.method, request.scope["path"])
+        assert call is not None, "tests/api/contract/test_calls.py: every route is in the table"
+        return cls(principal, origin_of(request), call)
 
-    def sent(self, looked: Session, action: str, subject: str, **detail: Any) -> None:
-        """Before something leaves the service. `looked`: the request's look at the database, which ends here: who waits
-        for a connection holds none.
+    def changed(self, session: Session, subject: str, **detail: Any) -> None:
+        """Records the change in its own transaction, which must have locked what it changes before."""
+        audit.write(session, self._visitor, self._call.change, subject, self._origin, **detail)
+
+    def exported(self, session: Session, subject: str, **detail: Any) -> None:
+        """Records an export. Call it before the data leaves.
+
+        Args:
+            session: the request's own read transaction. It ends here, so that a request that waits for a second
+                connection does not hold the first: else as many requests as the pool is large lock each other out.
         """
-        looked.commit()
-        with writing() as session:
-            audit.write(session, self._visitor, action, subject, self._origin, **detail)
+        self._record_apart(session, self._call.export, subject, **detail)
 
-    def viewed(self, looked: Session, action: str, subject: str) -> None:
-        """Before something is shown, the first time in a quarter of an hour."""
-        if not audit.count_recent(looked, self._visitor, action, VIEW_SECONDS, subject):
-            self.sent(looked, action, subject)
+    def viewed(self, session: Session, subject: str) -> None:
+        """Records a view, unless this principal viewed the same in the last 15 minutes. `session` as for `exported`."""
+        if not audit.count_recent(session, self._visitor, self._call.view, VIEW_SECONDS, subject):
+            self._record_apart(session, self._call.view, subject)
 
-
-def _of_request(visitor: Who, request: Request) -> Trail:
-    return Trail(visitor, origin_of(request))
-
-
-Told = Annotated[Trail, Depends(_of_request)]
+    def _record_apart(self, session: Session, action: str, subject: str, **detail: Any) -> None:
+        session.commit()
+        with writing() as own:
+            audit.write(own, self._visitor, action, subject, self._origin, **detail)
 
 
-def denied(visitor: Visitor | None, code: str, place: str, origin: str) -> None:
-    """Somebody was refused. A refusal stands even where it cannot be written down."""
-    who, subject = (visitor, place[:LONGEST_PLACE]) if visitor else (NOBODY, origin)
+def _trail(principal: Visitor, request: Request) -> AuditTrail:
+    return AuditTrail.of_request(principal, request)
+
+
+Trail = Annotated[AuditTrail, Depends(_trail)]
+
+
+def record_denial(principal: visitor.Visitor | None, code: str, place: str, origin: str) -> None:
+    """Records a refusal. The refusal itself stands also when it cannot be recorded.
+
+    Args:
+        place: method and address of the call, without anything that a client named.
+    """
+    known, subject = (principal, place[:LONGEST_SUBJECT]) if principal else (NOBODY, origin)
     REFUSED.labels(code).inc()
     try:
-        with reading() as looked:
-            told = audit.count_recent(looked, who, DENIED, DENIAL_SECONDS, subject)
-            many = audit.count_recent(looked, who, DENIED, DENIAL_SECONDS) >= MOST_DENIALS
-        if not told and not many:
+        with reading() as session:
+            repeated = audit.count_recent(session, known, DENIED, DENIAL_SECONDS, subject)
+            too_many = audit.count_recent(session, known, DENIED, DENIAL_SECONDS) >= MOST_DENIALS
+        if not repeated and not too_many:
             with writing() as session:
-                audit.write(session, who, DENIED, subject, origin, code=code, place=place[:500])
+                audit.write(session, known, DENIED, subject, origin, code=code, place=place[:500])
     except (DBAPIError, PoolTimeout) as error:
-        log.warning("a refusal (%s) was not written down: %s", code, type(error).__name__)
+        log.warning("refusal not recorded", extra={"fields": {"code": code, "error": type(error).__name__}})
 
 
-def denied_to(request: Request, code: str) -> None:
-    """The same of a request; one that brought no proof at all was not refused anything."""
-    visitor: Visitor | None = getattr(request.state, "visitor", None)
-    if visitor or "authorization" in request.headers or request.method not in SAFE_METHODS:
-        denied(visitor, code, f"{request.method} {plain(request.scope['path'])}", origin_of(request))
+def record_denied_request(request: Request, code: str) -> None:
+    """Records the refusal of a request. A read without any credential is only counted: each visit starts with one."""
+    principal: visitor.Visitor | None = getattr(request.state, "visitor", None)
+    if principal or "authorization" in request.headers or request.method not in SAFE_METHODS:
+        record_denial(principal, code, f"{request.method} {plain(request.scope['path'])}", origin_of(request))
     else:
         REFUSED.labels(code).inc()

@@ -1,4 +1,4 @@
-"""One request, one transaction; the doorbell rings after the commit."""
+"""One transaction a request."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -20,11 +20,12 @@ def _read() -> Iterator[Session]:
         yield session
 
 
-# scope="function": the commit happens before the answer leaves, not after.
+# scope="function": the commit happens before the answer leaves. FastAPI's default commits after it, and a client would
+# hold an answer that a failing commit takes back.
 Write = Annotated[Session, Depends(_write, scope="function")]
 Read = Annotated[Session, Depends(_read, scope="function")]
 
 
 def ring(times: int = 1) -> None:
-    """After the commit: wake the workers (the reconciler does, should this be lost)."""
+    """Wakes workers. Call it after the commit. A lost ring costs time only: the reconciler rings again."""
     doorbell.ring(doorbell.doorbell(), times)

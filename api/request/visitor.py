@@ -1,4 +1,4 @@
-"""What routes ask for: a transaction, and who is there."""
+"""Authenticates the visitor of a request, and checks the scope and role that its call needs."""
 
 import contextlib
 import threading
@@ -8,25 +8,29 @@ from cachetools import TTLCache
 from fastapi import Depends, Header, Request
 from sqlalchemy.exc import DBAPIError
 
-from api.contract.scopes import scope_of
-from core.access import credentials
-from core.access.visitor import Kind, Visitor
+from api.contract import calls
+from core.access import credentials, visitor
+from core.access.visitor import Kind
 from core.database.transactions import reading
 from core.errors import Unauthenticated
 from core.settings import get_settings
 
-_noted: TTLCache[str, bool] = TTLCache(4096, 60.0)
+_recorded_uses: TTLCache[str, bool] = TTLCache(4096, 60.0)
 _principals: TTLCache[str, str] = TTLCache(4096, 600.0)
 _lock = threading.Lock()
 
 
 def cookie_name() -> str:
-    """`__Host-` binds a cookie to this very host; browsers take it over TLS only."""
+    """The session cookie. `__Host-` binds it to this host (RFC 6265bis); browsers accept that over TLS only."""
     return "__Host-quarterturn" if get_settings().base_url().startswith("https://") else "quarterturn"
 
 
 def secret_of(authorization: str | None, cookie: str | None) -> tuple[str, Kind]:
-    """The secret that a request carries. Raises Unauthenticated without one."""
+    """The secret in a request's headers and its kind: a bearer key before a session's cookie.
+
+    Raises:
+        Unauthenticated: there is neither.
+    """
     if authorization is not None:
         scheme, _, value = authorization.partition(" ")
         if scheme.lower() == "bearer" and value:
@@ -38,74 +42,67 @@ def secret_of(authorization: str | None, cookie: str | None) -> tuple[str, Kind]
     )
 
 
-def _sent(request: Request) -> tuple[str, Kind]:
-    """The secret that a request carries, and of which kind. Raises Unauthenticated."""
+def _secret_of_request(request: Request) -> tuple[str, Kind]:
     return secret_of(request.headers.get("authorization"), request.cookies.get(cookie_name()))
 
 
-def recognised(request: Request) -> Visitor:
-    """Who sends a request; looked up once. Raises Unauthenticated, or Forbidden where a key is not for this call."""
-    known: Visitor | None = getattr(request.state, "visitor", None)
-    if known is None:
-        secret, kind = _sent(request)
-        with reading() as session:
-            request.state.visitor = known = credentials.authenticate(session, secret, kind)
-        with _lock:
-            _principals[credentials.secret_hash(secret)] = known.principal_id
-        _note_use(secret)
-        known.require_scope(scope_of(request.method, request.scope["path"]))
-    return known
+def authenticate(request: Request) -> visitor.Visitor:
+    """The visitor of a request, looked up once a request.
+
+    Raises:
+        Unauthenticated: no valid secret came. Forbidden: the scope or the role does not cover this call.
+    """
+    cached: visitor.Visitor | None = getattr(request.state, "visitor", None)
+    if cached is not None:
+        return cached
+    secret, kind = _secret_of_request(request)
+    with reading() as session:
+        # Set before the checks below: a refusal is audited under the visitor's own name.
+        request.state.visitor = principal = credentials.authenticate(session, secret, kind)
+    with _lock:
+        _principals[credentials.secret_hash(secret)] = principal.principal_id
+    _record_use(secret)
+    principal.require_scope(calls.scope_of(request.method, request.scope["path"]))
+    call = calls.find(request.method, request.scope["path"])
+    if call is not None:
+        principal.require(call.role)
+    return principal
 
 
-def is_still_known(request: Request) -> bool:
-    """Whether the secret that began a long answer still proves somebody."""
+def is_still_authenticated(request: Request) -> bool:
+    """Whether the secret of a long answer's request is still valid."""
     try:
         with reading() as session:
-            credentials.authenticate(session, *_sent(request))
+            credentials.authenticate(session, *_secret_of_request(request))
     except Unauthenticated:
         return False
     return True
 
 
-def known_principal(request: Request) -> str:
-    """Whose secret a request carries, if it was recognised lately, or nothing. Proves nothing: for counting alone."""
+def cached_principal_id(request: Request) -> str:
+    """Cached principal id, for rate limiting only; not authentication. Empty when the secret is not cached."""
     try:
-        secret, _ = _sent(request)
+        secret, _ = _secret_of_request(request)
     except Unauthenticated:
         return ""
     with _lock:
         return _principals.get(credentials.secret_hash(secret), "")
 
 
-def _note_use(secret: str) -> None:
-    """Once a minute in each process; a disk that is full keeps nobody out."""
+def _record_use(secret: str) -> None:
+    """Records a key's use, once a minute in each process. A full disk must not keep visitors out."""
     hashed = credentials.secret_hash(secret)
     with _lock:
-        if hashed in _noted:
+        if hashed in _recorded_uses:
             return
-        _noted[hashed] = True
+        _recorded_uses[hashed] = True
     with contextlib.suppress(DBAPIError):
         credentials.record_use(secret)
 
 
-def _visitor(request: Request, authorization: Annotated[str | None, Header()] = None) -> Visitor:
-    return recognised(request)
+def _visitor(request: Request, authorization: Annotated[str | None, Header()] = None) -> visitor.Visitor:
+    """`authorization` stands here for the OpenAPI document; `authenticate` reads the request itself."""
+    return authenticate(request)
 
 
-Who = Annotated[Visitor, Depends(_visitor)]
-
-
-def _analyst(visitor: Who) -> Visitor:
-    visitor.require("analyst")
-    return visitor
-
-
-Analyst = Annotated[Visitor, Depends(_analyst)]
-
-
-def _admin(visitor: Who) -> Visitor:
-    visitor.require("admin")
-    return visitor
-
-
-Admin = Annotated[Visitor, Depends(_admin)]
+Visitor = Annotated[visitor.Visitor, Depends(_visitor)]

@@ -1,38 +1,36 @@
-"""Outlines that people drew on slides, and analyses held against them."""
+"""Outlines that people drew on slides, and evaluations of analyses against them."""
 
 import asyncio
 import hashlib
 import threading
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request
 
-from api.contract.evaluations import EvaluationOut, EvaluationRequest, OutlinesOut, SentOutlines
+from api.contract.evaluations import AnnotationOut, EvaluationOut, EvaluationRequest, OutlinesOut, SentOutlines
 from api.edge.gate import BODY_SECONDS
-from api.request.once import OnlyOnce
-from api.request.trail import Told
-from api.request.transactions import Read, Write, ring
-from api.request.visitor import Analyst, Who
-from core.access.idempotency import Answer
+from api.request.change import Change
+from api.request.trail import Trail
+from api.request.transactions import Read
+from api.request.visitor import Visitor
 from core.errors import Invalid, TooLarge, TooMany
-from core.marks import evaluations
-from core.marks import outlines as annotations
+from core.marks import evaluations, outlines
 from core.slides import catalog
 
 router = APIRouter(tags=["evaluations"])
 PARSE_WAIT_SECONDS = 10.0
-_parsing = threading.BoundedSemaphore(2)
+_parsers = threading.BoundedSemaphore(2)  # a large annotation takes a gibibyte while it is parsed
 
 
-async def body_of(request: Request) -> bytes:
-    """The whole body, never more than an annotation may have. Raises TooLarge, or Invalid when it comes too slowly."""
+async def read_annotation(request: Request) -> bytes:
+    """Reads the body, as far as an annotation may be long. Raises TooLarge, or Invalid when it comes too slowly."""
     content = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
                 content += chunk
-                if len(content) > annotations.MOST_BYTES:
-                    most = annotations.MOST_BYTES >> 20
+                if len(content) > outlines.MOST_BYTES:
+                    most = outlines.MOST_BYTES >> 20
                     raise TooLarge(
                         "annotation-too-large", f"an annotation may have {most} MiB", "simplify the outlines"
                     )
@@ -42,81 +40,71 @@ async def body_of(request: Request) -> bytes:
 
 
 @router.put("/slides/{slide_id}/annotation")
-def outline(
-    visitor: Analyst,
+def write_annotation(
+    change: Change,
     slide_id: str,
-    content: Annotated[bytes, Depends(body_of)],
-    session: Write,
-    once: OnlyOnce,
-    told: Told,
+    content: Annotated[bytes, Depends(read_annotation)],
     exhaustive: Annotated[bool, Query(description="false: there may be tumour that is not outlined")] = True,
 ) -> OutlinesOut:
-    """ASAP's XML or Camelyon16's polygon JSON, in level-0 pixels; without outlines for a slide without tumour."""
-    if not _parsing.acquire(timeout=PARSE_WAIT_SECONDS):  # a large one takes a gibibyte
-        raise TooMany("too-many-annotations", "many send outlines at this moment", "try again in a moment")
+    """Replaces a slide's outlines: ASAP's XML or Camelyon16's polygon JSON, in level-0 pixels; none for no tumour."""
+    annotation = _parse(content, exhaustive)  # before the transaction begins, so that others can write meanwhile
+    change.begin(SentOutlines(sha256=hashlib.sha256(content).hexdigest(), exhaustive=exhaustive))
+    evaluations.outline(change.session, catalog.find(change.session, change.visitor, slide_id), annotation)
+    change.audit(slide_id)
+    holes = sum(polygon.hole for polygon in annotation.polygons)
+    tumour = len(annotation.polygons) - holes
+    return change.answer(OutlinesOut(tumour=tumour, holes=holes, exhaustive=annotation.exhaustive))
+
+
+def _parse(content: bytes, exhaustive: bool) -> outlines.Annotation:
+    """Raises Invalid, or TooMany while others are being parsed."""
+    if not _parsers.acquire(timeout=PARSE_WAIT_SECONDS):
+        raise TooMany("too-many-annotations", "other annotations are being parsed", "try again in a moment")
     try:
-        found = annotations.parse(content, exhaustive)  # before the transaction: others write meanwhile
+        return outlines.parse(content, exhaustive)
     finally:
-        _parsing.release()
-
-    def produce() -> Answer:
-        evaluations.outline(session, catalog.find(session, visitor, slide_id), found)
-        told.changed(session, "annotation.write", slide_id)
-        holes = sum(polygon.hole for polygon in found.polygons)
-        return {"tumour": len(found.polygons) - holes, "holes": holes, "exhaustive": found.exhaustive}
-
-    asked = SentOutlines(sha256=hashlib.sha256(content).hexdigest(), exhaustive=exhaustive)
-    return OutlinesOut(**once(asked, produce))
+        _parsers.release()
 
 
 @router.get("/slides/{slide_id}/annotation")
-def outlines(session: Read, visitor: Who, slide_id: str, told: Told) -> dict[str, Any]:
-    """The outlines as they are kept: polygons in level-0 pixels."""
-    found = evaluations.outlines_of(session, catalog.find(session, visitor, slide_id))
-    told.viewed(session, "annotation.view", slide_id)
-    return found.to_dict()
+def get_annotation(session: Read, visitor: Visitor, slide_id: str, trail: Trail) -> AnnotationOut:
+    """Returns the outlines: polygons in level-0 pixels."""
+    annotation = evaluations.outlines_of(session, catalog.find(session, visitor, slide_id))
+    trail.viewed(session, slide_id)
+    return AnnotationOut(**annotation.to_dict())
 
 
 @router.delete("/slides/{slide_id}/annotation", status_code=204)
-def remove(session: Write, visitor: Analyst, slide_id: str, once: OnlyOnce, told: Told) -> Response:
-    """The outlines go; evaluations that were made with them stay."""
-
-    def produce() -> Answer:
-        evaluations.remove_outlines(session, catalog.find(session, visitor, slide_id))
-        told.changed(session, "annotation.remove", slide_id)
-        return {}
-
-    once(None, produce)
-    return Response(status_code=204)
+def remove_annotation(change: Change, slide_id: str) -> None:
+    """Removes the outlines. Evaluations that were made with them stay."""
+    change.begin()
+    evaluations.remove_outlines(change.session, catalog.find(change.session, change.visitor, slide_id))
+    change.audit(slide_id)
 
 
 @router.post("/evaluations", status_code=202)
-def evaluate(
-    session: Write, visitor: Analyst, wanted: EvaluationRequest, later: BackgroundTasks, once: OnlyOnce, told: Told
-) -> EvaluationOut:
-    """Hold analyses of one network against the outlines of their slides; follow it by GET."""
-
-    def produce() -> Answer:
-        row = evaluations.request(session, visitor, wanted.mode, wanted.analyses, wanted.threshold)
-        told.changed(session, "evaluation.create", row.id, mode=wanted.mode)
-        later.add_task(ring)
-        return EvaluationOut.of(row).model_dump()
-
-    return EvaluationOut(**once(wanted, produce))
+def create_evaluation(change: Change, request: EvaluationRequest) -> EvaluationOut:
+    """Requests an evaluation of analyses of one network against the outlines of their slides. Follow it by GET."""
+    change.begin(request)
+    row = evaluations.request(change.session, change.visitor, request.mode, request.analyses, request.threshold)
+    change.audit(row.id, mode=request.mode)
+    change.ring()
+    return change.answer(EvaluationOut.from_row(row))
 
 
 @router.get("/evaluations")
-def listed(
+def list_evaluations(
     session: Read,
-    visitor: Who,
-    analysis: Annotated[str | None, Query(max_length=32, description="only those that it is part of")] = None,
+    visitor: Visitor,
+    analysis: Annotated[str | None, Query(max_length=32, description="only those that include this analysis")] = None,
 ) -> list[EvaluationOut]:
-    """Of the newest hundred, without their curves and lesions: those are each evaluation's own."""
-    return [EvaluationOut.of(row).brief() for row in evaluations.listed(session, visitor, analysis)]
+    """Returns the newest hundred, without curves and lesions: GET an evaluation for those."""
+    return [EvaluationOut.from_row(row).brief() for row in evaluations.listed(session, visitor, analysis)]
 
 
 @router.get("/evaluations/{evaluation_id}")
-def look(session: Read, visitor: Who, evaluation_id: str, told: Told) -> EvaluationOut:
-    found = evaluations.find(session, visitor, evaluation_id)
-    told.viewed(session, "evaluation.view", found.id)
-    return EvaluationOut.of(found)
+def get_evaluation(session: Read, visitor: Visitor, evaluation_id: str, trail: Trail) -> EvaluationOut:
+    """Returns an evaluation: its state and, once it has succeeded, its figure, misses and false positives."""
+    row = evaluations.find(session, visitor, evaluation_id)
+    trail.viewed(session, row.id)
+    return EvaluationOut.from_row(row)

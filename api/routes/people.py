@@ -1,94 +1,91 @@
-"""People: made and removed by administrators; each may change the own password."""
+"""People who sign in with a password: created and removed by administrators. Each may change the own password."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
 
-from api.contract.people import PasswordChange, PersonOut, PersonRequest
+from api.contract.people import CreatedPerson, PasswordChange, PersonOut, PersonRequest
 from api.edge import sign_in_tries
-from api.request.once import OnlyOnce, SentKey
-from api.request.trail import Told
-from api.request.transactions import Read, Write
-from api.request.visitor import Admin, Who
-from core.access import idempotency, people
-from core.access.idempotency import Answer
-from core.database.transactions import reading, writing
+from api.request.change import Change
+from api.request.once import Replayed
+from api.request.transactions import Read
+from api.request.visitor import Visitor
+from core.access import people
+from core.database.transactions import reading
 from core.errors import Conflict, Forbidden, Unauthenticated
 
 router = APIRouter(prefix="/people", tags=["people"])
 
 
 @router.get("")
-def listed(session: Read, visitor: Admin) -> list[PersonOut]:
-    """The workspace's people, by name."""
-    return [PersonOut.of(person) for person in people.list_people(session, visitor)]
+def list_people(session: Read, visitor: Visitor) -> list[PersonOut]:
+    """Returns the workspace's people, by name."""
+    return [PersonOut.from_person(person) for person in people.list_people(session, visitor)]
 
 
 @router.post("", status_code=201)
-def create(visitor: Admin, wanted: PersonRequest, told: Told, key: SentKey = None) -> PersonOut:
-    """A person who signs in with a name and a password."""
-    visitor.require_all_scopes()
-    hashed, created = people.hash_password(wanted.login, wanted.password), list[str]()
-    with writing() as session:
-
-        def produce() -> Answer:
-            created.append(wanted.login)
-            person = people.create(session, visitor, wanted.login, wanted.role, hashed)
-            told.changed(session, "person.create", person.id, login=person.login, role=person.role)
-            return PersonOut.of(person).model_dump()
-
-        asked = ["POST people", wanted.login, wanted.role]  # the password is kept as its slow hash alone
-        made = PersonOut(**idempotency.answer_once(session, visitor, key, asked, produce))
-    if not created:
-        _require_same(wanted)
-    return made
-
-
-def _require_same(wanted: PersonRequest) -> None:
-    """Of a request that was answered before. Raises Conflict: its password was another."""
+def create_person(change: Change, request: PersonRequest) -> PersonOut:
+    """Creates a person who signs in with a name and a password."""
+    change.visitor.require_all_scopes()
+    password_hash = people.hash_password(request.login, request.password)  # slow: before the transaction
     try:
-        people.authenticate(wanted.login, wanted.password)
+        change.begin(CreatedPerson(login=request.login, role=request.role))
+    except Replayed:
+        change.session.rollback()  # the check below takes a connection and a second: hold none meanwhile
+        _require_same_password(request)
+        raise
+    person = people.create(change.session, change.visitor, request.login, request.role, password_hash)
+    change.audit(person.id, login=person.login, role=person.role)
+    return change.answer(PersonOut.from_person(person))
+
+
+def _require_same_password(request: PersonRequest) -> None:
+    """Compares the password of a replay with the person's: it is no part of the stored request.
+
+    Raises:
+        Conflict: it is another one.
+    """
+    try:
+        people.authenticate(request.login, request.password)
     except Unauthenticated:
-        told = "this key was used for another password, or it was changed since"
-        raise Conflict("idempotency-key-reused", told, "send a new key with a new request") from None
+        detail = "this key was used for another password, or the password was changed since"
+        raise Conflict("idempotency-key-reused", detail, "send a new key with a new request") from None
 
 
 @router.put("/{person_id}/password", status_code=204)
-def change_password(
-    visitor: Who, person_id: str, wanted: PasswordChange, told: Told, request: Request, key: SentKey = None
-) -> Response:
-    """One's own, with the one so far; or anybody else's for an administrator. Every session of the person ends."""
-    if not (mine := visitor.principal_id == person_id):
+def change_password(change: Change, person_id: str, body: PasswordChange, request: Request) -> None:
+    """Changes the own password, with the current one; administrators anybody's. All the person's sessions end."""
+    visitor = change.visitor
+    own = visitor.principal_id == person_id
+    if not own:
         visitor.require("admin")
         visitor.require_all_scopes()
-    with reading() as looked:
-        login = people.find(looked, visitor, person_id).login
-    proof = _owner(request, login, wanted.current) if mine else None
-    hashed = people.hash_password(login, wanted.password)
-    with writing() as session:  # whatever the key: once more is the same, and another password no repetition
-        if proof is not None:
-            people.confirm(session, proof)
-        people.change_password(session, visitor, person_id, hashed)
-        told.changed(session, "person.password", person_id)
-    return Response(status_code=204)
+    with reading() as session:
+        login = people.find(session, visitor, person_id).login
+    proof = _prove_owner(request, login, body.current) if own else None
+    password_hash = people.hash_password(login, body.password)
+    # No begin(): repeating it has the same effect, and the password must not enter the request's hash, which is fast.
+    if proof is not None:
+        people.confirm(change.session, proof)
+    people.change_password(change.session, visitor, person_id, password_hash)
+    change.audit(person_id)
 
 
-def _owner(request: Request, login: str, password: str | None) -> people.Proof:
-    """A session left open is not yet its owner. Raises Forbidden."""
+def _prove_owner(request: Request, login: str, password: str | None) -> people.Proof:
+    """Checks the current password: a session left open on a shared screen does not prove its owner.
+
+    Raises:
+        Forbidden: it is missing or wrong. TooMany: too many tries failed.
+    """
     if password is None:
-        raise Forbidden("password-needed", "your password so far is needed to change it", "send it as `current`")
+        raise Forbidden("password-needed", "the current password is needed to change it", "send it as `current`")
     try:
-        return sign_in_tries.proved(request, login, password)
+        return sign_in_tries.check_password(request, login, password)
     except Unauthenticated:
-        raise Forbidden("wrong-password", "your password so far is another", "try again") from None
+        raise Forbidden("wrong-password", "the current password is another", "try again") from None
 
 
 @router.delete("/{person_id}", status_code=204)
-def remove(session: Write, visitor: Admin, person_id: str, told: Told, once: OnlyOnce) -> Response:
-    """Sessions end at once (tiles may be served for another second); what the person did stays told."""
-
-    def produce() -> Answer:
-        people.remove(session, visitor, person_id)
-        told.changed(session, "person.remove", person_id)
-        return {}
-
-    once(None, produce)
-    return Response(status_code=204)
+def remove_person(change: Change, person_id: str) -> None:
+    """Removes a person and ends the sessions at once (tiles: within a second). The audit keeps what the person did."""
+    change.begin()
+    people.remove(change.session, change.visitor, person_id)
+    change.audit(person_id)

@@ -1,4 +1,4 @@
-"""Browser sessions: a one-time link's token, or an API key, is traded for a cookie."""
+"""Browser sessions: a one-time link's token, an API key, or a name and a password is exchanged for a cookie."""
 
 from contextlib import suppress
 
@@ -7,11 +7,10 @@ from sqlalchemy.orm import Session
 
 from api.contract.people import Me, SignIn
 from api.edge import sign_in_tries
-from api.request.trail import origin_of
+from api.request.trail import AuditTrail
 from api.request.transactions import Read, Write
-from api.request.visitor import Who, cookie_name
-from core.access import audit, credentials, people
-from core.access.visitor import Visitor
+from api.request.visitor import Visitor, cookie_name
+from core.access import credentials, people, visitor
 from core.database.transactions import writing
 from core.errors import Invalid, Unauthenticated
 from core.settings import get_settings
@@ -19,39 +18,24 @@ from core.settings import get_settings
 router = APIRouter(prefix="/session", tags=["session"])
 
 
-def _me(session: Session, visitor: Visitor) -> Me:
-    scopes = None if visitor.scopes is None else list(visitor.scopes)
-    person = visitor.principal_id if people.has_password(session, visitor) else None
-    return Me(name=visitor.name, role=visitor.role, scopes=scopes, workspace=visitor.workspace_id, person_id=person)
-
-
-def _proved(session: Session, wanted: SignIn, person: people.Proof | None) -> tuple[Visitor, str]:
-    """Who signs in, and a new session's secret. Raises Unauthenticated or Invalid."""
-    seconds = get_settings().session_hours * 3600
-    if person is not None:
-        visitor = people.confirm(session, person)
-        return visitor, credentials.issue(session, visitor.principal_id, "session", seconds)
-    if wanted.token:
-        return credentials.open_session(session, wanted.token)
-    if wanted.key:
-        visitor = credentials.authenticate(session, wanted.key, "key")
-        return visitor, credentials.issue(session, visitor.principal_id, "session", seconds, parent=wanted.key)
-    raise Invalid("nothing-to-sign-in-with", "neither token, key nor name and password were sent", "send one of them")
+def _me(session: Session, principal: visitor.Visitor) -> Me:
+    person = principal.principal_id if people.has_password(session, principal) else None
+    return Me.from_visitor(principal, person)
 
 
 @router.post("", status_code=201)
-def sign_in(wanted: SignIn, request: Request, response: Response) -> Me:
-    """Sign in with the token of a one-time link, with a key, or with a name and a password."""
-    person = sign_in_tries.proved(request, wanted.login, wanted.password) if wanted.login and wanted.password else None
-    with writing() as session:  # after the password, which is slow to check
-        visitor, secret = _proved(session, wanted, person)
-        audit.write(session, visitor, "session.open", visitor.principal_id, origin_of(request))
-        me = _me(session, visitor)
+def sign_in(body: SignIn, request: Request, response: Response) -> Me:
+    """Signs in with the token of a one-time link, with a key, or with a name and a password."""
+    proof = sign_in_tries.check_password(request, body.login, body.password) if body.login and body.password else None
+    with writing() as session:  # after the password check, which is slow
+        principal, secret = _open_session(session, body, proof)
+        AuditTrail.of_request(principal, request).changed(session, principal.principal_id)
+        me = _me(session, principal)
     name = cookie_name()
     response.set_cookie(
         name,
         secret,
-        max_age=int(get_settings().session_hours * 3600),
+        max_age=int(_session_seconds()),
         httponly=True,
         samesite="strict",
         secure=name.startswith("__Host-"),
@@ -60,22 +44,40 @@ def sign_in(wanted: SignIn, request: Request, response: Response) -> Me:
     return me
 
 
+def _open_session(session: Session, body: SignIn, proof: people.Proof | None) -> tuple[visitor.Visitor, str]:
+    """The visitor and the secret of a new session. Raises Unauthenticated or Invalid."""
+    if proof is not None:
+        principal = people.confirm(session, proof)
+        return principal, credentials.issue(session, principal.principal_id, "session", _session_seconds())
+    if body.token:
+        return credentials.open_session(session, body.token)
+    if body.key:
+        principal = credentials.authenticate(session, body.key, "key")
+        secret = credentials.issue(session, principal.principal_id, "session", _session_seconds(), parent=body.key)
+        return principal, secret
+    raise Invalid("nothing-to-sign-in-with", "neither token, key nor name and password were sent", "send one of them")
+
+
+def _session_seconds() -> float:
+    return get_settings().session_hours * 3600
+
+
 @router.get("")
-def who(session: Read, visitor: Who) -> Me:
-    """Who is signed in."""
-    return _me(session, visitor)
+def get_session(session: Read, principal: Visitor) -> Me:
+    """Returns the visitor of this request."""
+    return _me(session, principal)
 
 
 @router.delete("", status_code=204)
 def sign_out(session: Write, request: Request) -> Response:
-    """End this browser's session."""
+    """Ends this browser's session."""
     secret = request.cookies.get(cookie_name())
     if secret:
-        with suppress(Unauthenticated):  # it ended before
-            visitor = credentials.authenticate(session, secret, "session")
+        with suppress(Unauthenticated):  # it has ended already
+            principal = credentials.authenticate(session, secret, "session")
             credentials.revoke(session, secret)
-            audit.write(session, visitor, "session.close", visitor.principal_id, origin_of(request))
+            AuditTrail.of_request(principal, request).changed(session, principal.principal_id)
     response = Response(status_code=204)
-    name = cookie_name()  # a browser lets go of a `__Host-` cookie only by one that is as well kept
+    name = cookie_name()  # browsers delete a `__Host-` cookie only by one with the same attributes
     response.delete_cookie(name, path="/", secure=name.startswith("__Host-"), httponly=True, samesite="strict")
     return response

@@ -1,20 +1,17 @@
-"""Slides: list, look, answer, delete, thumbnail, and the description of their tiles."""
+"""Slides: list, register, change, delete, and their pictures and tiles' description."""
 
 from contextlib import suppress
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from api.contract.media import Jpeg, Xml
-from api.contract.slides import LatestAnalysis, ListedSlide, SlideChange, SlideOut, SlidePage, SlideReference
-from api.request.once import OnlyOnce
-from api.request.trail import Told, Trail
-from api.request.transactions import Read, Write, ring
-from api.request.visitor import Admin, Analyst, Who
-from core.access.idempotency import Answer
-from core.access.visitor import Visitor
-from core.database.slides import Slide
+from api.contract.slides import ListedSlide, SlideChange, SlideOut, SlidePage, SlideReference, TilesOut
+from api.request.change import Change
+from api.request.trail import Trail
+from api.request.transactions import Read
+from api.request.visitor import Visitor
 from core.database.transactions import reading
 from core.errors import Gone, NotFound
 from core.slides import catalog, deletion, inspection, opening, storage
@@ -23,47 +20,38 @@ router = APIRouter(prefix="/slides", tags=["slides"])
 
 
 @router.get("")
-def listed(
+def list_slides(
     session: Read,
-    visitor: Who,
+    visitor: Visitor,
     query: Annotated[str, Query(max_length=200)] = "",
     cursor: Annotated[str, Query(max_length=32)] = "",
     limit: Annotated[int, Query(ge=1, le=500)] = catalog.PAGE,
 ) -> SlidePage:
-    """Slides of the workspace, newest first; `query` is a part of the file name."""
-    found = catalog.listed(session, visitor, query, cursor, limit + 1)
-    more = found[limit - 1].id if len(found) > limit else None
-    latest = catalog.latest_analyses(session, found[:limit])
-    return SlidePage(slides=[_listed(slide, latest.get(slide.id)) for slide in found[:limit]], next_cursor=more)
-
-
-def _listed(slide: Slide, latest: catalog.LatestAnalysis | None) -> ListedSlide:
-    known = None if latest is None else LatestAnalysis(**latest.__dict__)
-    return ListedSlide(**SlideOut.of(slide).model_dump(), latest_analysis=known)
+    """Returns the slides of the workspace, newest first. `query` is a part of the file name."""
+    slides = catalog.listed(session, visitor, query, cursor, limit + 1)
+    next_cursor = slides[limit - 1].id if len(slides) > limit else None
+    latest = catalog.latest_analyses(session, slides[:limit])
+    page = [ListedSlide.from_records(slide, latest.get(slide.id)) for slide in slides[:limit]]
+    return SlidePage(slides=page, next_cursor=next_cursor)
 
 
 @router.post("", status_code=201)
-def refer(
-    session: Write, visitor: Analyst, wanted: SlideReference, later: BackgroundTasks, once: OnlyOnce, told: Told
-) -> SlideOut:
-    """A slide by reference: a file in the import folder of the service, read where it lies and never changed."""
-    identifiers = catalog.clean_identifiers(wanted.identifiers)
-
-    def produce() -> Answer:
-        path = storage.find_import(wanted.path)
-        slide = inspection.referred(session, visitor, path, wanted.sha256, identifiers)
-        told.changed(session, "slide.refer", slide.id)
-        later.add_task(ring)
-        return SlideOut.of(slide).model_dump()
-
-    return SlideOut(**once(wanted, produce))
+def refer_slide(change: Change, request: SlideReference) -> SlideOut:
+    """Registers a file in the service's import folder. It is read in place and never changed."""
+    identifiers = catalog.clean_identifiers(request.identifiers)
+    change.begin(request)
+    path = storage.find_import(request.path)
+    slide = inspection.referred(change.session, change.visitor, path, request.sha256, identifiers)
+    change.audit(slide.id)
+    change.ring()
+    return change.answer(SlideOut.from_record(slide))
 
 
 @router.get("/{slide_id}.dzi", response_class=Xml)
-def deep_zoom(session: Read, visitor: Who, slide_id: str, told: Told) -> Response:
-    """The Deep Zoom descriptor, for any viewer that knows the format."""
+def get_deep_zoom(session: Read, visitor: Visitor, slide_id: str, trail: Trail) -> Response:
+    """The Deep Zoom descriptor, for any viewer that reads the format."""
     info = catalog.info_of(catalog.find(session, visitor, slide_id))
-    told.viewed(session, "slide.view", slide_id)
+    trail.viewed(session, slide_id)
     content = (
         '<?xml version="1.0" encoding="UTF-8"?>'
         '<Image xmlns="http://schemas.microsoft.com/deepzoom/2008" Format="jpeg" Overlap="1" TileSize="254">'
@@ -73,78 +61,50 @@ def deep_zoom(session: Read, visitor: Who, slide_id: str, told: Told) -> Respons
 
 
 @router.get("/{slide_id}")
-def look(session: Read, visitor: Who, slide_id: str) -> SlideOut:
-    return SlideOut.of(catalog.find(session, visitor, slide_id))
+def get_slide(session: Read, visitor: Visitor, slide_id: str) -> SlideOut:
+    """Returns a slide."""
+    return SlideOut.from_record(catalog.find(session, visitor, slide_id))
 
 
 @router.patch("/{slide_id}")
-def change(
-    session: Write,
-    visitor: Analyst,
-    slide_id: str,
-    change: SlideChange,
-    later: BackgroundTasks,
-    once: OnlyOnce,
-    told: Told,
-) -> SlideOut:
-    """Answer `needs_input` with mpp, or set identifiers."""
-    slide = catalog.find(session, visitor, slide_id)
-    identifiers = None if change.identifiers is None else catalog.clean_identifiers(change.identifiers)
-
-    def produce() -> Answer:
-        if inspection.answer(session, slide, change.mpp, identifiers) is not None:
-            later.add_task(ring)
-        told.changed(session, "slide.change", slide.id, changed=sorted(change.model_dump(exclude_none=True)))
-        return SlideOut.of(slide).model_dump()
-
-    return SlideOut(**once(change, produce))
+def change_slide(change: Change, slide_id: str, request: SlideChange) -> SlideOut:
+    """Sets identifiers, or mpp where the slide needs it."""
+    identifiers = None if request.identifiers is None else catalog.clean_identifiers(request.identifiers)
+    change.begin(request)
+    slide = catalog.find(change.session, change.visitor, slide_id)
+    if inspection.answer(change.session, slide, request.mpp, identifiers) is not None:
+        change.ring()
+    change.audit(slide.id, changed=sorted(request.model_dump(exclude_none=True)))
+    return change.answer(SlideOut.from_record(slide))
 
 
 @router.post("/{slide_id}/inspect")
-def inspect_again(
-    session: Write, visitor: Analyst, slide_id: str, later: BackgroundTasks, once: OnlyOnce, told: Told
-) -> SlideOut:
-    """Inspect a slide again whose inspection failed in the worker (reason `inspect-failed`): its bytes are here."""
-
-    def produce() -> Answer:
-        slide = catalog.find(session, visitor, slide_id)
-        inspection.inspect_again(session, slide)
-        told.changed(session, "slide.inspect", slide.id)
-        later.add_task(ring)
-        return SlideOut.of(slide).model_dump()
-
-    return SlideOut(**once(None, produce))
+def inspect_slide_again(change: Change, slide_id: str) -> SlideOut:
+    """Inspects a slide again whose inspection failed in the worker (reason `inspect-failed`)."""
+    change.begin()
+    slide = catalog.find(change.session, change.visitor, slide_id)
+    inspection.inspect_again(change.session, slide)
+    change.audit(slide.id)
+    change.ring()
+    return change.answer(SlideOut.from_record(slide))
 
 
 @router.delete("/{slide_id}", status_code=204)
-def delete(
-    session: Write,
-    visitor: Analyst,
-    slide_id: str,
-    request: Request,
-    later: BackgroundTasks,
-    once: OnlyOnce,
-    told: Told,
-) -> Response:
-    """Remove a slide, its analyses and its files; a file that was named by reference stays where it is."""
-
-    def produce() -> Answer:
-        slide = catalog.find(session, visitor, slide_id)
-        opened = storage.absolute(slide.file)
-        with suppress(Gone):
-            opened = opening.reader_path(slide.id, slide.file)
-        deletion.delete(session, slide)
-        told.changed(session, "slide.delete", slide.id)
-        later.add_task(storage.remove, slide_id)
-        later.add_task(request.app.state.files.drop, opened)  # after: none opens it again
-        return {}
-
-    once(None, produce)
-    return Response(status_code=204, background=later)
+def delete_slide(change: Change, slide_id: str, request: Request) -> None:
+    """Removes a slide, its analyses and its files. A file that was registered by reference stays."""
+    change.begin()
+    slide = catalog.find(change.session, change.visitor, slide_id)
+    path = storage.absolute(slide.file)
+    with suppress(Gone):
+        path = opening.reader_path(slide.id, slide.file)
+    deletion.delete(change.session, slide)
+    change.audit(slide.id)
+    change.after_commit(storage.remove, slide_id)
+    change.after_commit(request.app.state.files.drop, path)  # after the commit nothing opens the file again
 
 
 @router.get("/{slide_id}/thumbnail", response_class=Jpeg)
-def thumbnail(session: Read, visitor: Who, slide_id: str) -> FileResponse:
+def get_thumbnail(session: Read, visitor: Visitor, slide_id: str) -> FileResponse:
     """JPEG, at most 400 px a side."""
     path = storage.folder(catalog.find(session, visitor, slide_id).id) / storage.THUMBNAIL
     if not path.exists():
@@ -153,43 +113,35 @@ def thumbnail(session: Read, visitor: Who, slide_id: str) -> FileResponse:
 
 
 @router.get("/{slide_id}/macro", response_class=Jpeg)
-def macro(visitor: Analyst, slide_id: str, request: Request, told: Told) -> Response:
-    """JPEG of the whole glass, both ends painted over: a label lies at one of them. Written down in the audit."""
-    return _reveal(visitor, slide_id, "macro", request, told)
+def get_macro(visitor: Visitor, slide_id: str, request: Request, trail: Trail) -> Response:
+    """JPEG of the whole glass with both ends painted over, since the label is at one of them. Audited."""
+    return _reveal(visitor, slide_id, "macro", request, trail)
 
 
 @router.get("/{slide_id}/label", response_class=Jpeg)
-def label(visitor: Admin, slide_id: str, request: Request, told: Told) -> Response:
-    """JPEG of the label, which may name the patient. For administrators; written down in the audit."""
-    return _reveal(visitor, slide_id, "label", request, told)
+def get_label(visitor: Visitor, slide_id: str, request: Request, trail: Trail) -> Response:
+    """JPEG of the label, which may name the patient. For administrators. Audited."""
+    return _reveal(visitor, slide_id, "label", request, trail)
 
 
 def _reveal(
-    visitor: Visitor, slide_id: str, name: Literal["macro", "label"], request: Request, told: Trail
+    visitor: Visitor, slide_id: str, name: Literal["macro", "label"], request: Request, trail: Trail
 ) -> Response:
-    """What lies beside the slide in its file. It is written down before it is read, so that nothing is shown unseen."""
+    """An associated image of the slide's file. The audit row is committed before the image is read."""
     with reading() as session:
         slide = catalog.find(session, visitor, slide_id)
-        catalog.info_of(slide)
+        catalog.info_of(slide)  # raises Conflict before the inspection
         opening.require_unaltered(slide)
-        told.sent(session, f"slide.{name}.reveal", slide.id)
+        trail.exported(session, slide.id)
     with request.app.state.files.reader(opening.slide_file(slide).path) as reader:
         content = reader.call(name)[1]
     return Jpeg(content, headers={"Cache-Control": "no-store"})
 
 
 @router.get("/{slide_id}/tiles")
-def tiles(session: Read, visitor: Who, slide_id: str, told: Told) -> dict[str, Any]:
-    """The slide's levels, finest first, each with its own tile size; tiles lie at tiles/{level}/{col}_{row}.jpeg."""
+def describe_tiles(session: Read, visitor: Visitor, slide_id: str, trail: Trail) -> TilesOut:
+    """Returns the slide's levels, finest first, each with its tile size, and the address of the tiles."""
     slide = catalog.find(session, visitor, slide_id)
     info = catalog.info_of(slide)
-    told.viewed(session, "slide.view", slide.id)
-    return {
-        "width": info.width,
-        "height": info.height,
-        "mpp_x": info.mpp_x,
-        "mpp_y": info.mpp_y,
-        "levels": [level.__dict__ for level in info.levels],
-        "tile_url": f"/api/v1/slides/{slide.id}/tiles/{{level}}/{{col}}_{{row}}.jpeg",
-        "version": (slide.sha256 or "")[:16],
-    }
+    trail.viewed(session, slide.id)
+    return TilesOut.from_record(slide, info)

@@ -1,4 +1,4 @@
-"""Slide files that the API holds open for viewers: their own tiles by a read in place, all else by a reader child."""
+"""Slide files that the API keeps open for viewers: native tiles by a read in place, all else by a reader child."""
 
 import os
 import threading
@@ -17,52 +17,52 @@ from core.reader.client import Reader
 from core.settings import get_settings
 from core.slides import opening
 
-Opened = tuple[Path, str]  # of a file also when it was changed last: another may come to lie there
+FileKey = tuple[Path, str]  # the path and the stamp of its last change: another file may take the path
 MOST_READERS = 4
 MOST_FILES = 64
-KEPT_SECONDS = 600
-AT_ONCE = getattr(os, "RWF_NOWAIT", None)  # Linux: a read that would wait for the disk says so instead
+IDLE_SECONDS = 600
+NOWAIT = getattr(os, "RWF_NOWAIT", None)  # Linux: a read that would wait for the disk fails instead (preadv2(2))
 
 
 @dataclass(frozen=True)
 class TileFile:
-    """A slide's file, open, with the places of its own tiles. Closed when nobody holds it any more."""
+    """An open slide file with the places of its native tiles. It is closed with the last reference to it."""
 
     file: FileIO
     version: str
     levels: dict[int, native_tiles.NativeLevel]
 
-    def _found(self, level: int, col: int, row: int) -> tuple[native_tiles.NativeLevel, int, int] | None:
-        """A tile's level, offset and bytes."""
+    def _locate(self, level: int, col: int, row: int) -> tuple[native_tiles.NativeLevel, int, int] | None:
+        """A tile's level, offset and length in bytes."""
         native = self.levels.get(level)
         span = native.span(col, row) if native else None
         return None if native is None or span is None else (native, *span)
 
     def tile(self, level: int, col: int, row: int) -> bytes | None:
-        """The file's own JPEG, completed; None where it has none for this place."""
-        found = self._found(level, col, row)
-        if found is None:
+        """The file's own JPEG, completed with its tables; None where it has none for this place."""
+        location = self._locate(level, col, row)
+        if location is None:
             return None
-        native, offset, count = found
-        return native.splice(os.pread(self.file.fileno(), count, offset))
+        native, offset, length = location
+        return native.splice(os.pread(self.file.fileno(), length, offset))
 
-    def tile_at_once(self, level: int, col: int, row: int) -> bytes | None:
-        """The same if its bytes are in memory already; None when they are not, or cannot be known to be."""
-        found = self._found(level, col, row)
-        if found is None or AT_ONCE is None:
+    def tile_in_memory(self, level: int, col: int, row: int) -> bytes | None:
+        """The same if the page cache has it, without waiting; None where it has not, or where that is unknown."""
+        location = self._locate(level, col, row)
+        if location is None or NOWAIT is None:
             return None
-        native, offset, count = found
-        stream = bytearray(count)
+        native, offset, length = location
+        stream = bytearray(length)
         try:
-            if os.preadv(self.file.fileno(), [stream], offset, AT_ONCE) != count:
+            if os.preadv(self.file.fileno(), [stream], offset, NOWAIT) != length:
                 return None
-        except OSError:  # not in memory, or a file system that cannot tell
+        except OSError:  # EAGAIN: not in memory; EOPNOTSUPP: the file system cannot tell
             return None
         return native.splice(bytes(stream))
 
 
-def _opened(path: Path) -> Opened:
-    """What a reader of this path would open now. Raises Gone."""
+def _key(path: Path) -> FileKey:
+    """Raises Gone."""
     try:
         return path, opening.stamp(path)
     except OSError as error:
@@ -74,95 +74,96 @@ def _gone(error: OSError) -> Gone:
 
 
 class SlideFiles:
-    """Open files and reader children, one of each a slide: what nobody uses is closed, the longest unused first."""
+    """Open files and reader children, one of each a slide. The least recently used are closed first."""
 
     def __init__(self) -> None:
-        self._files: TTLCache[Path, TileFile] = TTLCache(MOST_FILES, KEPT_SECONDS)
-        self._idle: OrderedDict[Opened, Reader] = OrderedDict()
-        self._used: dict[Opened, tuple[Reader, int]] = {}
-        self._files_lock, self._lock = threading.Lock(), threading.Lock()  # the first is never held for long
+        self._files: TTLCache[Path, TileFile] = TTLCache(MOST_FILES, IDLE_SECONDS)
+        self._idle: OrderedDict[FileKey, Reader] = OrderedDict()
+        self._used: dict[FileKey, tuple[Reader, int]] = {}  # with the number of users
+        # The event loop takes the first, so nothing slow may happen under it.
+        self._files_lock, self._lock = threading.Lock(), threading.Lock()
 
-    def known(self, path: Path, version: str) -> TileFile | None:
-        """The slide's file if it is open: no waiting."""
+    def cached(self, path: Path, version: str) -> TileFile | None:
+        """The slide's file if it is open. Does not wait."""
         with self._files_lock:
-            found = self._files.get(path)
-        return found if found is not None and found.version == version else None
+            file = self._files.get(path)
+        return file if file is not None and file.version == version else None
 
-    def opened(self, path: Path, index: Path, version: str) -> TileFile:
-        """The slide's file, opened when it is not.
+    def open(self, path: Path, index: Path, version: str) -> TileFile:
+        """The slide's file, opened where it is not.
 
         Raises:
-            Gone: the file cannot be opened. Conflict: its tiles were not looked up yet.
+            Gone: the file cannot be opened. Conflict: the index of its tiles does not exist yet.
         """
-        found = self.known(path, version)
-        if found is not None:
-            return found
+        file = self.cached(path, version)
+        if file is not None:
+            return file
         try:
             levels = native_tiles.restore(index.read_bytes())
         except FileNotFoundError:
             raise Conflict(
-                "slide-not-ready", "the slide's tiles are not known yet", "wait for its inspection"
+                "slide-not-ready", "the slide's tiles are not indexed yet", "wait for its inspection"
             ) from None
         try:
-            found = TileFile(FileIO(path), version, levels)
+            file = TileFile(FileIO(path), version, levels)
         except OSError as error:
             raise _gone(error) from None
         with self._files_lock:
-            self._files[path] = found
-        if not index.exists():  # deleted meanwhile: its space shall be free
+            self._files[path] = file
+        if not index.exists():  # the slide was deleted meanwhile: an open file would keep its space
             self.drop(path)
-        return found
+        return file
 
     @contextmanager
     def reader(self, path: Path) -> Iterator[Reader]:
-        """The slide's reader, which stays open at least as long as somebody is in here; a new one when another file
-        lies there.
+        """The slide's reader, shared by all who are in here. Another file at the same path gets a reader of its own.
 
         Raises:
             Gone: there is no file.
         """
-        opened = _opened(path)
+        key = _key(path)
         with self._lock:
-            reader, users = self._used.get(opened) or (self._resting(opened), 0)
-            self._used[opened] = (reader, users + 1)
+            reader, users = self._used.get(key) or (self._take_idle(key), 0)
+            self._used[key] = (reader, users + 1)
         try:
             yield reader
         finally:
             with self._lock:
-                closing = self._left(opened)
+                closing = self._release(key)
             for one in closing:
                 one.close()
 
-    def _resting(self, opened: Opened) -> Reader:
-        """The reader that rests, or a new one."""
-        kept = self._idle.pop(opened) if opened in self._idle else None
-        if kept is not None and kept.alive:
-            return kept
-        settings, path = get_settings(), opened[0]
+    def _take_idle(self, key: FileKey) -> Reader:
+        """The idle reader of this file, or a new one."""
+        idle = self._idle.pop(key) if key in self._idle else None
+        if idle is not None and idle.alive:
+            return idle
+        settings, path = get_settings(), key[0]
         return Reader(path, settings.reader_seconds, settings.reader_memory_bytes, opening.readable(path))
 
-    def _left(self, opened: Opened) -> list[Reader]:
-        """One user fewer; the readers that are to be closed now."""
-        reader, users = self._used.pop(opened)
+    def _release(self, key: FileKey) -> list[Reader]:
+        """Counts one user less. Returns the readers to close, which waits and so must happen outside the lock."""
+        reader, users = self._used.pop(key)
         if users > 1:
-            self._used[opened] = (reader, users - 1)
+            self._used[key] = (reader, users - 1)
             return []
         if not reader.alive:
             return [reader]
-        self._idle[opened] = reader
+        self._idle[key] = reader
         return [self._idle.popitem(last=False)[1] for _ in range(len(self._idle) - MOST_READERS)]
 
     def drop(self, path: Path) -> None:
-        """Nobody will ask for this slide again: its file's space shall be free."""
+        """Closes a deleted slide's file and idle reader, so that its space becomes free."""
         with self._files_lock:
-            self._files.expire()  # pop would leave what has expired
+            self._files.expire()  # pop alone would leave an expired entry, whose file stays open
             self._files.pop(path, None)
         with self._lock:
-            closing = [self._idle.pop(opened) for opened in list(self._idle) if opened[0] == path]
+            closing = [self._idle.pop(key) for key in list(self._idle) if key[0] == path]
         for reader in closing:
             reader.close()
 
     def close(self) -> None:
+        """Closes everything."""
         with self._files_lock:
             self._files.clear()
         with self._lock:

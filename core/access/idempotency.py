@@ -5,7 +5,6 @@ The header of draft-ietf-httpapi-idempotency-key-header.
 
 import hashlib
 import json
-from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -19,40 +18,33 @@ LONGEST_KEY = 255
 Answer = dict[str, Any]
 
 
-def answer_once(
-    session: Session,
-    visitor: Visitor,
-    key: str | None,
-    request: Any,
-    produce: Callable[[], Answer],
-    keep: Callable[[Answer], Answer] = dict,
-) -> Answer:
-    """Returns `produce()`'s answer, or the stored one of the first call, in the caller's transaction.
+def replay(session: Session, visitor: Visitor, key: str | None, request: Any) -> Answer | None:
+    """The answer that a key got before; None for a new key, whose change and `store` belong to the same transaction.
 
-    The row is inserted before `produce` runs. A second caller with the same key therefore waits for the first one's
-    transaction, and then reads its answer, or produces its own when that transaction was rolled back.
+    Of two callers with the same key the second waits here until the first one's transaction has ended.
 
     Args:
-        key: None: nothing is stored.
-        request: the request as JSON-ready values; only its hash is stored.
-        keep: what of the answer is stored for a replay. A secret is left out here.
+        request: the request, JSON-ready. Its hash is stored with the key.
 
     Raises:
-        Conflict: the key was used for another request.
-        Invalid: the key is empty or too long.
+        Conflict: the key was used for another request. Invalid: the key is too long.
     """
     if key is None:
-        return produce()
+        return None
     if not 0 < len(key) <= LONGEST_KEY:
         raise Invalid("bad-idempotency-key", f"an Idempotency-Key has 1 to {LONGEST_KEY} characters", "use a UUID")
     request_hash = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
-    row_id = {"principal_id": visitor.principal_id, "key": key}
-    row = {**row_id, "request_hash": request_hash, "answer": {}, "created_at": clock(session)}
-    if insert_if_absent(session, Idempotency, **row):
-        answer = produce()
-        session.get_one(Idempotency, row_id).answer = keep(answer)
-        return answer
-    stored = session.get_one(Idempotency, row_id, populate_existing=True)
-    if stored.request_hash != request_hash:
+    place = {"principal_id": visitor.principal_id, "key": key}
+    fields = {"request_hash": request_hash, "answer": {}, "created_at": clock(session)}
+    if insert_if_absent(session, Idempotency, **place, **fields):
+        return None
+    row = session.get_one(Idempotency, place, populate_existing=True)
+    if row.request_hash != request_hash:
         raise Conflict("idempotency-key-reused", "this Idempotency-Key was used for another request", "use a new key")
-    return dict(stored.answer)
+    return dict(row.answer)
+
+
+def store(session: Session, visitor: Visitor, key: str | None, answer: Answer) -> None:
+    """Keeps the answer for replays of the same key."""
+    if key is not None:
+        session.get_one(Idempotency, {"principal_id": visitor.principal_id, "key": key}).answer = answer

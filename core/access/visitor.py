@@ -41,7 +41,11 @@ class Visitor:
             detail = "this would give more access than the scopes of your own key"
             raise Forbidden("scope-needed", detail, "use a key without scopes, or request no more than yours")
 
+    def may(self, role: str) -> bool:
+        """Whether the visitor has this role or a higher one."""
+        return ROLES.index(self.role) >= ROLES.index(role)
+
     def require(self, role: str) -> None:
         """Raises Forbidden when the visitor's role is below this one."""
-        if ROLES.index(self.role) < ROLES.index(role):
+        if not self.may(role):
             raise Forbidden("role-needed", f"this needs the role {role}; yours is {self.role}", "ask an administrator")

@@ -60,7 +60,7 @@ def check(scene: Scene, known: Known, pictures: dict[str, Path], references: Ref
     _check_nothing_more(scene, known, len(references))
     _check_files(scene)
     _check_audit(scene, known)
-    assert "a fault that nobody foresaw" not in (scene.service.data / "api.log").read_text()
+    assert "unhandled exception" not in (scene.service.data / "api.log").read_text()
 
 
 def check_bytes(scene: Scene, known: Known, pictures: dict[str, Path]) -> None:

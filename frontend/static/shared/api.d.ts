@@ -11,8 +11,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Look */
-        get: operations["look_api_v1_analyses__analysis_id__get"];
+        /**
+         * Get Analysis
+         * @description Returns an analysis: its state, its progress and, once it has succeeded, its results without the regions.
+         */
+        get: operations["get_analysis_api_v1_analyses__analysis_id__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -31,10 +34,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Cancel
-         * @description Cancelled when this answers; workers stop within two seconds and write nothing more.
+         * Cancel Analysis
+         * @description Cancels an analysis before this answers. Workers stop within two seconds and write nothing more.
          */
-        post: operations["cancel_api_v1_analyses__analysis_id__cancel_post"];
+        post: operations["cancel_analysis_api_v1_analyses__analysis_id__cancel_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -49,10 +52,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Events
-         * @description Server-sent events: `analysis` with the analysis as JSON at every change, the last when it has ended.
+         * Follow Analysis
+         * @description Server-sent events: `analysis` with the analysis as JSON at every change. The stream ends with the analysis.
          */
-        get: operations["events_api_v1_analyses__analysis_id__events_get"];
+        get: operations["follow_analysis_api_v1_analyses__analysis_id__events_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -69,15 +72,15 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Heat Map
-         * @description The grid as NumPy .npy. float32 is the record, NaN where nothing was analysed; uint8 is for showing, 255 there.
+         * Get Heat Map
+         * @description The grid as NumPy .npy. float32 is the record, NaN where nothing was analysed; uint8 is for display, 255 there.
          *
-         *     `strangeness` tells how unlike the network's training patches a cell is; as uint8, 127 stands for the threshold.
+         *     `strangeness` measures how unlike the network's training patches a cell is; as uint8, 127 is the threshold.
          *
-         *     Quarterturn-Affine holds a, b, c, d, e, f: the centre of cell (row, col) is at level-0 pixel
+         *     Quarterturn-Affine has a, b, c, d, e, f: the centre of cell (row, col) is at level-0 pixel
          *     x = a·col + b·row + c, y = d·col + e·row + f.
          */
-        get: operations["heat_map_api_v1_analyses__analysis_id__heatmap_get"];
+        get: operations["get_heat_map_api_v1_analyses__analysis_id__heatmap_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -94,10 +97,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Picture
+         * Get Picture
          * @description One grey pixel a cell (0 to 254 for scores 0 to 1), transparent where nothing was analysed.
          */
-        get: operations["picture_api_v1_analyses__analysis_id__heatmap_png_get"];
+        get: operations["get_picture_api_v1_analyses__analysis_id__heatmap_png_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -116,10 +119,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Profile
-         * @description Score against angle at a cell: asked for here, fetched from profiles/{id}; asking again costs nothing.
+         * Request Profile
+         * @description Requests the score against the angle at a cell. Fetch it from profiles/{id}; the same cell is computed once.
          */
-        post: operations["profile_api_v1_analyses__analysis_id__profiles_post"];
+        post: operations["request_profile_api_v1_analyses__analysis_id__profiles_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -133,8 +136,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Profile State */
-        get: operations["profile_state_api_v1_analyses__analysis_id__profiles__profile_id__get"];
+        /**
+         * Get Profile
+         * @description Returns a profile: its state and, once it is done, its result.
+         */
+        get: operations["get_profile_api_v1_analyses__analysis_id__profiles__profile_id__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -151,10 +157,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Regions
-         * @description Ranked regions in level-0 pixels: highest cell first, then area.
+         * Get Regions
+         * @description Returns the regions in level-0 pixels, ranked by their highest cell, then by area.
          */
-        get: operations["regions_api_v1_analyses__analysis_id__regions_get"];
+        get: operations["get_regions_api_v1_analyses__analysis_id__regions_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -171,10 +177,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Regions Csv
+         * Get Regions Csv
          * @description One line a region; lengths in level-0 pixels, areas in µm².
          */
-        get: operations["regions_csv_api_v1_analyses__analysis_id__regions_csv_get"];
+        get: operations["get_regions_csv_api_v1_analyses__analysis_id__regions_csv_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -191,10 +197,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Regions Geojson
-         * @description GeoJSON polygons. `origin=bounds` counts from the scanned area's corner, as QuPath does.
+         * Get Regions Geojson
+         * @description GeoJSON polygons. `origin=bounds` counts from the corner of the scanned area, as QuPath does.
          */
-        get: operations["regions_geojson_api_v1_analyses__analysis_id__regions_geojson_get"];
+        get: operations["get_regions_geojson_api_v1_analyses__analysis_id__regions_geojson_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -213,10 +219,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Retry
-         * @description Start a failed or cancelled analysis again; what was done stays done.
+         * Retry Analysis
+         * @description Starts a failed or cancelled analysis again. Bands that are done stay done.
          */
-        post: operations["retry_api_v1_analyses__analysis_id__retry_post"];
+        post: operations["retry_analysis_api_v1_analyses__analysis_id__retry_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -231,10 +237,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Listed
-         * @description What was done in the workspace, newest first. Reading it is written down, too.
+         * List Audit
+         * @description Returns the workspace's audit, newest first. Reading it is audited, too.
          */
-        get: operations["listed_api_v1_audit_get"];
+        get: operations["list_audit_api_v1_audit_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -251,10 +257,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Check
-         * @description Walk the whole chain of hashes: does every row stand as it was written?
+         * Check Audit
+         * @description Verifies the chain of hashes over all rows.
          */
-        get: operations["check_api_v1_audit_check_get"];
+        get: operations["check_audit_api_v1_audit_check_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -271,16 +277,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Listed
-         * @description Of the newest hundred, without their curves and lesions: those are each evaluation's own.
+         * List Evaluations
+         * @description Returns the newest hundred, without curves and lesions: GET an evaluation for those.
          */
-        get: operations["listed_api_v1_evaluations_get"];
+        get: operations["list_evaluations_api_v1_evaluations_get"];
         put?: never;
         /**
-         * Evaluate
-         * @description Hold analyses of one network against the outlines of their slides; follow it by GET.
+         * Create Evaluation
+         * @description Requests an evaluation of analyses of one network against the outlines of their slides. Follow it by GET.
          */
-        post: operations["evaluate_api_v1_evaluations_post"];
+        post: operations["create_evaluation_api_v1_evaluations_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -294,8 +300,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Look */
-        get: operations["look_api_v1_evaluations__evaluation_id__get"];
+        /**
+         * Get Evaluation
+         * @description Returns an evaluation: its state and, once it has succeeded, its figure, misses and false positives.
+         */
+        get: operations["get_evaluation_api_v1_evaluations__evaluation_id__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -312,16 +321,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Listed
-         * @description The workspace's keys, newest first, without their secrets.
+         * List Keys
+         * @description Returns the workspace's keys, newest first, without their secrets.
          */
-        get: operations["listed_api_v1_keys_get"];
+        get: operations["list_keys_api_v1_keys_get"];
         put?: never;
         /**
-         * Create
-         * @description A new key. Keep the secret: it is not kept here, and a replay of this call answers without it.
+         * Create Key
+         * @description Creates a key. Keep the secret: only its hash is stored, and a replay of this call answers without it.
          */
-        post: operations["create_api_v1_keys_post"];
+        post: operations["create_key_api_v1_keys_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -339,10 +348,10 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Revoke
-         * @description Revoke a key at once (tiles may be served to it for another second).
+         * Revoke Key
+         * @description Revokes a key and the sessions that it opened, at once. Tiles may be served to it for another second.
          */
-        delete: operations["revoke_api_v1_keys__key_id__delete"];
+        delete: operations["revoke_key_api_v1_keys__key_id__delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -356,10 +365,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Models
-         * @description What the live workers can run, empty when none is up, and the one that is run when a request names none.
+         * List Models
+         * @description Returns the networks that live workers can run, none when no worker is up, and the default.
          */
-        get: operations["models_api_v1_models_get"];
+        get: operations["list_models_api_v1_models_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -376,16 +385,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Listed
-         * @description The workspace's people, by name.
+         * List People
+         * @description Returns the workspace's people, by name.
          */
-        get: operations["listed_api_v1_people_get"];
+        get: operations["list_people_api_v1_people_get"];
         put?: never;
         /**
-         * Create
-         * @description A person who signs in with a name and a password.
+         * Create Person
+         * @description Creates a person who signs in with a name and a password.
          */
-        post: operations["create_api_v1_people_post"];
+        post: operations["create_person_api_v1_people_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -403,10 +412,10 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Remove
-         * @description Sessions end at once (tiles may be served for another second); what the person did stays told.
+         * Remove Person
+         * @description Removes a person and ends the sessions at once (tiles: within a second). The audit keeps what the person did.
          */
-        delete: operations["remove_api_v1_people__person_id__delete"];
+        delete: operations["remove_person_api_v1_people__person_id__delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -422,7 +431,7 @@ export interface paths {
         get?: never;
         /**
          * Change Password
-         * @description One's own, with the one so far; or anybody else's for an administrator. Every session of the person ends.
+         * @description Changes the own password, with the current one; administrators anybody's. All the person's sessions end.
          */
         put: operations["change_password_api_v1_people__person_id__password_put"];
         post?: never;
@@ -440,19 +449,19 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Who
-         * @description Who is signed in.
+         * Get Session
+         * @description Returns the visitor of this request.
          */
-        get: operations["who_api_v1_session_get"];
+        get: operations["get_session_api_v1_session_get"];
         put?: never;
         /**
          * Sign In
-         * @description Sign in with the token of a one-time link, with a key, or with a name and a password.
+         * @description Signs in with the token of a one-time link, with a key, or with a name and a password.
          */
         post: operations["sign_in_api_v1_session_post"];
         /**
          * Sign Out
-         * @description End this browser's session.
+         * @description Ends this browser's session.
          */
         delete: operations["sign_out_api_v1_session_delete"];
         options?: never;
@@ -468,16 +477,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Listed
-         * @description Slides of the workspace, newest first; `query` is a part of the file name.
+         * List Slides
+         * @description Returns the slides of the workspace, newest first. `query` is a part of the file name.
          */
-        get: operations["listed_api_v1_slides_get"];
+        get: operations["list_slides_api_v1_slides_get"];
         put?: never;
         /**
-         * Refer
-         * @description A slide by reference: a file in the import folder of the service, read where it lies and never changed.
+         * Refer Slide
+         * @description Registers a file in the service's import folder. It is read in place and never changed.
          */
-        post: operations["refer_api_v1_slides_post"];
+        post: operations["refer_slide_api_v1_slides_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -491,22 +500,25 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Look */
-        get: operations["look_api_v1_slides__slide_id__get"];
+        /**
+         * Get Slide
+         * @description Returns a slide.
+         */
+        get: operations["get_slide_api_v1_slides__slide_id__get"];
         put?: never;
         post?: never;
         /**
-         * Delete
-         * @description Remove a slide, its analyses and its files; a file that was named by reference stays where it is.
+         * Delete Slide
+         * @description Removes a slide, its analyses and its files. A file that was registered by reference stays.
          */
-        delete: operations["delete_api_v1_slides__slide_id__delete"];
+        delete: operations["delete_slide_api_v1_slides__slide_id__delete"];
         options?: never;
         head?: never;
         /**
-         * Change
-         * @description Answer `needs_input` with mpp, or set identifiers.
+         * Change Slide
+         * @description Sets identifiers, or mpp where the slide needs it.
          */
-        patch: operations["change_api_v1_slides__slide_id__patch"];
+        patch: operations["change_slide_api_v1_slides__slide_id__patch"];
         trace?: never;
     };
     "/api/v1/slides/{slide_id}.dzi": {
@@ -517,10 +529,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Deep Zoom
-         * @description The Deep Zoom descriptor, for any viewer that knows the format.
+         * Get Deep Zoom
+         * @description The Deep Zoom descriptor, for any viewer that reads the format.
          */
-        get: operations["deep_zoom_api_v1_slides__slide_id__dzi_get"];
+        get: operations["get_deep_zoom_api_v1_slides__slide_id__dzi_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -537,16 +549,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Of Slide
-         * @description All analyses of a slide, newest first.
+         * List Analyses
+         * @description Returns all analyses of a slide, newest first.
          */
-        get: operations["of_slide_api_v1_slides__slide_id__analyses_get"];
+        get: operations["list_analyses_api_v1_slides__slide_id__analyses_get"];
         put?: never;
         /**
-         * Create
-         * @description Analyse a slide. Answers at once; follow it by GET or by its events.
+         * Create Analysis
+         * @description Requests an analysis of a slide. Answers at once; follow it by GET or by its events.
          */
-        post: operations["create_api_v1_slides__slide_id__analyses_post"];
+        post: operations["create_analysis_api_v1_slides__slide_id__analyses_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -561,21 +573,21 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Outlines
-         * @description The outlines as they are kept: polygons in level-0 pixels.
+         * Get Annotation
+         * @description Returns the outlines: polygons in level-0 pixels.
          */
-        get: operations["outlines_api_v1_slides__slide_id__annotation_get"];
+        get: operations["get_annotation_api_v1_slides__slide_id__annotation_get"];
         /**
-         * Outline
-         * @description ASAP's XML or Camelyon16's polygon JSON, in level-0 pixels; without outlines for a slide without tumour.
+         * Write Annotation
+         * @description Replaces a slide's outlines: ASAP's XML or Camelyon16's polygon JSON, in level-0 pixels; none for no tumour.
          */
-        put: operations["outline_api_v1_slides__slide_id__annotation_put"];
+        put: operations["write_annotation_api_v1_slides__slide_id__annotation_put"];
         post?: never;
         /**
-         * Remove
-         * @description The outlines go; evaluations that were made with them stay.
+         * Remove Annotation
+         * @description Removes the outlines. Evaluations that were made with them stay.
          */
-        delete: operations["remove_api_v1_slides__slide_id__annotation_delete"];
+        delete: operations["remove_annotation_api_v1_slides__slide_id__annotation_delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -591,10 +603,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Inspect Again
-         * @description Inspect a slide again whose inspection failed in the worker (reason `inspect-failed`): its bytes are here.
+         * Inspect Slide Again
+         * @description Inspects a slide again whose inspection failed in the worker (reason `inspect-failed`).
          */
-        post: operations["inspect_again_api_v1_slides__slide_id__inspect_post"];
+        post: operations["inspect_slide_again_api_v1_slides__slide_id__inspect_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -609,10 +621,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Label
-         * @description JPEG of the label, which may name the patient. For administrators; written down in the audit.
+         * Get Label
+         * @description JPEG of the label, which may name the patient. For administrators. Audited.
          */
-        get: operations["label_api_v1_slides__slide_id__label_get"];
+        get: operations["get_label_api_v1_slides__slide_id__label_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -629,10 +641,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Macro
-         * @description JPEG of the whole glass, both ends painted over: a label lies at one of them. Written down in the audit.
+         * Get Macro
+         * @description JPEG of the whole glass with both ends painted over, since the label is at one of them. Audited.
          */
-        get: operations["macro_api_v1_slides__slide_id__macro_get"];
+        get: operations["get_macro_api_v1_slides__slide_id__macro_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -649,10 +661,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Thumbnail
+         * Get Thumbnail
          * @description JPEG, at most 400 px a side.
          */
-        get: operations["thumbnail_api_v1_slides__slide_id__thumbnail_get"];
+        get: operations["get_thumbnail_api_v1_slides__slide_id__thumbnail_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -669,10 +681,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Tiles
-         * @description The slide's levels, finest first, each with its own tile size; tiles lie at tiles/{level}/{col}_{row}.jpeg.
+         * Describe Tiles
+         * @description Returns the slide's levels, finest first, each with its tile size, and the address of the tiles.
          */
-        get: operations["tiles_api_v1_slides__slide_id__tiles_get"];
+        get: operations["describe_tiles_api_v1_slides__slide_id__tiles_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -688,7 +700,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A tile of the slide's own grid, as the file has it. */
+        /** A tile of the slide's own grid, as stored in the file. */
         get: {
             parameters: {
                 query?: never;
@@ -823,16 +835,16 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Create
-         * @description A new upload; metadata keys filename, sha256 and identifiers (JSON). Answers its address in Location.
+         * Create Upload
+         * @description Creates an upload; metadata keys filename, sha256 and identifiers (JSON). Its address is in Location.
          */
-        post: operations["create_api_v1_uploads_post"];
+        post: operations["create_upload_api_v1_uploads_post"];
         delete?: never;
         /**
-         * Capabilities
-         * @description What this server can do.
+         * Get Capabilities
+         * @description The extensions and limits of this server.
          */
-        options: operations["capabilities_api_v1_uploads_options"];
+        options: operations["get_capabilities_api_v1_uploads_options"];
         head?: never;
         patch?: never;
         trace?: never;
@@ -845,30 +857,30 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * State
-         * @description Where an upload stands, and its slide.
+         * Get Upload
+         * @description Returns the state of an upload and, once it is finished, its slide.
          */
-        get: operations["state_api_v1_uploads__upload_id__get"];
+        get: operations["get_upload_api_v1_uploads__upload_id__get"];
         put?: never;
         post?: never;
         /**
          * Terminate
-         * @description Give an unfinished upload up; its bytes are removed.
+         * @description Gives up an unfinished upload and removes its bytes.
          */
         delete: operations["terminate_api_v1_uploads__upload_id__delete"];
         /**
-         * Capabilities
-         * @description What this server can do.
+         * Get Capabilities
+         * @description The extensions and limits of this server.
          */
-        options: operations["capabilities_api_v1_uploads__upload_id__options"];
+        options: operations["get_capabilities_api_v1_uploads__upload_id__options"];
         /**
-         * Offset
-         * @description How many bytes are safe. Ends a PATCH that still holds the upload: its client asks because it was cut off.
+         * Get Offset
+         * @description The number of safe bytes. Ends a PATCH that still writes, if this visitor may write: its client was cut off.
          */
-        head: operations["offset_api_v1_uploads__upload_id__head"];
+        head: operations["get_offset_api_v1_uploads__upload_id__head"];
         /**
          * Append
-         * @description Bytes from Upload-Offset on. The last one hands the slide to inspection and answers Location-Slide.
+         * @description Appends bytes from Upload-Offset on. The last ones start the inspection; the answer has Location-Slide.
          */
         patch: operations["append_api_v1_uploads__upload_id__patch"];
         trace?: never;
@@ -881,10 +893,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Health
+         * Get Health
          * @description The process answers.
          */
-        get: operations["health_healthz_get"];
+        get: operations["get_health_healthz_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -901,10 +913,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Metered
-         * @description Prometheus' text format; it wants a key like any other program.
+         * Get Metrics
+         * @description Prometheus' text format. Needs a key like any other call.
          */
-        get: operations["metered_metrics_get"];
+        get: operations["get_metrics_metrics_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -921,14 +933,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Readiness
-         * @description Whether work can be taken: database, broker and disk. Workers are told, and do not make it unready.
-         *
-         *     `readers`: what confines the children that open slides (core.reader.sandbox), here and where workers run. `models`:
-         *     what live workers run, each with the digest of its weights; `heard_seconds`: since the last word of any worker.
-         *     Checked once a second at most: anybody may ask.
+         * Get Readiness
+         * @description Whether work can be accepted: database, broker and disk. 503 where not. Probed once a second at most.
          */
-        get: operations["readiness_readyz_get"];
+        get: operations["get_readiness_readyz_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -963,22 +971,12 @@ export interface components {
              */
             preliminary: true;
             progress: components["schemas"]["Progress"];
-            /** Provenance */
-            provenance: {
-                [key: string]: unknown;
-            } | null;
-            reason: components["schemas"]["Reason"] | null;
-            /**
-             * Results
-             * @description grid, coverage, summary, self-test; regions have their own call
-             */
-            results: {
-                [key: string]: unknown;
-            } | null;
-            /** Settings */
-            settings: {
-                [key: string]: unknown;
-            };
+            provenance: components["schemas"]["Provenance"] | null;
+            /** @description why the analysis failed */
+            reason: components["schemas"]["Failure"] | null;
+            /** Results */
+            results: components["schemas"]["ShownResults"] | components["schemas"]["WithheldResults"] | null;
+            settings: components["schemas"]["AnalysisSettings"];
             /** Slide Id */
             slide_id: string;
             /** Started At */
@@ -989,7 +987,7 @@ export interface components {
              */
             state: "queued" | "running" | "succeeded" | "failed" | "cancelled";
             /** @description why the results must not be shown */
-            withheld: components["schemas"]["Reason"] | null;
+            withheld: components["schemas"]["Withheld"] | null;
         };
         /** AnalysisRequest */
         AnalysisRequest: {
@@ -1015,11 +1013,55 @@ export interface components {
              */
             tissue: "auto" | "all";
         };
+        /** AnalysisSettings */
+        AnalysisSettings: {
+            /** Rotation Check */
+            rotation_check: boolean;
+            /** Threshold */
+            threshold: number;
+            /**
+             * Tissue
+             * @enum {string}
+             */
+            tissue: "auto" | "all";
+        };
+        /**
+         * AnnotationOut
+         * @description A slide's outlines. `exhaustive`: all of its tumour is outlined.
+         */
+        AnnotationOut: {
+            /** Exhaustive */
+            exhaustive: boolean;
+            /** Polygons */
+            polygons: components["schemas"]["PolygonOut"][];
+        };
+        /**
+         * Architecture
+         * @description The network's layers: family (group and convolution), blocks, growth and channels, normalisation of its input.
+         */
+        Architecture: {
+            /** Blocks */
+            blocks: number;
+            /** Family */
+            family: string;
+            /** Growth */
+            growth: number;
+            /** Mean */
+            mean: number[];
+            /** N0 */
+            n0: number;
+            /** Std */
+            std: number[];
+            /** Views */
+            views: string;
+        } & {
+            [key: string]: unknown;
+        };
         /** AuditCheck */
         AuditCheck: {
             /**
              * Broken At
-             * @description the number of the first row that is missing or was changed
+             * @description number of the first row that is missing or was changed
              */
             broken_at: number | null;
             /** Holds */
@@ -1037,7 +1079,7 @@ export interface components {
         };
         /**
          * AuditRow
-         * @description `hash` seals the row and, through the one before it, all rows before.
+         * @description One row of the audit. `hash` seals the row and, through the hash of the row before, all rows before it.
          */
         AuditRow: {
             /** Action */
@@ -1046,7 +1088,7 @@ export interface components {
             at: string | null;
             /** Detail */
             detail: {
-                [key: string]: unknown;
+                [key: string]: components["schemas"]["JsonValue"];
             };
             /** Hash */
             hash: string;
@@ -1061,17 +1103,111 @@ export interface components {
             /** Who */
             who: string;
         };
+        /**
+         * Calibration
+         * @description The prevalence (0..1) that scores are calibrated for, and what some scores mean at `rare_prevalence`.
+         */
+        Calibration: {
+            /** Prevalence */
+            prevalence: number;
+            /** Rare Prevalence */
+            rare_prevalence: number;
+            /** Worth Where Rare */
+            worth_where_rare: {
+                [key: string]: number;
+            };
+        };
+        /** Checks */
+        Checks: {
+            /** Broker */
+            broker: boolean;
+            /** Database */
+            database: boolean;
+            /**
+             * Disk
+             * @description whether the free space is above the configured floor
+             */
+            disk: boolean;
+        };
+        /**
+         * Coverage
+         * @description How much of the tissue was analysed. `wanted_cells`: tissue cells. `share`: of them that have a score, 0..1.
+         */
+        Coverage: {
+            /** Analysed Cells */
+            analysed_cells: number;
+            /** Analysed Mm2 */
+            analysed_mm2: number;
+            /** Share */
+            share: number;
+            /** Tissue Mm2 */
+            tissue_mm2: number;
+            /**
+             * Unreadable Cells
+             * @default 0
+             */
+            unreadable_cells: number;
+            /** Wanted Cells */
+            wanted_cells: number;
+        };
+        /**
+         * Curve
+         * @description The FROC curve, one entry a threshold; the last threshold is null: above all scores.
+         */
+        Curve: {
+            /** False Positives Per Slide */
+            false_positives_per_slide: number[];
+            /** Sensitivity */
+            sensitivity: number[];
+            /** Thresholds */
+            thresholds: (number | null)[];
+        };
+        /** DetectionOut */
+        DetectionOut: {
+            /** Score */
+            score: number;
+            /** X L0 */
+            x_l0: number;
+            /** Y L0 */
+            y_l0: number;
+        };
+        /** EvaluatedSlide */
+        EvaluatedSlide: {
+            /** Analysis Id */
+            analysis_id: string;
+            /**
+             * False Positives
+             * @default []
+             */
+            false_positives: components["schemas"]["DetectionOut"][];
+            /** Filename */
+            filename: string;
+            /**
+             * Left Out
+             * @description why the slide is no part of the figure
+             */
+            left_out?: string | null;
+            /**
+             * Lesions
+             * @description in level-0 pixels
+             * @default []
+             */
+            lesions: components["schemas"]["LesionOut"][];
+            /**
+             * Misses
+             * @description the counted lesions without a detection
+             * @default []
+             */
+            misses: components["schemas"]["LesionOut"][];
+            /** Slide Id */
+            slide_id: string;
+        };
         /** EvaluationOut */
         EvaluationOut: {
             /** Created At */
             created_at: string | null;
-            /**
-             * Figure
-             * @description score, sensitivity_at, curve; null until it has succeeded
-             */
-            figure: {
-                [key: string]: unknown;
-            } | null;
+            /** @description null until it has succeeded */
+            figure: components["schemas"]["Figure"] | null;
             /** Id */
             id: string;
             /**
@@ -1085,13 +1221,8 @@ export interface components {
              */
             notice: string;
             reason: components["schemas"]["Reason"] | null;
-            /**
-             * Slides
-             * @description lesions, misses and false positives of each, in level-0 px
-             */
-            slides: {
-                [key: string]: unknown;
-            }[];
+            /** Slides */
+            slides: components["schemas"]["EvaluatedSlide"][];
             /**
              * State
              * @enum {string}
@@ -1120,6 +1251,101 @@ export interface components {
              */
             threshold?: number | null;
         };
+        /**
+         * Failure
+         * @description Why an analysis failed, with the regions that could not be read where that is the reason.
+         */
+        Failure: {
+            /**
+             * Action
+             * @default
+             */
+            action: string;
+            /** Code */
+            code: string;
+            /** Detail */
+            detail: string;
+            /** Parameters */
+            parameters?: {
+                [key: string]: string | number | string[];
+            };
+            unread?: components["schemas"]["Unread"] | null;
+        };
+        /**
+         * Familiarity
+         * @description The share of analysed tissue that looks unlike the training patches; `unusual` above `usual_share`.
+         */
+        Familiarity: {
+            /** Threshold */
+            threshold: number;
+            /** Unfamiliar Share */
+            unfamiliar_share: number;
+            /** Unusual */
+            unusual: boolean;
+            /** Usual Share */
+            usual_share: number;
+        };
+        /**
+         * Figure
+         * @description The FROC score: the mean of the sensitivities at the agreed rates of false positives a slide.
+         */
+        Figure: {
+            /** @description left out of lists */
+            curve?: components["schemas"]["Curve"] | null;
+            /** Ignored Lesions */
+            ignored_lesions: number;
+            /** Lesions */
+            lesions: number;
+            /**
+             * Mode
+             * @enum {string}
+             */
+            mode: "camelyon16" | "strict";
+            /** Score */
+            score: number;
+            /**
+             * Sensitivity At
+             * @description by false positives a slide
+             */
+            sensitivity_at: {
+                [key: string]: number;
+            };
+            /** Slides */
+            slides: number;
+        };
+        /**
+         * Grid
+         * @description The cell lattice. The centre of cell (row, col) is at x = a·col + b·row + c, y = d·col + e·row + f.
+         *
+         *     `affine_l0`: a, b, c, d, e, f in level-0 pixels. `network_mpp`: µm per pixel that the network reads.
+         */
+        Grid: {
+            /** Affine L0 */
+            affine_l0: [
+                number,
+                number,
+                number,
+                number,
+                number,
+                number
+            ];
+            /** Cols */
+            cols: number;
+            /** Network Mpp */
+            network_mpp: number;
+            /** Rows */
+            rows: number;
+        };
+        /** Health */
+        Health: {
+            /**
+             * Status
+             * @default alive
+             * @constant
+             */
+            status: "alive";
+        };
+        JsonValue: unknown;
         /** KeyOut */
         KeyOut: {
             /** Created At */
@@ -1130,7 +1356,7 @@ export interface components {
             id: string;
             /**
              * Key
-             * @description the secret, in the answer that made it and nowhere else
+             * @description the secret; only in the answer that creates the key
              */
             key?: string | null;
             /** Name */
@@ -1159,7 +1385,7 @@ export interface components {
             expires_days?: number | null;
             /**
              * Name
-             * @description what it is for, shown in the list of keys
+             * @description the key's purpose, shown in the list of keys
              */
             name: string;
             /**
@@ -1170,13 +1396,13 @@ export interface components {
             role: "viewer" | "analyst" | "admin";
             /**
              * Scopes
-             * @description a part of what the role may do; null: all of it
+             * @description the part of the role that the key is for; null: all of it
              */
             scopes?: ("read" | "upload" | "analyse" | "manage")[] | null;
         };
         /**
          * LatestAnalysis
-         * @description A slide's newest analysis that was not cancelled; GET /analyses/{id} says all.
+         * @description A slide's newest analysis that was not cancelled; GET /analyses/{id} has the rest.
          */
         LatestAnalysis: {
             /** Id */
@@ -1188,6 +1414,64 @@ export interface components {
             state: "queued" | "running" | "succeeded" | "failed";
             /** Withheld */
             withheld: boolean;
+        };
+        /**
+         * LesionOut
+         * @description An outlined lesion. `counted` unless it is too small; `score`: that of its best detection, 0 when missed.
+         */
+        LesionOut: {
+            /** Area Um2 */
+            area_um2: number;
+            /** Bbox L0 */
+            bbox_l0: [
+                number,
+                number,
+                number,
+                number
+            ];
+            /** Centre L0 */
+            centre_l0: [
+                number,
+                number
+            ];
+            /** Counted */
+            counted: boolean;
+            /** Found */
+            found: boolean;
+            /** Label */
+            label: number;
+            /** Major Axis Um */
+            major_axis_um: number;
+            /** Score */
+            score: number;
+        };
+        /**
+         * LevelOut
+         * @description A level of the pyramid. Sizes in its own pixels; `downsample_*`: level-0 pixels per pixel of this level.
+         */
+        LevelOut: {
+            /** Downsample X */
+            downsample_x: number;
+            /** Downsample Y */
+            downsample_y: number;
+            /** Height */
+            height: number;
+            /**
+             * Made
+             * @description whether the level is rendered for the viewer, because the file lacks it
+             */
+            made: boolean;
+            /**
+             * Native
+             * @description whether the tiles are those of the file
+             */
+            native: boolean;
+            /** Tile Height */
+            tile_height: number;
+            /** Tile Width */
+            tile_width: number;
+            /** Width */
+            width: number;
         };
         /** ListedSlide */
         ListedSlide: {
@@ -1205,7 +1489,7 @@ export interface components {
             id: string;
             /** Identifiers */
             identifiers: {
-                [key: string]: unknown;
+                [key: string]: string;
             };
             latest_analysis?: components["schemas"]["LatestAnalysis"] | null;
             /** Mpp Source */
@@ -1223,8 +1507,11 @@ export interface components {
             sha256: string | null;
             /** Size Bytes */
             size_bytes: number;
-            /** State */
-            state: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "uploading" | "inspecting" | "needs_input" | "ready" | "rejected" | "deleted";
             /** Updated At */
             updated_at: string | null;
             /** Vendor */
@@ -1243,18 +1530,129 @@ export interface components {
             notice: string;
             /**
              * Person Id
-             * @description of who signed in with a name and a password; null: a key
+             * @description of a person who signed in with a password; null: a key
              */
             person_id: string | null;
             /** Role */
             role: string;
             /**
              * Scopes
-             * @description of the key that was signed in with; null: all that the role may do
+             * @description of the key that opened the session; null: everything that the role may do
              */
             scopes: string[] | null;
             /** Workspace */
             workspace: string;
+        };
+        /**
+         * Metrics
+         * @description How the network does on one part of the data. `auc_interval`: 95 %, over slide groups.
+         */
+        Metrics: {
+            /** Accuracy */
+            accuracy?: number | null;
+            /** Auc */
+            auc?: number | null;
+            /** Auc Interval */
+            auc_interval?: [
+                number,
+                number
+            ] | null;
+            /**
+             * Auc Within Slide Group
+             * @default {}
+             */
+            auc_within_slide_group: {
+                [key: string]: number;
+            };
+            /** Brier */
+            brier?: number | null;
+            /** Nll */
+            nll?: number | null;
+            /** Patches */
+            patches?: number | null;
+            /** Positive */
+            positive?: number | null;
+            /** Slide Groups */
+            slide_groups?: number | null;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * ModelCard
+         * @description A network that live workers can run. `digest`: sha256 of its weights; `purpose`: empty, or `comparison`.
+         */
+        ModelCard: {
+            architecture: components["schemas"]["Architecture"];
+            calibration: components["schemas"]["Calibration"] | null;
+            /** Data */
+            data: {
+                [key: string]: components["schemas"]["JsonValue"];
+            };
+            /** Digest */
+            digest: string;
+            /** Format */
+            format: number;
+            /**
+             * Metrics
+             * @description by part of the data: valid, test
+             */
+            metrics: {
+                [key: string]: components["schemas"]["Metrics"];
+            };
+            /** Name */
+            name: string;
+            provenance: components["schemas"]["Provenance"];
+            /** Purpose */
+            purpose: string;
+            /**
+             * Reader Held By
+             * @description what confines the children that open slides
+             */
+            reader_held_by: string[];
+            scope: components["schemas"]["ModelScope"];
+            /**
+             * Seen At
+             * @description when a worker last offered it
+             */
+            seen_at: string | null;
+            /** Temperature */
+            temperature: number;
+            /**
+             * Threshold
+             * @description score of a region's cells, where a request names none
+             */
+            threshold: number;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * ModelScope
+         * @description What the network was trained on, and is for.
+         */
+        ModelScope: {
+            /** Organ */
+            organ: string;
+            /** Scanners */
+            scanners: string[];
+            /** Stain */
+            stain: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /** ModelsOut */
+        ModelsOut: {
+            /**
+             * Default
+             * @description the model that runs when a request names none
+             */
+            default: string;
+            /** Models */
+            models: components["schemas"]["ModelCard"][];
+            /**
+             * Notice
+             * @default For research use only. Not a medical device. Results are preliminary.
+             */
+            notice: string;
         };
         /** OutlinesOut */
         OutlinesOut: {
@@ -1262,12 +1660,12 @@ export interface components {
             exhaustive: boolean;
             /**
              * Holes
-             * @description outlines of what is not tumour inside them
+             * @description number of outlines inside them that are not tumour
              */
             holes: number;
             /**
              * Tumour
-             * @description outlines of tumour
+             * @description number of tumour outlines
              */
             tumour: number;
         };
@@ -1275,7 +1673,7 @@ export interface components {
         PasswordChange: {
             /**
              * Current
-             * @description one's own so far; to change one's own
+             * @description the current password; needed to change the own one
              */
             current?: string | null;
             /** Password */
@@ -1305,6 +1703,24 @@ export interface components {
              */
             role: "viewer" | "analyst" | "admin";
         };
+        /** PolygonOut */
+        PolygonOut: {
+            /**
+             * Hole
+             * @description whether its inside is not tumour
+             */
+            hole: boolean;
+            /** Name */
+            name: string;
+            /**
+             * Vertices
+             * @description x, y in level-0 pixels; not closed
+             */
+            vertices: [
+                number,
+                number
+            ][];
+        };
         /**
          * Problem
          * @description RFC 9457: what is wrong, and what to do.
@@ -1321,26 +1737,48 @@ export interface components {
             /** @description urn:quarterturn:problem:CODE, stable */
             type: string;
         };
+        /**
+         * Profile
+         * @description Score against angle (degrees) at the cell (row, col). `spread`: highest minus lowest score.
+         */
+        Profile: {
+            /** Angles Deg */
+            angles_deg: number[];
+            /** Col */
+            col: number;
+            /** Row */
+            row: number;
+            /** Scores */
+            scores: number[];
+            /** Spread */
+            spread: number;
+        };
         /** ProfileOut */
         ProfileOut: {
             /** Id */
             id: string;
             reason: components["schemas"]["Reason"] | null;
-            /** Result */
-            result: {
-                [key: string]: unknown;
-            } | null;
-            /** State */
-            state: string;
+            result: components["schemas"]["Profile"] | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "open" | "claimed" | "done" | "failed" | "cancelled";
         };
-        /** ProfileRequest */
+        /**
+         * ProfileRequest
+         * @description A cell of the grid.
+         */
         ProfileRequest: {
             /** Col */
             col: number;
             /** Row */
             row: number;
         };
-        /** Progress */
+        /**
+         * Progress
+         * @description Parts done and in all, and the seconds left at the pace so far (None before there is one).
+         */
         Progress: {
             /** Done */
             done: number;
@@ -1349,7 +1787,83 @@ export interface components {
             /** Total */
             total: number;
         };
-        /** Reason */
+        /**
+         * Provenance
+         * @description All that a cell's bits depend on. Other backends may have fields of their own.
+         */
+        Provenance: {
+            /** Backend */
+            backend?: string | null;
+            /** Card Sha256 */
+            card_sha256?: string | null;
+            /** Code Sha256 */
+            code_sha256?: string | null;
+            /** Device */
+            device?: string | null;
+            /** Familiarity Sha256 */
+            familiarity_sha256?: string | null;
+            /** Model */
+            model: string;
+            /** Precision */
+            precision?: string | null;
+            /** Reader */
+            reader?: string | null;
+            /** Reading */
+            reading?: string | null;
+            /** Region Px */
+            region_px?: number | null;
+            /** Threads */
+            threads?: number | null;
+            /** Weights Sha256 */
+            weights_sha256: string;
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * Readers
+         * @description What confines the children that open slides (core.reader.sandbox), here and where workers run.
+         */
+        Readers: {
+            /** Here */
+            here: string[];
+            /**
+             * Workers
+             * @default []
+             */
+            workers: string[][];
+        };
+        /**
+         * Readiness
+         * @description Whether work can be accepted. Workers are reported and do not make the service unready.
+         */
+        Readiness: {
+            checks: components["schemas"]["Checks"];
+            /**
+             * Heard Seconds
+             * @description since the last heartbeat of any worker
+             */
+            heard_seconds?: number | null;
+            /**
+             * Models
+             * @description digest of the weights, by model that live workers run
+             * @default {}
+             */
+            models: {
+                [key: string]: string;
+            };
+            readers: components["schemas"]["Readers"];
+            /** Ready */
+            ready: boolean;
+            /**
+             * Workers
+             * @description live worker processes; null without a database
+             */
+            workers: number | null;
+        };
+        /**
+         * Reason
+         * @description Why something failed: `detail` says what is wrong, `action` what to do. `parameters` as in a statement.
+         */
         Reason: {
             /**
              * Action
@@ -1360,10 +1874,132 @@ export interface components {
             code: string;
             /** Detail */
             detail: string;
+            /** Parameters */
+            parameters?: {
+                [key: string]: string | number | string[];
+            };
+        };
+        /**
+         * Region
+         * @description Connected cells above the threshold. `rings`: closed polygons, the outline first, then holes.
+         */
+        Region: {
+            /** Area Corrected Um2 */
+            area_corrected_um2: number;
+            /** Area Um2 */
+            area_um2: number;
+            /** Bbox L0 */
+            bbox_l0: [
+                number,
+                number,
+                number,
+                number
+            ];
+            /** Cells */
+            cells: number;
+            /** Max Score */
+            max_score: number;
+            /** Mean Score */
+            mean_score: number;
+            /** Peak L0 */
+            peak_l0: [
+                number,
+                number
+            ];
+            /** Rank */
+            rank: number;
+            /** Rings */
+            rings: [
+                number,
+                number
+            ][][];
+        };
+        /** RegionsOut */
+        RegionsOut: {
+            /**
+             * Notice
+             * @default For research use only. Not a medical device. Results are preliminary.
+             */
+            notice: string;
+            /**
+             * Preliminary
+             * @default true
+             * @constant
+             */
+            preliminary: true;
+            /** Regions */
+            regions: components["schemas"]["Region"][];
+            /** Summary */
+            summary: string;
+            /** Threshold */
+            threshold: number;
+        };
+        /**
+         * RotationCheck
+         * @description The self-test over the sampled regions: the worst difference between turned answers, in logits.
+         *
+         *     `residual_logits`: None where no region was read, or where it is not finite. `passed`: None for a network that
+         *     promises no symmetry. `spread_logits`: under views outside the network's own group, as information. `drift_logits`:
+         *     the engine's distance from torch in float32.
+         */
+        RotationCheck: {
+            /** Drift Logits */
+            drift_logits?: number | null;
+            /** Elements */
+            elements: string[];
+            /**
+             * Meaning
+             * @default a software self-test: it says nothing about a score being right
+             */
+            meaning: string;
+            /**
+             * Outside
+             * @default []
+             */
+            outside: string[];
+            /** Passed */
+            passed: boolean | null;
+            /** Regions */
+            regions: number;
+            /** Residual Logits */
+            residual_logits: number | null;
+            /** Spread Logits */
+            spread_logits?: number | null;
+            /** Tolerance Logits */
+            tolerance_logits: number;
+        };
+        /**
+         * ShownResults
+         * @description The results without their regions, which have a call of their own.
+         */
+        ShownResults: {
+            calibration: components["schemas"]["Calibration"] | null;
+            coverage: components["schemas"]["Coverage"];
+            familiarity: components["schemas"]["Familiarity"] | null;
+            grid: components["schemas"]["Grid"];
+            /** Max Score */
+            max_score: number | null;
+            /**
+             * Preliminary
+             * @default true
+             * @constant
+             */
+            preliminary: true;
+            /** Region Count */
+            region_count: number;
+            rotation_check: components["schemas"]["RotationCheck"] | null;
+            /** Scope Notes */
+            scope_notes: components["schemas"]["Statement"][];
+            /** Summary */
+            summary: string;
+            summary_statement: components["schemas"]["Statement"];
+            /** Threshold */
+            threshold: number;
+            unread: components["schemas"]["Unread"] | null;
         };
         /**
          * SignIn
-         * @description One of: a one-time link's token; an API key; a name and its password.
+         * @description One of: the token of a one-time link, an API key, a name and its password.
          */
         SignIn: {
             /**
@@ -1393,7 +2029,7 @@ export interface components {
         };
         /**
          * SlideChange
-         * @description mpp answers `needs_input`; identifiers may come at any time.
+         * @description mpp answers `needs_input`; identifiers may be set at any time.
          */
         SlideChange: {
             /**
@@ -1411,7 +2047,10 @@ export interface components {
              */
             mpp?: number | null;
         };
-        /** SlideOut */
+        /**
+         * SlideOut
+         * @description A slide. Sizes in level-0 pixels, `mpp_*` in micrometres per pixel at level 0; null before its inspection.
+         */
         SlideOut: {
             /** Bounds X */
             bounds_x: number;
@@ -1427,7 +2066,7 @@ export interface components {
             id: string;
             /** Identifiers */
             identifiers: {
-                [key: string]: unknown;
+                [key: string]: string;
             };
             /** Mpp Source */
             mpp_source: string | null;
@@ -1444,8 +2083,11 @@ export interface components {
             sha256: string | null;
             /** Size Bytes */
             size_bytes: number;
-            /** State */
-            state: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "uploading" | "inspecting" | "needs_input" | "ready" | "rejected" | "deleted";
             /** Updated At */
             updated_at: string | null;
             /** Vendor */
@@ -1465,7 +2107,7 @@ export interface components {
         };
         /**
          * SlideReference
-         * @description A slide that lies on the server already.
+         * @description A slide whose file is on the server already.
          */
         SlideReference: {
             /**
@@ -1483,9 +2125,136 @@ export interface components {
             path: string;
             /**
              * Sha256
-             * @description refused when the file has another
+             * @description the file is refused when it has another
              */
             sha256?: string | null;
+        };
+        /**
+         * Statement
+         * @description A sentence. `parameters` is empty where it was stored by a version that kept the sentence alone.
+         */
+        Statement: {
+            /** Code */
+            code: string;
+            /** Parameters */
+            parameters?: {
+                [key: string]: string | number | string[];
+            };
+            /** Sentence */
+            sentence: string;
+        };
+        /**
+         * TilesOut
+         * @description The description of a slide's tiles, finest level first.
+         */
+        TilesOut: {
+            /** Height */
+            height: number;
+            /** Levels */
+            levels: components["schemas"]["LevelOut"][];
+            /** Mpp X */
+            mpp_x: number | null;
+            /** Mpp Y */
+            mpp_y: number | null;
+            /**
+             * Tile Url
+             * @description template of the tiles' addresses, with {level}, {col} and {row}
+             */
+            tile_url: string;
+            /**
+             * Version
+             * @description changes with the content of the slide's file
+             */
+            version: string;
+            /** Width */
+            width: number;
+        };
+        /**
+         * Unread
+         * @description Regions that could not be read: the first of them, how many there are, and a sentence with the main cause.
+         */
+        Unread: {
+            /** Cells */
+            cells: number;
+            /** Region Count */
+            region_count: number;
+            /** Regions */
+            regions: components["schemas"]["UnreadRegion"][];
+            statement: components["schemas"]["Statement"];
+        };
+        /**
+         * UnreadRegion
+         * @description Cells [row, row_end) × [col, col_end) whose pixels could not be read; `cells` of them are tissue.
+         */
+        UnreadRegion: {
+            /** Cells */
+            cells: number;
+            /** Col */
+            col: number;
+            /** Col End */
+            col_end: number;
+            reason: components["schemas"]["Reason"];
+            /** Row */
+            row: number;
+            /** Row End */
+            row_end: number;
+        };
+        /** UploadOut */
+        UploadOut: {
+            /** Expires At */
+            expires_at: string | null;
+            /** Id */
+            id: string;
+            /** Length */
+            length: number;
+            /**
+             * Offset
+             * @description bytes that are safe
+             */
+            offset: number;
+            /**
+             * Slide Id
+             * @description null until the upload is finished
+             */
+            slide_id: string | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "open" | "finished" | "terminated";
+        };
+        /**
+         * Withheld
+         * @description Why the results of a succeeded analysis must not be shown.
+         */
+        Withheld: {
+            /**
+             * Action
+             * @default
+             */
+            action: string;
+            /**
+             * Code
+             * @enum {string}
+             */
+            code: "no-tissue" | "rotation-check" | "constant-output";
+            /** Detail */
+            detail: string;
+            /** Parameters */
+            parameters?: {
+                [key: string]: string | number | string[];
+            };
+        };
+        /**
+         * WithheldResults
+         * @description Of withheld results only what explains why.
+         */
+        WithheldResults: {
+            coverage: components["schemas"]["Coverage"];
+            rotation_check: components["schemas"]["RotationCheck"] | null;
+            /** Scope Notes */
+            scope_notes: components["schemas"]["Statement"][];
+            unread: components["schemas"]["Unread"] | null;
         };
     };
     responses: never;
@@ -1496,33 +2265,70 @@ export interface components {
 }
 export type AnalysisOut = components['schemas']['AnalysisOut'];
 export type AnalysisRequest = components['schemas']['AnalysisRequest'];
+export type AnalysisSettings = components['schemas']['AnalysisSettings'];
+export type AnnotationOut = components['schemas']['AnnotationOut'];
+export type Architecture = components['schemas']['Architecture'];
 export type AuditCheck = components['schemas']['AuditCheck'];
 export type AuditPage = components['schemas']['AuditPage'];
 export type AuditRow = components['schemas']['AuditRow'];
+export type Calibration = components['schemas']['Calibration'];
+export type Checks = components['schemas']['Checks'];
+export type Coverage = components['schemas']['Coverage'];
+export type Curve = components['schemas']['Curve'];
+export type DetectionOut = components['schemas']['DetectionOut'];
+export type EvaluatedSlide = components['schemas']['EvaluatedSlide'];
 export type EvaluationOut = components['schemas']['EvaluationOut'];
 export type EvaluationRequest = components['schemas']['EvaluationRequest'];
+export type Failure = components['schemas']['Failure'];
+export type Familiarity = components['schemas']['Familiarity'];
+export type Figure = components['schemas']['Figure'];
+export type Grid = components['schemas']['Grid'];
+export type Health = components['schemas']['Health'];
+export type JsonValue = components['schemas']['JsonValue'];
 export type KeyOut = components['schemas']['KeyOut'];
 export type KeyRequest = components['schemas']['KeyRequest'];
 export type LatestAnalysis = components['schemas']['LatestAnalysis'];
+export type LesionOut = components['schemas']['LesionOut'];
+export type LevelOut = components['schemas']['LevelOut'];
 export type ListedSlide = components['schemas']['ListedSlide'];
 export type Me = components['schemas']['Me'];
+export type Metrics = components['schemas']['Metrics'];
+export type ModelCard = components['schemas']['ModelCard'];
+export type ModelScope = components['schemas']['ModelScope'];
+export type ModelsOut = components['schemas']['ModelsOut'];
 export type OutlinesOut = components['schemas']['OutlinesOut'];
 export type PasswordChange = components['schemas']['PasswordChange'];
 export type PersonOut = components['schemas']['PersonOut'];
 export type PersonRequest = components['schemas']['PersonRequest'];
+export type PolygonOut = components['schemas']['PolygonOut'];
 export type Problem = components['schemas']['Problem'];
+export type Profile = components['schemas']['Profile'];
 export type ProfileOut = components['schemas']['ProfileOut'];
 export type ProfileRequest = components['schemas']['ProfileRequest'];
 export type Progress = components['schemas']['Progress'];
+export type Provenance = components['schemas']['Provenance'];
+export type Readers = components['schemas']['Readers'];
+export type Readiness = components['schemas']['Readiness'];
 export type Reason = components['schemas']['Reason'];
+export type Region = components['schemas']['Region'];
+export type RegionsOut = components['schemas']['RegionsOut'];
+export type RotationCheck = components['schemas']['RotationCheck'];
+export type ShownResults = components['schemas']['ShownResults'];
 export type SignIn = components['schemas']['SignIn'];
 export type SlideChange = components['schemas']['SlideChange'];
 export type SlideOut = components['schemas']['SlideOut'];
 export type SlidePage = components['schemas']['SlidePage'];
 export type SlideReference = components['schemas']['SlideReference'];
+export type Statement = components['schemas']['Statement'];
+export type TilesOut = components['schemas']['TilesOut'];
+export type Unread = components['schemas']['Unread'];
+export type UnreadRegion = components['schemas']['UnreadRegion'];
+export type UploadOut = components['schemas']['UploadOut'];
+export type Withheld = components['schemas']['Withheld'];
+export type WithheldResults = components['schemas']['WithheldResults'];
 export type $defs = Record<string, never>;
 export interface operations {
-    look_api_v1_analyses__analysis_id__get: {
+    get_analysis_api_v1_analyses__analysis_id__get: {
         parameters: {
             query?: never;
             header?: {
@@ -1564,13 +2370,13 @@ export interface operations {
             };
         };
     };
-    cancel_api_v1_analyses__analysis_id__cancel_post: {
+    cancel_analysis_api_v1_analyses__analysis_id__cancel_post: {
         parameters: {
             query?: never;
             header?: {
-                authorization?: string | null;
                 /** @description a replay gets the first answer */
                 "Idempotency-Key"?: string | null;
+                authorization?: string | null;
             };
             path: {
                 analysis_id: string;
@@ -1608,7 +2414,7 @@ export interface operations {
             };
         };
     };
-    events_api_v1_analyses__analysis_id__events_get: {
+    follow_analysis_api_v1_analyses__analysis_id__events_get: {
         parameters: {
             query?: never;
             header?: {
@@ -1648,7 +2454,7 @@ export interface operations {
             };
         };
     };
-    heat_map_api_v1_analyses__analysis_id__heatmap_get: {
+    get_heat_map_api_v1_analyses__analysis_id__heatmap_get: {
         parameters: {
             query?: {
                 dtype?: "float32" | "uint8";
@@ -1693,7 +2499,7 @@ export interface operations {
             };
         };
     };
-    picture_api_v1_analyses__analysis_id__heatmap_png_get: {
+    get_picture_api_v1_analyses__analysis_id__heatmap_png_get: {
         parameters: {
             query?: never;
             header?: {
@@ -1735,13 +2541,13 @@ export interface operations {
             };
         };
     };
-    profile_api_v1_analyses__analysis_id__profiles_post: {
+    request_profile_api_v1_analyses__analysis_id__profiles_post: {
         parameters: {
             query?: never;
             header?: {
-                authorization?: string | null;
                 /** @description a replay gets the first answer */
                 "Idempotency-Key"?: string | null;
+                authorization?: string | null;
             };
             path: {
                 analysis_id: string;
@@ -1783,7 +2589,7 @@ export interface operations {
             };
         };
     };
-    profile_state_api_v1_analyses__analysis_id__profiles__profile_id__get: {
+    get_profile_api_v1_analyses__analysis_id__profiles__profile_id__get: {
         parameters: {
             query?: never;
             header?: {
@@ -1826,7 +2632,7 @@ export interface operations {
             };
         };
     };
-    regions_api_v1_analyses__analysis_id__regions_get: {
+    get_regions_api_v1_analyses__analysis_id__regions_get: {
         parameters: {
             query?: never;
             header?: {
@@ -1845,9 +2651,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        [key: string]: unknown;
-                    };
+                    "application/json": components["schemas"]["RegionsOut"];
                 };
             };
             /** @description refused: the request, its sender or the state of things */
@@ -1870,7 +2674,7 @@ export interface operations {
             };
         };
     };
-    regions_csv_api_v1_analyses__analysis_id__regions_csv_get: {
+    get_regions_csv_api_v1_analyses__analysis_id__regions_csv_get: {
         parameters: {
             query?: never;
             header?: {
@@ -1912,7 +2716,7 @@ export interface operations {
             };
         };
     };
-    regions_geojson_api_v1_analyses__analysis_id__regions_geojson_get: {
+    get_regions_geojson_api_v1_analyses__analysis_id__regions_geojson_get: {
         parameters: {
             query?: {
                 origin?: "level0" | "bounds";
@@ -1956,13 +2760,13 @@ export interface operations {
             };
         };
     };
-    retry_api_v1_analyses__analysis_id__retry_post: {
+    retry_analysis_api_v1_analyses__analysis_id__retry_post: {
         parameters: {
             query?: never;
             header?: {
-                authorization?: string | null;
                 /** @description a replay gets the first answer */
                 "Idempotency-Key"?: string | null;
+                authorization?: string | null;
             };
             path: {
                 analysis_id: string;
@@ -2000,10 +2804,10 @@ export interface operations {
             };
         };
     };
-    listed_api_v1_audit_get: {
+    list_audit_api_v1_audit_get: {
         parameters: {
             query?: {
-                /** @description of the page before */
+                /** @description `next_cursor` of the page before */
                 cursor?: number | null;
                 limit?: number;
             };
@@ -2044,7 +2848,7 @@ export interface operations {
             };
         };
     };
-    check_api_v1_audit_check_get: {
+    check_audit_api_v1_audit_check_get: {
         parameters: {
             query?: never;
             header?: {
@@ -2084,10 +2888,10 @@ export interface operations {
             };
         };
     };
-    listed_api_v1_evaluations_get: {
+    list_evaluations_api_v1_evaluations_get: {
         parameters: {
             query?: {
-                /** @description only those that it is part of */
+                /** @description only those that include this analysis */
                 analysis?: string | null;
             };
             header?: {
@@ -2127,13 +2931,13 @@ export interface operations {
             };
         };
     };
-    evaluate_api_v1_evaluations_post: {
+    create_evaluation_api_v1_evaluations_post: {
         parameters: {
             query?: never;
             header?: {
-                authorization?: string | null;
                 /** @description a replay gets the first answer */
                 "Idempotency-Key"?: string | null;
+                authorization?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -2173,7 +2977,7 @@ export interface operations {
             };
         };
     };
-    look_api_v1_evaluations__evaluation_id__get: {
+    get_evaluation_api_v1_evaluations__evaluation_id__get: {
         parameters: {
             query?: never;
             header?: {
@@ -2215,7 +3019,7 @@ export interface operations {
             };
         };
     };
-    listed_api_v1_keys_get: {
+    list_keys_api_v1_keys_get: {
         parameters: {
             query?: never;
             header?: {
@@ -2255,13 +3059,13 @@ export interface operations {
             };
         };
     };
-    create_api_v1_keys_post: {
+    create_key_api_v1_keys_post: {
         parameters: {
             query?: never;
             header?: {
-                authorization?: string | null;
                 /** @description a replay gets the first answer */
                 "Idempotency-Key"?: string | null;
+                authorization?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -2301,13 +3105,13 @@ export interface operations {
             };
         };
     };
-    revoke_api_v1_keys__key_id__delete: {
+    revoke_key_api_v1_keys__key_id__delete: {
         parameters: {
             query?: never;
             header?: {
-                authorization?: string | null;
                 /** @description a replay gets the first answer */
                 "Idempotency-Key"?: string | null;
+                authorization?: string | null;
             };
             path: {
                 key_id: string;
@@ -2343,7 +3147,7 @@ export interface operations {
             };
         };
     };
-    models_api_v1_models_get: {
+    list_models_api_v1_models_get: {
         parameters: {
             query?: never;
             header?: {
@@ -2360,9 +3164,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        [key: string]: unknown;
-                    };
+                    "application/json": components["schemas"]["ModelsOut"];
                 };
             };
             /** @description refused: the request, its sender or the state of things */
@@ -2385,7 +3187,7 @@ export interface operations {
             };
         };
     };
-    listed_api_v1_people_get: {
+    list_people_api_v1_people_get: {
         parameters: {
             query?: never;
             header?: {
@@ -2425,7 +3227,7 @@ export interface operations {
             };
         };
     };
-    create_api_v1_people_post: {
+    create_person_api_v1_people_post: {
         parameters: {
             query?: never;
             header?: {
@@ -2471,13 +3273,13 @@ export interface operations {
             };
         };
     };
-    remove_api_v1_people__person_id__delete: {
+    remove_person_api_v1_people__person_id__delete: {
         parameters: {
             query?: never;
             header?: {
-                authorization?: string | null;
                 /** @description a replay gets the first answer */
                 "Idempotency-Key"?: string | null;
+                authorization?: string | null;
             };
             path: {
                 person_id: string;
@@ -2559,7 +3361,7 @@ export interface operations {
             };
         };
     };
-    who_api_v1_session_get: {
+    get_session_api_v1_session_get: {
         parameters: {
             query?: never;
             header?: {
@@ -2677,7 +3479,7 @@ export interface operations {
             };
         };
     };
-    listed_api_v1_slides_get: {
+    list_slides_api_v1_slides_get: {
         parameters: {
             query?: {
                 query?: string;
@@ -2721,13 +3523,13 @@ export interface operations {
             };
         };
     };
-    refer_api_v1_slides_post: {
+    refer_slide_api_v1_slides_post: {
         parameters: {
             query?: never;
             header?: {
-                authorization?: string | null;
                 /** @description a replay gets the first answer */
                 "Idempotency-Key"?: string | null;
+                authorization?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -2767,7 +3569,7 @@ export interface operations {
             };
         };
     };
-    look_api_v1_slides__slide_id__get: {
+    get_slide_api_v1_slides__slide_id__get: {
         parameters: {
             query?: never;
             header?: {
@@ -2809,13 +3611,13 @@ export interface operations {
             };
         };
     };
-    delete_api_v1_slides__slide_id__delete: {
+    delete_slide_api_v1_slides__slide_id__delete: {
         parameters: {
             query?: never;
             header?: {
-                authorization?: string | null;
                 /** @description a replay gets the first answer */
                 "Idempotency-Key"?: string | null;
+                authorization?: string | null;
             };
             path: {
                 slide_id: string;
@@ -2851,13 +3653,13 @@ export interface operations {
             };
         };
     };
-    change_api_v1_slides__slide_id__patch: {
+    change_slide_api_v1_slides__slide_id__patch: {
         parameters: {
             query?: never;
             header?: {
-                authorization?: string | null;
                 /** @description a replay gets the first answer */
                 "Idempotency-Key"?: string | null;
+                authorization?: string | null;
             };
             path: {
                 slide_id: string;
@@ -2899,7 +3701,7 @@ export interface operations {
             };
         };
     };
-    deep_zoom_api_v1_slides__slide_id__dzi_get: {
+    get_deep_zoom_api_v1_slides__slide_id__dzi_get: {
         parameters: {
             query?: never;
             header?: {
@@ -2941,7 +3743,7 @@ export interface operations {
             };
         };
     };
-    of_slide_api_v1_slides__slide_id__analyses_get: {
+    list_analyses_api_v1_slides__slide_id__analyses_get: {
         parameters: {
             query?: never;
             header?: {
@@ -2983,13 +3785,13 @@ export interface operations {
             };
         };
     };
-    create_api_v1_slides__slide_id__analyses_post: {
+    create_analysis_api_v1_slides__slide_id__analyses_post: {
         parameters: {
             query?: never;
             header?: {
-                authorization?: string | null;
                 /** @description a replay gets the first answer */
                 "Idempotency-Key"?: string | null;
+                authorization?: string | null;
             };
             path: {
                 slide_id: string;
@@ -3031,7 +3833,7 @@ export interface operations {
             };
         };
     };
-    outlines_api_v1_slides__slide_id__annotation_get: {
+    get_annotation_api_v1_slides__slide_id__annotation_get: {
         parameters: {
             query?: never;
             header?: {
@@ -3050,9 +3852,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        [key: string]: unknown;
-                    };
+                    "application/json": components["schemas"]["AnnotationOut"];
                 };
             };
             /** @description refused: the request, its sender or the state of things */
@@ -3075,16 +3875,16 @@ export interface operations {
             };
         };
     };
-    outline_api_v1_slides__slide_id__annotation_put: {
+    write_annotation_api_v1_slides__slide_id__annotation_put: {
         parameters: {
             query?: {
                 /** @description false: there may be tumour that is not outlined */
                 exhaustive?: boolean;
             };
             header?: {
-                authorization?: string | null;
                 /** @description a replay gets the first answer */
                 "Idempotency-Key"?: string | null;
+                authorization?: string | null;
             };
             path: {
                 slide_id: string;
@@ -3122,13 +3922,13 @@ export interface operations {
             };
         };
     };
-    remove_api_v1_slides__slide_id__annotation_delete: {
+    remove_annotation_api_v1_slides__slide_id__annotation_delete: {
         parameters: {
             query?: never;
             header?: {
-                authorization?: string | null;
                 /** @description a replay gets the first answer */
                 "Idempotency-Key"?: string | null;
+                authorization?: string | null;
             };
             path: {
                 slide_id: string;
@@ -3164,13 +3964,13 @@ export interface operations {
             };
         };
     };
-    inspect_again_api_v1_slides__slide_id__inspect_post: {
+    inspect_slide_again_api_v1_slides__slide_id__inspect_post: {
         parameters: {
             query?: never;
             header?: {
-                authorization?: string | null;
                 /** @description a replay gets the first answer */
                 "Idempotency-Key"?: string | null;
+                authorization?: string | null;
             };
             path: {
                 slide_id: string;
@@ -3208,7 +4008,7 @@ export interface operations {
             };
         };
     };
-    label_api_v1_slides__slide_id__label_get: {
+    get_label_api_v1_slides__slide_id__label_get: {
         parameters: {
             query?: never;
             header?: {
@@ -3250,7 +4050,7 @@ export interface operations {
             };
         };
     };
-    macro_api_v1_slides__slide_id__macro_get: {
+    get_macro_api_v1_slides__slide_id__macro_get: {
         parameters: {
             query?: never;
             header?: {
@@ -3292,7 +4092,7 @@ export interface operations {
             };
         };
     };
-    thumbnail_api_v1_slides__slide_id__thumbnail_get: {
+    get_thumbnail_api_v1_slides__slide_id__thumbnail_get: {
         parameters: {
             query?: never;
             header?: {
@@ -3334,7 +4134,7 @@ export interface operations {
             };
         };
     };
-    tiles_api_v1_slides__slide_id__tiles_get: {
+    describe_tiles_api_v1_slides__slide_id__tiles_get: {
         parameters: {
             query?: never;
             header?: {
@@ -3353,9 +4153,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        [key: string]: unknown;
-                    };
+                    "application/json": components["schemas"]["TilesOut"];
                 };
             };
             /** @description refused: the request, its sender or the state of things */
@@ -3378,7 +4176,7 @@ export interface operations {
             };
         };
     };
-    create_api_v1_uploads_post: {
+    create_upload_api_v1_uploads_post: {
         parameters: {
             query?: never;
             header: {
@@ -3419,7 +4217,7 @@ export interface operations {
             };
         };
     };
-    capabilities_api_v1_uploads_options: {
+    get_capabilities_api_v1_uploads_options: {
         parameters: {
             query?: never;
             header?: never;
@@ -3455,7 +4253,7 @@ export interface operations {
             };
         };
     };
-    state_api_v1_uploads__upload_id__get: {
+    get_upload_api_v1_uploads__upload_id__get: {
         parameters: {
             query?: never;
             header?: {
@@ -3474,9 +4272,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        [key: string]: unknown;
-                    };
+                    "application/json": components["schemas"]["UploadOut"];
                 };
             };
             /** @description refused: the request, its sender or the state of things */
@@ -3540,7 +4336,7 @@ export interface operations {
             };
         };
     };
-    capabilities_api_v1_uploads__upload_id__options: {
+    get_capabilities_api_v1_uploads__upload_id__options: {
         parameters: {
             query?: never;
             header?: never;
@@ -3578,7 +4374,7 @@ export interface operations {
             };
         };
     };
-    offset_api_v1_uploads__upload_id__head: {
+    get_offset_api_v1_uploads__upload_id__head: {
         parameters: {
             query?: never;
             header: {
@@ -3666,7 +4462,7 @@ export interface operations {
             };
         };
     };
-    health_healthz_get: {
+    get_health_healthz_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -3681,9 +4477,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        [key: string]: string;
-                    };
+                    "application/json": components["schemas"]["Health"];
                 };
             };
             /** @description refused: the request, its sender or the state of things */
@@ -3706,7 +4500,7 @@ export interface operations {
             };
         };
     };
-    metered_metrics_get: {
+    get_metrics_metrics_get: {
         parameters: {
             query?: never;
             header?: {
@@ -3744,7 +4538,7 @@ export interface operations {
             };
         };
     };
-    readiness_readyz_get: {
+    get_readiness_readyz_get: {
         parameters: {
             query?: never;
             header?: never;
@@ -3759,9 +4553,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        [key: string]: unknown;
-                    };
+                    "application/json": components["schemas"]["Readiness"];
                 };
             };
             /** @description refused: the request, its sender or the state of things */

@@ -1,28 +1,104 @@
-"""What of a path may stand in a log: ids, numbers and words of our own routes; never what a person called a thing."""
+"""The table of calls is the app: each names what the other has, and all that is derived from a call fits it."""
 
 import re
 
 import pytest
+from fastapi.routing import iter_route_contexts
+from starlette.routing import Mount
 
 from api.app import create_api
-from api.contract.calls import WORDS, plain
+from api.contract import calls
+from api.contract.calls import CALLS, NATIVE_TILE, TILES, WORDS, Call, find, methods_of, plain, scope_of
+from api.tiles.app import TileRequest
 from api.tiles.open_files import SlideFiles
+from core.access.visitor import ROLES, SCOPES
+
+ID = "0a" * 16
+TABLE = {(call.method, call.path) for call in CALLS}
 
 
-def test_every_word_of_our_routes_may():
-    for path in create_api(SlideFiles()).openapi()["paths"]:
-        assert {part for part in path.split("/") if part and "{" not in part} <= WORDS, path
+@pytest.fixture(scope="module")
+def api():
+    return create_api(SlideFiles())
+
+
+def routes_of(api):
+    """(method, address) of every route and mounted folder."""
+    for route in iter_route_contexts(api.routes):
+        methods = {"GET"} if isinstance(route.original_route, Mount) else route.methods
+        suffix = "/{file}" if isinstance(route.original_route, Mount) else ""
+        yield from ((method, f"{route.path}{suffix}") for method in methods)
+
+
+def sample(call: Call) -> str:
+    """An address of the call."""
+    values = {"level": "1", "dz_level": "9", "col": "12", "row": "3", "file": "viewer/main.js"}
+    return calls.PLACEHOLDER.sub(lambda match: values.get(match[1], ID), call.path)
+
+
+def test_the_table_names_every_route_and_no_other(api):
+    routes = set(routes_of(api))
+    tiles = {(call.method, call.path) for call in TILES}
+    assert len(TABLE) == len(CALLS), "no call twice"
+    assert TABLE - tiles == routes
+    assert not tiles & routes
+
+
+def test_the_document_names_every_call_below_the_prefix(api):
+    document = {(method.upper(), path) for path, item in api.openapi()["paths"].items() for method in item}
+    assert document >= {(call.method, call.path) for call in CALLS if call.path.startswith(calls.PREFIX)}
+    assert document <= TABLE
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method} {call.path}")
+def test_an_address_leads_to_its_own_call(call):
+    assert find(call.method, sample(call)) is call
+    assert call.method in methods_of(sample(call))
+    assert call.role in ROLES
+    assert call.scope in (*SCOPES, None)
+    assert call.bare == (call in TILES)
+
+
+@pytest.mark.parametrize("call", TILES, ids=lambda call: call.path)
+def test_the_tile_application_answers_the_table_s_tile_addresses(call):
+    request = TileRequest.from_path(sample(call))
+    assert (request.call, request.slide_id, request.col, request.row) == (call, ID, 12, 3)
+    assert TileRequest.from_path(sample(call).replace("jpeg", "jpg")) == request
+    assert TileRequest.from_path(f"{sample(call)}x") is None
+
+
+def test_every_write_below_the_prefix_is_audited_and_needs_more_than_reading():
+    writes = [call for call in CALLS if call.method not in calls.SAFE_METHODS]
+    assert all(call.change and call.mutates for call in writes)
+    assert all(call.scope != "read" for call in writes)
+    assert {call.path for call in writes if call.public} == {"/api/v1/session"}
+
+
+def test_every_public_call_below_the_prefix_is_known():
+    public = {f"{call.method} {call.path}" for call in CALLS if call.public and call.path.startswith(calls.PREFIX)}
+    session, uploads = "/api/v1/session", "/api/v1/uploads"
+    assert public == {
+        f"POST {session}", f"DELETE {session}", f"OPTIONS {uploads}", f"OPTIONS {uploads}/{{upload_id}}",
+    }  # fmt: skip
+
+
+def test_a_write_that_the_table_does_not_name_needs_the_most():
+    assert scope_of("POST", "/api/v1/anything") == "manage"
+    assert scope_of("GET", "/api/v1/anything") == "read"
+    assert scope_of("HEAD", f"/api/v1/slides/{ID}/label") == "manage", "HEAD needs what GET needs"
+
+
+def test_the_table_s_words_may_stand_in_a_log():
+    for call in CALLS:
+        assert {part for part in call.path.split("/") if part and "{" not in part} <= WORDS, call.path
+    path = sample(NATIVE_TILE)
+    assert plain(path) == path
+    assert re.fullmatch(r"/api/v1/slides/…/…", plain("/api/v1/slides/x/y"))
 
 
 @pytest.mark.parametrize(
     "name", ["doe_john.svs", "DOE^JOHN.svs", "john.doe", "doe-john", "abba", "1955-03-02", "a" * 45]
 )
-def test_a_name_may_not(name):
+def test_a_name_may_not_stand_in_a_log(name):
     for path in (f"/api/v1/slides/{name}", f"/{name}", f"/api/v1/slides/{name}/tiles/0/0_0.jpeg"):
         assert name not in plain(path)
-
-
-def test_what_is_ours_stays():
-    kept = f"/api/v1/slides/{'0a' * 16}/tiles/0/12_3.jpeg"
-    assert plain(kept) == kept
-    assert re.fullmatch(r"/api/v1/slides/…/…", plain("/api/v1/slides/x/y"))

@@ -3,7 +3,7 @@
 import pytest
 from slides import tissue, write_pyramid
 
-from api.contract.scopes import scope_of
+from api.contract.calls import scope_of
 from cli.client import TUS, Client
 
 NOTHING = "0" * 32

@@ -61,7 +61,7 @@ def test_nobody_unknown_has_a_body_read(service, method, path):
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
 def test_of_who_is_not_known_not_a_byte_is_asked_for(method, path, monkeypatch):
     """The gate itself, without a system's buffers: 401 before the first part of the body."""
-    monkeypatch.setattr(trail, "denied_to", lambda *_: None)
+    monkeypatch.setattr(trail, "record_denied_request", lambda *_: None)
     asked, answered = [], []
 
     async def receive():

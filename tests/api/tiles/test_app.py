@@ -9,7 +9,7 @@ import pytest
 from slides import write_pyramid
 
 from api.tiles import app as tile_app
-from api.tiles.app import Asked, TileApp
+from api.tiles.app import TileApp, TileRequest
 from api.tiles.open_files import SlideFiles
 from core.errors import Gone, Unauthenticated
 from core.pixels.levels import Source
@@ -29,12 +29,12 @@ def looked(monkeypatch):
             raise found["fails"]
         return PLACE
 
-    monkeypatch.setattr(tile_app, "_looked_up", look)
+    monkeypatch.setattr(tile_app, "_look_up", look)
     return found
 
 
 def ask(app, count, slide="0" * 32):
-    asked = [app._admit({b"authorization": b"Bearer k"}, Asked(True, slide, 0, 0, 0), "") for _ in range(count)]
+    asked = [app._admit({b"authorization": b"Bearer k"}, TileRequest(True, slide, 0, 0, 0), "") for _ in range(count)]
     return asyncio.gather(*asked, return_exceptions=True)
 
 
@@ -81,7 +81,7 @@ def test_one_who_leaves_takes_nothing_from_the_others(looked):
 
 def test_what_one_may_see_is_looked_up_for_each_who_asks(looked):
     """Nobody sees a slide, unseen by the audit, because another looks at it just now."""
-    app, asked = TileApp(None, SlideFiles()), Asked(True, "0" * 32, 0, 0, 0)
+    app, asked = TileApp(None, SlideFiles()), TileRequest(True, "0" * 32, 0, 0, 0)
 
     async def two():
         for key in (b"Bearer a", b"Bearer b", b"Bearer a"):

@@ -28,7 +28,7 @@ def opened(tmp_path):
     with path.open("rb") as file:
         (tmp_path / "tiles.npz").write_bytes(dump(dict(enumerate(native_levels(file)))))
     files = SlideFiles()
-    yield files, path, files.opened(path, tmp_path / "tiles.npz", "v1")
+    yield files, path, files.open(path, tmp_path / "tiles.npz", "v1")
     files.close()
 
 
@@ -36,23 +36,23 @@ def test_a_tile_in_memory_needs_no_waiting_and_one_on_disk_says_so(opened):
     _, path, file = opened
     whole = file.tile(0, 1, 1)
     assert whole[:2] == b"\xff\xd8"
-    assert file.tile_at_once(0, 1, 1) == whole, "just read, so in memory"
-    assert file.tile_at_once(0, 5, 4) is file.tile(0, 5, 4) is None, "cut off by the edge"
+    assert file.tile_in_memory(0, 1, 1) == whole, "just read, so in memory"
+    assert file.tile_in_memory(0, 5, 4) is file.tile(0, 5, 4) is None, "cut off by the edge"
     with path.open("rb+") as writing:
         os.fsync(writing.fileno())
         os.posix_fadvise(writing.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    assert file.tile_at_once(0, 1, 1) in (None, whole), "never a part, whether or not the page was given back"
+    assert file.tile_in_memory(0, 1, 1) in (None, whole), "never a part, whether or not the page was given back"
     assert file.tile(0, 1, 1) == whole
 
 
 def test_files_that_are_dropped_or_replaced_are_opened_anew(opened, tmp_path):
     files, path, file = opened
-    assert files.known(path, "v1") is file
-    assert files.known(path, "v2") is None, "another content"
+    assert files.cached(path, "v1") is file
+    assert files.cached(path, "v2") is None, "another content"
     files.drop(path)
-    assert files.known(path, "v1") is None
+    assert files.cached(path, "v1") is None
     assert file.tile(0, 0, 0), "who still holds it reads on"
-    assert files.opened(path, tmp_path / "tiles.npz", "v1") is not file
+    assert files.open(path, tmp_path / "tiles.npz", "v1") is not file
 
 
 def test_tiles_of_every_kind_come_twice_the_same_and_go_with_their_slide(service, tmp_path):

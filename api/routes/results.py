@@ -1,0 +1,116 @@
+"""The results of an analysis: heat map, regions, and their exports."""
+
+import json
+from typing import Literal
+
+import numpy as np
+from fastapi import APIRouter, Response
+from sqlalchemy.orm import Session
+
+from api.contract.analyses import RegionsOut
+from api.contract.media import Csv, GeoJson, Npy, Png
+from api.request.trail import Trail
+from api.request.transactions import Read
+from api.request.visitor import Visitor
+from core.analyses import requests
+from core.analyses.parts import plane
+from core.analyses.results import Results, require_results
+from core.database.analyses import Analysis
+from core.database.slides import Slide
+from core.errors import NotFound
+from core.exports import geojson, pictures, tables
+from core.heatmap import planes
+from core.pixels.levels import SlideInfo
+from core.slides import catalog
+
+router = APIRouter(tags=["analyses"])
+
+
+def _results(session: Session, visitor: Visitor, analysis_id: str) -> tuple[Analysis, SlideInfo, Results]:
+    """Raises NotFound, or Conflict and Withheld where there are no results to show."""
+    analysis = requests.find(session, visitor, analysis_id)
+    results = require_results(analysis)
+    return analysis, catalog.info_of(session.get_one(Slide, analysis.slide_id)), results
+
+
+@router.get("/analyses/{analysis_id}/heatmap", response_class=Npy)
+def get_heat_map(
+    session: Read,
+    visitor: Visitor,
+    analysis_id: str,
+    trail: Trail,
+    dtype: Literal["float32", "uint8"] = "float32",
+    quantity: Literal["score", "logit", "strangeness"] = "score",
+) -> Response:
+    """The grid as NumPy .npy. float32 is the record, NaN where nothing was analysed; uint8 is for display, 255 there.
+
+    `strangeness` measures how unlike the network's training patches a cell is; as uint8, 127 is the threshold.
+
+    Quarterturn-Affine has a, b, c, d, e, f: the centre of cell (row, col) is at level-0 pixel
+    x = a·col + b·row + c, y = d·col + e·row + f.
+    """
+    analysis, info, results = _results(session, visitor, analysis_id)
+    if dtype == "uint8":  # what the viewer fetches; the record itself is an export
+        trail.viewed(session, analysis.id)
+    else:
+        trail.exported(session, analysis.id, what=f"heatmap.{quantity}")
+    if quantity == "strangeness":
+        values = _strangeness(session, analysis, info, results, dtype)
+    else:
+        logits = plane(session, analysis, info)
+        values = logits if quantity == "logit" and dtype == "float32" else planes.to_scores(logits)
+    array = planes.to_uint8(values) if dtype == "uint8" else values
+    affine = ", ".join(repr(value) for value in info.frame().affine_to_l0())
+    headers = {"Quarterturn-Affine": affine, "Cache-Control": "private, max-age=3600"}
+    return Npy(planes.to_npy(array), headers=headers)
+
+
+def _strangeness(session: Session, analysis: Analysis, info: SlideInfo, results: Results, dtype: str) -> planes.Values:
+    """Distances (rows, cols), as float32; for uint8 scaled to 0..1 with the threshold at one half.
+
+    Raises:
+        NotFound: no reference for this network's training patches is stored.
+    """
+    if results.familiarity is None:
+        raise NotFound("no-strangeness", "this network has no familiarity to compare with", "request the score")
+    distances = plane(session, analysis, info, "strangeness")
+    if dtype == "float32":
+        return distances
+    scaled: planes.Values = np.clip(distances / np.float32(2 * results.familiarity.threshold), 0, 1)
+    return scaled
+
+
+@router.get("/analyses/{analysis_id}/heatmap.png", response_class=Png)
+def get_picture(session: Read, visitor: Visitor, analysis_id: str, trail: Trail) -> Response:
+    """One grey pixel a cell (0 to 254 for scores 0 to 1), transparent where nothing was analysed."""
+    analysis, info, _ = _results(session, visitor, analysis_id)
+    trail.exported(session, analysis.id, what="heatmap.png")
+    return Png(pictures.heatmap_png(planes.to_scores(plane(session, analysis, info))))
+
+
+@router.get("/analyses/{analysis_id}/regions")
+def get_regions(session: Read, visitor: Visitor, analysis_id: str, trail: Trail) -> RegionsOut:
+    """Returns the regions in level-0 pixels, ranked by their highest cell, then by area."""
+    _, _, results = _results(session, visitor, analysis_id)
+    trail.viewed(session, analysis_id)
+    return RegionsOut.from_results(results)
+
+
+@router.get("/analyses/{analysis_id}/regions.geojson", response_class=GeoJson)
+def get_regions_geojson(
+    session: Read, visitor: Visitor, analysis_id: str, trail: Trail, origin: Literal["level0", "bounds"] = "level0"
+) -> Response:
+    """GeoJSON polygons. `origin=bounds` counts from the corner of the scanned area, as QuPath does."""
+    _, info, results = _results(session, visitor, analysis_id)
+    trail.exported(session, analysis_id, what="regions.geojson")
+    origin_l0 = (info.bounds_x, info.bounds_y) if origin == "bounds" else (0, 0)
+    return GeoJson(json.dumps(geojson.feature_collection(results.regions, origin_l0)))
+
+
+@router.get("/analyses/{analysis_id}/regions.csv", response_class=Csv)
+def get_regions_csv(session: Read, visitor: Visitor, analysis_id: str, trail: Trail) -> Response:
+    """One line a region; lengths in level-0 pixels, areas in µm²."""
+    _, _, results = _results(session, visitor, analysis_id)
+    trail.exported(session, analysis_id, what="regions.csv")
+    disposition = f'attachment; filename="regions-{analysis_id}.csv"'
+    return Csv(tables.regions_csv(results.regions), headers={"Content-Disposition": disposition})
