@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cachetools import TTLCache
 
-from core.errors import Conflict, Gone
+from core.errors import Conflict, Gone, StorageFault
 from core.pixels import native_tiles
 from core.reader.client import Reader
 from core.settings import get_settings
@@ -39,12 +39,22 @@ class TileFile:
         return None if native is None or span is None else (native, *span)
 
     def tile(self, level: int, col: int, row: int) -> bytes | None:
-        """The file's own JPEG, completed with its tables; None where it has none for this place."""
+        """The file's own JPEG, completed with its tables; None where it has none for this place, or was cut off there.
+
+        Raises:
+            StorageFault: the disk or share failed.
+        """
         location = self._locate(level, col, row)
         if location is None:
             return None
         native, offset, length = location
-        return native.splice(os.pread(self.file.fileno(), length, offset))
+        try:
+            stream = os.pread(self.file.fileno(), length, offset)
+        except OSError as error:
+            detail = f"the slide's file cannot be read now: {error.strerror}"
+            raise StorageFault("disk-fault", detail, "check the disk or share that holds it, then try again") from error
+        # A part of a JPEG would be cached by browsers for a year. The reader says why the file is short.
+        return native.splice(stream) if len(stream) == length else None
 
     def tile_in_memory(self, level: int, col: int, row: int) -> bytes | None:
         """The same if the page cache has it, without waiting; None where it has not, or where that is unknown."""

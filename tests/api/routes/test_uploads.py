@@ -2,11 +2,13 @@
 
 import base64
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from servers import PATCH
+from servers import KEY, PATCH, until
 
-from cli.client import TUS
+from cli.client import TUS, Client
 
 pytestmark = pytest.mark.services
 
@@ -87,3 +89,32 @@ def test_termination(client, location):
     client.call("DELETE", location, headers=TUS)
     assert client.http.head(location, headers=TUS).status_code == 410
     assert client.http.head("/api/v1/uploads/" + "0" * 32, headers=TUS).status_code == 404
+
+
+def test_one_who_only_looks_ends_no_upload(client, service):
+    """HEAD ends a PATCH that still writes, for its client may have been cut off: not by a visitor who may not write."""
+    key = client.call("POST", "/api/v1/keys", json={"name": "looks only", "role": "viewer"}).json()["key"]
+    viewer, go_on, size = Client(service.url, key), threading.Event(), 2 << 20
+    length = {**TUS, "Upload-Length": str(size + 5)}
+    location = client.call("POST", "/api/v1/uploads", headers=length).headers["Location"]
+
+    def slowly():
+        yield bytes(size)
+        assert go_on.wait(120)
+        yield b"67890"
+
+    def write():
+        headers = {**PATCH, "Upload-Offset": "0"}
+        return Client(service.url, KEY).http.patch(location, headers=headers, content=slowly())
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        until(lambda: client.call("GET", location).json()["offset"] > 0)
+        for _ in range(3):
+            assert viewer.http.head(location, headers=TUS).status_code == 200
+        go_on.set()
+        answer = writing.result(120)
+    assert answer.status_code == 204, answer.text
+    assert answer.headers["Upload-Offset"] == str(size + 5)
+    answer = viewer.http.head(location, headers=TUS)
+    assert (answer.headers["Upload-Offset"], "Location-Slide" in answer.headers) == (str(size + 5), True)

@@ -1,18 +1,21 @@
 """What stands before a tile, without a service: of many who ask the same at one moment, one looks for all."""
 
 import asyncio
+import contextlib
 import os
 import time
+from io import FileIO
 
 import numpy as np
 import pytest
+from asgi import call
 from slides import write_pyramid
 
 from api.tiles import app as tile_app
-from api.tiles.app import TileApp, TileRequest
-from api.tiles.open_files import SlideFiles
-from core.errors import Gone, Unauthenticated
-from core.pixels.levels import Source
+from api.tiles.app import Place, TileApp, TileRequest
+from api.tiles.open_files import SlideFiles, TileFile
+from core.errors import Gone, ReaderFailed, ReaderOutOfMemory, SlideUnreadable, StorageFault, Unauthenticated
+from core.pixels.levels import Level, SlideInfo, Source
 
 PLACE = object()
 
@@ -107,3 +110,56 @@ def test_another_file_in_the_same_place_has_a_reader_of_its_own(tmp_path):
     with pytest.raises(Gone), files.reader(path):
         pass
     files.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(ReaderFailed, 503), (ReaderOutOfMemory, 503), (StorageFault, 503), (SlideUnreadable, 422)]
+)
+@pytest.mark.parametrize("grid", ["_files/9/0_0.jpeg", "/tiles/0/0_0.jpeg"])
+def test_a_tile_whose_reader_failed_may_be_asked_for_again(error, status, grid, monkeypatch):
+    """A viewer that gets 503 retries; 422 says that trying again gives the same."""
+
+    class Failing(SlideFiles):
+        @contextlib.contextmanager
+        def reader(self, _):
+            raise error("a-code", "what is wrong", "what to do")
+            yield
+
+        def open(self, *_):
+            return TileFile(None, "v", {})
+
+    levels = [Level(500, 400, 1.0, 1.0)]
+    place = Place(None, None, "v", SlideInfo("generic-tiff", 500, 400, levels, 0.5, 0.5, "file"))
+    monkeypatch.setattr(tile_app, "_look_up", lambda *_: place)
+    answer = call(TileApp(None, Failing()), "GET", f"/api/v1/slides/{'0' * 32}{grid}")
+    assert (answer.status, answer.headers.get("retry-after")) == (status, "2" if status == 503 else None)
+    assert answer.json()["type"] == "urn:quarterturn:problem:a-code"
+    assert "etag" not in answer.headers
+
+
+def test_a_disk_that_fails_under_a_native_tile_is_said_and_a_short_file_makes_no_half_tile(tmp_path):
+    class Native:
+        def span(self, *_):
+            return 0, 100
+
+        def splice(self, stream):
+            return stream
+
+    path = tmp_path / "slide.tiff"
+    path.write_bytes(bytes(40))
+    file = TileFile(FileIO(path), "v", {0: Native()})
+    assert file.tile(0, 0, 0) is None
+    os.truncate(path, 100)
+    assert file.tile(0, 0, 0) == bytes(100)
+
+    class Folder:
+        """Reading from it fails, as from a disk that does."""
+
+        number = os.open(tmp_path, os.O_RDONLY)
+
+        def fileno(self):
+            return self.number
+
+    with pytest.raises(StorageFault, match="cannot be read now"):
+        TileFile(Folder(), "v", {0: Native()}).tile(0, 0, 0)
+    os.close(Folder.number)
