@@ -26,9 +26,7 @@ def create_key(change: Change, request: KeyRequest) -> KeyOut:
     """Creates a key. Keep the secret: only its hash is stored, and a replay of this call answers without it."""
     change.begin(request)
     seconds = None if request.expires_days is None else request.expires_days * DAY_SECONDS
-    key, secret = keys.create_key(
-        change.session, change.visitor, request.name, request.role, seconds, request.scopes
-    )
+    key, secret = keys.create_key(change.session, change.visitor, request.name, request.role, seconds, request.scopes)
     change.audit(key.id, name=key.name, role=key.role, scopes=request.scopes)
     return change.answer(KeyOut.from_key(key, secret), stored=KeyOut.from_key(key))
 
