@@ -155,9 +155,9 @@ _PATTERNS = [(call, _pattern(call.path)) for call in CALLS]
 def find(method: str, path: str) -> Call | None:
     """The call that a request makes; None where there is none. HEAD is looked up as GET where it has no own row."""
     place = path.rstrip("/") or "/"
-    for asked in (method, "GET") if method == "HEAD" else (method,):
+    for name in (method, "GET") if method == "HEAD" else (method,):
         for call, pattern in _PATTERNS:
-            if call.method == asked and pattern.fullmatch(place):
+            if call.method == name and pattern.fullmatch(place):
                 return call
     return None
 
