@@ -16,7 +16,7 @@ from api.contract.service import Checks, Readers, Readiness
 from core.analyses import cards
 from core.database.transactions import clock, is_reachable, reading
 from core.errors import Unavailable
-from core.reader.client import reader_held_by
+from core.reader.client import reader_confinement
 from core.settings import get_settings
 from core.work import doorbell
 
@@ -67,7 +67,7 @@ class ReadinessProbe:
 def probe() -> Readiness:
     """Looks at everything now. Takes seconds when the broker or the database is away."""
     checks = Checks(database=_database(), broker=doorbell.is_reachable(), disk=_disk())
-    ready, here = checks.database and checks.broker and checks.disk, list(reader_held_by())
+    ready, here = checks.database and checks.broker and checks.disk, list(reader_confinement())
     if not checks.database:
         return Readiness(ready=ready, checks=checks, workers=None, readers=Readers(here=here))
     with reading() as session:

@@ -86,15 +86,15 @@ def record_denial(principal: visitor.Visitor | None, code: str, place: str, orig
     Args:
         place: method and address of the call, without anything that a client named.
     """
-    known, subject = (principal, place[:LONGEST_SUBJECT]) if principal else (NOBODY, origin)
+    recorded, subject = (principal, place[:LONGEST_SUBJECT]) if principal else (NOBODY, origin)
     REFUSED.labels(code).inc()
     try:
         with reading() as session:
-            repeated = audit.count_recent(session, known, DENIED, DENIAL_SECONDS, subject)
-            too_many = audit.count_recent(session, known, DENIED, DENIAL_SECONDS) >= MOST_DENIALS
+            repeated = audit.count_recent(session, recorded, DENIED, DENIAL_SECONDS, subject)
+            too_many = audit.count_recent(session, recorded, DENIED, DENIAL_SECONDS) >= MOST_DENIALS
         if not repeated and not too_many:
             with writing() as session:
-                audit.write(session, known, DENIED, subject, origin, code=code, place=place[:500])
+                audit.write(session, recorded, DENIED, subject, origin, code=code, place=place[:500])
     except (DBAPIError, PoolTimeout) as error:
         log.warning("refusal not recorded", extra={"fields": {"code": code, "error": type(error).__name__}})
 

@@ -76,10 +76,10 @@ def _key(path: Path) -> FileKey:
     try:
         return path, opening.stamp(path)
     except OSError as error:
-        raise _gone(error) from None
+        raise _missing(error) from None
 
 
-def _gone(error: OSError) -> Gone:
+def _missing(error: OSError) -> Gone:
     return Gone("slide-file-gone", f"the slide's file cannot be opened: {error.strerror}", "restore it")
 
 
@@ -117,7 +117,7 @@ class SlideFiles:
         try:
             file = TileFile(FileIO(path), version, levels)
         except OSError as error:
-            raise _gone(error) from None
+            raise _missing(error) from None
         with self._files_lock:
             self._files[path] = file
         if not index.exists():  # the slide was deleted meanwhile: an open file would keep its space

@@ -11,6 +11,7 @@ PYTHON = ("admin", "api", "bench", "cli", "core", "model", "supervisor", "worker
 FIELDS = {  # the API's fields, the database's columns and other people's names stay as they are
     "api/contract/evaluations.py": {"found"},
     "api/contract/people.py": {"who"},
+    "api/contract/slides.py": {"made"},
     "core/database/people.py": {"who"},
 }
 JS_DECLARATION = re.compile(r"\b(?:const|let|var|function\*?|class)\s+(?:([$\w]+)|[{[]([^=;]*?)[}\]]\s*(?:=|of\b))")
