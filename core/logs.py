@@ -1,8 +1,9 @@
-"""Log lines: for people as text, for machines as one JSON object a line, each with the correlation of its request.
+"""Log lines, as text for people or as one JSON object a line for machines, each with the correlation of its request.
 
-A correlation begins with a request (its X-Request-Id, or one that is made), is kept with the work that the request
-asked for, and is taken up again by whichever worker does that work: one search finds all that came of a request.
-Text that came from outside cannot begin a line of its own in either form.
+A correlation is the X-Request-Id of a request, or a new id. It is stored with the work that the request creates, and
+the worker that does this work logs under it, so that one search finds everything that followed from a request.
+
+Control characters are escaped in both forms: text from outside (a file name, a header) cannot forge a log line.
 """
 
 import json
@@ -18,24 +19,25 @@ from typing import Any
 
 from core.settings import get_settings
 
-LONGEST = 64
+LONGEST_CORRELATION = 64  # as long as the column that stores it
 CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 _current: ContextVar[str] = ContextVar("correlation", default="")
 
 
 def correlation() -> str:
-    """Of what is being done now; empty outside a request or a piece of work."""
+    """Returns the current correlation; "" outside a request or a work row."""
     return _current.get()
 
 
 def new_correlation() -> str:
+    """Returns a random correlation, for a request that brings none."""
     return uuid.uuid4().hex
 
 
 @contextmanager
-def correlated(known: str) -> Iterator[None]:
-    """All lines inside belong to this correlation."""
-    token = _current.set(known[:LONGEST])
+def correlated(correlation_id: str) -> Iterator[None]:
+    """Gives every line that is logged inside this correlation."""
+    token = _current.set(correlation_id[:LONGEST_CORRELATION])
     try:
         yield
     finally:
@@ -43,14 +45,18 @@ def correlated(known: str) -> Iterator[None]:
 
 
 class JsonLines(logging.Formatter):
-    """time, level, service, logger, message, correlation, `fields` (log.info(…, extra={"fields": {…}})), exception."""
+    """Formats a record as a JSON object.
+
+    Its keys: time, level, service, logger, message, correlation, exception, and those of
+    `log.info(…, extra={"fields": {…}})`. json.dumps escapes control characters.
+    """
 
     def __init__(self, service: str) -> None:
         super().__init__()
         self._service = service
 
     def format(self, record: logging.LogRecord) -> str:
-        told = {
+        line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "service": self._service,
@@ -60,12 +66,12 @@ class JsonLines(logging.Formatter):
             **getattr(record, "fields", {}),
         }
         if record.exc_info:
-            told["exception"] = self.formatException(record.exc_info)
-        return json.dumps(told, default=str)
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
 
 
 class TextLines(logging.Formatter):
-    """The same for people: a line each, what came with it in key=value pairs; an exception's lines begin with a bar."""
+    """Formats a record as one line with its fields as key=value; the lines of an exception begin with a bar."""
 
     converter = staticmethod(time.gmtime)
     default_time_format, default_msec_format = "%Y-%m-%dT%H:%M:%S", "%s.%03dZ"
@@ -83,14 +89,15 @@ class TextLines(logging.Formatter):
 
 
 def _in_one_line(text: str) -> str:
-    return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def configure(service: str, level: int = logging.INFO) -> None:
-    """This process's log goes to standard error, in the form that the settings name."""
+    """Sends this process's log to standard error, in the form that the settings name."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines(service) if get_settings().log_format == "json" else TextLines())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for chatty in ("httpx", "alembic", "celery", "kombu", "amqp"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    logging.getLogger("kombu.connection").setLevel(logging.ERROR)  # the embedded broker has no host, and needs none
+    # It warns at every start that the embedded broker has no host name.
+    logging.getLogger("kombu.connection").setLevel(logging.ERROR)

@@ -1,6 +1,7 @@
-"""All settings, from QUARTERTURN_* environment variables (and *_FILE for secrets)."""
+"""All settings, read from QUARTERTURN_* environment variables. Secrets can be read from files (…_FILE) instead."""
 
 import os
+import tomllib
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -9,73 +10,83 @@ from urllib.parse import quote
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+ROOT = Path(__file__).resolve().parent.parent
 GIB = 1 << 30
 SHORTEST_ADMIN_KEY = 32  # characters of QUARTERTURN_ADMIN_KEY: people choose it, so its length is checked
-EMBEDDED = "filesystem://"  # the broker of the embedded mode: files in the data folder
+EMBEDDED = "filesystem://"  # broker URL of the embedded mode: messages are files in the data folder
 
 
 class Settings(BaseSettings):
-    """Defaults are the embedded mode's: SQLite, kombu's filesystem transport, loopback."""
+    """The defaults are those of the embedded mode: SQLite, messages in files, loopback only."""
 
     model_config = SettingsConfigDict(env_prefix="QUARTERTURN_", extra="ignore")
 
-    data: Path = Field(Path("data"), description="folder of everything that is kept")
-    database_url: str = Field("", description="empty: SQLite in the data folder")
-    database_password_file: Path | None = None
-    broker_url: str = Field("", description="empty: kombu's filesystem transport in the data folder")
-    host: str = "127.0.0.1"
-    port: int = Field(8000, ge=1, le=65535)
-    public_url: str = Field("", description="https://… when a proxy ends TLS; empty: http://host:port")
-    admin_key: str = Field("", description="an API key of the operator's own; used when set")
-    admin_key_file: Path | None = None
-
-    lease_seconds: float = Field(45.0, gt=0, description="a worker that is silent this long has lost its work")
-    trusted_proxies: str = Field("", description="addresses whose X-Forwarded-For is believed; none: of nobody")
-    log_format: Literal["text", "json"] = Field("text", description="of the log's lines")
-    reconcile_seconds: float = Field(5.0, gt=0, description="how often doorbells are rung for open and expired work")
-    stop_seconds: float = Field(20.0, ge=0, description="a worker that shall end gives back what takes it longer")
-    max_attempts: int = Field(5, ge=1, description="claims of one piece of work before it fails")
-    repin_seconds: float = Field(
-        60.0, gt=0, description="without a worker of an analysis's fingerprint this long, restart"
-    )
-    worker_silent_seconds: float = Field(20.0, gt=0, description="a worker not heard of this long is away")
-    regions_per_band: int = Field(6, ge=1, description="about five seconds of work on two cores")
-
-    retry_seconds: float = Field(1.0, gt=0, description="pause after a worker's first fault; it doubles")
-    import_dir: Path | None = Field(None, description="folder of slides that may be named by reference; none: refused")
-    upload_max_bytes: int = Field(64 * GIB, gt=0)
-    upload_expires_hours: float = Field(24.0, gt=0)
-    upload_silent_seconds: float = Field(
-        60.0, gt=0, description="a PATCH from which nothing comes for so long is ended"
-    )
-    min_free_bytes: int = Field(GIB, ge=0, description="free space that an upload must leave")
-    keep_days: float = Field(0, ge=0, description="days after its last change or analysis a slide goes; 0: never")
-    quota_bytes: int = Field(0, ge=0, description="of uploads that one principal may keep here; 0: no limit")
-    quota_slides: int = Field(0, ge=0, description="that one principal may keep, rejected ones too; 0: no limit")
-    quota_analyses: int = Field(0, ge=0, description="that one principal may have under way; 0: no limit")
-    requests_per_second: float = Field(50.0, ge=0, description="of one visitor, in the long run; 0: no limit")
-    request_burst: int = Field(300, ge=1, description="of one visitor, at once; tiles are not counted")
-    head_seconds: float = Field(20.0, gt=0, description="in which a request's line and headers must have come")
+    # where it runs
+    data: Path = Field(Path("data"), description="folder of slides and, in the embedded mode, database and messages")
+    database_url: str = Field("", description="SQLAlchemy URL; empty: SQLite in the data folder")
+    database_password_file: Path | None = Field(None, description="file with the password that the URL leaves out")
+    broker_url: str = Field("", description="redis://…; empty: messages as files in the data folder")
+    host: str = Field("127.0.0.1", description="address that the API listens on")
+    port: int = Field(8000, ge=1, le=65535, description="port that the API listens on")
+    public_url: str = Field("", description="https://… when a proxy terminates TLS; empty: http://host:port")
+    trusted_proxies: str = Field("", description="addresses whose X-Forwarded-For is trusted; empty: none")
     published_locally: bool = Field(
-        False, description="the address beyond loopback is a container's, published on this machine's loopback alone"
+        False, description="the API runs in a container whose port is published on the host's loopback only"
     )
-    session_hours: float = Field(12.0, gt=0)
-    link_minutes: float = Field(10.0, gt=0, description="how long a one-time sign-in link lives")
-    reader_seconds: float = Field(60.0, gt=0, description="wall clock of one answer of a slide reader")
-    inspect_seconds: float = Field(600.0, gt=0, description="wall clock of the inspection of one slide")
-    reader_memory_bytes: int = Field(4 * GIB, gt=0)
+    log_format: Literal["text", "json"] = Field("text", description="form of the log lines")
+
+    # access
+    admin_key: str = Field("", description="an API key of the operator's own, at least 32 characters")
+    admin_key_file: Path | None = Field(None, description="file with that key")
+    session_hours: float = Field(12.0, gt=0, description="lifetime of a browser session")
+    link_minutes: float = Field(10.0, gt=0, description="lifetime of a one-time sign-in link")
+    requests_per_second: float = Field(50.0, ge=0, description="of one visitor, sustained; 0: no limit")
+    request_burst: int = Field(300, ge=1, description="of one visitor, at once; tiles do not count")
+    head_seconds: float = Field(20.0, gt=0, description="time limit for the line and headers of a request")
+
+    # work
+    lease_seconds: float = Field(45.0, gt=0, description="a worker that does not renew a claim this long loses it")
+    reconcile_seconds: float = Field(5.0, gt=0, description="interval of the doorbells for open and expired work")
+    stop_seconds: float = Field(20.0, ge=0, description="grace period on SIGTERM before unfinished work is released")
+    max_attempts: int = Field(5, ge=1, description="claims of one work row before it fails")
+    retry_seconds: float = Field(1.0, gt=0, description="pause of a row after its first fault; doubles with each")
+    repin_seconds: float = Field(
+        60.0, gt=0, description="an analysis without a worker of its fingerprint this long is restarted"
+    )
+    worker_silent_seconds: float = Field(20.0, gt=0, description="a worker without a heartbeat this long is offline")
+    regions_per_band: int = Field(6, ge=1, description="region images in one band: about five seconds on two cores")
+
+    # uploads and storage
+    import_dir: Path | None = Field(None, description="folder of slides that may be added by reference; unset: none")
+    upload_max_bytes: int = Field(64 * GIB, gt=0, description="largest slide that can be uploaded")
+    upload_expires_hours: float = Field(24.0, gt=0, description="an upload without a PATCH this long expires")
+    upload_silent_seconds: float = Field(60.0, gt=0, description="a PATCH that sends no byte this long is ended")
+    min_free_bytes: int = Field(GIB, ge=0, description="free space that uploads must leave on the disk")
+    keep_days: float = Field(0, ge=0, description="slides unchanged and unused this long are deleted; 0: never")
+    quota_bytes: int = Field(0, ge=0, description="bytes of uploads per principal; 0: no limit")
+    quota_slides: int = Field(0, ge=0, description="slides per principal, rejected ones included; 0: no limit")
+    quota_analyses: int = Field(0, ge=0, description="analyses under way per principal; 0: no limit")
+
+    # readers
+    reader_seconds: float = Field(60.0, gt=0, description="time limit for one answer of a slide reader")
+    inspect_seconds: float = Field(600.0, gt=0, description="time limit for the inspection of one slide")
+    reader_memory_bytes: int = Field(4 * GIB, gt=0, description="memory of one slide reader")
     reading: Literal["scaled", "exact"] = Field(
         "scaled", description="a missing 10× level: JPEG tiles decoded at ½ or ¼, or all pixels decoded and averaged"
     )
-    model: str = "p4m-densenet"
-    weights_dir: Path | None = Field(None, description="folder of other weights than the shipped ones")
+
+    # networks
+    model: str = Field("p4m-densenet", description="network of an analysis that names none")
+    weights_dir: Path | None = Field(None, description="folder of weights that replace the shipped ones")
     offer_rivals: bool = Field(True, description="offer the networks that are shipped for comparison, too")
-    backend: Literal["torch", "openvino"] = Field("torch", description="what computes; OpenVINO on a CPU, if installed")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="bfloat16: faster, its drift is stated")
+    backend: Literal["torch", "openvino"] = Field("torch", description="engine; OpenVINO runs on a CPU, if installed")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="bfloat16 is faster; its drift from float32 is stated"
+    )
     threads: int = Field(0, ge=0, description="CPU threads of a worker's network; 0: all cores")
 
     def database(self) -> str:
-        """The SQLAlchemy URL; the password comes from its file when one is named."""
+        """Returns the SQLAlchemy URL, with the password from its file if one is set."""
         if not self.database_url:
             return f"sqlite:///{(self.data / 'quarterturn.db').resolve()}"
         if self.database_password_file is None:
@@ -84,25 +95,35 @@ class Settings(BaseSettings):
         return self.database_url.replace("@", f":{quote(password, safe='')}@", 1)
 
     def broker(self) -> str:
+        """Returns the broker's URL for Celery."""
         return self.broker_url or EMBEDDED
 
     def admin_secret(self) -> str:
-        """The operator's own admin key, or nothing."""
+        """Returns the operator's own admin key; "" when none is set."""
         return self.admin_key_file.read_text().strip() if self.admin_key_file else self.admin_key
 
     def base_url(self) -> str:
-        """Where users find the service."""
+        """Returns the URL that users open."""
         return self.public_url.rstrip("/") or self.local_url()
 
     def local_url(self) -> str:
-        """Where the API itself listens."""
+        """Returns the URL that the API listens on, for clients on this machine."""
         return f"http://{self.host}:{self.port}"
 
     def network_threads(self) -> int:
+        """Returns the CPU threads of a worker's network: by default, the cores that this process may run on."""
         return self.threads or len(os.sched_getaffinity(0))
+
+
+def version() -> str:
+    """Returns the version of the program. It stands in pyproject.toml alone, which the image contains, too.
+
+    Not from the installed package's metadata: those are of the last `pip install`, and a newer checkout keeps them.
+    """
+    return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
 
 
 @lru_cache
 def get_settings() -> Settings:
-    """The process's settings, read once."""
+    """Returns the settings of this process, read once."""
     return Settings()

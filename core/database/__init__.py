@@ -1,1 +1,1 @@
-"""The database: transactions, records by subject, migrations."""
+"""Transactions, the records by subject, and the schema's migrations."""

@@ -2,14 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import (
-    Boolean,
-    Float,
-    ForeignKey,
-    Integer,
-    String,
-    false,
-)
+from sqlalchemy import Boolean, Float, ForeignKey, Integer, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.database.record import NULLABLE, Record, new_id
@@ -26,7 +19,7 @@ class Principal(Record):
 
 
 class Password(Record):
-    """How a person signs in; `hash` is argon2id's."""
+    """A person's sign-in name and argon2id hash. A principal without one is a program."""
 
     __tablename__ = "passwords"
     principal_id: Mapped[str] = mapped_column(ForeignKey("principals.id"), primary_key=True)
@@ -36,7 +29,7 @@ class Password(Record):
 
 
 class Credential(Record):
-    """What proves a principal: an API key, a browser session or a one-time link. Only the hash of it is kept."""
+    """An API key, a browser session or a one-time link. Only the hash of its secret is stored."""
 
     __tablename__ = "credentials"
     hash: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -45,10 +38,10 @@ class Credential(Record):
     created_at: Mapped[float] = mapped_column(Float)
     expires_at: Mapped[float | None] = mapped_column(Float)
     revoked: Mapped[bool] = mapped_column(Boolean, default=False)
-    parent: Mapped[str | None] = mapped_column(String(64))  # the key that opened a session: it ends with it
-    used_at: Mapped[float | None] = mapped_column(Float)  # to the minute
-    scopes: Mapped[list[Any] | None] = mapped_column(NULLABLE)  # nothing: all that the role may do
-    adopted: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())  # the operator's own key
+    parent: Mapped[str | None] = mapped_column(String(64))  # the key that opened a session; the session ends with it
+    used_at: Mapped[float | None] = mapped_column(Float)  # accurate to the minute, so that not every request writes
+    scopes: Mapped[list[Any] | None] = mapped_column(NULLABLE)  # NULL: whatever the role allows
+    adopted: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())  # the operator's own
 
 
 class Idempotency(Record):
@@ -63,7 +56,7 @@ class Idempotency(Record):
 
 
 class Audit(Record):
-    """One thing that somebody did (core.access.audit): never changed, never removed."""
+    """One action of a visitor (core.access.audit). Rows are never changed and never removed."""
 
     __tablename__ = "audit"
     workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"), primary_key=True)

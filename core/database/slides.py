@@ -2,16 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Float,
-    ForeignKey,
-    Index,
-    LargeBinary,
-    String,
-    or_,
-)
+from sqlalchemy import BigInteger, ColumnElement, Float, ForeignKey, Index, LargeBinary, String, or_
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.database.record import NULLABLE, Record, new_id
@@ -22,7 +13,7 @@ NOT_INSPECTED = "inspect-failed"
 
 
 class Slide(Record):
-    """States: uploading, inspecting, needs_input, ready, rejected, deleted."""
+    """A whole-slide image. States: uploading, inspecting, needs_input, ready, rejected, deleted."""
 
     __tablename__ = "slides"
     __table_args__ = (Index("slides_by_age", "workspace_id", "created_at"),)
@@ -31,7 +22,7 @@ class Slide(Record):
     state: Mapped[str] = mapped_column(String(16), default="uploading")
     reason: Mapped[dict[str, Any] | None] = mapped_column(NULLABLE)
     filename: Mapped[str] = mapped_column(String(255))
-    file: Mapped[str] = mapped_column(String(300))  # relative to the data folder
+    file: Mapped[str] = mapped_column(String(300))  # relative to the data folder; absolute: a slide by reference
     size_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     sha256: Mapped[str | None] = mapped_column(String(64))
     declared_sha256: Mapped[str | None] = mapped_column(String(64))
@@ -44,7 +35,7 @@ class Slide(Record):
 
 
 class Upload(Record):
-    """A tus upload. `offset` counts bytes that are durably on disk and, where a checksum came, verified."""
+    """A tus upload. `offset` counts the bytes that are durably on disk and, if a checksum was given, verified."""
 
     __tablename__ = "uploads"
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -58,7 +49,7 @@ class Upload(Record):
 
 
 class Outlines(Record):
-    """The tumour that people outlined on a slide (core.marks.outlines)."""
+    """The outlines of tumour that people drew on a slide (core.marks.outlines)."""
 
     __tablename__ = "outlines"
     slide_id: Mapped[str] = mapped_column(ForeignKey("slides.id"), primary_key=True)

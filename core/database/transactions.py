@@ -1,7 +1,10 @@
-"""Engines, sessions and the database's clock, for SQLite (embedded) and PostgreSQL (production).
+"""Engines, transactions and the database's clock, for SQLite (embedded mode) and PostgreSQL (production).
 
-SQLite runs with WAL, synchronous=FULL and BEGIN IMMEDIATE: a transaction takes the write lock when it begins, so what
-it reads stays true until it commits. Reads that only look use `reading`.
+    with writing() as session: ...     committed at the end, rolled back on an exception
+    with reading() as session: ...     one snapshot, no write lock
+
+All times that are compared with each other come from the database's clock (`now`), never from a host's: workers on
+hosts whose clocks differ agree on when a lease ends.
 """
 
 from collections.abc import Iterator
@@ -18,11 +21,12 @@ from sqlalchemy.types import Float
 
 from core.settings import get_settings
 
-BUSY_MS = 20_000
-SQLITE = {"timeout": BUSY_MS / 1000, "check_same_thread": False}
+BUSY_MS = 20_000  # longest wait for a lock, on either engine
 IDLE_MS = 60_000
-# A host that is cut off answers nothing, not even "no"; one that is stopped holds its locks: neither may last.
-PATIENCE = {
+SQLITE_ARGUMENTS = {"timeout": BUSY_MS / 1000, "check_same_thread": False}
+# A host that is cut off sends no reset, so without keepalives and tcp_user_timeout a connection to it waits for hours.
+# A client that stops inside a transaction keeps its locks: the server ends its session after IDLE_MS.
+POSTGRESQL_ARGUMENTS = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -30,10 +34,13 @@ PATIENCE = {
     "tcp_user_timeout": 20_000,
     "options": f"-c idle_in_transaction_session_timeout={IDLE_MS} -c lock_timeout={BUSY_MS}",
 }
+# WAL: readers do not wait for the writer. FULL: a commit is on the disk before it returns, where WAL's usual NORMAL may
+# lose the last ones in a power cut, after the client got its answer. SQLite checks foreign keys only when told to.
+PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_MS}")
 
 
 class now(ColumnElement[float]):  # noqa: N801 - reads as the SQL function that it is
-    """Seconds since 1970 by the database's clock."""
+    """SQL expression: seconds since 1970 by the database's clock, at the moment of its evaluation."""
 
     type = Float()
     inherit_cache = True
@@ -41,28 +48,32 @@ class now(ColumnElement[float]):  # noqa: N801 - reads as the SQL function that 
 
 @compiles(now, "sqlite")
 def _now_sqlite(*_: Any, **__: Any) -> str:
-    return "((julianday('now') - 2440587.5) * 86400.0)"
+    return "((julianday('now') - 2440587.5) * 86400.0)"  # 2440587.5: the Julian day of 1970-01-01
 
 
 @compiles(now, "postgresql")
 def _now_postgresql(*_: Any, **__: Any) -> str:
+    # Not now(), which is the start of the transaction: a lease must count from the claim, not from a wait before it.
     return "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
 
 
 def make_engine(url: str) -> Engine:
-    """An engine with the house's settings."""
+    """Returns an engine with the locking and timeouts that this module promises."""
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10, connect_args=PATIENCE)
-    engine = create_engine(url, pool_size=20, max_overflow=20, connect_args=SQLITE)
+        return create_engine(url, pool_pre_ping=True, pool_size=5, max_overflow=10, connect_args=POSTGRESQL_ARGUMENTS)
+    engine = create_engine(url, pool_size=20, max_overflow=20, connect_args=SQLITE_ARGUMENTS)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # the driver begins nothing by itself
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_MS}"):
+        connection.isolation_level = None  # else sqlite3 itself begins transactions, and only before some statements
+        for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:
+        # IMMEDIATE takes the write lock at the start, so what the transaction reads stays true until it commits. A
+        # plain BEGIN would take it at the first write and fail with SQLITE_BUSY, without a wait, if another transaction
+        # has written since its first read.
         reading_only = connection.get_execution_options().get("reading", False)
         connection.exec_driver_sql("BEGIN" if reading_only else "BEGIN IMMEDIATE")
 
@@ -71,48 +82,51 @@ def make_engine(url: str) -> Engine:
 
 @lru_cache
 def get_engine() -> Engine:
-    """The process's one engine."""
+    """Returns the engine that the whole process shares."""
     return make_engine(get_settings().database())
 
 
 @contextmanager
 def writing() -> Iterator[Session]:
-    """One transaction: committed at the end, rolled back on any error."""
+    """Yields a session in one transaction: committed at the end, rolled back on an exception.
+
+    Rows stay usable after the commit (`expire_on_commit=False`): reading an attribute must not open a new transaction.
+    """
     with Session(get_engine(), expire_on_commit=False) as session, session.begin():
         yield session
 
 
 @contextmanager
 def reading() -> Iterator[Session]:
-    """A look at one state of the database, which takes no write lock."""
+    """Yields a session that reads one state of the database and takes no write lock."""
     with Session(get_engine().execution_options(reading=True), expire_on_commit=False) as session:
         yield session
-        session.commit()  # nothing is written; what was read stays usable
+        session.commit()  # a rollback would expire the rows that were read
 
 
 def clock(session: Session) -> float:
-    """The database's time."""
+    """Returns the database's time, in seconds since 1970."""
     return float(session.execute(select(now())).scalar_one())
 
 
 def affected_rows(session: Session, statement: UpdateBase) -> int:
-    """Run an UPDATE or DELETE; how many rows it touched."""
+    """Executes an UPDATE or DELETE; returns how many rows it changed."""
     result = session.execute(statement, execution_options={"synchronize_session": False})
     assert isinstance(result, CursorResult)
     return result.rowcount
 
 
 def insert_if_absent(session: Session, table: type[DeclarativeBase], **values: Any) -> bool:
-    """Insert a row unless one of its key is there; True for the one caller who did.
+    """Inserts a row unless one with its key exists; True for the one caller that inserted it.
 
     On PostgreSQL a second caller waits here until the first one's transaction has ended.
     """
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    mine = insert(table).values(**values).on_conflict_do_nothing().returning(literal(1))
-    return session.execute(mine).first() is not None
+    row = insert(table).values(**values).on_conflict_do_nothing().returning(literal(1))
+    return session.execute(row).first() is not None
 
 
 def is_reachable() -> bool:
-    """Whether a query comes back."""
+    """Whether the database answers a query. Raises what the driver raises when it does not."""
     with reading() as session:
         return bool(session.execute(text("SELECT 1")).scalar_one() == 1)

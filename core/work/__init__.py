@@ -1,1 +1,1 @@
-"""Leased work rows, the doorbell, the file transport."""
+"""Leased work rows, the doorbell that wakes workers, and the message transport of the embedded mode."""

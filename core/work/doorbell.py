@@ -1,7 +1,7 @@
-"""The doorbell: a Celery message that says only "there may be work". The rows are the truth (core.work.leases).
+"""The doorbell: a Celery message that says only "there may be work". The work itself is in rows (core.work.leases).
 
-The API and the reconciler ring; a lost ring costs time, never work. Redis in production, files in the embedded mode
-(which lose messages when their consumer is killed: the reconciler rings again).
+The API and the reconciler ring. A lost message costs time, never work, because the reconciler rings again for every
+open row. Messages travel through Redis in production, and through files in the embedded mode.
 """
 
 import logging
@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 
 RING = "worker.ring"
 QUEUE = "quarterturn"
-RING_EXPIRES_SECONDS = 3600  # what piled up behind hours of work is not walked through one by one
+# Messages that queued up during hours of work are dropped, not delivered one by one: they would find nothing to claim.
+RING_EXPIRES_SECONDS = 3600
 FILES = "core.work.file_transport:Transport"
 log = logging.getLogger(__name__)
 
 
 def transport_options(settings: Settings) -> dict[str, Any]:
-    """Folders of the embedded mode, or Redis's patience."""
+    """Returns kombu's options: the message folders of the embedded mode, or timeouts for Redis."""
     if settings.broker() != EMBEDDED:
+        # Redis redelivers an unacknowledged message after the visibility timeout. A second delivery is harmless.
         return {"visibility_timeout": 60, "socket_connect_timeout": 2, "socket_timeout": 5}
     folders = {name: settings.data.resolve() / "broker" / name for name in ("messages", "control")}
     for folder in folders.values():
@@ -36,8 +38,8 @@ def transport_options(settings: Settings) -> dict[str, Any]:
 
 
 def make_celery(settings: Settings | None = None) -> "Celery":
-    """The Celery application, for ringing and for answering."""
-    from celery import Celery
+    """Returns the Celery application: of a process that rings, or of a worker."""
+    from celery import Celery  # here, not above: its import takes a good part of a second of every start
 
     settings = settings or get_settings()
     app = Celery("quarterturn", broker=settings.broker())
@@ -45,13 +47,13 @@ def make_celery(settings: Settings | None = None) -> "Celery":
         broker_transport=FILES if settings.broker() == EMBEDDED else None,
         broker_transport_options=transport_options(settings),
         broker_connection_retry_on_startup=True,
-        broker_connection_timeout=2,
+        broker_connection_timeout=2,  # a request waits for a ring, so an absent broker must not hold it up
         task_ignore_result=True,
         task_default_queue=QUEUE,
         task_acks_late=True,
         task_reject_on_worker_lost=True,
-        worker_prefetch_multiplier=1,
-        worker_pool_start_method="spawn",
+        worker_prefetch_multiplier=1,  # a message that waits in one process cannot wake another that is idle
+        worker_pool_start_method="spawn",  # a forked child cannot use CUDA, nor the threads of its parent
         worker_soft_shutdown_timeout=10.0,
         worker_redirect_stdouts=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
@@ -62,7 +64,7 @@ def make_celery(settings: Settings | None = None) -> "Celery":
 
 @lru_cache(maxsize=1)
 def doorbell() -> "Celery":
-    """This process's application for ringing; made when somebody first rings, so that the API is there sooner."""
+    """Returns the application that this process rings with, created at the first ring so that the API starts sooner."""
     return make_celery()
 
 
@@ -79,13 +81,13 @@ def is_reachable() -> bool:
 
 
 def ring(app: "Celery", times: int = 1) -> bool:
-    """Ring the doorbell; False when the broker is away (the reconciler rings again)."""
+    """Rings the doorbell; False when the broker cannot be reached. The rows wait, and the reconciler rings again."""
     from kombu.exceptions import OperationalError
 
     try:
         for _ in range(times):
             app.send_task(RING, queue=QUEUE, retry=False, expires=RING_EXPIRES_SECONDS)
     except (OperationalError, OSError) as error:
-        log.warning("the broker is away (%s); work waits in its rows", type(error).__name__)
+        log.warning("broker unreachable; work waits in its rows", extra={"fields": {"error": type(error).__name__}})
         return False
     return True

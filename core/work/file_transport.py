@@ -1,6 +1,6 @@
-"""kombu's filesystem transport, made safe for several processes: a message is there whole, or not at all.
+"""kombu's filesystem transport made safe for several processes: a message appears complete or not at all.
 
-As it stands, a consumer may take a message between its file's creation and its writing, and the exchange table between
+kombu's own consumer may read a message between the creation of its file and the write, and the exchange table between
 its truncation and its lock. Either reads as broken JSON, which ends a Celery worker.
 """
 
@@ -18,11 +18,16 @@ from kombu.utils.json import dumps, loads
 
 
 class Channel(filesystem.Channel):
-    """Messages appear by a rename; tables of exchanges are read and written under one lock."""
+    """Publishes and consumes messages by rename, and locks the exchange tables.
+
+    A rename within a folder is atomic (POSIX): a message file is complete under its name, and of several consumers
+    that rename it one succeeds. A consumer that is killed between the rename and its return loses the message. The
+    reconciler rings again for its work.
+    """
 
     def _put(self, queue: str, payload: Any, **_: Any) -> None:  # type: ignore[override] # kombu's two bases differ
         folder, name = Path(self.data_folder_out), f"{time.time_ns():020d}_{uuid.uuid4()}.{queue}.msg"
-        unfinished = folder / f".{name}"  # by its dot no message of any queue
+        unfinished = folder / f".{name}"  # the dot makes it no message of any queue (_get)
         try:
             unfinished.write_text(dumps(payload))
             unfinished.replace(folder / name)
@@ -34,18 +39,19 @@ class Channel(filesystem.Channel):
         for message in sorted(Path(self.data_folder_in).iterdir()):
             if message.name.partition(".")[2] != f"{queue}.msg":
                 continue
-            taken = message.with_name(f".taken-{message.name}")
+            claimed = message.with_name(f".taken-{message.name}")
             try:
-                message.rename(taken)  # of several consumers one succeeds
-                content = taken.read_text()
-                taken.unlink()
+                message.rename(claimed)
+                content = claimed.read_text()
+                claimed.unlink()
                 return loads(content)
-            except FileNotFoundError:
+            except FileNotFoundError:  # another consumer was faster
                 continue
-            except ValueError:  # cut off by a version that wrote in place: as good as lost
+            except ValueError:  # cut off, by an older version that wrote in place: treat it as lost
                 continue
         raise Empty
 
+    # kombu locks a table's file only after it has truncated it. This lock is on another file, and taken before.
     @contextmanager
     def _table_lock(self) -> Iterator[None]:
         self.control_folder.mkdir(exist_ok=True)
@@ -67,6 +73,6 @@ class Channel(filesystem.Channel):
 
 
 class Transport(filesystem.Transport):
-    """`broker_transport` of the embedded mode."""
+    """The `broker_transport` of the embedded mode."""
 
     Channel = Channel

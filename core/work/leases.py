@@ -1,12 +1,15 @@
-"""The law of the database row: work is a row, a worker holds it by a lease, and every write proves that it still does.
+"""The law of the database row: work is a row, a worker claims it with a lease, and every write proves the claim.
 
     open ──claim──▶ claimed ──complete──▶ done
       ▲                │ ├──reopen──▶ open
-      └─ lease ran out ┘ └──too many attempts──▶ failed          cancelled: from open or claimed
+      └─ lease expired ┘ └──too many attempts──▶ failed          cancelled: from open or claimed
 
-A claim sets a lease by the database's clock and raises the row's token. Whoever writes names its token; a worker whose
-lease ran out, or whose work was cancelled, finds another token there and writes nothing. So any number of workers may
-be killed, stopped and woken, and each row is done once.
+A claim sets a lease by the database's clock and raises the row's token (a fencing token). Every later write names the
+token of its claim. A worker whose lease expired, or whose work was cancelled, finds another token and writes nothing.
+So workers may be killed, stopped and resumed at any moment, and each row is completed once.
+
+Every transaction locks in the same order, so that two cannot wait for each other: principal, slide, analysis, work
+rows.
 """
 
 from collections.abc import Mapping
@@ -23,24 +26,25 @@ from core.database.transactions import affected_rows, clock, now, reading, writi
 from core.errors import QuarterturnError
 from core.settings import get_settings
 
+# Rows of a lower lane are claimed first: what a person waits for comes before the bands of a running analysis.
 LANES = {"inspect": 0, "profile": 1, "finish": 2, "evaluate": 2, "check": 3, "band": 4}
 UNFINISHED = ("open", "claimed")
-UNPINNED = ("inspect", "profile")  # no part of an answer that must be of one fingerprint
+UNPINNED = ("inspect", "profile")  # kinds whose values do not enter a heat map: any fingerprint may compute them
 NO_PLANES: Mapping[str, bytes] = MappingProxyType({})
-CLAIM_TRIES = 20
-LONGEST_PAUSE = 120.0
+CLAIM_TRIES = 20  # each lost race means that another worker made progress; the doorbell rings again after these
+LONGEST_PAUSE = 120.0  # seconds
 
 
 class LeaseLost(QuarterturnError):
-    """The row is no longer this worker's: its lease ran out and another took it, or it was cancelled."""
+    """The claim is no longer valid: its lease expired and another worker claimed the row, or it was cancelled."""
 
     def __init__(self) -> None:
-        super().__init__("lease-lost", "this work is no longer this worker's", "leave it to whoever has it")
+        super().__init__("lease-lost", "another worker has this work, or it was cancelled", "stop; write nothing")
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A row in hand. `token` proves it."""
+    """A claimed row. `token` proves the claim; `model` is that of its analysis."""
 
     id: str
     kind: str
@@ -55,7 +59,7 @@ class Claim:
 
 
 def add(session: Session, kind: str, workspace_id: str, slide_id: str, **fields: Any) -> Work:
-    """A new open row in its lane."""
+    """Adds an open row, in the lane of its kind and with the correlation of the current request."""
     row = Work(kind=kind, lane=LANES[kind], workspace_id=workspace_id, slide_id=slide_id, **fields)
     row.created_at, row.correlation = clock(session), logs.correlation()
     session.add(row)
@@ -64,54 +68,59 @@ def add(session: Session, kind: str, workspace_id: str, slide_id: str, **fields:
 
 
 def _claimable() -> ColumnElement[bool]:
-    waits = Work.lease_until >= now()  # a holder's lease, or the pause after a fault
+    waits = Work.lease_until >= now()  # of a claimed row: its lease; of an open one: its pause after a fault
     free = or_(Work.lease_until.is_(None), ~waits)
     return and_(Work.state.in_(UNFINISHED), free, Work.attempts < get_settings().max_attempts)
 
 
-def _next(offers: Mapping[str, str]) -> Select[str, str | None, str, str | None]:
-    same = or_(Analysis.fingerprint.is_(None), Analysis.fingerprint.in_(offers.values()), Work.kind.in_(UNPINNED))
-    fits = or_(Work.analysis_id.is_(None), and_(Analysis.model.in_(offers), same))
+def _next_row(offers: Mapping[str, str]) -> Select[str, str | None, str, str | None]:
+    pinned = or_(Analysis.fingerprint.is_(None), Analysis.fingerprint.in_(offers.values()), Work.kind.in_(UNPINNED))
+    fits = or_(Work.analysis_id.is_(None), and_(Analysis.model.in_(offers), pinned))
     query = select(Work.id, Work.analysis_id, Work.kind, Analysis.model)
     query = query.outerjoin(Analysis, Work.analysis_id == Analysis.id).where(_claimable(), fits)
     return query.order_by(Work.lane, Work.created_at, Work.ordinal).limit(1)
 
 
 def claim_next(worker: str, offers: Mapping[str, str]) -> Claim | None:
-    """The next row that this worker may do, now its own; None when there is none.
+    """Claims the next row that this worker may do; None when there is none.
 
-    The first claim of an analysis pins its fingerprint: from then on only workers that would compute bit for bit the
-    same may claim its rows.
+    The first claim of an analysis pins its fingerprint: from then on only workers that compute bit for bit the same
+    values may claim its rows.
+
+    The row is chosen without a lock, and claimed by one UPDATE that repeats the condition. Of several workers that
+    chose the same row one succeeds, and the others choose again.
 
     Args:
+        worker: the name of the worker process.
         offers: the models that the worker can run, each with its fingerprint.
     """
     for _ in range(CLAIM_TRIES):
         with writing() as session:
-            found = session.execute(_next(offers)).first()
-            if found is None:
+            choice = session.execute(_next_row(offers)).first()
+            if choice is None:
                 return None
-            work_id, analysis_id, kind, model = found
-            mine = model is None or kind in UNPINNED or _pin(session, analysis_id, offers[model])
-            row = _take(session, work_id, worker) if mine else None
+            work_id, analysis_id, kind, model = choice
+            allowed = model is None or kind in UNPINNED or _pin(session, analysis_id, offers[model])
+            row = _claim(session, work_id, worker) if allowed else None
             if row is not None:
                 return _as_claim(row, model)
     return None
 
 
 def _pin(session: Session, analysis_id: str | None, fingerprint: str) -> bool:
-    """Whether the analysis is, or now becomes, of this fingerprint."""
+    """Whether the analysis is pinned to this fingerprint, by an earlier claim or by this one."""
     if analysis_id is None:
         return True
-    mine = select(Analysis.fingerprint).where(Analysis.id == analysis_id)
-    pinned = session.execute(mine.with_for_update(key_share=True)).scalar_one()  # nobody restarts it meanwhile
+    query = select(Analysis.fingerprint).where(Analysis.id == analysis_id)
+    # The lock keeps a restart out, which pins the analysis anew and cancels its rows. Analysis before row, as there.
+    pinned = session.execute(query.with_for_update(key_share=True)).scalar_one()
     if pinned is not None:
         return bool(pinned == fingerprint)
-    query = update(Analysis).where(Analysis.id == analysis_id, Analysis.fingerprint.is_(None))
-    return bool(affected_rows(session, query.values(fingerprint=fingerprint)))
+    unpinned = update(Analysis).where(Analysis.id == analysis_id, Analysis.fingerprint.is_(None))
+    return bool(affected_rows(session, unpinned.values(fingerprint=fingerprint)))
 
 
-def _take(session: Session, work_id: str, worker: str) -> Work | None:
+def _claim(session: Session, work_id: str, worker: str) -> Work | None:
     lease = {"state": "claimed", "worker": worker, "lease_until": now() + get_settings().lease_seconds}
     count = {"token": Work.token + 1, "attempts": Work.attempts + 1}
     query = update(Work).where(Work.id == work_id, _claimable()).values(**lease, **count).returning(Work)
@@ -126,19 +135,19 @@ def _as_claim(row: Work, model: str | None) -> Claim:
 
 
 def claim_condition(claim: Claim) -> ColumnElement[bool]:
-    """The claimed row, as long as it is the claimant's."""
+    """Returns the condition for the claimed row, which matches nothing once the claim is no longer valid."""
     return and_(Work.id == claim.id, Work.token == claim.token, Work.state == "claimed")
 
 
 def renew(claim: Claim) -> bool:
-    """Extend the lease; False when the row is no longer this worker's."""
+    """Extends the lease; False when the claim is no longer valid."""
     with writing() as session:
         lease = now() + get_settings().lease_seconds
         return bool(affected_rows(session, update(Work).where(claim_condition(claim)).values(lease_until=lease)))
 
 
 def is_current(claim: Claim) -> bool:
-    """Whether the row is still this worker's: a look, no write."""
+    """Whether the claim is still valid, without extending it."""
     with reading() as session:
         return session.execute(select(Work.id).where(claim_condition(claim))).first() is not None
 
@@ -146,13 +155,14 @@ def is_current(claim: Claim) -> bool:
 def complete(
     session: Session, claim: Claim, result: dict[str, Any] | None = None, planes: Mapping[str, bytes] = NO_PLANES
 ) -> None:
-    """Mark the row done with what came of it, in the caller's transaction.
+    """Marks the row done with its result, in the caller's transaction: result and state commit together.
 
     Args:
+        result: JSON-ready values.
         planes: packed values of a band's cells, by the name of their column.
 
     Raises:
-        LeaseLost: the row is no longer this worker's; the caller's transaction must not commit.
+        LeaseLost: the claim is no longer valid, and the caller's transaction must be rolled back.
     """
     done = {"state": "done", "result": result, "lease_until": None, "done_at": now(), "reason": None}
     if not affected_rows(session, update(Work).where(claim_condition(claim)).values(**done, **planes)):
@@ -160,47 +170,50 @@ def complete(
 
 
 def reopen(claim: Claim, reason: dict[str, Any]) -> None:
-    """Open the row again after a fault, to be claimed after a pause that doubles with every attempt.
+    """Opens the row again after a fault; it can be claimed after a pause that doubles with every attempt.
 
-    It keeps its count of attempts; nothing happens when it is no longer claimed.
+    The attempt counts. Does nothing when the claim is no longer valid.
     """
     pause = min(LONGEST_PAUSE, get_settings().retry_seconds * 2.0 ** (claim.attempts - 1))
     with writing() as session:
-        back = {"state": "open", "lease_until": now() + pause, "reason": reason}
-        session.execute(update(Work).where(claim_condition(claim)).values(**back))
+        values = {"state": "open", "lease_until": now() + pause, "reason": reason}
+        session.execute(update(Work).where(claim_condition(claim)).values(**values))
 
 
 def release_all(worker: str) -> None:
-    """A worker that ends in good order gives back what it holds, without counting the attempt."""
+    """Opens all rows that a worker has claimed, when it shuts down in order; the attempts do not count."""
     with writing() as session:
         mine = update(Work).where(Work.worker == worker, Work.state == "claimed")
         session.execute(mine.values(state="open", lease_until=None, token=Work.token + 1, attempts=Work.attempts - 1))
 
 
 def cancel_all(session: Session, *conditions: ColumnElement[bool]) -> None:
-    """Cancel unfinished rows; the raised token shuts out whoever holds one."""
+    """Cancels unfinished rows; the raised token fences off workers that have claimed some of them."""
     query = update(Work).where(Work.state.in_(UNFINISHED), *conditions)
     session.execute(query.values(state="cancelled", token=Work.token + 1, lease_until=None, done_at=now()))
 
 
 def _is_exhausted() -> ColumnElement[bool]:
-    ended = or_(Work.state == "open", and_(Work.state == "claimed", Work.lease_until < now()))
-    return and_(ended, Work.attempts >= get_settings().max_attempts)
+    unclaimed = or_(Work.state == "open", and_(Work.state == "claimed", Work.lease_until < now()))
+    return and_(unclaimed, Work.attempts >= get_settings().max_attempts)
 
 
 def exhausted(session: Session) -> list[tuple[str, str | None]]:
-    """(id, analysis id) of rows that were claimed as often as allowed and are not done: a look."""
+    """Returns (id, analysis id) of rows that were claimed as often as allowed and are not done. Takes no lock."""
     return [(row[0], row[1]) for row in session.execute(select(Work.id, Work.analysis_id).where(_is_exhausted()))]
 
 
 def fail_exhausted(session: Session, work_id: str) -> Work | None:
-    """Mark such a row failed; None when it is none any more. Lock its analysis's row first, when it has one."""
-    query = update(Work).where(Work.id == work_id, _is_exhausted())
-    failed = query.values(state="failed", token=Work.token + 1, lease_until=None, done_at=now()).returning(Work)
+    """Marks an exhausted row failed and returns it; None when it is no longer exhausted.
+
+    The caller locks the row's analysis first, or the slide of a row without one (the order of locks, above).
+    """
+    exhausted_row = update(Work).where(Work.id == work_id, _is_exhausted())
+    failed = exhausted_row.values(state="failed", token=Work.token + 1, lease_until=None, done_at=now()).returning(Work)
     return session.scalars(failed, execution_options={"synchronize_session": False}).first()
 
 
-def claimable_count(most: int) -> int:
-    """How many rows wait for a worker, counted up to `most`."""
+def claimable_count(limit: int) -> int:
+    """Counts the rows that wait for a worker, up to `limit`."""
     with reading() as session:
-        return len(session.execute(select(Work.id).where(_claimable()).limit(most)).all())
+        return len(session.execute(select(Work.id).where(_claimable()).limit(limit)).all())

@@ -73,6 +73,6 @@ def test_a_correlation_is_of_its_block_alone(formatter):
         log.warning("after")
 
     before, inside, after = written(formatter, act).splitlines()
-    assert "c" * logs.LONGEST in inside
-    assert "c" * (logs.LONGEST + 1) not in inside
+    assert "c" * logs.LONGEST_CORRELATION in inside
+    assert "c" * (logs.LONGEST_CORRELATION + 1) not in inside
     assert "ccc" not in before + after

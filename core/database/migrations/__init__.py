@@ -1,4 +1,4 @@
-"""Schema migrations (alembic), run in process: `python -m admin migrate` brings a database to this version."""
+"""Schema migrations (alembic), run in the calling process by `python -m admin migrate` and `python -m supervisor`."""
 
 from pathlib import Path
 
@@ -9,15 +9,20 @@ from core.settings import get_settings
 
 
 def configuration(url: str) -> Config:
+    """Returns alembic's configuration for a database, without an alembic.ini."""
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))  # configparser expands %
     config.set_main_option("path_separator", "os")
     config.attributes["url"] = url
     return config
 
 
 def migrate(url: str = "") -> None:
-    """Bring the database to this version's schema; nothing to do when it is there."""
+    """Upgrades the database to the newest schema; does nothing when it has it.
+
+    Args:
+        url: of the database; "": the one that the settings name.
+    """
     settings = get_settings()
     if not url and not settings.database_url:
         settings.data.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Alembic's entry: one connection, one transaction, SQLite altered by copy."""
+"""Alembic's entry point: runs all migrations in one transaction. SQLite, which cannot alter columns, copies tables."""
 
 from alembic import context
 
