@@ -1,31 +1,33 @@
-"""python -m admin backup."""
+"""python -m admin backup save FOLDER | load FOLDER: saves an instance, or loads a backup into an empty one."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from core.errors import Conflict, Invalid, NoSpace, NotFound
 from core.upkeep.backup import save
 from core.upkeep.restore import load
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m admin backup", description="Save an instance, or load one.")
-    parser.add_argument("what", choices=("save", "load"))
-    parser.add_argument("folder", type=Path)
+    """Saves or loads, and prints what; returns 0.
+
+    Raises:
+        QuarterturnError: see `save` and `load`.
+        OSError: the folder cannot be read or written. A backup without its index is refused by `load`.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m admin backup",
+        description="Save an instance while it runs, or load a backup into an empty instance while nothing runs. "
+        "A backup of SQLite can be loaded into PostgreSQL, and the other way round.",
+    )
+    parser.add_argument("direction", choices=("save", "load"))
+    parser.add_argument("folder", type=Path, help="save: a new or empty folder; load: the folder of a backup")
     options = parser.parse_args(arguments)
-    try:
-        index = save(options.folder) if options.what == "save" else load(options.folder)
-    except (Invalid, Conflict, NoSpace, NotFound) as error:
-        print(f"{error.detail}: {error.action}.", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"{options.folder}: {error.strerror or error}; nothing of it counts.", file=sys.stderr)
-        return 1
+    index = save(options.folder) if options.direction == "save" else load(options.folder)
     for relative in index["missing"]:
-        print(f"{relative} was not there to be saved.", file=sys.stderr)
-    total = sum(one["bytes"] for one in index["files"].values())
-    done = "saved" if options.what == "save" else "loaded"
+        print(f"{relative} was missing when the backup was saved.", file=sys.stderr)
     rows = sum(table["rows"] for table in index["tables"].values())
-    print(f"{rows} rows, {len(index['files'])} files, {total:,} bytes {done}.")
+    size = sum(file["bytes"] for file in index["files"].values())
+    verb = "saved" if options.direction == "save" else "loaded"
+    print(f"{rows} rows, {len(index['files'])} files, {size:,} bytes {verb}.")
     return 0

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,11 +88,15 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """Returns the SQLAlchemy URL, with the password from its file if one is set."""
         if not self.database_url:
-            return f"sqlite:///{(self.data / 'quarterturn.db').resolve()}"
+            return f"sqlite:///{self.database_file()}"
         if self.database_password_file is None:
             return self.database_url
         password = self.database_password_file.read_text().strip()
         return self.database_url.replace("@", f":{quote(password, safe='')}@", 1)
+
+    def database_file(self) -> Path:
+        """Returns the SQLite file of the embedded mode."""
+        return (self.data / "quarterturn.db").resolve()
 
     def broker(self) -> str:
         """Returns the broker's URL for Celery."""
@@ -121,6 +125,21 @@ def version() -> str:
     Not from the installed package's metadata: those are of the last `pip install`, and a newer checkout keeps them.
     """
     return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
+
+
+def read_dotenv(path: Path) -> None:
+    """Sets the QUARTERTURN_* variables of a file of KEY=value lines, except those that the environment has already."""
+    lines = path.read_text().splitlines() if path.is_file() else []
+    for line in lines:
+        name, _, value = line.partition("=")
+        if name.startswith("QUARTERTURN_") and value.strip():
+            os.environ.setdefault(name.strip(), value.strip())
+
+
+def describe_errors(error: ValidationError) -> str:
+    """Returns one sentence per wrong setting, without its value: it may be a secret."""
+    lines = (f"QUARTERTURN_{str(one['loc'][0]).upper()} is not valid: {one['msg']}." for one in error.errors())
+    return "\n".join(lines)
 
 
 @lru_cache

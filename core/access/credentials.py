@@ -14,7 +14,7 @@ from core.access.visitor import Kind, Visitor
 from core.database.people import Credential, Principal
 from core.database.record import DEFAULT_WORKSPACE, Workspace
 from core.database.transactions import affected_rows, clock, now, writing
-from core.errors import Unauthenticated
+from core.errors import Invalid, Unauthenticated
 from core.settings import SHORTEST_ADMIN_KEY, get_settings
 
 SECRET_BYTES = 32
@@ -45,10 +45,11 @@ def adopt_key(session: Session, secret: str) -> None:
     """Makes the key that the operator set the administrator's, and revokes the one that was set before.
 
     Raises:
-        ValueError: it is shorter than 32 characters.
+        Invalid: it is shorter than 32 characters.
     """
     if len(secret) < SHORTEST_ADMIN_KEY:
-        raise ValueError(f"QUARTERTURN_ADMIN_KEY is shorter than {SHORTEST_ADMIN_KEY} characters: choose a longer one")
+        detail = f"QUARTERTURN_ADMIN_KEY is shorter than {SHORTEST_ADMIN_KEY} characters"
+        raise Invalid("short-admin-key", detail, "choose a longer one")
     hashed = secret_hash(secret)
     earlier = update(Credential).where(Credential.adopted, Credential.hash != hashed)
     session.execute(earlier.values(revoked=True))

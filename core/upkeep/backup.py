@@ -13,11 +13,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, select
 
+from core.database.migrations import require_newest, revision
 from core.database.slides import Slide, Upload, keeps_files
 from core.database.transactions import get_engine
 from core.errors import Conflict
 from core.slides import durable, storage
-from core.upkeep.backup_format import BATCH_ROWS, INDEX, revision, saved_tables, to_json
+from core.upkeep.backup_format import BATCH_ROWS, INDEX, saved_tables, to_json
 
 COPY_BYTES = 1 << 20
 
@@ -26,10 +27,12 @@ def save(folder: Path) -> dict[str, Any]:
     """Writes a backup into a folder that is empty or does not exist; returns its index.
 
     Raises:
-        Conflict: the folder is not empty.
+        NotFound: there is no database.
+        Conflict: the folder is not empty, or the database has another version's schema.
         OSError: the folder cannot be written, for example because the disk is full. What was written has no index
             then, and `load` refuses it.
     """
+    require_newest()
     if folder.exists() and any(folder.iterdir()):
         raise Conflict("folder-in-use", f"{folder} is not empty", "name a new folder")
     folder.mkdir(parents=True, exist_ok=True)

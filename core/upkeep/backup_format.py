@@ -13,11 +13,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from alembic.migration import MigrationContext
-from sqlalchemy import Connection, LargeBinary, Table
+from sqlalchemy import LargeBinary, Table
 
 from core.database.record import Record
-from core.errors import Invalid, NotFound
+from core.errors import Invalid
 from core.slides import durable
 
 INDEX = "backup.json"
@@ -46,18 +45,6 @@ def from_json(table: Table, row: dict[str, Any]) -> dict[str, Any]:
         if isinstance(column.type, LargeBinary) and row[column.name] is not None:
             row[column.name] = base64.b64decode(row[column.name])
     return row
-
-
-def revision(connection: Connection) -> str:
-    """Returns the schema revision of a database.
-
-    Raises:
-        NotFound: the database was never migrated.
-    """
-    current = MigrationContext.configure(connection).get_current_revision()
-    if current is None:
-        raise NotFound("no-instance", "this database holds no instance", "run python -m admin migrate first")
-    return current
 
 
 def read_index(folder: Path) -> dict[str, Any]:

@@ -15,13 +15,13 @@ from sqlalchemy import Connection, Table, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from core.database.analyses import Work
-from core.database.migrations import migrate
+from core.database.migrations import migrate, revision
 from core.database.people import Audit, Password, Principal
 from core.database.slides import Slide
 from core.database.transactions import get_engine
 from core.errors import ArchiveRefused, Conflict
 from core.slides import inspection, opening, storage
-from core.upkeep.backup_format import BATCH_ROWS, from_json, read_index, revision, saved_tables
+from core.upkeep.backup_format import BATCH_ROWS, from_json, read_index, saved_tables
 
 
 def load(folder: Path) -> dict[str, Any]:

@@ -4,7 +4,12 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
 
+from core.database.transactions import get_engine
+from core.errors import Conflict, NotFound
 from core.settings import get_settings
 
 
@@ -27,3 +32,38 @@ def migrate(url: str = "") -> None:
     if not url and not settings.database_url:
         settings.data.mkdir(parents=True, exist_ok=True)
     command.upgrade(configuration(url or settings.database()), "head")
+
+
+def newest_revision() -> str:
+    """Returns the schema revision that this version of the program works with."""
+    return str(ScriptDirectory.from_config(configuration("")).get_current_head())
+
+
+def revision(connection: Connection) -> str:
+    """Returns the schema revision of a database.
+
+    Raises:
+        NotFound: the database was never migrated.
+    """
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current is None:
+        raise NotFound("no-instance", "this database holds no instance", "run python -m admin migrate first")
+    return current
+
+
+def require_newest() -> None:
+    """Checks that the settings name a database of this version's schema.
+
+    Raises:
+        NotFound: there is no database, or it was never migrated.
+        Conflict: its schema is another version's.
+    """
+    settings = get_settings()
+    if not settings.database_url and not settings.database_file().is_file():  # connecting would create an empty one
+        detail = f"there is no database in {settings.data.resolve()}"
+        raise NotFound("no-instance", detail, "set QUARTERTURN_DATA, or run python -m admin migrate first")
+    with get_engine().connect().execution_options(reading=True) as connection:
+        current = revision(connection)
+    if current != newest_revision():
+        detail = f"the database has schema {current}, and this version of the program needs {newest_revision()}"
+        raise Conflict("other-schema", detail, "run python -m admin migrate, or the program's version that matches")
