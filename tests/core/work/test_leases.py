@@ -131,11 +131,17 @@ def test_a_row_claimed_too_often_fails_with_its_count(monkeypatch):
         assert leases.fail_exhausted(session, work_id) is None, "once"
 
 
-def test_a_lease_that_is_renewed_is_kept():
+def test_a_renewed_lease_ends_later_and_keeps_others_out(monkeypatch):
+    monkeypatch.setenv("QUARTERTURN_LEASE_SECONDS", "600")
+    get_settings.cache_clear()
     with transactions.writing() as session:
         leases.add(session, "profile", DEFAULT_WORKSPACE, "s")
-    held = leases.claim_next("w", {"m": "f"})
-    for _ in range(4):
-        time.sleep(LEASE / 2)
-        assert leases.renew(held)
+    claim = leases.claim_next("w", {"m": "f"})
+    ends = []
+    for _ in range(3):
+        with transactions.reading() as session:
+            ends.append(session.get_one(Work, claim.id).lease_until)
+        time.sleep(0.01)
+        assert leases.renew(claim)
+    assert ends == sorted(set(ends)), "each renewal moves the end"
     assert leases.claim_next("other", {"m": "f"}) is None
