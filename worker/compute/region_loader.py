@@ -3,7 +3,7 @@
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextvars import copy_context
 from typing import Generic, TypeVar
 
@@ -22,7 +22,6 @@ Pixels = NDArray[np.uint8]
 Sent = TypeVar("Sent")
 Unread = ReaderEnded | SlideRejected  # why a region is left out: its file is the cause, or may be
 AHEAD = 2
-ENDED = EOFError("the reading thread ended before its last region")
 
 
 def network_pixels(reader: Reader, info: SlideInfo, origin: tuple[int, int], shape: tuple[int, int]) -> Pixels:
@@ -59,12 +58,15 @@ class RegionLoader(Generic[Sent]):
         self._thread = threading.Thread(target=inherited, args=(self._run,), name="region-loader", daemon=True)
 
     def _run(self) -> None:
+        ended = EOFError("the reading thread ended before its last region")
         try:
             for region in self._regions:
                 if self._stop.is_set() or not self._put(self._load(region)):
                     return
+        except Exception as error:  # noqa: BLE001 - the edge of a thread: the iterating thread raises it
+            ended.__cause__ = error
         finally:
-            self._put(ENDED)  # whatever ended this thread: nobody waits for ever for what comes no more
+            self._put(ended)  # whatever ended this thread, the iterating thread must not wait for ever
 
     def _load(self, region: Region) -> tuple[Region, Sent | Unread] | BaseException:
         began = time.perf_counter()
@@ -97,7 +99,7 @@ class RegionLoader(Generic[Sent]):
             return True
         return False
 
-    def __iter__(self) -> Iterator[tuple[Region, Sent | Unread]]:
+    def __iter__(self) -> Generator[tuple[Region, Sent | Unread], None, None]:
         self._thread.start()
         try:
             for _ in self._regions:

@@ -1,4 +1,6 @@
-"""Score the cells of one band."""
+"""Scores the cells of one band."""
+
+from contextlib import closing
 
 import numpy as np
 
@@ -13,23 +15,23 @@ from core.work import leases
 from model.inference.staging import Staging
 from worker.compute.bands import band_values
 from worker.compute.region_loader import AHEAD, RegionLoader
-from worker.kinds.claimed import load
+from worker.kinds.records import slide_and_analysis
 from worker.life.lease import Lease
 from worker.offers import Served
 from worker.readers import reader_of
 
 
 def band(claim: leases.Claim, lease: Lease, served: Served) -> None:
-    """Score a band's cells."""
-    slide, analysis = load(claim)
-    assert analysis is not None
+    """Read the band's regions ahead of the network, score their tissue cells, and store both planes with the row."""
+    slide, analysis = slide_and_analysis(claim)
     info, place = catalog.info_of(slide), grid.Band(**claim.payload)
     mask = cell_mask(slide, analysis.settings["tissue"])
     regions = [region for region in place.regions() if grid.has_tissue(mask, region)]
     staging = Staging(served.device, AHEAD + 2)  # those that wait, the one that is read, the one that is computed
     loader = RegionLoader(lambda: reader_of(slide), info, regions, staging.send)
-    done = band_values(served, place, mask, loader, staging, lease.advance)
-    spent = {**done.seconds, "reading": loader.seconds}
+    with closing(iter(loader)) as regions_read:  # a fault ends the reading thread before the row is released
+        done = band_values(served, place, mask, regions_read, staging, lease.advance)
+    seconds = {**done.seconds, "reading": loader.seconds}
     planes = {"values": heatmap.pack(done.values)}
     if done.strangeness is not None:
         planes["strangeness"] = heatmap.pack(done.strangeness)
@@ -37,7 +39,7 @@ def band(claim: leases.Claim, lease: Lease, served: Served) -> None:
         cells=int(np.isfinite(done.values).sum()),
         unreadable=sum(region.cells for region in done.unread),
         unread=done.unread,
-        seconds=spent,
+        seconds=seconds,
     )
     with writing() as session:
         states.complete_part(session, claim, result, planes)

@@ -10,7 +10,7 @@ from core.work import leases
 from model.checks import drift, rotation_check
 from worker.compute.findings import NOT_A_NUMBER
 from worker.compute.region_loader import Pixels, region_pixels
-from worker.kinds.claimed import load
+from worker.kinds.records import slide_of
 from worker.life.lease import Lease
 from worker.offers import Served
 from worker.readers import reader_of
@@ -18,8 +18,7 @@ from worker.readers import reader_of
 
 def check(claim: leases.Claim, lease: Lease, served: Served) -> None:
     """The rotation check on one sampled region, under elements of the network's own group."""
-    slide, analysis = load(claim)
-    assert analysis is not None
+    slide = slide_of(claim)
     info, payload = catalog.info_of(slide), dict(claim.payload)
     seed = payload.pop("seed")
     try:

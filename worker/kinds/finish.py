@@ -11,15 +11,14 @@ from core.pixels.levels import SlideInfo
 from core.slides import catalog
 from core.work import leases
 from worker.compute import findings
-from worker.kinds.claimed import load
+from worker.kinds.records import slide_and_analysis
 from worker.life.lease import Lease
 from worker.offers import Served
 
 
 def finish(claim: leases.Claim, _: Lease, served: Served) -> None:
     """Put the parts together: the analysis succeeds, succeeds with withheld results, or fails."""
-    slide, analysis = load(claim)
-    assert analysis is not None
+    slide, analysis = slide_and_analysis(claim)
     info = catalog.info_of(slide)
     assembled = _assemble(slide, analysis, info)
     results = findings.gather(assembled, info, slide.identifiers, analysis.settings["threshold"], served)

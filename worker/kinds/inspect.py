@@ -15,7 +15,7 @@ from core.settings import get_settings
 from core.slides import durable, inspection, opening, storage
 from core.slides.opening import SlideFile
 from core.work import leases
-from worker.kinds.claimed import load
+from worker.kinds.records import slide_of
 from worker.life.lease import Lease
 from worker.offers import Served
 from worker.readers import close_readers
@@ -26,7 +26,7 @@ READER_TRIES = 3
 
 def inspect(claim: leases.Claim, lease: Lease, _: Served) -> None:
     """Open the slide in a child and write down what it is, or why it is none."""
-    slide, _analysis = load(claim)
+    slide = slide_of(claim)
     path = storage.absolute(slide.file)
     try:
         stamp = opening.stamp(path) if Path(slide.file).is_absolute() else None

@@ -12,7 +12,7 @@ from core.slides import catalog
 from core.work import leases
 from model.checks.profile import WINDOW_PX, angle_profile
 from worker.compute.region_loader import network_pixels
-from worker.kinds.claimed import load
+from worker.kinds.records import slide_and_analysis
 from worker.life.lease import Lease
 from worker.offers import Served
 from worker.readers import reader_of
@@ -20,8 +20,7 @@ from worker.readers import reader_of
 
 def profile(claim: leases.Claim, lease: Lease, served: Served) -> None:
     """Score against angle at one cell, by the weights that made the heat map, on whatever machine."""
-    slide, analysis = load(claim)
-    assert analysis is not None
+    slide, analysis = slide_and_analysis(claim)
     made_by = (analysis.provenance or {}).get("weights_sha256")
     if made_by != served.card.digest:
         detail = f"the analysis was made with weights {str(made_by)[:12]}, this worker has {served.card.digest[:12]}"

@@ -1,8 +1,8 @@
-"""A worker that is asked to end (SIGTERM) finishes what it does, and ends. What it has not finished after
-QUARTERTURN_STOP_SECONDS is given back, without counting the attempt: whoever computes it sees that the row is no longer
-its own, and stops there (worker.life.lease). Nobody waits for a lease to run out.
+"""Ends a worker that was asked to (SIGTERM): it finishes its rows, and releases those that take too long.
 
-Celery's pool waits without end for a task whose process stands still or was killed: then the worker is ended by force.
+After QUARTERTURN_STOP_SECONDS unfinished rows are released without counting the attempt. Their tokens rise, so whoever
+still computes one loses its lease and stops, and another worker claims it at once instead of waiting for the lease to
+run out. Celery's pool waits for ever for a task whose process hangs or was killed, so in the end this ends the process.
 """
 
 import logging
@@ -11,45 +11,45 @@ import signal
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from billiard import active_children
 from celery.signals import worker_shutting_down
-from sqlalchemy.exc import DBAPIError
 
 from core.settings import get_settings
 from core.work import leases
+from worker.life.rounds import attempt
 from worker.offers import process_name
 
-AGAIN_SECONDS, PATIENCE_SECONDS = 0.5, 20.0
+RELEASE_EVERY_SECONDS, DRAIN_SECONDS = 0.5, 20.0
 log = logging.getLogger(__name__)
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator] # celery ships no types
 def begin(**_: Any) -> None:
-    """In the worker's parent, when the signal has come."""
+    """Start the shutdown in the worker's parent when it was signalled."""
     threading.Thread(target=end, name="farewell", daemon=True).start()
 
 
 def end() -> None:
-    """Usually the process has ended by itself before this has."""
-    time.sleep(get_settings().stop_seconds)
-    until = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < until:
-        give_back()
-        time.sleep(AGAIN_SECONDS)
-    log.warning("the pool waits for what comes no more; all is given back, and the worker ends")
-    for child in active_children():
-        with suppress(ProcessLookupError):
-            os.kill(child.pid, signal.SIGKILL)
-    give_back()
-    os._exit(0)
+    """Release what is unfinished after the grace period, then end the process. A drained pool ends it earlier."""
+    try:
+        time.sleep(get_settings().stop_seconds)
+        until = time.monotonic() + DRAIN_SECONDS
+        while time.monotonic() < until:
+            release_pool()
+            time.sleep(RELEASE_EVERY_SECONDS)
+        log.warning("pool did not drain; work released, exiting")
+        for child in active_children():
+            with suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGKILL)
+        release_pool()
+    finally:
+        os._exit(0)  # whatever happened above: a worker that was asked to end must not stay
 
 
-def give_back() -> None:
-    """What the pool still holds; asked again and again, since a message that waits in it makes it claim anew."""
+def release_pool() -> None:
+    """Release the rows of all pool processes. Repeated, because a message already in the pool makes it claim again."""
     for child in active_children():
-        try:
-            leases.release_all(process_name(child.pid))
-        except DBAPIError as error:
-            log.warning("the database is away (%s); leases run out by themselves", type(error).__name__)
+        attempt(partial(leases.release_all, process_name(child.pid)))

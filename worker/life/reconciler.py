@@ -1,21 +1,21 @@
-"""A thread in every worker's parent that makes what is true also happen. Idempotent; any number may run.
+"""The reconciler: a thread in every worker's parent that restores what messages or workers lost.
 
 It is the outbox (rings for work whose ring was lost), the reaper (rows claimed too often fail with their reason), the
-finisher (an analysis whose last part was done by a process that died before creating the finish) and the sweeper.
+finisher (creates the finish of an analysis whose last part was done by a process that died before) and the sweeper.
+Every step is idempotent, so any number of reconcilers may run at once.
 """
 
 import itertools
 import logging
-import threading
+from functools import partial
 from typing import Any
 
 from celery.signals import worker_ready
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from core.analyses import states
 from core.analyses.results import to_stored
-from core.analyses.statements import reason
+from core.analyses.statements import Reason, reason
 from core.database.analyses import Work
 from core.database.slides import Slide
 from core.database.transactions import reading, writing
@@ -24,94 +24,112 @@ from core.slides import catalog, inspection, storage, uploads
 from core.upkeep import retention
 from core.work import doorbell, leases
 from worker.app import app
+from worker.life.rounds import Rounds, attempt
 
 log = logging.getLogger(__name__)
 MOST_RINGS = 4
 SWEEP_EVERY = 60  # rounds
 ORPHAN_SECONDS = 3600.0
+_round = itertools.count()
 
 
-def reconcile() -> None:
-    """One round."""
-    _fail_exhausted()
-    _create_missing_finishes()
-    _restart_stranded()
-    uploads.finish_complete()
-    uploads.expire()
+@worker_ready.connect  # type: ignore[untyped-decorator] # celery ships no types
+def start(**_: Any) -> None:
+    """Reconcile from the moment that the worker's parent is up."""
+    Rounds("reconciler", STEPS, lambda: get_settings().reconcile_seconds).start()
+
+
+def fail_exhausted() -> None:
+    """Fail rows that were claimed as often as allowed, each with the reason of its last attempt."""
+    with reading() as session:
+        exhausted = leases.exhausted(session)
+    for work_id, analysis_id in exhausted:
+        attempt(partial(_fail_row, work_id, analysis_id))
+
+
+def _fail_row(work_id: str, analysis_id: str | None) -> None:
+    """One transaction a row. Its owner is locked before it, in the order that every other writer follows."""
+    with writing() as session:
+        if analysis_id is None:
+            slide_id = session.get_one(Work, work_id).slide_id
+            catalog.lock_row(session, session.get_one(Slide, slide_id))
+        else:
+            states.lock(session, analysis_id)
+        row = leases.fail_exhausted(session, work_id)
+        if row is not None:
+            _report(session, row)
+
+
+def _report(session: Session, row: Work) -> None:
+    """Tell the row's owner. Profiles and evaluations have no owner to fail: their own row carries the reason."""
+    if row.kind == "inspect":
+        inspection.not_inspected(session, session.get_one(Slide, row.slide_id), to_stored(_reason_of(row)))
+    elif row.kind in ("band", "check", "finish") and row.analysis_id is not None:
+        states.fail(session, states.lock(session, row.analysis_id), _reason_of(row))
+
+
+def _reason_of(row: Work) -> Reason:
+    last = row.reason or {"code": "worker-killed", "detail": "the worker was killed each time"}
+    words = {"kind": row.kind, "attempts": row.attempts, "cause": last["detail"], "cause_code": last["code"]}
+    return reason(f"{row.kind}-failed", **words)
+
+
+def create_missing_finishes() -> None:
+    """Create the finish of analyses whose parts are all done."""
+    with reading() as session:
+        unfinished = states.unfinished(session)
+    for analysis_id in unfinished:
+        attempt(partial(_add_finish, analysis_id))
+
+
+def _add_finish(analysis_id: str) -> None:
+    with writing() as session:
+        states.add_finish(session, states.lock(session, analysis_id))
+
+
+def restart_stranded() -> None:
+    """Restart analyses whose fingerprint no live worker has."""
+    with reading() as session:
+        stranded = states.stranded(session)
+    for analysis_id in stranded:
+        log.warning("analysis restarted: no worker with its fingerprint", extra={"fields": {"analysis": analysis_id}})
+        attempt(partial(_restart, analysis_id))
+
+
+def _restart(analysis_id: str) -> None:
+    with writing() as session:
+        states.restart(session, states.lock(session, analysis_id))
+
+
+def ring() -> None:
+    """Ring for work that waits: its own ring may be lost. A few rings wake the workers, and each rings on."""
     waiting = leases.claimable_count(MOST_RINGS)
     if waiting:
         doorbell.ring(app, waiting)
 
 
-def _fail_exhausted() -> None:
-    """One transaction a row; what owns it is locked before it, as everywhere."""
-    with reading() as session:
-        found = leases.exhausted(session)
-    for work_id, analysis_id in found:
-        with writing() as session:
-            if analysis_id is None:
-                _lock_slide(session, work_id)
-            else:
-                states.lock(session, analysis_id)
-            row = leases.fail_exhausted(session, work_id)
-            if row is not None:
-                _report(session, row)
-
-
-def _lock_slide(session: Session, work_id: str) -> None:
-    slide_id = session.get_one(Work, work_id).slide_id
-    catalog.lock_row(session, session.get_one(Slide, slide_id))
-
-
-def _report(session: Session, row: Work) -> None:
-    last = row.reason or {"code": "worker-killed", "detail": "the worker was killed each time"}
-    words = {"kind": row.kind, "attempts": row.attempts, "cause": last["detail"], "cause_code": last["code"]}
-    why = reason(f"{row.kind}-failed", **words)
-    if row.kind == "inspect":
-        inspection.not_inspected(session, session.get_one(Slide, row.slide_id), to_stored(why))
-    elif row.kind != "profile" and row.analysis_id is not None:
-        states.fail(session, states.lock(session, row.analysis_id), why)
-
-
-def _create_missing_finishes() -> None:
-    with reading() as session:
-        found = states.unfinished(session)
-    for analysis_id in found:
-        with writing() as session:
-            states.add_finish(session, states.lock(session, analysis_id))
-
-
-def _restart_stranded() -> None:
-    with reading() as session:
-        found = states.stranded(session)
-    for analysis_id in found:
-        log.warning("analysis %s starts anew: no worker of its fingerprint is left", analysis_id)
-        with writing() as session:
-            states.restart(session, states.lock(session, analysis_id))
-
-
 def sweep() -> None:
-    """Remove the files of slides that are gone: whoever marked them so may have died before the files went."""
+    """Remove the files of deleted slides: the process that marked them may have died before it removed the files."""
     with reading() as session:
-        gone = catalog.without_files(session, storage.stored_slides())
-        gone += catalog.unrecorded(session, storage.empty_slides(ORPHAN_SECONDS))
-    for slide_id in gone:
-        storage.remove(slide_id)
+        orphans = catalog.without_files(session, storage.stored_slides())
+        orphans += catalog.unrecorded(session, storage.empty_slides(ORPHAN_SECONDS))
+    for slide_id in orphans:
+        attempt(partial(storage.remove, slide_id))
 
 
-def run(pause: threading.Event) -> None:
-    for number in itertools.count():
-        try:
-            reconcile()
-            if number % SWEEP_EVERY == 0:
-                retention.purge()
-                sweep()
-        except (DBAPIError, OSError) as error:
-            log.warning("reconciling waits: %s", type(error).__name__)
-        pause.wait(get_settings().reconcile_seconds)
+def purge_and_sweep() -> None:
+    """Retention and the sweep, in every 60th round: they read whole tables and folders."""
+    if next(_round) % SWEEP_EVERY == 0:
+        attempt(retention.purge)
+        attempt(sweep)
 
 
-@worker_ready.connect  # type: ignore[untyped-decorator] # celery ships no types
-def start(**_: Any) -> None:
-    """The worker's parent is up: reconcile from now on."""
-    threading.Thread(target=run, args=(threading.Event(),), name="reconciler", daemon=True).start()
+STEPS = (
+    fail_exhausted,
+    create_missing_finishes,
+    restart_stranded,
+    uploads.finish_complete,
+    uploads.expire,
+    ring,
+    purge_and_sweep,
+)

@@ -1,8 +1,11 @@
 """Regions that a reader brings: one that was killed is replaced, and its region is read again, once."""
 
+from contextlib import closing
+
 import numpy as np
 import pytest
 
+from core import logs
 from core.errors import ReaderFailed, ReaderOutOfMemory, ReaderTimedOut, SlideUnreadable, StorageFault
 from core.heatmap.grid import Region
 from worker.compute import region_loader
@@ -42,7 +45,30 @@ def test_what_is_no_fault_of_the_file_leaves_no_gap(kind, monkeypatch):
         loaded(monkeypatch, [kind, None])
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_nobody_waits_for_a_reading_thread_that_died(monkeypatch):
     with pytest.raises(EOFError):
         loaded(monkeypatch, [RuntimeError])
+
+
+def test_the_cause_of_a_dead_reading_thread_is_kept(monkeypatch):
+    with pytest.raises(EOFError) as ended:
+        loaded(monkeypatch, [RuntimeError])
+    assert isinstance(ended.value.__cause__, RuntimeError)
+
+
+def test_what_is_logged_while_reading_belongs_to_the_work(monkeypatch):
+    """A reader's end is logged by the thread that reads ahead."""
+    correlations = []
+    monkeypatch.setattr(region_loader, "region_pixels", lambda *_: correlations.append(logs.correlation()))
+    with logs.correlated("the-request"):
+        list(region_loader.RegionLoader(lambda: None, None, [REGION], lambda pixels: pixels))
+    assert correlations == ["the-request"]
+
+
+def test_a_fault_of_the_computation_ends_the_reading_thread(monkeypatch):
+    monkeypatch.setattr(region_loader, "region_pixels", lambda *_: np.zeros((96, 96, 3), np.uint8))
+    loader = region_loader.RegionLoader(lambda: None, None, [REGION] * 100, lambda pixels: pixels)
+    with pytest.raises(RuntimeError), closing(iter(loader)) as regions:
+        next(regions)
+        raise RuntimeError
+    assert not loader._thread.is_alive()

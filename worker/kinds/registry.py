@@ -1,4 +1,8 @@
-"""One function a kind of work: read what is needed, compute, commit with the row's token in one transaction."""
+"""The kinds of work: a function for each.
+
+A kind reads what it needs, computes without a transaction, and commits its result together with the row's end in one.
+The claim's token guards that commit: a worker that lost its lease writes nothing.
+"""
 
 from collections.abc import Callable
 
@@ -12,7 +16,9 @@ from worker.kinds.profile import profile
 from worker.life.lease import Lease
 from worker.offers import Served
 
-HANDLERS: dict[str, Callable[[leases.Claim, Lease, Served], None]] = {
+Kind = Callable[[leases.Claim, Lease, Served], None]
+
+KINDS: dict[str, Kind] = {
     "inspect": inspect,
     "band": band,
     "check": check,
