@@ -41,7 +41,7 @@ def refer_slide(change: Change, request: SlideReference) -> SlideOut:
     identifiers = catalog.clean_identifiers(request.identifiers)
     change.begin(request)
     path = storage.find_import(request.path)
-    slide = inspection.referred(change.session, change.visitor, path, request.sha256, identifiers)
+    slide = inspection.register(change.session, change.visitor, path, request.sha256, identifiers)
     change.audit(slide.id)
     change.ring()
     return change.answer(SlideOut.from_record(slide))
@@ -72,7 +72,7 @@ def change_slide(change: Change, slide_id: str, request: SlideChange) -> SlideOu
     identifiers = None if request.identifiers is None else catalog.clean_identifiers(request.identifiers)
     change.begin(request)
     slide = catalog.find(change.session, change.visitor, slide_id)
-    if inspection.answer(change.session, slide, request.mpp, identifiers) is not None:
+    if inspection.amend(change.session, slide, request.mpp, identifiers) is not None:
         change.ring()
     change.audit(slide.id, changed=sorted(request.model_dump(exclude_none=True)))
     return change.answer(SlideOut.from_record(slide))

@@ -1,4 +1,4 @@
-"""Slides: their record from upload to deletion."""
+"""Finds, lists and locks the records of slides."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +14,13 @@ from core.pixels.levels import SlideInfo
 
 PAGE = 100
 QUERY_IDS = 500
+DROPPED = '<>:"|?*\u202a\u202b\u202d\u202e\u2066\u2067\u2068'  # of file names: the last seven turn the text's direction
 IDENTIFIERS = ("accession", "barcode", "block", "container", "issuer", "organ", "specimen", "stain")
 
 
 @dataclass(frozen=True)
 class LatestAnalysis:
-    """What a list of slides shows of a slide's newest analysis."""
+    """The newest analysis of a slide, as a list of slides shows it."""
 
     id: str
     state: str
@@ -27,10 +28,10 @@ class LatestAnalysis:
 
 
 def find(session: Session, visitor: Visitor, slide_id: str) -> Slide:
-    """A slide of the visitor's workspace.
+    """Returns a slide of the visitor's workspace.
 
     Raises:
-        NotFound: no such slide there; another workspace's is none.
+        NotFound: the workspace has no such slide. Foreign: another workspace has it.
     """
     slide = session.get(Slide, slide_id)
     if slide is None or slide.workspace_id != visitor.workspace_id or slide.state == "deleted":
@@ -40,18 +41,19 @@ def find(session: Session, visitor: Visitor, slide_id: str) -> Slide:
 
 
 def listed(session: Session, visitor: Visitor, query: str = "", cursor: str = "", limit: int = PAGE) -> list[Slide]:
-    """Slides of the workspace, newest first, after `cursor` (a slide id)."""
-    found = select(Slide).where(
-        Slide.workspace_id == visitor.workspace_id, Slide.state.notin_(("deleted", "uploading"))
-    )
+    """Returns the slides of a workspace, newest first, after `cursor` (a slide id).
+
+    Slides of the same moment are ordered by id, so that a page boundary between them loses none.
+    """
+    rows = select(Slide).where(Slide.workspace_id == visitor.workspace_id, Slide.state.notin_(("deleted", "uploading")))
     if query:
         escaped = query.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        found = found.where(Slide.filename.ilike(f"%{escaped}%", escape="\\"))
+        rows = rows.where(Slide.filename.ilike(f"%{escaped}%", escape="\\"))
     if cursor:
         last = _last_of_page(session, visitor, cursor)
         older = (Slide.created_at < last.created_at) | ((Slide.created_at == last.created_at) & (Slide.id < last.id))
-        found = found.where(older)
-    return list(session.scalars(found.order_by(Slide.created_at.desc(), Slide.id.desc()).limit(limit)))
+        rows = rows.where(older)
+    return list(session.scalars(rows.order_by(Slide.created_at.desc(), Slide.id.desc()).limit(limit)))
 
 
 def _last_of_page(session: Session, visitor: Visitor, slide_id: str) -> Slide:
@@ -61,21 +63,24 @@ def _last_of_page(session: Session, visitor: Visitor, slide_id: str) -> Slide:
         NotFound: the workspace never had such a slide.
     """
     slide = session.get(Slide, slide_id)
-    return (
-        slide if slide is not None and slide.workspace_id == visitor.workspace_id else find(session, visitor, slide_id)
-    )
+    if slide is None or slide.workspace_id != visitor.workspace_id:
+        return find(session, visitor, slide_id)  # which raises
+    return slide
 
 
 def latest_analyses(session: Session, slides: list[Slide]) -> dict[str, LatestAnalysis]:
-    """The newest analysis of each slide that was not cancelled, by slide id; without its results."""
+    """Returns the newest analysis of each slide, by slide id. Cancelled ones do not count; results are not read."""
     columns = (Analysis.slide_id, Analysis.id, Analysis.state, Analysis.withheld)
-    found = select(*columns).where(Analysis.slide_id.in_([slide.id for slide in slides]), Analysis.state != "cancelled")
-    rows = session.execute(found.order_by(Analysis.created_at, Analysis.id))
-    return {slide_id: LatestAnalysis(known, state, withheld is not None) for slide_id, known, state, withheld in rows}
+    query = select(*columns).where(Analysis.slide_id.in_([slide.id for slide in slides]), Analysis.state != "cancelled")
+    rows = session.execute(query.order_by(Analysis.created_at, Analysis.id))
+    return {
+        slide_id: LatestAnalysis(analysis_id, state, withheld is not None)
+        for slide_id, analysis_id, state, withheld in rows
+    }
 
 
 def info_of(slide: Slide) -> SlideInfo:
-    """The inspection's answer.
+    """Returns what the inspection recorded of a slide.
 
     Raises:
         Conflict: the slide was not inspected, or not accepted.
@@ -86,13 +91,15 @@ def info_of(slide: Slide) -> SlideInfo:
 
 
 def lock_row(session: Session, slide: Slide) -> None:
-    """Lock the slide's row until the transaction ends, and read it anew: set nothing before. Rows that only refer to
-    it may be written meanwhile (PostgreSQL: FOR NO KEY UPDATE)."""
+    """Locks the slide's row until the transaction ends and reads it again, which discards changes not yet flushed.
+
+    PostgreSQL takes FOR NO KEY UPDATE: rows that only refer to the slide may be inserted meanwhile.
+    """
     session.refresh(slide, with_for_update={"key_share": True})
 
 
 def lock(session: Session, slide: Slide) -> None:
-    """Hold a slide that somebody wants to change.
+    """Locks a slide that is about to change.
 
     Raises:
         NotFound: it was deleted meanwhile.
@@ -103,41 +110,48 @@ def lock(session: Session, slide: Slide) -> None:
 
 
 def without_files(session: Session, slide_ids: list[str]) -> list[str]:
-    """Those of some slides whose files must not be here any more: deleted ones, and rejected by their own fault."""
+    """Returns those slides of which no file may be stored: deleted ones, and ones rejected for their own fault."""
     judged = and_(Slide.state == "rejected", Slide.reason["code"].as_string() != NOT_INSPECTED)
     return _of_these(session, slide_ids, or_(Slide.state == "deleted", judged))
 
 
 def unrecorded(session: Session, slide_ids: list[str]) -> list[str]:
-    """Those of some ids that name no slide: what an upload left whose first transaction never ended."""
-    known = set(_of_these(session, slide_ids))
-    return [slide_id for slide_id in slide_ids if slide_id not in known]
+    """Returns the ids that name no slide: folders of uploads whose first transaction never committed."""
+    recorded = set(_of_these(session, slide_ids))
+    return [slide_id for slide_id in slide_ids if slide_id not in recorded]
 
 
 def _of_these(session: Session, slide_ids: list[str], *conditions: ColumnElement[bool]) -> list[str]:
-    """Those of some ids whose slide meets the conditions, asked for in parts that a database takes."""
+    """Returns the ids whose slide meets the conditions, in queries of no more parameters than a database takes."""
     parts = (slide_ids[start : start + QUERY_IDS] for start in range(0, len(slide_ids), QUERY_IDS))
     return [
-        found for part in parts for found in session.scalars(select(Slide.id).where(Slide.id.in_(part), *conditions))
+        slide_id
+        for part in parts
+        for slide_id in session.scalars(select(Slide.id).where(Slide.id.in_(part), *conditions))
     ]
 
 
 def clean_filename(name: str) -> str:
-    """The last part of a path, printable, at most 200 characters; 'slide' when nothing is left."""
+    """Returns the last part of a path, printable, of at most 200 characters; 'slide' when nothing is left.
+
+    Text that changes direction within a name can make it look like another, so such characters are dropped.
+    """
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    shown = "".join(c for c in last if c.isprintable() and c not in '<>:"|?*\u202a\u202b\u202d\u202e\u2066\u2067\u2068')
-    return shown.strip(" .")[:200] or "slide"
+    printable = "".join(c for c in last if c.isprintable() and c not in DROPPED)
+    return printable.strip(" .")[:200] or "slide"
 
 
 def clean_identifiers(content: dict[str, Any]) -> dict[str, str]:
-    """Short strings by known names only.
+    """Returns identifiers of a slide after checking their names and values.
 
     Raises:
-        Invalid: another name, or a value that is no short string.
+        Invalid: a name that is not in IDENTIFIERS, or a value that is not a short printable string.
     """
     for name, value in content.items():
         if name not in IDENTIFIERS or not isinstance(value, str) or len(value) > 200 or not value.isprintable():
             raise Invalid(
-                "bad-identifier", f"{name!r} is no identifier, or its value no short text", f"use {IDENTIFIERS}"
+                "bad-identifier",
+                f"{name!r} is not an identifier, or its value is not a short text",
+                f"use {IDENTIFIERS}",
             )
     return dict(content)

@@ -1,4 +1,4 @@
-"""Deletion of slides and all that stands on them."""
+"""Deletes slides and everything that is derived from them."""
 
 from pathlib import Path
 
@@ -20,9 +20,11 @@ SLIDE_DELETED = {
 
 
 def delete(session: Session, slide: Slide) -> None:
-    """The slide, its analyses' results and work, its upload and its files are gone; late writes find other tokens.
+    """Marks a slide deleted and erases what the database holds of it.
 
-    What people said of it goes, too: its file's name, its identifiers, its outlines.
+    Results, values, tissue mask, outlines, file name and identifiers are erased; running work is cancelled, and its
+    raised token fences off late writes. Files stay: the caller removes them after the commit (`storage.remove`), since
+    a rollback brings no file back; the reconciler removes what a crash in between leaves.
     """
     lock(session, slide)
     ended, mine = clock(session), select(Analysis).where(Analysis.slide_id == slide.id)
@@ -41,15 +43,15 @@ def delete(session: Session, slide: Slide) -> None:
 
 
 def forget(session: Session, slide: Slide) -> None:
-    """Deleted: its record stays, for the audit's sake, and says nothing."""
+    """Turns a record into a deleted one: it stays, so that the audit's ids keep a meaning, but says nothing."""
     slide.state, slide.filename, slide.identifiers, slide.reason = "deleted", "", {}, None
     if Path(slide.file).is_absolute():
-        slide.file = ""  # a slide by reference: its path holds its name
+        slide.file = ""  # the path of a slide by reference contains its file name
     session.execute(update(Upload).where(Upload.id == slide.id).values(upload_metadata=""))
 
 
 def _withdraw_evaluations(session: Session, slide: Slide) -> None:
-    """Evaluations over many slides name this one's file, outlines and lesions: they are withdrawn, with the reason."""
+    """Withdraws evaluations that include the slide: their results name its file, outlines and lesions."""
     mine = session.scalars(select(Analysis.id).where(Analysis.slide_id == slide.id))
     named = [cast(Work.payload, String).contains(analysis_id) for analysis_id in mine]
     if not named:

@@ -1,4 +1,4 @@
-"""Durable writes: whole files or none, and digests of them."""
+"""Writes files completely or not at all, and computes their digests."""
 
 import hashlib
 import os
@@ -9,7 +9,10 @@ HASH_BYTES = 1 << 22
 
 
 def write(path: Path, content: bytes) -> None:
-    """Whole or not at all, durable when it returns."""
+    """Writes a file completely or not at all; it survives a power cut once this returns.
+
+    The rename is atomic on POSIX, and fsync of the folder makes it durable.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".part")
     with fresh.open("wb") as file:
@@ -21,7 +24,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def create_empty(path: Path) -> None:
-    """A file of no bytes whose name is durable, as are those of the folders in which it is."""
+    """Creates an empty file. Its name and those of the two folders above it are durable."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
     sync_directory(path.parent)
@@ -29,16 +32,16 @@ def create_empty(path: Path) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """What is in it, and under which names, is on the disk."""
-    opened = os.open(directory, os.O_RDONLY)
+    """Makes the names in a folder durable: creations, renames and removals."""
+    descriptor = os.open(directory, os.O_RDONLY)
     try:
-        os.fsync(opened)
+        os.fsync(descriptor)
     finally:
-        os.close(opened)
+        os.close(descriptor)
 
 
 def sha256(path: Path, advance: Callable[[], None] = lambda: None) -> str:
-    """In hexadecimal digits. `advance`: called now and then; what it raises ends it."""
+    """Returns the digest as hexadecimal digits. `advance` is called after each block; what it raises ends this."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while part := file.read(HASH_BYTES):

@@ -22,8 +22,8 @@ from core.work import leases
 INSPECTED = ("ready", "needs_input")
 
 
-def referred(session: Session, visitor: Visitor, path: Path, sha256: str | None, identifiers: dict[str, str]) -> Slide:
-    """A slide that stays where it lies: inspect it there. Raises TooMany: the principal keeps as many as it may."""
+def register(session: Session, visitor: Visitor, path: Path, sha256: str | None, identifiers: dict[str, str]) -> Slide:
+    """Registers a slide by reference and opens its inspection. Raises TooMany: over the principal's quota."""
     quotas.require_slide_quota(session, visitor, 0)
     created = clock(session)
     slide = Slide(
@@ -38,33 +38,33 @@ def referred(session: Session, visitor: Visitor, path: Path, sha256: str | None,
     )
     session.add(slide)
     session.flush()
-    uploaded(session, slide, path.stat().st_size)
+    begin(session, slide, path.stat().st_size)
     return slide
 
 
-def uploaded(session: Session, slide: Slide, size_bytes: int) -> Work:
-    """All bytes are here: inspect them."""
+def begin(session: Session, slide: Slide, size_bytes: int) -> Work:
+    """Opens the inspection of a slide whose bytes are complete."""
     slide.state, slide.size_bytes, slide.updated_at = "inspecting", size_bytes, clock(session)
     return leases.add(session, "inspect", slide.workspace_id, slide.id)
 
 
-def inspected(session: Session, slide: Slide, info: SlideInfo, sha256: str, tissue: bytes | None) -> None:
-    """What the inspection found; without mpp the slide asks for it."""
+def accept(session: Session, slide: Slide, info: SlideInfo, sha256: str, tissue: bytes | None) -> None:
+    """Records the result of an inspection. Without mpp in the file the slide waits for the user's (needs_input)."""
     slide.info, slide.sha256, slide.tissue = info.to_dict(), sha256, tissue
     slide.updated_at = clock(session)
     if info.mpp_x is None:
         slide.state = "needs_input"
         slide.reason = {
             "code": "mpp-missing",
-            "detail": "the file does not say how many micrometres a pixel has",
+            "detail": "the file does not state its micrometres per pixel",
             "action": "give mpp, for example 0.25 for 40× or 0.5 for 20×",
         }
     else:
         slide.state, slide.reason = "ready", None
 
 
-def not_inspected(session: Session, slide: Slide, reason: dict[str, Any]) -> None:
-    """The inspection failed, and not by the file's fault as far as is known: its bytes stay, to be inspected again."""
+def record_failure(session: Session, slide: Slide, reason: dict[str, Any]) -> None:
+    """Records an inspection that failed for no known fault of the file: its bytes stay, to be inspected again."""
     slide.state, slide.reason, slide.updated_at = "rejected", {**reason, "code": NOT_INSPECTED}, clock(session)
 
 
@@ -105,17 +105,17 @@ def inspect_again(session: Session, slide: Slide) -> Work:
     return leases.add(session, "inspect", slide.workspace_id, slide.id, payload=payload)
 
 
-def rejected(session: Session, slide: Slide, reason: dict[str, Any]) -> None:
-    """The file is no usable slide: its record stays and says why, its bytes go."""
+def reject(session: Session, slide: Slide, reason: dict[str, Any]) -> None:
+    """Records that the file is not a usable slide, and why. The caller removes its bytes."""
     slide.state, slide.reason, slide.updated_at = "rejected", reason, clock(session)
 
 
-def answer(session: Session, slide: Slide, mpp: float | None, identifiers: dict[str, Any] | None) -> Work | None:
-    """What the user says of a slide: mpp where the file has none, identifiers at any time.
+def amend(session: Session, slide: Slide, mpp: float | None, identifiers: dict[str, Any] | None) -> Work | None:
+    """Records what the user states of a slide: mpp where the file has none, identifiers at any time.
 
     Raises:
-        Conflict: the file says its mpp, the slide is not inspected, or analyses stand on the mpp that it has.
-        Gone: another file lies where the slide's lay.
+        Conflict: the file states its mpp, the slide is not inspected, or analyses were made at the mpp that it has.
+        Gone: the file was changed since its inspection.
     """
     lock(session, slide)
     slide.updated_at = clock(session)
@@ -126,10 +126,10 @@ def answer(session: Session, slide: Slide, mpp: float | None, identifiers: dict[
     require_unaltered(slide)
     info = info_of(slide)
     if info.mpp_source == "file":
-        raise Conflict("mpp-known", f"the file says {info.mpp_x} µm per pixel itself", "leave mpp out")
+        raise Conflict("mpp-known", f"the file states {info.mpp_x} µm per pixel itself", "leave mpp out")
     if session.scalars(select(Analysis.id).where(Analysis.slide_id == slide.id)).first() is not None:
-        detail = f"analyses of this slide were made at {info.mpp_x} µm per pixel, and their places stand on it"
-        raise Conflict("mpp-in-use", detail, "send the slide again to analyse it at another")
+        detail = f"analyses of this slide were made at {info.mpp_x} µm per pixel"
+        raise Conflict("mpp-in-use", detail, "upload the slide again to analyse it at another")
     slide.info = replace(info, mpp_x=mpp, mpp_y=mpp, mpp_source="user").to_dict()
     slide.state, slide.reason = "inspecting", None
     return leases.add(session, "inspect", slide.workspace_id, slide.id, payload={"mpp": mpp})

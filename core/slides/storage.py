@@ -1,6 +1,9 @@
-"""Slide files and what is derived from them, in the data folder.
+"""Names and places of slide files in the data folder.
 
-slides/ID/slide.EXT, parts/ (of a zip), tiles.npz, thumbnail.jpeg
+slides/ID/slide.EXT         the upload, as it was sent
+slides/ID/parts/            unpacked from a zip (core.slides.archives)
+slides/ID/tiles.npz         index of the file's own JPEG tiles (core.pixels.native_tiles)
+slides/ID/thumbnail.jpeg
 """
 
 import re
@@ -14,38 +17,41 @@ from core.settings import get_settings
 KNOWN_SUFFIX = re.compile(r"\.(svs|tiff?|ndpi|vms|vmu|scn|mrxs|svslide|bif|dcm|zvi|czi|zip)$", re.IGNORECASE)
 LONGEST_PATH = 300
 TILE_INDEX, THUMBNAIL = "tiles.npz", "thumbnail.jpeg"
-PARTS = "parts"  # of a slide that came as a zip (core.slides.archives)
+PARTS = "parts"
 
 
 def slide_file(slide_id: str, filename: str) -> str:
-    """Where a slide's bytes go, relative to the data folder; of the sender's name only a known suffix is used."""
+    """Returns where an upload is stored, relative to the data folder.
+
+    Of the sender's name, which may be hostile or a patient's, only a known suffix is used.
+    """
     return f"slides/{slide_id}/{main_name(filename)}"
 
 
 def main_name(filename: str) -> str:
-    """What a slide's own file is called here."""
-    found = KNOWN_SUFFIX.search(filename)
-    return f"slide{found.group(0).lower() if found else ''}"
+    """Returns the stored name of a slide's own file."""
+    suffix = KNOWN_SUFFIX.search(filename)
+    return f"slide{suffix.group(0).lower() if suffix else ''}"
 
 
 def absolute(relative: str) -> Path:
-    """Where a slide's file lies; an absolute path (a slide by reference) stays itself."""
+    """Returns the place of a slide's file. An absolute path (a slide by reference) is returned as it is."""
     return get_settings().data.resolve() / relative
 
 
 def main_part(parts: Path) -> Path:
-    """The slide's own file among those that came in a zip: the one that we named. Raises Gone when it is not there."""
-    found = [path for path in sorted(parts.glob("slide*")) if main_name(path.name) == path.name and path.is_file()]
-    if not found:
-        raise Gone("slide-file-gone", "what was unpacked of the slide is not here", "send it again")
-    return found[0]
+    """Returns the slide's own file among the unpacked ones: `unpack` named it. Raises Gone when it is not there."""
+    named = [path for path in sorted(parts.glob("slide*")) if main_name(path.name) == path.name and path.is_file()]
+    if not named:
+        raise Gone("slide-file-gone", "the unpacked files of the slide are not here", "send it again")
+    return named[0]
 
 
 def find_import(relative: str) -> Path:
-    """A file below the import folder, with all links followed.
+    """Returns a file below the import folder, with all links followed, so that no link leads out of it.
 
     Raises:
-        Invalid: there is no import folder, no such file in it, or its path is too long to keep.
+        Invalid: there is no import folder, no such file in it, or its path is too long for the record.
     """
     root = get_settings().import_dir
     if root is None:
@@ -64,13 +70,13 @@ def folder(slide_id: str) -> Path:
 
 
 def stored_slides() -> list[str]:
-    """The slides that have a folder here."""
+    """Returns the ids of slides that have a folder here."""
     root = absolute("slides")
     return [entry.name for entry in root.iterdir()] if root.is_dir() else []
 
 
 def empty_slides(older_seconds: float) -> list[str]:
-    """Of those, the ones that hold no byte and were not changed for so long."""
+    """Returns those of them whose folder holds no byte and has not changed for `older_seconds`."""
     oldest = time.time() - older_seconds
     return [slide_id for slide_id in stored_slides() if _is_empty(folder(slide_id), oldest)]
 
@@ -79,23 +85,23 @@ def _is_empty(directory: Path, oldest: float) -> bool:
     try:
         sizes = [path.stat().st_size for path in directory.iterdir()]
         return not any(sizes) and directory.stat().st_mtime <= oldest
-    except (FileNotFoundError, NotADirectoryError):  # it goes at this very moment, or is none of ours
+    except (FileNotFoundError, NotADirectoryError):  # removed at this moment, or not a folder of ours
         return False
 
 
 def remove(slide_id: str) -> None:
-    """All files of a slide; those that are gone already are no error."""
+    """Removes all files of a slide. Files that are already gone are no error."""
     shutil.rmtree(folder(slide_id), ignore_errors=True)
 
 
-def require_space(wanted_bytes: int) -> None:
-    """Raises NoSpace when the disk cannot take so many bytes and keep the free space it must."""
+def require_space(size_bytes: int) -> None:
+    """Raises NoSpace when the disk cannot take these bytes and keep `min_free_bytes` free."""
     settings = get_settings()
     settings.data.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(settings.data).free
-    if free - wanted_bytes < settings.min_free_bytes:
+    if free - size_bytes < settings.min_free_bytes:
         raise NoSpace(
             "no-space",
-            f"{wanted_bytes} bytes do not fit: {free} are free and {settings.min_free_bytes} must stay so",
+            f"{size_bytes} bytes do not fit: {free} are free and {settings.min_free_bytes} must stay free",
             "free space on the server's disk, then send again",
         )

@@ -1,7 +1,7 @@
-"""Resumable uploads: the record and the bytes behind the tus protocol (which lives in api.routes.uploads).
+"""Resumable uploads: the records and bytes behind the tus protocol (https://tus.io, spoken by api.routes.uploads).
 
-The offset in the row is the truth: bytes up to it are durably on disk and, where a checksum came with them, verified.
-The file may be longer after a kill; what stands beyond the offset is written again.
+The offset in the row is the truth: the bytes before it are durably on disk and, where a checksum came with them,
+verified. After a kill the file may be longer; bytes beyond the offset are written again.
 """
 
 import base64
@@ -34,7 +34,7 @@ LONGEST_METADATA = 4096
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a client says of a file: its name, and perhaps its sha256 and identifiers (JSON)."""
+    """Upload-Metadata of a file. `identifiers` is JSON text, not parsed yet."""
 
     filename: str
     sha256: str | None
@@ -42,40 +42,40 @@ class Metadata:
 
 
 def parse_metadata(header: str) -> Metadata:
-    """tus' Upload-Metadata: comma-separated `key base64` pairs.
+    """Parses tus' Upload-Metadata: comma-separated pairs `key base64`.
 
     Raises:
-        Invalid: not of that form, a value that is not UTF-8, or no usable file name.
+        Invalid: another form, too long, or a value that is not UTF-8.
     """
     if len(header) > LONGEST_METADATA:
         raise Invalid("bad-metadata", f"Upload-Metadata is longer than {LONGEST_METADATA} characters", "shorten it")
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for pair in filter(None, (part.strip() for part in header.split(","))):
         key, _, value = pair.partition(" ")
         try:
-            found[key] = base64.b64decode(value, validate=True).decode("utf-8")
+            values[key] = base64.b64decode(value, validate=True).decode("utf-8")
         except (binascii.Error, UnicodeDecodeError):
-            raise Invalid("bad-metadata", f"the value of {key!r} is not base64 of UTF-8", "encode it anew") from None
-    sha256 = found.get("sha256", "").lower() or None
+            raise Invalid("bad-metadata", f"the value of {key!r} is not base64 of UTF-8", "encode it again") from None
+    sha256 = values.get("sha256", "").lower() or None
     if sha256 is not None and (len(sha256) != 64 or set(sha256) - set("0123456789abcdef")):
         raise Invalid("bad-metadata", "sha256 is not 64 hexadecimal digits", "send the file's SHA-256 or none")
     return Metadata(
-        catalog.clean_filename(found.get("filename", found.get("name", ""))), sha256, found.get("identifiers")
+        catalog.clean_filename(values.get("filename", values.get("name", ""))), sha256, values.get("identifiers")
     )
 
 
 def create(session: Session, visitor: Visitor, length: int, header: str, identifiers: dict[str, str]) -> Upload:
-    """A new upload and its slide's record.
+    """Creates an upload, its slide's record and an empty file.
 
     Raises:
-        Invalid, TooLarge, TooMany, NoSpace.
+        Invalid: no bytes, or bad metadata. TooLarge, NoSpace: of the length. TooMany: over the principal's quota.
     """
     settings, metadata = get_settings(), parse_metadata(header)
     if length <= 0:
-        raise Invalid("empty-upload", "a slide of no bytes cannot be sent", "choose a file that is not empty")
+        raise Invalid("empty-upload", "an upload of no bytes is not a slide", "choose a file that is not empty")
     if length > settings.upload_max_bytes:
-        told = f"{length} bytes are over the limit of {settings.upload_max_bytes}"
-        raise TooLarge("upload-too-large", told, "raise QUARTERTURN_UPLOAD_MAX_BYTES, if this is a slide")
+        detail = f"{length} bytes are over the limit of {settings.upload_max_bytes}"
+        raise TooLarge("upload-too-large", detail, "raise QUARTERTURN_UPLOAD_MAX_BYTES, if this is a slide")
     quotas.require_slide_quota(session, visitor, length)
     storage.require_space(length)
     started = clock(session)
@@ -106,11 +106,10 @@ def create(session: Session, visitor: Visitor, length: int, header: str, identif
 
 
 def find(session: Session, visitor: Visitor, upload_id: str) -> Upload:
-    """An upload of the visitor's workspace.
+    """Returns an upload of the visitor's workspace.
 
     Raises:
-        NotFound: none such.
-        Gone: terminated or expired.
+        NotFound: the workspace has no such upload. Gone: it was terminated, or has expired.
     """
     upload = session.get(Upload, upload_id)
     if upload is None or upload.workspace_id != visitor.workspace_id:
@@ -122,12 +121,12 @@ def find(session: Session, visitor: Visitor, upload_id: str) -> Upload:
 
 
 class Writer:
-    """Appends one PATCH to an upload's file. `close` makes what came durable and moves the offset.
+    """Appends the body of one PATCH to an upload's file. `close` makes the bytes durable and moves the offset.
 
-    It alone writes the file: another one, in whatever process, is refused as long as this one lives.
+    A lock on the file makes it the only writer: as long as it lives, others are refused, in whatever process.
 
     Raises:
-        Conflict: another writes, or the offset is another one. Invalid: the checksum's form.
+        Conflict: another request writes, or the offset is not the upload's. Invalid: the checksum's form.
     """
 
     def __init__(self, upload: Upload, slide: Slide, offset: int, checksum: str | None) -> None:
@@ -135,25 +134,29 @@ class Writer:
         self.digest, self.expected = _checksum(checksum)
         with ExitStack() as opened:
             self.file: BinaryIO = opened.enter_context(storage.absolute(slide.file).open("r+b"))
-            _hold(self.file)
+            _lock(self.file)
             self._require_offset()
             self.file.truncate(offset)
             self.file.seek(offset)
-            opened.pop_all()  # it stays open: all is well
+            opened.pop_all()  # the file stays open from here on
 
     def _require_offset(self) -> None:
-        """What counts now that nobody else writes."""
+        """Reads the offset again under the lock: it may have moved while this request waited for it."""
         with reading() as session:
-            now_open = session.get_one(Upload, self.id)
-            if now_open.state != "open" or now_open.offset != self.offset:
-                told = f"the offset is {now_open.offset}, not {self.offset}"
-                raise Conflict("wrong-offset", told, "ask with HEAD and go on there")
+            upload = session.get_one(Upload, self.id)
+            if upload.state != "open" or upload.offset != self.offset:
+                detail = f"the offset is {upload.offset}, not {self.offset}"
+                raise Conflict("wrong-offset", detail, "ask for the offset with HEAD and continue there")
 
     def write(self, chunk: bytes) -> None:
-        """Raises TooLarge past the declared length, OSError when the disk is full."""
+        """Appends bytes, and commits now and then where no checksum must be verified first.
+
+        Raises:
+            TooLarge: past the declared length. OSError: the disk is full, say.
+        """
         if self.offset + len(chunk) > self.length:
             raise TooLarge(
-                "past-the-end", f"the upload was declared as {self.length} bytes and more came", "start anew"
+                "past-the-end", f"the upload was declared as {self.length} bytes, and more were sent", "start again"
             )
         self.file.write(chunk)
         if self.digest is not None:
@@ -162,18 +165,18 @@ class Writer:
         if self.digest is None and before // DURABLE_EVERY != self.offset // DURABLE_EVERY:
             self._commit()
 
-    def close(self, whole: bool) -> None:
-        """The end of the body (`whole`), or of the connection; unverified bytes are dropped.
+    def close(self, complete: bool) -> None:
+        """Commits the bytes at the end of the body (`complete`) or of the connection, without those not verified.
 
         Raises:
-            ChecksumMismatch: the bytes are not what Upload-Checksum says; the offset has not moved.
+            ChecksumMismatch: the bytes are not those of Upload-Checksum; the offset has not moved.
         """
         try:
-            if self.digest is not None and (not whole or self.digest.digest() != self.expected):
+            if self.digest is not None and (not complete or self.digest.digest() != self.expected):
                 self.file.truncate(self.start)
-                if whole:
+                if complete:
                     raise ChecksumMismatch(
-                        "checksum-mismatch", "the bytes are not what Upload-Checksum says", "send again"
+                        "checksum-mismatch", "the bytes are not those of Upload-Checksum", "send them again"
                     )
                 return
             self._commit()
@@ -189,8 +192,11 @@ class Writer:
             session.execute(query.values(offset=self.offset, expires_at=expires))
 
 
-def _hold(file: BinaryIO) -> None:
-    """Until the file is closed, or its process is killed. A file system without locks leaves it at one API process."""
+def _lock(file: BinaryIO) -> None:
+    """Locks a file until it is closed or its process ends.
+
+    A file system without locks (some network shares) is accepted: with one API process nothing else writes there.
+    """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -201,7 +207,7 @@ def _hold(file: BinaryIO) -> None:
 
 
 class ChecksumMismatch(Invalid):
-    """tus' own status, 460."""
+    """Answered with tus' own status, 460."""
 
 
 def _checksum(header: str | None) -> "tuple[hashlib._Hash | None, bytes]":
@@ -209,31 +215,33 @@ def _checksum(header: str | None) -> "tuple[hashlib._Hash | None, bytes]":
         return None, b""
     name, _, value = header.partition(" ")
     if name not in CHECKSUMS:
-        raise Invalid("unknown-checksum", f"the checksum algorithm {name!r} is not known", f"use one of {CHECKSUMS}")
+        raise Invalid(
+            "unknown-checksum", f"the checksum algorithm {name!r} is not supported", f"use one of {CHECKSUMS}"
+        )
     try:
         return hashlib.new(name, usedforsecurity=False), base64.b64decode(value, validate=True)
     except binascii.Error:
-        raise Invalid("bad-checksum", "the checksum is not base64", "encode it anew") from None
+        raise Invalid("bad-checksum", "the checksum is not base64", "encode it again") from None
 
 
 def finish(session: Session, upload_id: str) -> Work | None:
-    """When all bytes are here: hand the slide to inspection, once."""
+    """Opens the inspection of an upload whose bytes are complete. Returns None when that was done, or they are not."""
     catalog.lock_row(session, session.get_one(Slide, upload_id))
     query = update(Upload).where(Upload.id == upload_id, Upload.state == "open", Upload.offset == Upload.length)
     if not affected_rows(session, query.values(state="finished")):
         return None
     upload = session.get_one(Upload, upload_id)
-    return inspection.uploaded(session, session.get_one(Slide, upload.slide_id), upload.length)
+    return inspection.begin(session, session.get_one(Slide, upload.slide_id), upload.length)
 
 
 def terminate(session: Session, upload: Upload, state: str = "terminated", *still: ColumnElement[bool]) -> None:
-    """End an unfinished upload; its slide's record goes with it.
+    """Ends an unfinished upload, and with it the slide's record.
 
     Args:
-        still: what must be true besides, at the very moment.
+        still: further conditions on the row, checked in the same statement.
 
     Raises:
-        Conflict: it is finished (or no longer so); delete the slide instead.
+        Conflict: the upload is finished, or a condition no longer holds.
     """
     slide = session.get_one(Slide, upload.slide_id)
     catalog.lock_row(session, slide)
@@ -244,18 +252,18 @@ def terminate(session: Session, upload: Upload, state: str = "terminated", *stil
 
 
 def finish_complete() -> int:
-    """Hand over uploads whose bytes are all here and of which nobody said so; returns how many."""
+    """Finishes uploads whose bytes are complete but whose last request died before it could; returns how many."""
     with reading() as session:
-        found = list(session.scalars(select(Upload.id).where(Upload.state == "open", Upload.offset == Upload.length)))
-    for upload_id in found:
+        ids = list(session.scalars(select(Upload.id).where(Upload.state == "open", Upload.offset == Upload.length)))
+    for upload_id in ids:
         with writing() as session:
             if finish(session, upload_id) is not None:
-                _tell_finished(session, upload_id)
-    return len(found)
+                _audit_finish(session, upload_id)
+    return len(ids)
 
 
-def _tell_finished(session: Session, upload_id: str) -> None:
-    """Whoever sent the last bytes was cut off before it was told: it is told here, in the sender's name."""
+def _audit_finish(session: Session, upload_id: str) -> None:
+    """Audits the end of an upload in the name of its sender, whose request did not live to do so."""
     slide = session.get_one(Slide, upload_id)
     sender = session.get(Principal, slide.created_by)
     if sender is not None:
@@ -264,15 +272,15 @@ def _tell_finished(session: Session, upload_id: str) -> None:
 
 
 def expire() -> int:
-    """End uploads that nobody went on with; returns how many."""
+    """Ends uploads that nobody continued in time; returns how many."""
     late = Upload.expires_at < now()
     with reading() as session:
-        found = list(session.scalars(select(Upload.id).where(Upload.state == "open", late)))
-    return sum(_expire(upload_id, late) for upload_id in found)
+        ids = list(session.scalars(select(Upload.id).where(Upload.state == "open", late)))
+    return sum(_expire(upload_id, late) for upload_id in ids)
 
 
 def _expire(upload_id: str, late: ColumnElement[bool]) -> bool:
-    """False when somebody went on with it in the meantime."""
+    """Ends one upload. Returns False when somebody continued it meanwhile."""
     try:
         with writing() as session:
             upload = session.get_one(Upload, upload_id)

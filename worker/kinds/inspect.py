@@ -49,7 +49,7 @@ def inspect(claim: leases.Claim, lease: Lease, _: Served) -> None:
     with writing() as session:
         locked = session.get_one(Slide, slide.id, with_for_update={"key_share": True})
         leases.complete(session, claim)
-        inspection.inspected(session, locked, replace(info, stamp=stamp), sha256, tissue)
+        inspection.accept(session, locked, replace(info, stamp=stamp), sha256, tissue)
 
 
 def _look(slide: Slide, file: SlideFile, mpp: float | None, lease: Lease) -> tuple[SlideInfo, bytes | None]:
@@ -84,7 +84,7 @@ def _reject(claim: leases.Claim, reason: dict[str, Any]) -> None:
     with writing() as session:
         slide = session.get_one(Slide, claim.slide_id, with_for_update={"key_share": True})
         leases.complete(session, claim, {"rejected": reason})
-        inspection.rejected(session, slide, reason)
+        inspection.reject(session, slide, reason)
         inspector = Visitor.internal(slide.workspace_id, "inspection")
         audit.write(session, inspector, "slide.reject", slide.id, "", code=reason["code"])
     close_readers()

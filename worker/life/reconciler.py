@@ -63,7 +63,7 @@ def _fail_row(work_id: str, analysis_id: str | None) -> None:
 def _report(session: Session, row: Work) -> None:
     """Tell the row's owner. Profiles and evaluations have no owner to fail: their own row carries the reason."""
     if row.kind == "inspect":
-        inspection.not_inspected(session, session.get_one(Slide, row.slide_id), to_stored(_reason_of(row)))
+        inspection.record_failure(session, session.get_one(Slide, row.slide_id), to_stored(_reason_of(row)))
     elif row.kind in ("band", "check", "finish") and row.analysis_id is not None:
         states.fail(session, states.lock(session, row.analysis_id), _reason_of(row))
 

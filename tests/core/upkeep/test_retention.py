@@ -89,7 +89,7 @@ def test_what_was_used_in_the_meantime_stays(keep, monkeypatch):
     def due_and_then_used(session, days):
         found = seen(session, days)
         with transactions.writing() as other:
-            inspection.answer(other, other.get_one(Slide, mine), None, {"block": "2"})
+            inspection.amend(other, other.get_one(Slide, mine), None, {"block": "2"})
         return found
 
     monkeypatch.setattr(retention, "due_slides", due_and_then_used)
