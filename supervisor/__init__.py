@@ -1,1 +1,1 @@
-"""`make run`: checks the machine, migrates, starts the API and a worker, watches and restarts them, shows the demo."""
+"""`make run`: checks the machine, migrates, starts the API and a worker, restarts them, and shows the demo slide."""

@@ -1,4 +1,4 @@
-"""What must hold before anything starts; each failure is one clear sentence."""
+"""Checks before anything starts: each failure is one sentence that says what to do."""
 
 import fcntl
 import os
@@ -7,20 +7,22 @@ import socket
 from pathlib import Path
 from typing import IO
 
-from core.settings import GIB, Settings
+from core.settings import GIB, SHORTEST_ADMIN_KEY, Settings
 
-NEEDED_FREE = GIB // 2
+NEEDED_FREE = GIB // 2  # bytes
 
 
 class CannotStart(Exception):
-    """The sentence for the user."""
+    """The service cannot start; the message is the sentence for the user."""
 
 
 def lock_data(data: Path) -> IO[str]:
-    """One instance a data folder: the lock lasts as long as the file stays open.
+    """Locks the data folder, so that one instance uses it: two would each think that the SQLite file is theirs alone.
+
+    The kernel releases the lock when the file is closed, also when the process is killed: no stale lock is left.
 
     Raises:
-        CannotStart: the folder cannot be made or another instance holds it.
+        CannotStart: the folder cannot be created, or another instance uses it.
     """
     try:
         data.mkdir(parents=True, exist_ok=True)
@@ -44,7 +46,7 @@ def lock_data(data: Path) -> IO[str]:
 
 
 def require_port(host: str, port: int) -> None:
-    """Raises CannotStart when something listens there already."""
+    """Raises CannotStart when another process listens on the port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -56,7 +58,7 @@ def require_port(host: str, port: int) -> None:
 
 
 def require_space(data: Path) -> None:
-    """Raises CannotStart on a disk that is nearly full."""
+    """Raises CannotStart when the disk is nearly full."""
     free = shutil.disk_usage(data).free
     if free < NEEDED_FREE:
         raise CannotStart(
@@ -66,20 +68,27 @@ def require_space(data: Path) -> None:
 
 
 def require_loopback(host: str) -> None:
-    """Raises CannotStart beyond this machine: the embedded mode has one user and no TLS."""
+    """Raises CannotStart for an address beyond loopback: the embedded mode has one user and no TLS."""
     if host not in ("127.0.0.1", "localhost", "::1"):
         raise CannotStart(f"make run serves this machine only, not {host}: use docker-compose.yml behind a TLS proxy.")
 
 
-def require_own_key(key: str) -> None:
-    if key and len(key) < 32:
-        raise CannotStart("QUARTERTURN_ADMIN_KEY is shorter than 32 characters: choose a longer one.")
+def require_long_key(settings: Settings) -> None:
+    """Raises CannotStart when the operator's own key is too short, or its file cannot be read."""
+    try:
+        key = settings.admin_secret()
+    except OSError as error:
+        raise CannotStart(f"The key file {settings.admin_key_file} cannot be read: {error.strerror}.") from None
+    if key and len(key) < SHORTEST_ADMIN_KEY:
+        raise CannotStart(
+            f"QUARTERTURN_ADMIN_KEY is shorter than {SHORTEST_ADMIN_KEY} characters: choose a longer one."
+        )
 
 
 def check_all(settings: Settings) -> IO[str]:
-    """All of them; the lock on the data folder comes back and must be kept."""
+    """Runs all checks; returns the lock on the data folder, which lasts until the file is closed."""
     require_loopback(settings.host)
-    require_own_key(settings.admin_secret())
+    require_long_key(settings)
     lock = lock_data(settings.data)
     require_space(settings.data)
     require_port(settings.host, settings.port)

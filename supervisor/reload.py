@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from supervisor.processes import ROOT, Watched
+from supervisor.processes import ROOT, Child
 
 SECONDS_BETWEEN_SCANS = 1.0
 PACKAGES = {"API": ("api", "core"), "worker": ("core", "model", "worker")}
@@ -18,12 +18,12 @@ def newest_change(packages: tuple[str, ...], root: Path = ROOT) -> float:
 class Reloader:
     """Compares modification times once a second; polling needs no library and works on network file systems."""
 
-    def __init__(self, watched: list[Watched], root: Path = ROOT) -> None:
-        self._watched, self._root = watched, root
+    def __init__(self, children: list[Child], root: Path = ROOT) -> None:
+        self._children, self._root = children, root
         self._next_scan = 0.0
-        self._changes = {child.name: self._scan(child) for child in watched}
+        self._changes = {child.name: self._scan(child) for child in children}
 
-    def _scan(self, child: Watched) -> float:
+    def _scan(self, child: Child) -> float:
         return newest_change(PACKAGES[child.name], self._root)
 
     def restart_changed(self) -> list[str]:
@@ -31,7 +31,7 @@ class Reloader:
         if time.monotonic() < self._next_scan:
             return []
         self._next_scan = time.monotonic() + SECONDS_BETWEEN_SCANS
-        changed = [child for child in self._watched if self._scan(child) > self._changes[child.name]]
+        changed = [child for child in self._children if self._scan(child) > self._changes[child.name]]
         for child in changed:
             self._changes[child.name] = self._scan(child)
             child.restart()

@@ -96,6 +96,15 @@ def test_a_database_of_another_version_is_refused(run, arguments):
     assert (status, "the database has schema 0001" in error) == (1, True)
 
 
+def test_a_database_of_a_newer_version_is_not_migrated(run):
+    assert run("migrate")[0] == 0
+    with transactions.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    status, out, error = run("migrate")
+    assert (status, out) == (1, "")
+    assert "does not know: use the version that migrated it" in error
+
+
 def test_every_command_on_a_new_instance(run, empty):
     assert run("migrate") == (0, f"The database has schema {newest_revision()}.\n", "")
     assert run("migrate") == (0, f"The database has schema {newest_revision()}.\n", ""), "again changes nothing"

@@ -5,13 +5,13 @@ import os
 import pytest
 from servers import until
 
-from supervisor.processes import Watched, stop_all
+from supervisor.processes import Child, stop_all
 from supervisor.reload import Reloader
 
 
 @pytest.fixture
 def child(tmp_path):
-    server = Watched("API", ["http.server", "0", "--bind", "127.0.0.1"], tmp_path / "log", os.environ)
+    server = Child("API", ["http.server", "0", "--bind", "127.0.0.1"], tmp_path / "log", os.environ)
     server.start()
     yield server
     stop_all([server])
@@ -30,16 +30,16 @@ def source(tmp_path):
 def test_a_change_restarts_the_child_without_a_pause(child, source, tmp_path):
     reloader = Reloader([child], tmp_path)
     assert reloader.restart_changed() == []
-    first = child.child.pid
+    first = child.process.pid
     os.utime(source, (2, 2))
     until(lambda: reloader.restart_changed() == ["API"])
-    until(lambda: child.tend() is not None)
+    until(lambda: child.supervise() is not None)
     assert child.failures == 0
-    until(lambda: child.tend() is None and child.child is not None)
-    assert child.child.pid != first
+    until(lambda: child.supervise() is None and child.process is not None)
+    assert child.process.pid != first
 
 
 def test_an_end_that_nobody_asked_for_still_counts(child, source, tmp_path):
-    child.child.kill()
-    until(lambda: child.tend() is not None)
+    child.process.kill()
+    until(lambda: child.supervise() is not None)
     assert child.failures == 1

@@ -161,6 +161,11 @@ def test_reasons_not_to_start(tmp_path):
     (tmp_path / "file").write_text("")
     assert "cannot be used" in refused(tmp_path / "file", free_port())
     assert "32 characters" in refused(tmp_path / "b", free_port(), QUARTERTURN_ADMIN_KEY="short")
+    assert "QUARTERTURN_HEAD_SECONDS is not valid" in refused(
+        tmp_path / "d", free_port(), QUARTERTURN_HEAD_SECONDS="soon"
+    )
+    no_key = refused(tmp_path / "e", free_port(), QUARTERTURN_ADMIN_KEY_FILE=str(tmp_path / "none"))
+    assert "cannot be read" in no_key
     assert "this machine only" in refused(tmp_path / "c", free_port(), QUARTERTURN_HOST="0.0.0.0")
 
 

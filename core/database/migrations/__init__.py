@@ -6,6 +6,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 
 from core.database.transactions import get_engine
@@ -27,11 +28,18 @@ def migrate(url: str = "") -> None:
 
     Args:
         url: of the database; "": the one that the settings name.
+
+    Raises:
+        Conflict: a newer version of the program has migrated the database.
     """
     settings = get_settings()
     if not url and not settings.database_url:
         settings.data.mkdir(parents=True, exist_ok=True)
-    command.upgrade(configuration(url or settings.database()), "head")
+    try:
+        command.upgrade(configuration(url or settings.database()), "head")
+    except CommandError:  # its revision is none of ours
+        detail = "the database has a schema that this version of the program does not know"
+        raise Conflict("other-schema", detail, "use the version that migrated it, or a newer one") from None
 
 
 def newest_revision() -> str:
