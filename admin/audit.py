@@ -30,8 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
             broken |= break_ is not None
             seals -= {seal for seal in seals if contains_seal(session, workspace_id, seal)}
             seal = newest_seal(session, workspace_id)
-            whole = f"holds; seal {seal}" if seal else "holds; no rows yet"
-            print(f"{workspace_id}: {f'row {break_.number} is missing or was changed' if break_ else whole}")
+            state = f"holds; seal {seal}" if seal else "holds; no rows yet"
+            print(f"{workspace_id}: {f'row {break_.number} is missing or was changed' if break_ else state}")
     for seal in sorted(seals):
         print(f"{seal}: no row has this seal; rows were cut off the end")
     return int(broken or bool(seals))

@@ -1,1 +1,1 @@
-"""Terminal clients. They talk HTTP only."""
+"""Terminal clients of the public API. They talk HTTP only and import nothing of the service."""

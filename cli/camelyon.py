@@ -1,60 +1,58 @@
-"""python -m cli.camelyon SLIDES OUTLINES: analyse slides and hold the answers against what people outlined.
+"""python -m cli.camelyon SLIDES OUTLINES: analyses slides and evaluates the answers against outlines drawn by people.
 
-SLIDES holds slide files, OUTLINES a NAME.xml (ASAP) or NAME.json (Camelyon16's polygons) for those with tumour; a slide
-without a file there counts as one without tumour. The service's address and key come from QUARTERTURN_URL and
-QUARTERTURN_KEY. Slides that were sent before are not sent again.
+SLIDES is a folder of slide files. OUTLINES holds a NAME.xml (ASAP) or NAME.json (Camelyon16's polygons) for each slide
+with tumour; a slide without such a file counts as one without tumour. QUARTERTURN_URL and QUARTERTURN_KEY name the
+service and an API key. Slides that the service has already are not uploaded again.
 """
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from cli.client import Client, ServiceError
+from cli.client import FAILURES, Client, NotConfigured, ServiceError, failure
 
-NOTHING = b'{"positive": [], "negative": []}'
+NO_TUMOUR = b'{"positive": [], "negative": []}'
+EVALUATION_SECONDS = 3600
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Parses the command line."""
     parser = argparse.ArgumentParser(prog="python -m cli.camelyon", description="Lesion-level evaluation (FROC).")
     parser.add_argument("slides", type=Path, help="folder of slides")
     parser.add_argument("outlines", type=Path, help="folder of NAME.xml or NAME.json")
     parser.add_argument("--mode", choices=["camelyon16", "strict"], default="camelyon16")
     parser.add_argument("--model", help="a name from GET /models")
-    parser.add_argument("--threshold", type=float, help="of the regions that count as detections")
-    parser.add_argument("--ignore", type=Path, help="file of slide names, a line each, not exhaustively annotated")
-    parser.add_argument("--json", type=Path, help="write the whole evaluation here")
+    parser.add_argument("--threshold", type=float, help="score from which a region counts as a detection")
+    parser.add_argument("--ignore", type=Path, help="file of names, a line each, of slides not exhaustively outlined")
+    parser.add_argument("--json", type=Path, help="write the whole evaluation to this file")
     return parser.parse_args(arguments)
 
 
-def sent(client: Client, path: Path) -> dict[str, Any]:
-    """The slide's record; sent unless it was before."""
-    known = client.call("GET", "/api/v1/slides", params={"query": path.name}).json()["slides"]
-    for old in known:
-        if old["filename"] == path.name and old["size_bytes"] == path.stat().st_size and old["state"] == "ready":
-            return dict(old)
-    return client.wait_for_slide(client.upload(path, {"organ": "lymph node"}))
+def upload(client: Client, path: Path) -> dict[str, Any]:
+    """Returns the slide of a file, uploaded unless the service has it. Raises ServiceError."""
+    slide = client.find_slide(path.name, path.stat().st_size)
+    return slide or client.wait_for_slide(client.upload(path, {"organ": "lymph node"}))
 
 
-def analysed(client: Client, path: Path, options: argparse.Namespace, exhaustive: bool) -> str:
-    """Send, outline and analyse a slide; the analysis's id. Raises ServiceError."""
-    slide = sent(client, path)
-    drawn = [options.outlines / f"{path.stem}{kind}" for kind in (".xml", ".json")]
-    content = next((file.read_bytes() for file in drawn if file.exists()), NOTHING)
-    where = f"/api/v1/slides/{slide['id']}/annotation"
-    client.call("PUT", where, params={"exhaustive": exhaustive}, content=content)
+def analyse(client: Client, path: Path, options: argparse.Namespace, exhaustive: bool) -> str:
+    """Uploads a slide and its outlines and analyses it; returns the analysis's id. Raises ServiceError."""
+    slide = upload(client, path)
+    candidates = [options.outlines / f"{path.stem}{suffix}" for suffix in (".xml", ".json")]
+    content = next((file.read_bytes() for file in candidates if file.exists()), NO_TUMOUR)
+    annotation = f"/api/v1/slides/{slide['id']}/annotation"
+    client.call("PUT", annotation, params={"exhaustive": exhaustive}, content=content)
     analysis = client.analyse(slide["id"], **({"model": options.model} if options.model else {}))
-    if analysis["state"] != "succeeded" or analysis["withheld"]:
-        reason = analysis["reason"] or analysis["withheld"] or {"detail": "it was cancelled"}
-        raise ServiceError(f"{path.name}: the analysis {analysis['state']}: {reason['detail']}")
+    if reason := failure(analysis):
+        raise ServiceError(f"{path.name}: {reason}")
     return str(analysis["id"])
 
 
-def tell(evaluation: dict[str, Any]) -> None:
+def print_evaluation(evaluation: dict[str, Any]) -> None:
+    """Prints the FROC table and every missed lesion."""
     figure = evaluation["figure"]
     print(f"mode {evaluation['mode']}, weights {evaluation['weights_sha256'][:12]}, {figure['slides']} slides,")
     print(f"{figure['lesions']} lesions ({figure['ignored_lesions']} too small to count)")
@@ -69,37 +67,32 @@ def tell(evaluation: dict[str, Any]) -> None:
 
 
 def evaluate(client: Client, options: argparse.Namespace) -> dict[str, Any]:
-    """All slides of the folder. Raises ServiceError."""
+    """Analyses every slide of the folder and returns the evaluation. Raises ServiceError."""
     paths = sorted(path for path in options.slides.iterdir() if path.is_file())
     ignored = set(options.ignore.read_text().split()) if options.ignore else set()
     ids = []
     for path in tqdm(paths, unit="slide", desc="Slides "):
-        ids.append(analysed(client, path, options, not {path.name, path.stem} & ignored))
-    asked = {"mode": options.mode, "analyses": ids, "threshold": options.threshold}
-    row = client.call("POST", "/api/v1/evaluations", json=asked).json()
-    where = f"/api/v1/evaluations/{row['id']}"
-    done = client.poll(where, lambda one: one["state"] not in ("queued", "running"), 3600)
-    if done["state"] != "succeeded":
-        raise ServiceError(f"the evaluation {done['state']}: {(done['reason'] or {}).get('detail', '')}")
-    return done
+        ids.append(analyse(client, path, options, exhaustive=not {path.name, path.stem} & ignored))
+    request = {"mode": options.mode, "analyses": ids, "threshold": options.threshold}
+    row = client.call("POST", "/api/v1/evaluations", json=request).json()
+    place = f"/api/v1/evaluations/{row['id']}"
+    evaluation = client.poll(place, lambda body: body["state"] not in ("queued", "running"), EVALUATION_SECONDS)
+    if evaluation["state"] != "succeeded":
+        raise ServiceError(f"the evaluation {evaluation['state']}: {(evaluation['reason'] or {}).get('detail', '')}")
+    return evaluation
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Returns 0; 1 when something is refused or fails; 2 when the environment names no service."""
     options = parse(arguments)
     try:
-        client = Client(os.environ["QUARTERTURN_URL"], os.environ["QUARTERTURN_KEY"])
-        done = evaluate(client, options)
-    except KeyError as error:
-        print(
-            f"Set {error.args[0]}: the service's address is QUARTERTURN_URL, its key QUARTERTURN_KEY.", file=sys.stderr
-        )
-        return 2
-    except (ServiceError, OSError) as error:
+        evaluation = evaluate(Client.from_environment(), options)
+    except FAILURES as error:
         print(f"Not evaluated: {error}", file=sys.stderr)
-        return 1
-    tell(done)
+        return 2 if isinstance(error, NotConfigured) else 1
+    print_evaluation(evaluation)
     if options.json:
-        options.json.write_text(json.dumps(done, indent=1) + "\n")
+        options.json.write_text(json.dumps(evaluation, indent=1) + "\n")
     return 0
 
 

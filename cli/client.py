@@ -1,8 +1,9 @@
-"""A small client of the public API: resumable upload, analysis, progress."""
+"""A small client of the public API: resumable upload (tus 1.0.0), analysis, progress."""
 
 import base64
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,52 +11,91 @@ from typing import Any
 
 import httpx2 as httpx
 
-CHUNK = 8 << 20
+CHUNK = 8 << 20  # bytes of one PATCH
+POLL_SECONDS = 0.3
 TUS = {"Tus-Resumable": "1.0.0"}
 
 
 class ServiceError(Exception):
-    """The service refused; the sentence comes from its problem document."""
+    """The service refused a request, or its answer took too long; the message is a sentence for the user."""
+
+
+class NotConfigured(ServiceError):
+    """The environment does not name a service."""
+
+
+FAILURES = (ServiceError, httpx.HTTPError, OSError)  # what a command reports as one sentence
 
 
 class Client:
-    """Talks to one service with one key."""
+    """Talks to one service with one API key."""
 
     def __init__(self, url: str, key: str) -> None:
         self.http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=60)
 
+    @classmethod
+    def from_environment(cls) -> "Client":
+        """Returns a client of the service that QUARTERTURN_URL and QUARTERTURN_KEY name.
+
+        Raises:
+            NotConfigured: one of them is not set.
+        """
+        for name in ("QUARTERTURN_URL", "QUARTERTURN_KEY"):
+            if not os.environ.get(name):
+                raise NotConfigured(f"set {name}: QUARTERTURN_URL is the service's address, QUARTERTURN_KEY an API key")
+        return cls(os.environ["QUARTERTURN_URL"], os.environ["QUARTERTURN_KEY"])
+
     def call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        """One request. Raises ServiceError for any refusal."""
-        answer = self.http.request(method, path, **arguments)
-        if answer.status_code >= 400:
+        """Sends one request; returns the response.
+
+        Raises:
+            ServiceError: the status is 400 or above. The message comes from the problem document (RFC 9457).
+            httpx.HTTPError: the service does not answer.
+        """
+        response = self.http.request(method, path, **arguments)
+        if response.status_code >= 400:
             try:
-                found = answer.json()
-                raise ServiceError(f"{found['detail']} {found.get('action', '')}".strip())
+                problem = response.json()
+                raise ServiceError(f"{problem['detail']} {problem.get('action', '')}".strip())
             except (ValueError, KeyError):
-                raise ServiceError(f"{method} {path} answered {answer.status_code}") from None
-        return answer
+                raise ServiceError(f"{method} {path} answered {response.status_code}") from None
+        return response
 
     def upload(
         self, path: Path, identifiers: dict[str, str], progress: Callable[[int, int], None] = lambda _a, _b: None
     ) -> str:
-        """Send a file by tus; returns the slide's id."""
+        """Uploads a file; returns the slide's id.
+
+        Args:
+            identifiers: such as {"accession": …, "organ": …}; docs/usage.md lists their names.
+            progress: called with (bytes sent, bytes in all).
+        """
         size = path.stat().st_size
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        known = {"filename": path.name, "sha256": digest, "identifiers": json.dumps(identifiers)}
-        metadata = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in known.items())
+        fields = {"filename": path.name, "sha256": digest, "identifiers": json.dumps(identifiers)}
+        # tus: pairs of a name and a base64 value, separated by commas.
+        metadata = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in fields.items())
         created = self.call(
             "POST", "/api/v1/uploads", headers={**TUS, "Upload-Length": str(size), "Upload-Metadata": metadata}
         )
-        location, answer = created.headers["Location"], created
+        location, response = created.headers["Location"], created
         for offset, chunk in _chunks(path):
             headers = {**TUS, "Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
-            answer = self.call("PATCH", location, headers=headers, content=chunk)
+            response = self.call("PATCH", location, headers=headers, content=chunk)
             progress(offset + len(chunk), size)
-        return answer.headers["Location-Slide"].rsplit("/", 1)[-1]
+        return response.headers["Location-Slide"].rsplit("/", 1)[-1]  # the last PATCH names the slide
+
+    def find_slide(self, filename: str, size: int | None = None) -> dict[str, Any] | None:
+        """Returns the newest ready slide of this name (and size in bytes), or None."""
+        slides = self.call("GET", "/api/v1/slides", params={"query": filename}).json()["slides"]
+        for slide in slides:
+            if slide["filename"] == filename and slide["state"] == "ready" and size in (None, slide["size_bytes"]):
+                return dict(slide)
+        return None
 
     def wait_for_slide(self, slide_id: str, seconds: float = 300) -> dict[str, Any]:
-        """The slide once it is inspected. Raises ServiceError when it is rejected."""
+        """Returns the slide once it is inspected. Raises ServiceError when it is rejected."""
         slide = self.poll(
             f"/api/v1/slides/{slide_id}", lambda s: s["state"] not in ("uploading", "inspecting"), seconds
         )
@@ -68,10 +108,15 @@ class Client:
         slide_id: str,
         progress: Callable[[dict[str, Any]], None] = lambda _: None,
         seconds: float = 3600,
-        **wanted: Any,
+        **request: Any,
     ) -> dict[str, Any]:
-        """Analyse and wait for the end."""
-        analysis = self.call("POST", f"/api/v1/slides/{slide_id}/analyses", json=wanted).json()
+        """Requests an analysis; returns it once it has ended, in whichever state.
+
+        Args:
+            progress: called with the analysis at every poll.
+            request: fields of the request, such as `model` or `threshold`.
+        """
+        analysis = self.call("POST", f"/api/v1/slides/{slide_id}/analyses", json=request).json()
 
         def ended(state: dict[str, Any]) -> bool:
             progress(state)
@@ -80,17 +125,28 @@ class Client:
         return self.poll(f"/api/v1/analyses/{analysis['id']}", ended, seconds)
 
     def wait_for_worker(self, seconds: float = 120) -> None:
-        """Until a worker offers a model. Raises ServiceError when none comes."""
-        self.poll("/api/v1/models", lambda found: bool(found["models"]), seconds)
+        """Waits until a worker offers a network. Raises ServiceError when none does."""
+        self.poll("/api/v1/models", lambda offers: bool(offers["models"]), seconds)
 
     def poll(self, path: str, done: Callable[[dict[str, Any]], bool], seconds: float) -> dict[str, Any]:
+        """Gets a path until `done` says so; returns the last body. Raises ServiceError when it takes too long."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            found: dict[str, Any] = self.call("GET", path).json()
-            if done(found):
-                return found
-            time.sleep(0.3)
+            body: dict[str, Any] = self.call("GET", path).json()
+            if done(body):
+                return body
+            time.sleep(POLL_SECONDS)
         raise ServiceError(f"{path} took longer than {seconds:.0f} s")
+
+
+def failure(analysis: dict[str, Any]) -> str | None:
+    """Returns why an ended analysis has no results to show, as a sentence; None when it has."""
+    if analysis["state"] == "succeeded" and not analysis["withheld"]:
+        return None
+    if analysis["withheld"]:
+        return f"the results are withheld: {analysis['withheld']['detail']}"
+    reason = (analysis["reason"] or {}).get("detail")
+    return f"the analysis failed: {reason}" if reason else "the analysis was cancelled"
 
 
 def _chunks(path: Path) -> Iterator[tuple[int, bytes]]:

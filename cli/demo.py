@@ -1,9 +1,10 @@
-"""python -m cli.demo FOLDER: what `make run` shows: a slide sent and analysed, all through the public API.
+"""python -m cli.demo FOLDER: the demo of `make run`, which uploads and analyses a slide through the public API.
 
-FOLDER/page then holds the viewer's page of it.
+The slide is put into FOLDER, and the path of its page in the viewer is written to FOLDER/page. QUARTERTURN_URL and
+QUARTERTURN_KEY name the service and an API key.
 """
 
-import os
+import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,32 +12,31 @@ from typing import Any
 
 from tqdm import tqdm
 
-from cli.client import Client, ServiceError
+from cli.client import FAILURES, Client, NotConfigured, failure
 from cli.demo_slide import DemoSlide, demo_slide
 
 
-def uploaded(client: Client, slide: DemoSlide) -> dict[str, Any]:
-    """The demo slide's record; sent unless an earlier start did."""
-    known = client.call("GET", "/api/v1/slides", params={"query": slide.path.name}).json()["slides"]
-    for old in known:
-        if old["state"] == "ready":
-            print("The demo slide is here from an earlier start.", flush=True)
-            return dict(old)
+def upload(client: Client, slide: DemoSlide) -> dict[str, Any]:
+    """Returns the demo slide's record, uploaded unless an earlier start did so."""
+    record = client.find_slide(slide.path.name)
+    if record:
+        print("The demo slide is here from an earlier start.", flush=True)
+        return record
     with tqdm(total=slide.path.stat().st_size, unit="B", unit_scale=True, desc="Uploading ", ncols=80) as bar:
-        slide_id = client.upload(slide.path, {"organ": slide.organ}, lambda sent, _: bar.update(sent - bar.n))
+        slide_id = client.upload(slide.path, {"organ": slide.organ}, lambda done, _: bar.update(done - bar.n))
     return client.wait_for_slide(slide_id)
 
 
-def analysed(client: Client, slide_id: str) -> dict[str, Any]:
-    """The newest succeeded analysis, or a new one with its progress shown."""
-    for old in client.call("GET", f"/api/v1/slides/{slide_id}/analyses").json():
-        if old["state"] == "succeeded":
-            return dict(old)
+def analyse(client: Client, slide_id: str) -> dict[str, Any]:
+    """Returns the newest succeeded analysis, or runs one and shows its progress."""
+    for analysis in client.call("GET", f"/api/v1/slides/{slide_id}/analyses").json():
+        if analysis["state"] == "succeeded":
+            return dict(analysis)
     with tqdm(total=1, unit="part", desc="Analysing ", ncols=80) as bar:
-        return client.analyse(slide_id, _shown_on(bar))
+        return client.analyse(slide_id, _progress_on(bar))
 
 
-def _shown_on(bar: Any) -> Callable[[dict[str, Any]], None]:
+def _progress_on(bar: Any) -> Callable[[dict[str, Any]], None]:
     def show(analysis: dict[str, Any]) -> None:
         bar.total = max(1, analysis["progress"]["total"])
         bar.update(analysis["progress"]["done"] - bar.n)
@@ -44,20 +44,28 @@ def _shown_on(bar: Any) -> Callable[[dict[str, Any]], None]:
     return show
 
 
-def main() -> int:
-    client = Client(os.environ["QUARTERTURN_URL"], os.environ["QUARTERTURN_KEY"])
-    slide = demo_slide(Path(sys.argv[1]))
+def run(client: Client, folder: Path) -> dict[str, Any]:
+    """Uploads and analyses the demo slide; returns the analysis. Raises ServiceError."""
+    slide = demo_slide(folder)
     print(f"Demo slide: {slide.note}", flush=True)
+    record = upload(client, slide)
+    (folder / "page").write_text(f"/slides/{record['id']}")  # before the analysis: the page shows its progress, too
+    client.wait_for_worker()
+    return analyse(client, record["id"])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns 0; 1 when the service refuses or there are no results; 2 when the environment names no service."""
+    parser = argparse.ArgumentParser(prog="python -m cli.demo", description="Upload and analyse the demo slide.")
+    parser.add_argument("folder", type=Path, help="where the demo slide is kept")
+    folder = parser.parse_args(arguments).folder
     try:
-        record = uploaded(client, slide)
-        (Path(sys.argv[1]) / "page").write_text(f"/slides/{record['id']}")
-        client.wait_for_worker()
-        analysis = analysed(client, record["id"])
-    except ServiceError as error:
+        analysis = run(Client.from_environment(), folder)
+    except FAILURES as error:
         print(f"The demo stopped: {error}", file=sys.stderr)
-        return 1
-    if analysis["state"] != "succeeded" or analysis["withheld"]:
-        print(f"The demo's analysis {analysis['state']}: {analysis['reason'] or analysis['withheld']}", file=sys.stderr)
+        return 2 if isinstance(error, NotConfigured) else 1
+    if reason := failure(analysis):
+        print(f"The demo has no results: {reason}", file=sys.stderr)
         return 1
     print(f"{analysis['results']['summary']} {analysis['notice']}", flush=True)
     return 0

