@@ -1,1 +1,1 @@
-"""The door for people and programs: HTTP over core. Never loads torch or libopenslide."""
+"""The HTTP door over core, for people and programs. It never loads torch or libopenslide."""

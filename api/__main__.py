@@ -1,4 +1,4 @@
-"""python -m api: serve, on the address that the settings name."""
+"""python -m api: serves on the address of the settings."""
 
 import contextlib
 import ipaddress
@@ -11,7 +11,7 @@ from core import logs
 from core.settings import Settings, get_settings
 
 GRACE_SECONDS = 5
-BEYOND = """The API refuses to listen on {host}, which others can reach, without TLS and users. Set
+REFUSAL = """The API does not listen on {host}, which other machines can reach, without TLS and users. Set
   QUARTERTURN_PUBLIC_URL=https://…          the address under which a TLS proxy offers it
   QUARTERTURN_TRUSTED_PROXIES=…             that proxy's own address
   QUARTERTURN_ADMIN_KEY_FILE=…              a file with the administrator's key
@@ -20,8 +20,11 @@ or QUARTERTURN_HOST=127.0.0.1."""
 
 
 def may_listen(settings: Settings) -> bool:
-    """Loopback always; beyond it behind a named TLS proxy with an administrator, or published on loopback alone."""
-    with contextlib.suppress(ValueError):  # a name may lead anywhere
+    """Whether the address is loopback, or users and TLS protect what lies beyond it.
+
+    That is: an administrator's key, and a TLS proxy that is named or a port that is published on loopback alone.
+    """
+    with contextlib.suppress(ValueError):  # a host name may resolve to any address
         if settings.host == "localhost" or ipaddress.ip_address(settings.host).is_loopback:
             return True
     behind_tls = settings.public_url.startswith("https://") and bool(settings.trusted_proxies)
@@ -31,7 +34,7 @@ def may_listen(settings: Settings) -> bool:
 def main() -> None:
     settings = get_settings()
     if not may_listen(settings):
-        sys.exit(BEYOND.format(host=settings.host))
+        sys.exit(REFUSAL.format(host=settings.host))
     logs.configure("api")
     uvicorn.run(
         "api.app:app",

@@ -1,4 +1,4 @@
-"""python -m api.healthcheck: exit 0 when the API on this machine answers."""
+"""python -m api.healthcheck: exits with 0 when the API on this machine answers, 1 otherwise."""
 
 import sys
 import urllib.request

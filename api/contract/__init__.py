@@ -1,1 +1,1 @@
-"""The HTTP contract: values by subject, problems, media types, the OpenAPI document."""
+"""The HTTP contract: the table of calls, values by subject, problems, media types, the OpenAPI document."""

@@ -1,4 +1,4 @@
-"""Answers that are no JSON, each by the name of its media type, so that the API's document tells of it."""
+"""Response classes of the media types beside JSON, so that the OpenAPI document names each."""
 
 from fastapi import Response
 
@@ -12,13 +12,13 @@ class Png(Response):
 
 
 class Npy(Response):
-    """A NumPy array: numpy.load reads it."""
+    """A NumPy array in NPY format, for numpy.load."""
 
     media_type = "application/x-npy"
 
 
 class GeoJson(Response):
-    """RFC 7946's form, in the slide's level-0 pixels."""
+    """The format of RFC 7946, with coordinates in the slide's level-0 pixels in place of degrees."""
 
     media_type = "application/geo+json"
 

@@ -1,1 +1,1 @@
-"""What stands before the routes: the gate, headers, connections, rate limits."""
+"""Middleware and limits in front of the routes: correlation, gate, same origin, headers, connections, rates."""

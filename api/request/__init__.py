@@ -1,1 +1,1 @@
-"""What one request carries: the visitor, its transaction, its audit trail."""
+"""Dependencies of routes: visitor, transaction, idempotency, audit trail, and the Change that joins them."""

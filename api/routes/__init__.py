@@ -1,1 +1,1 @@
-"""One file a kind of object. Routes are plain functions; `async` only where bytes stream."""
+"""Routes, one file a kind of object. They are thin; `async` only where bytes stream or nothing may block."""

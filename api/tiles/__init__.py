@@ -1,1 +1,1 @@
-"""The bare ASGI tile application."""
+"""Tiles, as a bare ASGI application over open slide files."""
