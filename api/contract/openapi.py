@@ -34,13 +34,27 @@ PROBLEM = {
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "what is wrong, in a sentence"},
         "action": {"type": "string", "description": "what to do"},
-        "errors": {"type": "array", "items": {"type": "object"}, "description": "each value that cannot be used"},
+        "errors": {
+            "type": "array",
+            "description": "each value that cannot be used",
+            "items": {
+                "type": "object",
+                "required": ["where", "what"],
+                "properties": {"where": {"type": "string"}, "what": {"type": "string"}},
+            },
+        },
     },
 }
-ANSWERED = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+PROBLEM_ANSWER = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 PROBLEMS = {
-    "4XX": {"description": "refused: the request, its sender or the state of things", "content": ANSWERED},
-    "5XX": {"description": "not possible now, or a fault of the server", "content": ANSWERED},
+    "4XX": {
+        "description": "refused because of the request, its visitor or the state of an object",
+        "content": PROBLEM_ANSWER,
+    },
+    "5XX": {
+        "description": "not possible now (503, with Retry-After), or a fault of the server",
+        "content": PROBLEM_ANSWER,
+    },
 }
 BYTES = {"schema": {"type": "string", "format": "binary"}}
 GEOJSON = "application/geo+json"
@@ -48,15 +62,15 @@ METHODS = ("get", "put", "post", "delete", "head", "patch", "options")
 
 
 def install(api: FastAPI) -> None:
-    """Complete the document when it is first asked for."""
-    generate, lock, complete_document = api.openapi, threading.Lock(), list[dict[str, Any]]()
+    """Makes an app complete its document when it is first requested, and cache it."""
+    generate, lock, cached = api.openapi, threading.Lock(), list[dict[str, Any]]()
 
     def openapi() -> dict[str, Any]:
         with lock:
-            if not complete_document:
+            if not cached:
                 complete(document := generate())
-                complete_document.append(document)
-        return complete_document[0]
+                cached.append(document)
+        return cached[0]
 
     api.openapi = openapi  # type: ignore[method-assign] # as FastAPI's documentation does
 

@@ -731,7 +731,7 @@ export interface paths {
                     };
                     content?: never;
                 };
-                /** @description refused: the request, its sender or the state of things */
+                /** @description refused because of the request, its visitor or the state of an object */
                 "4XX": {
                     headers: {
                         [name: string]: unknown;
@@ -740,7 +740,7 @@ export interface paths {
                         "application/problem+json": components["schemas"]["Problem"];
                     };
                 };
-                /** @description not possible now, or a fault of the server */
+                /** @description not possible now (503, with Retry-After), or a fault of the server */
                 "5XX": {
                     headers: {
                         [name: string]: unknown;
@@ -797,7 +797,7 @@ export interface paths {
                     };
                     content?: never;
                 };
-                /** @description refused: the request, its sender or the state of things */
+                /** @description refused because of the request, its visitor or the state of an object */
                 "4XX": {
                     headers: {
                         [name: string]: unknown;
@@ -806,7 +806,7 @@ export interface paths {
                         "application/problem+json": components["schemas"]["Problem"];
                     };
                 };
-                /** @description not possible now, or a fault of the server */
+                /** @description not possible now (503, with Retry-After), or a fault of the server */
                 "5XX": {
                     headers: {
                         [name: string]: unknown;
@@ -1731,7 +1731,10 @@ export interface components {
             /** @description what is wrong, in a sentence */
             detail: string;
             /** @description each value that cannot be used */
-            errors?: Record<string, never>[];
+            errors?: {
+                what: string;
+                where: string;
+            }[];
             status: number;
             title: string;
             /** @description urn:quarterturn:problem:CODE, stable */
@@ -2350,7 +2353,7 @@ export interface operations {
                     "application/json": components["schemas"]["AnalysisOut"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2359,7 +2362,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2394,7 +2397,7 @@ export interface operations {
                     "application/json": components["schemas"]["AnalysisOut"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2403,7 +2406,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2434,7 +2437,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2443,7 +2446,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2479,7 +2482,7 @@ export interface operations {
                     "application/x-npy": string;
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2488,7 +2491,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2521,7 +2524,7 @@ export interface operations {
                     "image/png": string;
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2530,7 +2533,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2569,7 +2572,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProfileOut"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2578,7 +2581,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2612,7 +2615,7 @@ export interface operations {
                     "application/json": components["schemas"]["ProfileOut"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2621,7 +2624,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2654,7 +2657,7 @@ export interface operations {
                     "application/json": components["schemas"]["RegionsOut"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2663,7 +2666,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2696,7 +2699,7 @@ export interface operations {
                     "text/csv": string;
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2705,7 +2708,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2740,7 +2743,7 @@ export interface operations {
                     "application/geo+json": Record<string, never>;
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2749,7 +2752,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2784,7 +2787,7 @@ export interface operations {
                     "application/json": components["schemas"]["AnalysisOut"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2793,7 +2796,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2828,7 +2831,7 @@ export interface operations {
                     "application/json": components["schemas"]["AuditPage"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2837,7 +2840,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2868,7 +2871,7 @@ export interface operations {
                     "application/json": components["schemas"]["AuditCheck"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2877,7 +2880,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2911,7 +2914,7 @@ export interface operations {
                     "application/json": components["schemas"]["EvaluationOut"][];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2920,7 +2923,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2957,7 +2960,7 @@ export interface operations {
                     "application/json": components["schemas"]["EvaluationOut"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2966,7 +2969,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -2999,7 +3002,7 @@ export interface operations {
                     "application/json": components["schemas"]["EvaluationOut"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3008,7 +3011,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3039,7 +3042,7 @@ export interface operations {
                     "application/json": components["schemas"]["KeyOut"][];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3048,7 +3051,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3085,7 +3088,7 @@ export interface operations {
                     "application/json": components["schemas"]["KeyOut"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3094,7 +3097,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3127,7 +3130,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3136,7 +3139,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3167,7 +3170,7 @@ export interface operations {
                     "application/json": components["schemas"]["ModelsOut"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3176,7 +3179,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3207,7 +3210,7 @@ export interface operations {
                     "application/json": components["schemas"]["PersonOut"][];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3216,7 +3219,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3253,7 +3256,7 @@ export interface operations {
                     "application/json": components["schemas"]["PersonOut"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3262,7 +3265,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3295,7 +3298,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3304,7 +3307,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3341,7 +3344,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3350,7 +3353,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3381,7 +3384,7 @@ export interface operations {
                     "application/json": components["schemas"]["Me"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3390,7 +3393,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3423,7 +3426,7 @@ export interface operations {
                     "application/json": components["schemas"]["Me"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3432,7 +3435,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3459,7 +3462,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3468,7 +3471,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3503,7 +3506,7 @@ export interface operations {
                     "application/json": components["schemas"]["SlidePage"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3512,7 +3515,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3549,7 +3552,7 @@ export interface operations {
                     "application/json": components["schemas"]["SlideOut"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3558,7 +3561,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3591,7 +3594,7 @@ export interface operations {
                     "application/json": components["schemas"]["SlideOut"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3600,7 +3603,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3633,7 +3636,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3642,7 +3645,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3681,7 +3684,7 @@ export interface operations {
                     "application/json": components["schemas"]["SlideOut"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3690,7 +3693,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3723,7 +3726,7 @@ export interface operations {
                     "application/xml": string;
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3732,7 +3735,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3765,7 +3768,7 @@ export interface operations {
                     "application/json": components["schemas"]["AnalysisOut"][];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3774,7 +3777,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3813,7 +3816,7 @@ export interface operations {
                     "application/json": components["schemas"]["AnalysisOut"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3822,7 +3825,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3855,7 +3858,7 @@ export interface operations {
                     "application/json": components["schemas"]["AnnotationOut"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3864,7 +3867,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3902,7 +3905,7 @@ export interface operations {
                     "application/json": components["schemas"]["OutlinesOut"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3911,7 +3914,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3944,7 +3947,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3953,7 +3956,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3988,7 +3991,7 @@ export interface operations {
                     "application/json": components["schemas"]["SlideOut"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -3997,7 +4000,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4030,7 +4033,7 @@ export interface operations {
                     "image/jpeg": string;
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4039,7 +4042,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4072,7 +4075,7 @@ export interface operations {
                     "image/jpeg": string;
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4081,7 +4084,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4114,7 +4117,7 @@ export interface operations {
                     "image/jpeg": string;
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4123,7 +4126,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4156,7 +4159,7 @@ export interface operations {
                     "application/json": components["schemas"]["TilesOut"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4165,7 +4168,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4197,7 +4200,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4206,7 +4209,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4233,7 +4236,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4242,7 +4245,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4275,7 +4278,7 @@ export interface operations {
                     "application/json": components["schemas"]["UploadOut"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4284,7 +4287,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4316,7 +4319,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4325,7 +4328,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4354,7 +4357,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4363,7 +4366,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4395,7 +4398,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4404,7 +4407,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4442,7 +4445,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4451,7 +4454,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4480,7 +4483,7 @@ export interface operations {
                     "application/json": components["schemas"]["Health"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4489,7 +4492,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4518,7 +4521,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4527,7 +4530,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4556,7 +4559,7 @@ export interface operations {
                     "application/json": components["schemas"]["Readiness"];
                 };
             };
-            /** @description refused: the request, its sender or the state of things */
+            /** @description refused because of the request, its visitor or the state of an object */
             "4XX": {
                 headers: {
                     [name: string]: unknown;
@@ -4565,7 +4568,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description not possible now, or a fault of the server */
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
             "5XX": {
                 headers: {
                     [name: string]: unknown;
