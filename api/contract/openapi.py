@@ -45,15 +45,15 @@ PROBLEM = {
         },
     },
 }
-PROBLEM_ANSWER = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+CONTENT = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 PROBLEMS = {
     "4XX": {
         "description": "refused because of the request, its visitor or the state of an object",
-        "content": PROBLEM_ANSWER,
+        "content": CONTENT,
     },
     "5XX": {
         "description": "not possible now (503, with Retry-After), or a fault of the server",
-        "content": PROBLEM_ANSWER,
+        "content": CONTENT,
     },
 }
 BYTES = {"schema": {"type": "string", "format": "binary"}}
