@@ -1,7 +1,6 @@
 """Gives every request a correlation id, logs it as one line and counts its answer."""
 
 import logging
-import re
 import time
 
 from starlette.requests import Request
@@ -10,9 +9,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.contract import problems
 from api.contract.calls import plain
 from api.metrics import REQUESTS
+from api.request.correlation import correlation_of
 from core import logs
 
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 log = logging.getLogger(__name__)
 
 
@@ -29,8 +28,7 @@ class Correlated:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        header = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-        correlation = header if REQUEST_ID.fullmatch(header) else logs.new_correlation()
+        correlation = correlation_of(dict(scope["headers"]))
         answer, began = _Answer(send, correlation), time.monotonic()
         with logs.correlated(correlation):
             try:

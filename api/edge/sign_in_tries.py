@@ -7,7 +7,7 @@ from fastapi import Request
 
 from api.request.trail import origin_of
 from core.access import people
-from core.errors import TooMany
+from core.errors import TooMany, Unauthenticated
 
 MOST_TRIES, MOST_OF_ADDRESS, TRIES_SECONDS = 10, 100, 60.0
 _tries: TTLCache[str, int] = TTLCache(4096, TRIES_SECONDS)
@@ -17,8 +17,8 @@ _lock = threading.Lock()
 def check_password(request: Request, login: str, password: str) -> people.Proof:
     """Checks a name and a password. The hash is slow on purpose: do not call it inside a transaction.
 
-    A try is counted before the hash is computed, so that parallel guesses are limited like successive ones. A
-    successful one is taken off again.
+    A try is counted before the hash is computed, so that parallel guesses are limited like successive ones. One that
+    succeeds, or that ends in a fault such as a database that is away, is taken off again.
 
     Raises:
         Unauthenticated: the name or the password is wrong. TooMany: too many tries failed within a minute.
@@ -32,8 +32,20 @@ def check_password(request: Request, login: str, password: str) -> people.Proof:
             )
         for place in limits:
             _tries[place] = _tries.get(place, 0) + 1
-    proof = people.authenticate(login, password)
+    wrong = False
+    try:
+        proof = people.authenticate(login, password)
+        _take_off(f"{origin} {login}", MOST_TRIES)  # who knows the password now may have mistyped it before
+        return proof
+    except Unauthenticated:
+        wrong = True
+        raise
+    finally:
+        if not wrong:
+            _take_off(f"{origin} {login}")
+            _take_off(origin)
+
+
+def _take_off(place: str, tries: int = 1) -> None:
     with _lock:
-        _tries.pop(f"{origin} {login}", None)
-        _tries[origin] = max(0, _tries.get(origin, 0) - 1)
-    return proof
+        _tries[place] = max(0, _tries.get(place, 0) - tries)

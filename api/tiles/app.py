@@ -26,8 +26,10 @@ from api.contract.calls import DEEP_ZOOM_TILE, NATIVE_TILE, PLACEHOLDER, Call
 from api.contract.problems import ACCESS_ERRORS, from_database, from_error, pool_exhausted
 from api.metrics import TILES
 from api.request import trail
+from api.request.correlation import correlation_of
 from api.request.visitor import cookie_name, secret_of
 from api.tiles.open_files import SlideFiles, TileFile
+from core import logs
 from core.access import credentials
 from core.access.visitor import Visitor
 from core.database.transactions import reading
@@ -107,17 +109,24 @@ class TileApp:
             await self.app(scope, receive, send)
             return
         headers, origin = dict(scope["headers"]), (scope["client"] or ("",))[0]
+        correlation = ""
         try:
             place = await self._admit(headers, request, origin)
             tag = request.tag(place.version)
             if headers.get(b"if-none-match") == tag:
                 await _answer(send, 304, b"", tag)
                 return
-            content = self._cached(place, request, tag) or await self._unless_gone(
-                self._fetch(place, request, tag), _credential(headers), request, origin
-            )
+            content = self._cached(place, request, tag)
+            if content is None:  # only a tile that takes work has a correlation: a reader may fail, and logs why
+                correlation = correlation_of(headers)
+                with logs.correlated(correlation):
+                    fetched = self._fetch(place, request, tag)
+                    content = await self._unless_gone(fetched, _credential(headers), request, origin)
         except QuarterturnError as error:
-            await from_error(error)(scope, receive, send)
+            answer = from_error(error)
+            if correlation:
+                answer.headers["X-Request-Id"] = correlation
+            await answer(scope, receive, send)
         except DBAPIError as error:
             await from_database(error)(scope, receive, send)
         except PoolTimeout:

@@ -1,0 +1,59 @@
+"""Tries at a password: wrong ones are counted, and nothing else is."""
+
+import pytest
+
+from api.edge import sign_in_tries
+from api.edge.sign_in_tries import MOST_TRIES, check_password
+from core.access import people
+from core.errors import TooMany, Unauthenticated
+
+PROOF = object()
+
+
+class FromHere:
+    """A request, as far as its address is needed."""
+
+    class client:  # noqa: N801 - Starlette's name
+        host = "10.0.0.1"
+
+
+@pytest.fixture(autouse=True)
+def passwords(monkeypatch):
+    """`right` succeeds, `away` finds no database, all others are wrong."""
+    sign_in_tries._tries.clear()
+
+    def authenticate(_, password):
+        if password == "away":
+            raise OSError("the database is away")
+        if password != "right":
+            raise Unauthenticated("not-signed-in", "the name or the password is wrong", "try again")
+        return PROOF
+
+    monkeypatch.setattr(people, "authenticate", authenticate)
+
+
+def wrong(times):
+    for _ in range(times):
+        with pytest.raises(Unauthenticated):
+            check_password(FromHere, "mia", "a guess")
+
+
+def test_a_fault_of_ours_is_no_wrong_try():
+    for _ in range(3 * MOST_TRIES):
+        with pytest.raises(OSError, match="away"):
+            check_password(FromHere, "mia", "away")
+    assert check_password(FromHere, "mia", "right") is PROOF
+
+
+def test_wrong_tries_are_limited():
+    wrong(MOST_TRIES)
+    with pytest.raises(TooMany):
+        check_password(FromHere, "mia", "right")
+
+
+def test_one_who_knows_the_password_begins_anew():
+    wrong(MOST_TRIES - 1)
+    assert check_password(FromHere, "mia", "right") is PROOF
+    wrong(MOST_TRIES)
+    with pytest.raises(TooMany):
+        check_password(FromHere, "mia", "right")
