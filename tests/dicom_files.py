@@ -21,14 +21,14 @@ def dicom_series(pictures, mpp, name="Nobody"):
 
     `name`: in every text that a scanner or a laboratory writes.
     """
-    study, made = _uid(*pictures, name), []
+    study, instances = _uid(*pictures, name), []
     for number, (flavour, pixels) in enumerate(pictures.items(), 1):
-        found = _instance(flavour, pixels, mpp, name)
-        found.StudyInstanceUID, found.SeriesInstanceUID, found.InstanceNumber = study, f"{study}.1", str(number)
-        found.FrameOfReferenceUID, content = f"{study}.2", io.BytesIO()
-        found.save_as(content, enforce_file_format=True)
-        made.append(content.getvalue())
-    return made
+        dataset = _instance(flavour, pixels, mpp, name)
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.InstanceNumber = study, f"{study}.1", str(number)
+        dataset.FrameOfReferenceUID, content = f"{study}.2", io.BytesIO()
+        dataset.save_as(content, enforce_file_format=True)
+        instances.append(content.getvalue())
+    return instances
 
 
 def jpeg_tiles(pixels, high, wide, **options):
@@ -45,40 +45,40 @@ def _uid(*about):
 
 
 def _instance(flavour, pixels, mpp, name):
-    found = pydicom.Dataset()
-    found.file_meta = pydicom.dataset.FileMetaDataset()
-    found.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
-    found.SOPClassUID, found.SOPInstanceUID = VLWholeSlideMicroscopyImageStorage, _uid(flavour, name)
-    found.file_meta.MediaStorageSOPClassUID = found.SOPClassUID
-    found.file_meta.MediaStorageSOPInstanceUID = found.SOPInstanceUID
-    found.ImageType, found.Modality = ["ORIGINAL", "PRIMARY", flavour, "NONE"], "SM"
-    _name(found, name)
-    _picture(found, pixels, (TILE, TILE) if flavour == "VOLUME" else pixels.shape[:2], name)
+    dataset = pydicom.Dataset()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    dataset.SOPClassUID, dataset.SOPInstanceUID = VLWholeSlideMicroscopyImageStorage, _uid(flavour, name)
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.ImageType, dataset.Modality = ["ORIGINAL", "PRIMARY", flavour, "NONE"], "SM"
+    _name(dataset, name)
+    _picture(dataset, pixels, (TILE, TILE) if flavour == "VOLUME" else pixels.shape[:2], name)
     spacing = pydicom.Dataset()
     spacing.PixelSpacing, spacing.SliceThickness = [mpp / 1000, mpp / 1000], 0.001
     shared = pydicom.Dataset()
     shared.PixelMeasuresSequence = [spacing]
-    found.SharedFunctionalGroupsSequence = [shared]
-    return found
+    dataset.SharedFunctionalGroupsSequence = [shared]
+    return dataset
 
 
-def _name(found, name):
+def _name(dataset, name):
     """The patient, wherever a scanner or a laboratory writes it."""
     for keyword in NAMED:
-        setattr(found, keyword, name)
+        setattr(dataset, keyword, name)
     specimen = pydicom.Dataset()
     specimen.SpecimenIdentifier = specimen.SpecimenShortDescription = name
     specimen.SpecimenUID = _uid("specimen", name)
-    found.SpecimenDescriptionSequence = [specimen]
-    found.private_block(0x0009, name, create=True).add_new(0x01, "LO", name)
+    dataset.SpecimenDescriptionSequence = [specimen]
+    dataset.private_block(0x0009, name, create=True).add_new(0x01, "LO", name)
 
 
-def _picture(found, pixels, tile, comment):
+def _picture(dataset, pixels, tile, comment):
     height, width = pixels.shape[:2]
     frames = jpeg_tiles(pixels, *tile, subsampling="4:2:2", comment=comment.encode())
-    found.SamplesPerPixel, found.PhotometricInterpretation, found.PlanarConfiguration = 3, "YBR_FULL_422", 0
-    found.Rows, found.Columns = tile
-    found.BitsAllocated, found.BitsStored, found.HighBit, found.PixelRepresentation = 8, 8, 7, 0
-    found.NumberOfFrames, found.DimensionOrganizationType = len(frames), "TILED_FULL"
-    found.TotalPixelMatrixColumns, found.TotalPixelMatrixRows = width, height
-    found.PixelData = encapsulate(frames)
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, "YBR_FULL_422", 0
+    dataset.Rows, dataset.Columns = tile
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
+    dataset.NumberOfFrames, dataset.DimensionOrganizationType = len(frames), "TILED_FULL"
+    dataset.TotalPixelMatrixColumns, dataset.TotalPixelMatrixRows = width, height
+    dataset.PixelData = encapsulate(frames)

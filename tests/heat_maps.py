@@ -7,8 +7,8 @@ import numpy as np
 
 def heat_map(client, analysis_id, quantity="score", dtype="float32"):
     """The grid (rows, cols) and the six numbers of its affine map to level 0."""
-    where = f"/api/v1/analyses/{analysis_id}/heatmap"
-    answer = client.call("GET", where, params={"quantity": quantity, "dtype": dtype})
+    place = f"/api/v1/analyses/{analysis_id}/heatmap"
+    answer = client.call("GET", place, params={"quantity": quantity, "dtype": dtype})
     affine = [float(value) for value in answer.headers["Quarterturn-Affine"].split(",")]
     return np.load(io.BytesIO(answer.content)), affine
 
@@ -23,11 +23,11 @@ def planes(client, analysis_id):
     return np.stack([heat_map(client, analysis_id, quantity)[0] for quantity in ("logit", "strangeness")])
 
 
-def analysed(client, path, **wanted):
+def analysed(client, path, **settings):
     """Upload, wait, analyse: the slide and its succeeded analysis."""
     slide = client.wait_for_slide(client.upload(path, {"organ": "lymph node"}))
     assert slide["state"] == "ready", slide
-    analysis = client.analyse(slide["id"], **wanted)
+    analysis = client.analyse(slide["id"], **settings)
     assert analysis["state"] == "succeeded", analysis
     assert analysis["withheld"] is None, analysis
     return slide, analysis

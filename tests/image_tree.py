@@ -31,12 +31,12 @@ class Stage:
 
 def stages(dockerfile):
     """The Dockerfile's stages by name."""
-    found, stage = {}, None
+    parsed, stage = {}, None
     for line in dockerfile.read_text().splitlines():
         word, _, rest = line.partition(" ")
         if word == "FROM":
             base, name = re.fullmatch(r"(\S+) AS (\S+)", rest).groups()
-            stage = found[name] = Stage(base)
+            stage = parsed[name] = Stage(base)
         elif word == "COPY":
             *sources, target = rest.split()
             stage.copies.append((sources, target))
@@ -44,27 +44,27 @@ def stages(dockerfile):
             stage.command = json.loads(rest)
         elif word == "USER":
             stage.user = rest
-    return found
+    return parsed
 
 
 def is_sent(path, dockerignore):
     """Whether the build context holds a path: the last line of .dockerignore that matches it or a parent decides."""
     parents = ["/".join(Path(path).parts[: i + 1]) for i in range(len(Path(path).parts))]
-    sent = True
+    included = True
     for line in dockerignore.read_text().split():
         pattern = line.removeprefix("!")
         if any(fnmatch(parent, pattern) or fnmatch("/" + parent, pattern.replace("**", "*")) for parent in parents):
-            sent = line.startswith("!")
-    return sent
+            included = line.startswith("!")
+    return included
 
 
 def lay_out(repository, target, root):
     """Copy what the target's image copies, stage by stage, and nothing else."""
-    known = stages(repository / "Dockerfile")
+    stage_by_name = stages(repository / "Dockerfile")
     chain, name = [], target
-    while name in known:
-        chain.append(known[name])
-        name = known[name].base
+    while name in stage_by_name:
+        chain.append(stage_by_name[name])
+        name = stage_by_name[name].base
     root.mkdir()
     for stage in reversed(chain):
         for sources, place in stage.copies:
@@ -90,7 +90,7 @@ def environment(compose, service, changes):
     ours = {"PATH": os.environ["PATH"], "HOME": "/", "PYTHONPATH": sysconfig.get_paths()["purelib"]}
     theirs = re.compile(f"(?:{'|'.join(map(re.escape, changes))})(?!\\w)")
     for name, value in settings.items():
-        value = theirs.sub(lambda found: changes[found[0]], value)
+        value = theirs.sub(lambda parsed: changes[parsed[0]], value)
         settings[name] = re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value)
     return {**ours, **settings, "PYTHONDONTWRITEBYTECODE": "1"}
 

@@ -71,8 +71,8 @@ def mrxs(pixels, mpp, name="case 7", data="Data0000.dat", **options):
     index = struct.pack("<iii", hierarchy, 0, hierarchy + 4) + struct.pack("<ii", 0, hierarchy + 12)
     index += struct.pack("<ii", len(records), 0) + b"".join(records)
     ini = SLIDEDAT.format(id=ID, cols=cols, rows=rows, mpp=mpp, tile=TILE, data=data)
-    beside = {"Data0000.dat": stored, "Index.dat": head + index, "Slidedat.ini": ini.encode()}
-    return {f"{name}.mrxs": b"", **{f"{name}/{known}": content for known, content in beside.items()}}
+    companions = {"Data0000.dat": stored, "Index.dat": head + index, "Slidedat.ini": ini.encode()}
+    return {f"{name}.mrxs": b"", **{f"{name}/{file_name}": content for file_name, content in companions.items()}}
 
 
 def vms(pixels, mpp, image="an image(1,0).jpg", **options):
@@ -98,9 +98,9 @@ def zipped(files, method=zipfile.ZIP_DEFLATED):
 
 def entry(name, kind=0):
     """A zip's entry with a name as it is, and a Unix file type."""
-    found = zipfile.ZipInfo("x")
-    found.filename, found.external_attr = name, kind << 16
-    return found
+    info = zipfile.ZipInfo("x")
+    info.filename, info.external_attr = name, kind << 16
+    return info
 
 
 def lying(content, size):

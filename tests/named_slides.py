@@ -53,9 +53,9 @@ PHILIPS = """<?xml version="1.0" encoding="UTF-8"?>
 def named_svs(folder):
     """Aperio: in the description of every directory, in tags, as the name of a label and a macro."""
     fields = ("Patient", "User", "ScanScope ID", "Title", "Barcode", "Filename", "Slide")
-    told = "|".join(f"{field} = {PATIENT}" for field in fields)
+    fields_text = "|".join(f"{field} = {PATIENT}" for field in fields)
     path = folder / f"{FILED_UNDER}.svs"
-    write_svs(path, tissue(500, 600, [(200, 200, 101)]), MPP, PICTURE, PICTURE, told, TAGS)
+    write_svs(path, tissue(500, 600, [(200, 200, 101)]), MPP, PICTURE, PICTURE, fields_text, TAGS)
     with tifffile.TiffFile(path, mode="r+b") as tiff:
         tiff.pages[1].tags["ImageDescription"].overwrite(f"Aperio Image Library v12 {PATIENT}")
     return path
@@ -81,8 +81,8 @@ def named_philips(folder):
     """Philips: barcode in base64, derivation, a label within the description."""
     spacing, halved = (f'"{mpp / 1000}" "{mpp / 1000}"' for mpp in (MPP, 2 * MPP))
     label = _in_base64(jpeg(PICTURE, comment=PATIENT.encode()))
-    told = {"spacing": spacing, "halved": halved, "label": label}
-    text = PHILIPS.format(name=PATIENT, barcode=_in_base64(PATIENT.encode()), **told)
+    fields_text = {"spacing": spacing, "halved": halved, "label": label}
+    text = PHILIPS.format(name=PATIENT, barcode=_in_base64(PATIENT.encode()), **fields_text)
     return _write(folder / f"{FILED_UNDER}.tiff", text, software="Philips DP v1.0")
 
 

@@ -62,8 +62,8 @@ class Postgres:
 
     def __init__(self, password: str | None = None, address: str = "127.0.0.1", on: tuple[str, ...] = ()) -> None:
         self.address, self.on = address, on
-        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-        self.bin = found[-1].parent if found else Path(shutil.which("initdb") or "").parent
+        installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+        self.bin = installed[-1].parent if installed else Path(shutil.which("initdb") or "").parent
         self.folder, self.port = Path(tempfile.mkdtemp(prefix="quarterturn-postgres-")), free_port()
         self.user = self._other_user()
         if self.user:
@@ -134,8 +134,8 @@ class Redis:
         self.start()
 
     def start(self) -> None:
-        where = ["--bind", self.address, "--protected-mode", "no" if self.on else "yes"]
-        command = [*self.on, "redis-server", "--port", str(self.port), *where, "--dir", str(self.folder)]
+        bind = ["--bind", self.address, "--protected-mode", "no" if self.on else "yes"]
+        command = [*self.on, "redis-server", "--port", str(self.port), *bind, "--dir", str(self.folder)]
         safe = ["--appendonly", "yes", "--maxmemory-policy", "noeviction", "--save", ""]
         self.process = subprocess.Popen([*command, *safe], stdout=subprocess.DEVNULL)
         if not self.on:
@@ -148,8 +148,8 @@ class Redis:
     def command(self, *words: str) -> bytes:
         """Say something to it in its own protocol; what it answers."""
         with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
-            sent = "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
-            connection.sendall(f"*{len(words)}\r\n{sent}".encode())
+            message = "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
+            connection.sendall(f"*{len(words)}\r\n{message}".encode())
             return connection.recv(1 << 16)
 
     @property
@@ -185,8 +185,8 @@ class Service:
         """`wait`: seconds for which a statement waits for another's lock before it fails."""
         url = self.environment.get("QUARTERTURN_DATABASE_URL")
         options = {"options": f"-c lock_timeout={wait * 1000:.0f}"} if url else {"timeout": wait}
-        where = url or f"sqlite:///{self.data / 'quarterturn.db'}"
-        return create_engine(where, poolclass=NullPool, connect_args=options)
+        target = url or f"sqlite:///{self.data / 'quarterturn.db'}"
+        return create_engine(target, poolclass=NullPool, connect_args=options)
 
     def rows(self, query: str, **values: object) -> list[tuple]:
         """What the service's database answers."""

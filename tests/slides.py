@@ -100,7 +100,7 @@ def write_svs(path, pixels, mpp, label, macro, properties, tags=()):
     height, width = pixels.shape[:2]
     text = f"{name}\r\n{width}x{height} (240x240) JPEG/RGB Q=90|AppMag = 20|MPP = {mpp}|{properties}"
     with tifffile.TiffWriter(path) as tiff:
-        more = [(number, "s", 0, told, True) for number, told in tags]
+        more = [(number, "s", 0, value, True) for number, value in tags]
         tiff.write(pixels, tile=(240, 240), compression="jpeg", photometric="rgb", description=text, metadata=None,
                    extratags=more)  # fmt: skip
         tiff.write(reduce(pixels, 4), photometric="rgb", description=name, metadata=None)

@@ -21,8 +21,8 @@ pytestmark = pytest.mark.services
 HALF, SENTENCE = os.urandom(500_000), "four mild turnips dancing"
 
 
-def backup(service, what, folder):
-    command = [sys.executable, "-m", "admin", "backup", what, str(folder)]
+def backup(service, direction, folder):
+    command = [sys.executable, "-m", "admin", "backup", direction, str(folder)]
     return subprocess.run(command, cwd=ROOT, env=service.environment, capture_output=True, text=True)
 
 
@@ -48,8 +48,10 @@ def lived_in(own, tmp_path):
     client.call("POST", "/api/v1/keys", json={"name": "lims", "scopes": ["upload"]})
     outlines = {"positive": [{"name": "one", "vertices": [[10, 10], [200, 10], [200, 200]]}], "negative": []}
     client.call("PUT", f"/api/v1/slides/{slide['id']}/annotation", content=json.dumps(outlines).encode())
-    asked = client.call("POST", "/api/v1/evaluations", json={"mode": "strict", "analyses": [analysis["id"]]}).json()
-    until_ended(client, f"/api/v1/evaluations/{asked['id']}")
+    evaluation = client.call(
+        "POST", "/api/v1/evaluations", json={"mode": "strict", "analyses": [analysis["id"]]}
+    ).json()
+    until_ended(client, f"/api/v1/evaluations/{evaluation['id']}")
     location = client.call("POST", "/api/v1/uploads", headers={**TUS, "Upload-Length": "1000000"}).headers["Location"]
     client.call("PATCH", location, headers={**PATCH, "Upload-Offset": "0"}, content=HALF)
     return client, slide, analysis, location
@@ -58,10 +60,10 @@ def lived_in(own, tmp_path):
 @pytest.fixture
 def empty(own, tmp_path, request):
     """Another instance, of the other engine."""
-    other = "embedded" if "QUARTERTURN_DATABASE_URL" in own.environment else "production"
-    found = Service(tmp_path / "other", settings_of(other, tmp_path / "servers", request.addfinalizer))
-    request.addfinalizer(found.stop)
-    return found
+    engine = "embedded" if "QUARTERTURN_DATABASE_URL" in own.environment else "production"
+    other = Service(tmp_path / "other", settings_of(engine, tmp_path / "servers", request.addfinalizer))
+    request.addfinalizer(other.stop)
+    return other
 
 
 def everything(service):
@@ -113,7 +115,7 @@ def refuse_what_is_damaged(own, slide, empty, tmp_path):
 def test_a_damaged_backup_changes_nothing_and_a_whole_one_brings_all_back(own, lived_in, empty, tmp_path):
     client, slide, analysis, location = lived_in
     before, rows = planes(client, analysis["id"]), everything(own)
-    assert [name for name, kept in rows.items() if not kept] == ["idempotency"], "an instance in use"
+    assert [name for name, records in rows.items() if not records] == ["idempotency"], "an instance in use"
     saved = backup(own, "save", tmp_path / "backup")
     assert saved.returncode == 0, saved.stderr
     refuse_what_is_damaged(own, slide, empty, tmp_path)
@@ -123,8 +125,8 @@ def test_a_damaged_backup_changes_nothing_and_a_whole_one_brings_all_back(own, l
     assert everything(empty) == rows, "every row of every table, to the letter"
     empty.start_api()
     client = empty.client()
-    found = client.call("GET", f"/api/v1/slides/{slide['id']}").json()
-    assert {**found, "updated_at": 0} == {**slide, "updated_at": 0}
+    other = client.call("GET", f"/api/v1/slides/{slide['id']}").json()
+    assert {**other, "updated_at": 0} == {**slide, "updated_at": 0}
     assert client.call("GET", f"/api/v1/analyses/{analysis['id']}").json()["results"] == analysis["results"]
     np.testing.assert_array_equal(planes(client, analysis["id"]), before)
     slides = client.call("GET", "/api/v1/slides").json()["slides"]

@@ -37,9 +37,9 @@ def test_the_page_says_what_was_reached_missed_and_not_measured():
     assert "| four | ≤ 2 s | **1.00 s** |" in written
 
 
-@pytest.mark.parametrize(("value", "told"), [(1234.5, "1,234"), (12.34, "12.3"), (1.234, "1.23"), (0.00123, "0.00123")])
-def test_three_figures_are_shown(value, told):
-    assert shown(value) == told
+@pytest.mark.parametrize(("value", "text"), [(1234.5, "1,234"), (12.34, "12.3"), (1.234, "1.23"), (0.00123, "0.00123")])
+def test_three_figures_are_shown(value, text):
+    assert shown(value) == text
 
 
 def run(**reached):
@@ -48,24 +48,24 @@ def run(**reached):
 
 
 def test_what_fell_is_said_and_what_rose_is_not(tmp_path):
-    kept = tmp_path / "kept.json"
-    baseline.write(kept, "this", [run(speed=10.0, cost=5.0, gone=1.0, alone=None)])
-    found = baseline.read(kept, "this")
-    assert baseline.fallen(run(speed=8.6, cost=5.8, alone=1.0), found) == []
-    assert baseline.fallen(run(speed=20.0, cost=1.0), found) == []
-    assert baseline.fallen(run(speed=8.4, cost=5.9, gone=None), found) == [
+    path = tmp_path / "kept.json"
+    baseline.write(path, "this", [run(speed=10.0, cost=5.0, gone=1.0, alone=None)])
+    before = baseline.read(path, "this")
+    assert baseline.fallen(run(speed=8.6, cost=5.8, alone=1.0), before) == []
+    assert baseline.fallen(run(speed=20.0, cost=1.0), before) == []
+    assert baseline.fallen(run(speed=8.4, cost=5.9, gone=None), before) == [
         "speed: 8.40, was 10.0",
         "cost: 5.90, was 5.00",
     ]
 
 
 def test_of_several_runs_the_least_favourable_are_kept_and_other_processors_stay(tmp_path):
-    kept = tmp_path / "kept.json"
-    baseline.write(kept, "other", [run(speed=1.0)])
-    baseline.write(kept, "this", [run(speed=10.0, cost=5.0), run(speed=9.0, cost=4.0), run(speed=11.0, cost=6.0)])
-    assert baseline.read(kept, "this") == {"speed": 9.0, "cost": 6.0}
-    assert baseline.read(kept, "other") == {"speed": 1.0}
-    assert baseline.read(kept, "unknown") is None
+    path = tmp_path / "kept.json"
+    baseline.write(path, "other", [run(speed=1.0)])
+    baseline.write(path, "this", [run(speed=10.0, cost=5.0), run(speed=9.0, cost=4.0), run(speed=11.0, cost=6.0)])
+    assert baseline.read(path, "this") == {"speed": 9.0, "cost": 6.0}
+    assert baseline.read(path, "other") == {"speed": 1.0}
+    assert baseline.read(path, "unknown") is None
     assert said(run(speed=1.0), None, "unknown")[0].startswith("No ratios are kept of unknown")
     assert said(run(speed=9.0), {"speed": 9.0}, "this") == ["No ratio fell by more than 15%."]
 

@@ -88,26 +88,26 @@ def heat_map_is_true(client, analysis_id, boxes, mpp):
     logits, affine = heat_map(client, analysis_id, "logit")
     truth = covered_shares(logits.shape, affine, boxes, mpp)
     assert np.isfinite(logits[truth > 0]).all(), "every cell that touches a square is tissue"
-    seen = np.isfinite(logits)
-    np.testing.assert_allclose(logits[seen] / STEEPNESS + 0.5, truth[seen], atol=1 / 32)
+    finite = np.isfinite(logits)
+    np.testing.assert_allclose(logits[finite] / STEEPNESS + 0.5, truth[finite], atol=1 / 32)
 
 
-def matched(found, truth):
+def matched(boxes, truth):
     """Boxes (n, 4) in the order of the truth's, by nearest centre; there must be as many."""
-    found = np.array(found, float)
-    assert len(found) == len(truth), (found, truth)
+    boxes = np.array(boxes, float)
+    assert len(boxes) == len(truth), (boxes, truth)
     centres = lambda box: (box[..., :2] + box[..., 2:]) / 2  # noqa: E731
-    nearest = [int(np.abs(centres(found) - centres(box)).sum(-1).argmin()) for box in truth]
+    nearest = [int(np.abs(centres(boxes) - centres(box)).sum(-1).argmin()) for box in truth]
     assert len(set(nearest)) == len(truth)
-    return found[nearest]
+    return boxes[nearest]
 
 
 def regions_are_true(client, base, boxes, cell):
     listed = client.call("GET", f"{base}/regions").json()["regions"]
     rows = list(csv.DictReader(io.StringIO(client.call("GET", f"{base}/regions.csv").text)))
     sides = [[float(row[f"{side}_l0"]) for side in ("left", "top", "right", "bottom")] for row in rows]
-    for found in ([region["bbox_l0"] for region in listed], sides):
-        np.testing.assert_allclose(matched(found, boxes), boxes, atol=HALF * cell)
+    for candidates in ([region["bbox_l0"] for region in listed], sides):
+        np.testing.assert_allclose(matched(candidates, boxes), boxes, atol=HALF * cell)
     for region in listed:
         x, y = region["peak_l0"]
         assert any(left <= x <= right and top <= y <= bottom for left, top, right, bottom in boxes)
@@ -117,9 +117,9 @@ def origins_are_true(client, base, boxes, cell, bounds):
     for origin, shift in (("level0", (0, 0)), ("bounds", bounds)):
         features = client.call("GET", f"{base}/regions.geojson", params={"origin": origin}).json()["features"]
         rings = [np.array(feature["geometry"]["coordinates"][0]) for feature in features]
-        found = [(*ring.min(0), *ring.max(0)) for ring in rings]
+        candidates = [(*ring.min(0), *ring.max(0)) for ring in rings]
         truth = boxes - np.array([*shift, *shift])
-        np.testing.assert_allclose(matched(found, truth), truth, atol=HALF * cell)
+        np.testing.assert_allclose(matched(candidates, truth), truth, atol=HALF * cell)
 
 
 def screen_is_true(page, service, slide_id, cell):
@@ -134,9 +134,9 @@ def screen_is_true(page, service, slide_id, cell):
     page.locator("[data-part=opacity]").fill("1")
     page.wait_for_timeout(300)
     drawn = components(np.abs(picture(page) - bare).max(-1) > 8)
-    seen = components((bare[..., 0] < 150) & (bare[..., 1] < 105) & (bare[..., 2] > 90))
-    assert len(seen) == len(SQUARES), "the planted squares are seen on the screen"
-    np.testing.assert_allclose(matched(drawn, seen), seen, atol=HALF * cell * screen_scale(page) + 2)
+    squares = components((bare[..., 0] < 150) & (bare[..., 1] < 105) & (bare[..., 2] > 90))
+    assert len(squares) == len(SQUARES), "the planted squares are seen on the screen"
+    np.testing.assert_allclose(matched(drawn, squares), squares, atol=HALF * cell * screen_scale(page) + 2)
 
 
 def picture(page):
@@ -157,6 +157,6 @@ def screen_scale(page):
 def components(mask):
     """(left, top, right, bottom) of each sizeable patch of a mask, closed over its noise."""
     closed = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
-    _, _, found, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
-    boxes = np.array([(x, y, x + w, y + h) for x, y, w, h, area in found[1:] if area > 150], float)
+    _, _, statistics, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)
+    boxes = np.array([(x, y, x + w, y + h) for x, y, w, h, area in statistics[1:] if area > 150], float)
     return boxes.reshape(-1, 4)

@@ -73,8 +73,8 @@ def test_the_viewer_s_panels_mount_again(page, service, slide):
     page.evaluate(EACH, ["viewer", "unmount"])
     ended = page.evaluate("window.live")
     assert ended < first
-    for gone in ("canvas.heat", ".openseadragon-canvas", "[data-part=regions] li", ".outline"):
-        expect(page.locator(gone)).to_have_count(0)
+    for selector in ("canvas.heat", ".openseadragon-canvas", "[data-part=regions] li", ".outline"):
+        expect(page.locator(selector)).to_have_count(0)
     addresses = requests_of(page)
     page.keyboard.press("?")
     expect(page.locator("[data-part=keys]")).to_be_hidden()

@@ -52,11 +52,11 @@ def test_the_list_says_how_far_an_analysis_is(page, service, tmp_path):
     client = service.client()
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "followed.tiff", tissue(700, 800), 0.5), {}))
     page.reload()
-    shown = row(page, "followed.tiff")
-    expect(shown.locator(".state")).to_have_text(["ready"])
+    entry = row(page, "followed.tiff")
+    expect(entry.locator(".state")).to_have_text(["ready"])
     client.analyse(slide["id"])
     page.reload()
-    expect(shown.locator(".state")).to_have_text(["ready", "analysed"])
+    expect(entry.locator(".state")).to_have_text(["ready", "analysed"])
     blank = write_pyramid(tmp_path / "blank.tiff", np.full((600, 700, 3), 245, np.uint8), 0.5)
     client.analyse(client.wait_for_slide(client.upload(blank, {}))["id"])
     page.reload()
@@ -82,12 +82,12 @@ def test_pause_and_go_on_lose_no_byte(page, service, tmp_path):
     page.wait_for_function("() => (document.querySelector('[data-part=uploads] progress')?.value ?? 0) > 1e6")
     sending.get_by_role("button", name="Pause").click()
     expect(sending.locator(".facts")).to_have_text("paused")
-    kept = page.evaluate("JSON.stringify({...localStorage})")
-    assert "/api/v1/uploads/" in kept, "where to go on, should the page be closed"
-    assert "large" not in kept, "of what, is nobody's business who sits down here next"
-    sent = page.locator("[data-part=uploads] progress").evaluate("(bar) => bar.value")
+    stored = page.evaluate("JSON.stringify({...localStorage})")
+    assert "/api/v1/uploads/" in stored, "where to go on, should the page be closed"
+    assert "large" not in stored, "of what, is nobody's business who sits down here next"
+    progress = page.locator("[data-part=uploads] progress").evaluate("(bar) => bar.value")
     page.wait_for_timeout(700)
-    assert page.locator("[data-part=uploads] progress").evaluate("(bar) => bar.value") == sent < path.stat().st_size
+    assert page.locator("[data-part=uploads] progress").evaluate("(bar) => bar.value") == progress < path.stat().st_size
     network.send("Network.emulateNetworkConditions", {**slow, "uploadThroughput": -1})
     sending.get_by_role("button", name="Resume").click()
     expect(row(page, "large.tiff").locator(".state")).to_have_text("ready")

@@ -25,14 +25,14 @@ def test_from_drop_to_region(page, service, tmp_path):
     expect(page.locator("[data-panel=banner]")).to_contain_text("organ is not stated")
     page.wait_for_function(SETTLED)
     page.wait_for_load_state("networkidle")
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
     for control, value in (("threshold", "0.01"), ("opacity", "1"), ("threshold", "0"), ("opacity", "0.5")):
         page.locator(f"[data-part={control}]").fill(value)
     page.select_option("[data-part=colours]", "magma")
     expect(page.locator("[data-part=opacity-value]")).to_have_text("50 %")
     page.wait_for_timeout(300)
-    assert asked == [], "changing colours asks the service for nothing"
+    assert requests == [], "changing colours asks the service for nothing"
 
 
 def test_cancel_try_again_and_keys(page, service, tmp_path):
@@ -159,8 +159,8 @@ def test_the_unfamiliar_is_a_layer_of_its_own(page, service, test_data):
         f"{100 * share:.0f} % of the analysed tissue looks unlike"
     )
     expect(page.locator("[data-part=kind-about]")).to_contain_text("a score of 0.90 is worth 0.")
-    asked = []
-    page.on("request", lambda request: asked.append(request.url))
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
     with page.expect_response("**/heatmap?dtype=uint8&quantity=strangeness"):
         page.select_option("[data-part=kind]", "strangeness")
     expect(page.locator("[data-part=legend-low]")).to_have_text("familiar")
@@ -176,7 +176,7 @@ def test_the_unfamiliar_is_a_layer_of_its_own(page, service, test_data):
     expect(page.locator("[data-part=legend-low]")).to_have_text("score 0")
     expect(page.locator("[data-part=threshold-value]")).to_have_text(f"{analysis['results']['threshold']:.2f}")
     assert page.locator("canvas.heat").count() == 1
-    assert len([url for url in asked if "heatmap" in url]) == 1
+    assert len([url for url in requests if "heatmap" in url]) == 1
 
 
 def test_what_was_missed_is_listed_and_shown(page, service, tmp_path):
@@ -187,8 +187,8 @@ def test_what_was_missed_is_listed_and_shown(page, service, tmp_path):
     glass = [[20, 20], [620, 20], [620, 320], [20, 320]]
     outlines = {"positive": [{"name": "on glass", "vertices": glass}], "negative": []}
     client.call("PUT", f"/api/v1/slides/{slide['id']}/annotation", json=outlines)
-    asked = {"mode": "strict", "analyses": [analysis["id"]]}
-    row = client.call("POST", "/api/v1/evaluations", json=asked).json()
+    request = {"mode": "strict", "analyses": [analysis["id"]]}
+    row = client.call("POST", "/api/v1/evaluations", json=request).json()
     client.poll(f"/api/v1/evaluations/{row['id']}", lambda one: one["state"] == "succeeded", PATIENCE)
     page.goto(f"{service.url}/slides/{slide['id']}")
     expect(page.locator("[data-part=evaluation-text]")).to_contain_text("(strict): 0 of 1 lesions found")

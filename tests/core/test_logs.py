@@ -44,9 +44,9 @@ def test_a_text_line_is_one_line_whatever_it_holds(text, name):
 def test_a_json_line_is_one_object_on_one_line(text):
     line = written(logs.JsonLines("api"), lambda log: log.warning("%s", text, extra={"fields": {"path": text}}))
     assert line.count("\n") == 1
-    told = json.loads(line)
-    assert (told["message"], told["path"], told["service"], told["level"]) == (text, text, "api", "warning")
-    assert abs(datetime.fromisoformat(told["time"]) - datetime.now(UTC)).total_seconds() < 60
+    fields = json.loads(line)
+    assert (fields["message"], fields["path"], fields["service"], fields["level"]) == (text, text, "api", "warning")
+    assert abs(datetime.fromisoformat(fields["time"]) - datetime.now(UTC)).total_seconds() < 60
 
 
 def test_an_exception_forges_no_line():

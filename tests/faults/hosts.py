@@ -25,7 +25,7 @@ class Hosts:
     """
 
     def __init__(self) -> None:
-        self._tag, self._made = f"qt{os.getpid() % 100_000}", list[str]()
+        self._tag, self.devices = f"qt{os.getpid() % 100_000}", list[str]()
         try:
             self._add("switch")
             _ip("-n", self.space("switch"), "link", "add", "bridge", "type", "bridge")
@@ -41,7 +41,7 @@ class Hosts:
 
     def _add(self, name: str) -> None:
         _ip("netns", "add", self.space(name))
-        self._made.append(self.space(name))
+        self.devices.append(self.space(name))
         _ip("-n", self.space(name), "link", "set", "lo", "up")
 
     def _connect(self, name: str, number: int) -> None:
@@ -72,7 +72,7 @@ class Hosts:
         _ip("-n", self.space("switch"), "link", "set", f"to-{name}", "up")
 
     def close(self) -> None:
-        for space in self._made:
+        for space in self.devices:
             with contextlib.suppress(OSError, subprocess.CalledProcessError):
                 _ip("netns", "del", space)
 
@@ -92,22 +92,22 @@ class Processes:
 
     def settings(self, name: str, servers: dict[str, tuple[str, int]]) -> dict[str, str]:
         """By the setting's name each server's URL, at this end of a cable. `servers`: URLs and ports at the other."""
-        found = {}
+        addresses = {}
         for setting, (url, port) in servers.items():
             cable = Proxy(port)
             self._cables[name].append(cable)
-            found[setting] = url.replace(str(port), str(cable.port))
-        return found
+            addresses[setting] = url.replace(str(port), str(cable.port))
+        return addresses
 
     def pull(self, name: str) -> None:
         for cable in self._cables[name]:
-            cable.held = True
+            cable.stalled = True
 
     def plug(self, name: str) -> None:
         for cable in self._cables[name]:
-            cable.held = False
+            cable.stalled = False
 
     def close(self) -> None:
         for cable in (cable for cables in self._cables.values() for cable in cables):
-            cable.held = False
+            cable.stalled = False
             cable.close()

@@ -41,12 +41,12 @@ def _kill_any(scene: Scene, names: list[str], module: str, most: int | None = No
     """At least one of the processes below these parts of the service."""
 
     def killed() -> int:
-        gone = 0
+        killed_count = 0
         for pid in [pid for name in names for pid in scene.children(name, module)][:most]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-                gone += 1
-        return gone
+                killed_count += 1
+        return killed_count
 
     until(killed, APPEARS_SECONDS, every=0.02)
 
@@ -111,9 +111,9 @@ def clients_cut(scene: Scene, rng: Random) -> None:
 
 def messages_delayed(scene: Scene, rng: Random) -> None:
     """What is said to the broker and by it comes late."""
-    scene.proxies[1].held = True
+    scene.proxies[1].stalled = True
     time.sleep(rng.uniform(1, 4))
-    scene.proxies[1].held = False
+    scene.proxies[1].stalled = False
 
 
 def broker_killed(scene: Scene, rng: Random) -> None:
@@ -165,5 +165,5 @@ ON_SERVERS: tuple[Fault, ...] = (
 
 def faults_of(scene: Scene) -> list[Fault]:
     """What can be done to this scene."""
-    found = list(EVERYWHERE) + (list(ON_SERVERS) if scene.engine == "production" else [])
-    return [*found, disk_full] if scene.disk else found
+    faults = list(EVERYWHERE) + (list(ON_SERVERS) if scene.engine == "production" else [])
+    return [*faults, disk_full] if scene.disk else faults

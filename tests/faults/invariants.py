@@ -11,7 +11,7 @@ from heat_maps import planes
 from numpy.typing import NDArray
 from servers import until
 
-from faults.load import ENDED, Known
+from faults.load import ENDED, Acknowledged
 from faults.scene import Scene
 
 CALM_SECONDS = 120.0
@@ -27,85 +27,85 @@ def reference_of(scene: Scene, picture: Path) -> NDArray[np.float32]:
     return planes(client, analysis["id"])
 
 
-def hold(scene: Scene, known: Known, pictures: dict[str, Path], references: References) -> None:
+def check_all(scene: Scene, acknowledged: Acknowledged, pictures: dict[str, Path], references: References) -> None:
     """When nobody asks for more: heal what is hurt, let the work end, and look at everything.
 
     Raises:
         AssertionError: what does not hold.
     """
     scene.heal()
-    wait_until_calm(scene, known)
-    check(scene, known, pictures, references)
+    wait_until_calm(scene, acknowledged)
+    check(scene, acknowledged, pictures, references)
 
 
-def wait_until_calm(scene: Scene, known: Known) -> None:
+def wait_until_calm(scene: Scene, acknowledged: Acknowledged) -> None:
     """Every slide is inspected, every analysis has ended."""
     client, end = scene.service.client(), time.monotonic() + CALM_SECONDS
-    waiting = [f"slides/{one}" for one in known.slides] + [f"analyses/{one}" for one in known.analyses]
+    waiting = [f"slides/{one}" for one in acknowledged.slides] + [f"analyses/{one}" for one in acknowledged.analyses]
     while waiting and time.monotonic() < end:
         scene.heal()
         with contextlib.suppress(httpx.HTTPError):
-            found = {one: client.call("GET", f"/api/v1/{one}").json()["state"] for one in waiting}
-            waiting = [one for one, state in found.items() if state not in (*ENDED, "ready")]
+            states = {one: client.call("GET", f"/api/v1/{one}").json()["state"] for one in waiting}
+            waiting = [one for one, state in states.items() if state not in (*ENDED, "ready")]
         time.sleep(1)
     unfinished = "SELECT kind, state, attempts, token, worker, lease_until, reason FROM work WHERE state IN "
     assert not waiting, (waiting, scene.service.rows(unfinished + "('open', 'claimed')"))
 
 
-def check(scene: Scene, known: Known, pictures: dict[str, Path], references: References) -> None:
+def check(scene: Scene, acknowledged: Acknowledged, pictures: dict[str, Path], references: References) -> None:
     """Raises AssertionError with what does not hold."""
-    assert not known.shrunk, known.shrunk
-    _check_slides(scene, known, pictures)
-    _check_analyses(scene, known, references)
-    _check_nothing_more(scene, known, len(references))
+    assert not acknowledged.shrunk, acknowledged.shrunk
+    _check_slides(scene, acknowledged, pictures)
+    _check_analyses(scene, acknowledged, references)
+    _check_nothing_more(scene, acknowledged, len(references))
     _check_files(scene)
-    _check_audit(scene, known)
+    _check_audit(scene, acknowledged)
     assert "unhandled exception" not in (scene.service.data / "api.log").read_text()
 
 
-def check_bytes(scene: Scene, known: Known, pictures: dict[str, Path]) -> None:
+def check_bytes(scene: Scene, acknowledged: Acknowledged, pictures: dict[str, Path]) -> None:
     """In the middle of it all: every slide that was acknowledged, and that nobody deletes, has every byte."""
-    with known.lock:
-        slides = dict(known.slides)
+    with acknowledged.lock:
+        slides = dict(acknowledged.slides)
     for slide_id, name in slides.items():
-        found = list((scene.service.data / "slides" / slide_id).glob("slide*"))
+        states = list((scene.service.data / "slides" / slide_id).glob("slide*"))
         with contextlib.suppress(FileNotFoundError):
-            if found and found[0].read_bytes() == pictures[name].read_bytes():
+            if states and states[0].read_bytes() == pictures[name].read_bytes():
                 continue
-        assert slide_id in known.deleting, f"slide {slide_id} is not what was acknowledged"
+        assert slide_id in acknowledged.deleting, f"slide {slide_id} is not what was acknowledged"
 
 
-def _check_slides(scene: Scene, known: Known, pictures: dict[str, Path]) -> None:
-    for slide_id in known.deleted:
-        until(lambda gone=slide_id: not (scene.service.data / "slides" / gone).exists())
-    for slide_id, name in known.slides.items():
+def _check_slides(scene: Scene, acknowledged: Acknowledged, pictures: dict[str, Path]) -> None:
+    for slide_id in acknowledged.deleted:
+        until(lambda deleted=slide_id: not (scene.service.data / "slides" / deleted).exists())
+    for slide_id, name in acknowledged.slides.items():
         (file,) = (scene.service.data / "slides" / slide_id).glob("slide*")
         same = hashlib.sha256(file.read_bytes()).digest() == hashlib.sha256(pictures[name].read_bytes()).digest()
         assert same, f"slide {slide_id} is not what was acknowledged"
 
 
-def _check_analyses(scene: Scene, known: Known, references: References) -> None:
+def _check_analyses(scene: Scene, acknowledged: Acknowledged, references: References) -> None:
     client = scene.service.client()
-    for analysis_id, slide_id in known.analyses.items():
-        found = client.call("GET", f"/api/v1/analyses/{analysis_id}").json()
-        if analysis_id in known.cancelled:
-            assert found["state"] == "cancelled", found
+    for analysis_id, slide_id in acknowledged.analyses.items():
+        states = client.call("GET", f"/api/v1/analyses/{analysis_id}").json()
+        if analysis_id in acknowledged.cancelled:
+            assert states["state"] == "cancelled", states
             continue
-        assert found["state"] == "succeeded", found
+        assert states["state"] == "succeeded", states
         rows = scene.service.rows(
             "SELECT ordinal, state FROM work WHERE analysis_id = :id AND kind = 'band' ORDER BY ordinal",
             id=analysis_id,
         )
         assert [ordinal for ordinal, _ in rows] == list(range(len(rows))), "each band once"
         assert {state for _, state in rows} == {"done"}
-        expected = references[known.slides[slide_id]]
+        expected = references[acknowledged.slides[slide_id]]
         assert np.array_equal(planes(client, analysis_id), expected, equal_nan=True), f"{analysis_id}: other bits"
 
 
-def _check_nothing_more(scene: Scene, known: Known, before: int) -> None:
+def _check_nothing_more(scene: Scene, acknowledged: Acknowledged, before: int) -> None:
     """What was asked for once is there once, and nothing is left to do, of deleted slides neither."""
     rows = scene.service.rows("SELECT state FROM analyses")
-    assert len(rows) == known.asked + before, "an analysis for every acknowledged request, and no other"
+    assert len(rows) == acknowledged.analysis_count + before, "an analysis for every acknowledged request, and no other"
     assert {state for (state,) in rows} <= {"succeeded", "cancelled"}
     assert not scene.service.rows("SELECT kind, state FROM work WHERE state IN ('open', 'claimed')")
 
@@ -124,14 +124,15 @@ def _holds_nothing(scene: Scene, slide_id: str) -> bool:
     return not sum(path.stat().st_size for path in (scene.service.data / "slides" / slide_id).iterdir())
 
 
-def _check_audit(scene: Scene, known: Known) -> None:
+def _check_audit(scene: Scene, acknowledged: Acknowledged) -> None:
     """The chain holds, and tells of every change that was acknowledged, once."""
     client = scene.service.client()
     assert client.call("GET", "/api/v1/audit/check").json()["holds"]
-    told = scene.service.rows("SELECT action, subject FROM audit")
+    entries = scene.service.rows("SELECT action, subject FROM audit")
     for action, subjects in (
-        ("upload.create", known.slides), ("upload.finish", known.slides), ("analysis.create", known.analyses),
-        ("analysis.cancel", known.cancelled), ("slide.delete", known.deleted),
+        ("upload.create", acknowledged.slides), ("upload.finish", acknowledged.slides),
+        ("analysis.create", acknowledged.analyses),
+        ("analysis.cancel", acknowledged.cancelled), ("slide.delete", acknowledged.deleted),
     ):  # fmt: skip
         for subject in subjects:
-            assert told.count((action, subject)) == 1, (action, subject)
+            assert entries.count((action, subject)) == 1, (action, subject)

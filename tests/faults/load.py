@@ -24,7 +24,7 @@ ENDED = ("succeeded", "failed", "cancelled")
 
 
 @dataclass
-class Known:
+class Acknowledged:
     """What the service acknowledged: slides by the picture they hold, analyses by slide; what we cancelled, deleted."""
 
     slides: dict[str, str] = field(default_factory=dict)
@@ -32,7 +32,7 @@ class Known:
     cancelled: set[str] = field(default_factory=set)
     deleting: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
-    asked: int = 0  # analyses in all, those of slides deleted since among them
+    analysis_count: int = 0  # analyses in all, those of slides deleted since among them
     shrunk: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -43,11 +43,11 @@ class Patient:
     def __init__(self, url: str) -> None:
         self.http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, timeout=20)
 
-    def call(self, method: str, path: str, **sent: object) -> httpx.Response:
+    def call(self, method: str, path: str, **arguments: object) -> httpx.Response:
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             with contextlib.suppress(httpx.HTTPError, OSError):
-                answer = self.http.request(method, path, **sent)
+                answer = self.http.request(method, path, **arguments)
                 if answer.status_code < 500:
                     return answer
                 assert answer.status_code in BUSY, (method, path, answer.status_code, answer.text)
@@ -62,7 +62,7 @@ class Load:
     """Threads that upload and analyse until `stop`; pictures: files by name."""
 
     def __init__(self, url: str, pictures: list[Path], seed: int) -> None:
-        self.url, self.pictures, self.known = url, pictures, Known()
+        self.url, self.pictures, self.acknowledged = url, pictures, Acknowledged()
         self.errors: list[BaseException] = []
         self._over, self._going_on = threading.Event(), threading.Event()
         self._going_on.set()
@@ -85,10 +85,10 @@ class Load:
             BaseException: what somebody met since the last pause.
         """
         self._going_on.clear()
-        with contextlib.ExitStack() as held:
+        with contextlib.ExitStack() as turns:
             for turn in self._turns:
                 assert turn.acquire(timeout=2 * PATIENCE), "a client hangs"
-                held.callback(turn.release)
+                turns.callback(turn.release)
             if self.errors:
                 raise self.errors[0]
             yield
@@ -118,24 +118,26 @@ class Load:
         path = rng.choice(self.pictures)
         content = path.read_bytes()
         metadata = {"filename": path.name, "sha256": hashlib.sha256(content).hexdigest()}
-        told = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in metadata.items())
-        asked = {**TUS, "Upload-Length": str(len(content)), "Upload-Metadata": told}
-        created = person.call("POST", "/api/v1/uploads", headers=asked)
+        metadata_header = ",".join(
+            f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in metadata.items()
+        )
+        request = {**TUS, "Upload-Length": str(len(content)), "Upload-Metadata": metadata_header}
+        created = person.call("POST", "/api/v1/uploads", headers=request)
         assert created.status_code == 201, created.text
         slide_id = self._send(person, rng, created.headers["Location"], content)
-        with self.known.lock:
-            self.known.slides[slide_id] = path.name
+        with self.acknowledged.lock:
+            self.acknowledged.slides[slide_id] = path.name
 
     def _send(self, person: Patient, rng: Random, location: str, content: bytes) -> str:
         """Piece by piece from the offset that the service names; it never falls behind what it acknowledged."""
         acknowledged = 0
         while True:
-            asked = person.call("HEAD", location, headers=TUS)
-            offset = int(asked.headers["Upload-Offset"])
+            request = person.call("HEAD", location, headers=TUS)
+            offset = int(request.headers["Upload-Offset"])
             if offset < acknowledged:
-                self.known.shrunk.append(f"{location}: {offset} after {acknowledged}")
-            if "Location-Slide" in asked.headers:
-                return asked.headers["Location-Slide"].rsplit("/", 1)[-1]
+                self.acknowledged.shrunk.append(f"{location}: {offset} after {acknowledged}")
+            if "Location-Slide" in request.headers:
+                return request.headers["Location-Slide"].rsplit("/", 1)[-1]
             piece = content[offset : offset + rng.randrange(1, 1 + len(content))]
             fields = {**PATCH, "Upload-Offset": str(offset)}
             with contextlib.suppress(httpx.HTTPError, OSError):
@@ -146,9 +148,9 @@ class Load:
 
     def _analyse(self, person: Patient, rng: Random) -> None:
         """Ask for an analysis under a key that is kept until it is acknowledged; cancel one now and then."""
-        with self.known.lock:
-            slides = list(self.known.slides)
-            waiting = [one for one in self.known.analyses if one not in self.known.cancelled]
+        with self.acknowledged.lock:
+            slides = list(self.acknowledged.slides)
+            waiting = [one for one in self.acknowledged.analyses if one not in self.acknowledged.cancelled]
         unfinished = [one for one in waiting[-2 * MOST_UNFINISHED :] if self._state(person, one) not in ENDED]
         if len(slides) > MOST_SLIDES:
             self._delete(person, rng.choice(slides))
@@ -159,33 +161,33 @@ class Load:
         if person.call("GET", f"/api/v1/slides/{slide_id}").json()["state"] != "ready":
             return
         key = {"Idempotency-Key": str(uuid.uuid4())}
-        asked = {"rotation_check": rng.random() < 0.2}
-        answers = [person.call("POST", f"/api/v1/slides/{slide_id}/analyses", headers=key, json=asked)]
+        request = {"rotation_check": rng.random() < 0.2}
+        answers = [person.call("POST", f"/api/v1/slides/{slide_id}/analyses", headers=key, json=request)]
         if rng.random() < 0.3:  # sent again, as one does who did not hear the first answer
-            answers.append(person.call("POST", f"/api/v1/slides/{slide_id}/analyses", headers=key, json=asked))
+            answers.append(person.call("POST", f"/api/v1/slides/{slide_id}/analyses", headers=key, json=request))
         ids = {answer.json()["id"] for answer in answers}
         assert len(ids) == 1, "one key, one analysis"
         analysis_id = ids.pop()
-        with self.known.lock:
-            self.known.analyses[analysis_id] = slide_id
-            self.known.asked += 1
+        with self.acknowledged.lock:
+            self.acknowledged.analyses[analysis_id] = slide_id
+            self.acknowledged.analysis_count += 1
         if rng.random() < 0.1:
             answer = person.call("POST", f"/api/v1/analyses/{analysis_id}/cancel")
             if answer.status_code == 200 and answer.json()["state"] == "cancelled":
-                self.known.cancelled.add(analysis_id)
+                self.acknowledged.cancelled.add(analysis_id)
 
     def _delete(self, person: Patient, slide_id: str) -> None:
         """404 is an answer, too: the first request was heard and its answer lost."""
-        self.known.deleting.add(slide_id)
+        self.acknowledged.deleting.add(slide_id)
         answer = person.call("DELETE", f"/api/v1/slides/{slide_id}")
         assert answer.status_code in (204, 404), answer.text
-        with self.known.lock:
-            del self.known.slides[slide_id]
-            gone = [one for one, slide in self.known.analyses.items() if slide == slide_id]
-            for analysis_id in gone:
-                del self.known.analyses[analysis_id]
-                self.known.cancelled.discard(analysis_id)
-            self.known.deleted.add(slide_id)
+        with self.acknowledged.lock:
+            del self.acknowledged.slides[slide_id]
+            ended = [one for one, slide in self.acknowledged.analyses.items() if slide == slide_id]
+            for analysis_id in ended:
+                del self.acknowledged.analyses[analysis_id]
+                self.acknowledged.cancelled.discard(analysis_id)
+            self.acknowledged.deleted.add(slide_id)
 
     @staticmethod
     def _state(person: Patient, analysis_id: str) -> str:

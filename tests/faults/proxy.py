@@ -16,7 +16,7 @@ class Proxy:
         self._target, self._pairs, self._lock = target, set(), threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
-        self.away = self.held = False
+        self.away = self.stalled = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -42,7 +42,7 @@ class Proxy:
     def _pass(self, source: socket.socket, sink: socket.socket, pair: tuple[socket.socket, socket.socket]) -> None:
         with contextlib.suppress(OSError):
             while content := source.recv(1 << 16):
-                while self.held:
+                while self.stalled:
                     time.sleep(0.05)
                 sink.sendall(content)
         for one in pair:

@@ -78,15 +78,15 @@ class Scene:
 
     def children(self, name: str, module: str) -> list[int]:
         """Processes below a part whose command line names a module."""
-        found = []
+        pids = []
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
                 command = (entry / "cmdline").read_text()
                 ours = int(fields[2]) == self.group(name) or self._is_below(int(entry.name), self.group(name))
                 if ours and module in command and int(entry.name) != self.group(name):
-                    found.append(int(entry.name))
-        return found
+                    pids.append(int(entry.name))
+        return pids
 
     @staticmethod
     def _is_below(pid: int, ancestor: int) -> bool:
@@ -139,7 +139,7 @@ class Scene:
         for name in list(self.stopped):
             self.go_on(name)
         for proxy in self.proxies:
-            proxy.away = proxy.held = False
+            proxy.away = proxy.stalled = False
         for name, process in list(self.service.processes.items()):
             if process.poll() is not None:
                 self.restart(name)

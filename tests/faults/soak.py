@@ -27,11 +27,11 @@ PAUSE = (0.5, 3.0)
 
 def pictures_in(folder: Path) -> dict[str, Path]:
     """Small slides, one of some regions and one of few."""
-    made = {}
+    paths = {}
     for number, (height, width) in enumerate(((1100, 1300), (600, 700))):
         name = f"picture{number}.tiff"
-        made[name] = write_pyramid(folder / name, tissue(height, width, [(200, 250, 151)], seed=number), 0.5)
-    return made
+        paths[name] = write_pyramid(folder / name, tissue(height, width, [(200, 250, 151)], seed=number), 0.5)
+    return paths
 
 
 def dealt(scene: Scene, rng: Random) -> Iterator[Fault]:
@@ -87,13 +87,13 @@ def run(plan: Plan) -> Counter[str]:
             done[fault.__name__] += 1
             print(f"{done.total():4d} {fault.__name__} ({at_work} analyses under way)", flush=True)
             fault(scene, rng)
-            invariants.check_bytes(scene, load.known, pictures)
+            invariants.check_bytes(scene, load.acknowledged, pictures)
             if plan.check_each:
                 with load.paused():
-                    invariants.hold(scene, load.known, pictures, references)
+                    invariants.check_all(scene, load.acknowledged, pictures, references)
         load.stop()
-        invariants.hold(scene, load.known, pictures, references)
-        _tell(done, load)
+        invariants.check_all(scene, load.acknowledged, pictures, references)
+        print_summary(done, load)
     except BaseException:
         print(scene.service.logs(), file=sys.stderr)
         raise
@@ -106,14 +106,15 @@ def _under_way(scene: Scene) -> int:
     return len(scene.service.rows("SELECT id FROM analyses WHERE state IN ('queued', 'running')"))
 
 
-def _tell(done: Counter[str], load: Load) -> None:
-    known = load.known
+def print_summary(done: Counter[str], load: Load) -> None:
+    acknowledged = load.acknowledged
+    slides, analyses = len(acknowledged.slides), len(acknowledged.analyses)
     for name, count in sorted(done.items()):
         print(f"{name:28} injected {count:4d} times, lost 0")
     print(f"{done.total()} faults")
-    kept = f"{len(known.slides)} slides, {len(known.analyses)} analyses ({len(known.cancelled)} cancelled) acknowledged"
-    gone = f"{len(known.deleted)} slides deleted, {known.asked} analyses asked for in all"
-    print(f"{kept}; {gone}: every byte, every band and every row of the audit is there, heat maps to the bit")
+    summary = f"{slides} slides, {analyses} analyses ({len(acknowledged.cancelled)} cancelled) acknowledged"
+    rest = f"{len(acknowledged.deleted)} slides deleted, {acknowledged.analysis_count} analyses asked for in all"
+    print(f"{summary}; {rest}: every byte, every band and every row of the audit is there, heat maps to the bit")
 
 
 def main() -> None:

@@ -50,8 +50,8 @@ def test_a_slide_on_which_every_reader_ends_is_refused_and_the_next_is_not(own, 
     armed.touch()
     own.start_worker(CRASH_ALONE=how, QUARTERTURN_INSPECT_SECONDS="4", **more)
     client, path = own.client(), write_pyramid(tmp_path / "slide.tiff", tissue(600, 700), 0.5)
-    where = f"/api/v1/slides/{client.upload(path, {})}"
-    poison = client.poll(where, lambda s: s["state"] not in ("uploading", "inspecting"), PATIENCE)
+    place = f"/api/v1/slides/{client.upload(path, {})}"
+    poison = client.poll(place, lambda s: s["state"] not in ("uploading", "inspecting"), PATIENCE)
     assert (poison["state"], poison["reason"]["code"]) == ("rejected", code)
     assert poison["reason"]["action"]
     ((attempts,),) = own.rows("SELECT attempts FROM work WHERE kind = 'inspect'")
@@ -71,11 +71,11 @@ def start_crashing_api(own):
     return armed
 
 
-def dies_of(own, armed, method, path, **sent):
+def dies_of(own, armed, method, path, **arguments):
     """A request that the API does not survive; it may have been answered before."""
     armed.touch()
     with contextlib.suppress(httpx.HTTPError):
-        httpx.request(method, own.url + path, timeout=PATIENCE, **sent)
+        httpx.request(method, own.url + path, timeout=PATIENCE, **arguments)
     wait_until_dead(own, "api")
     own.start_api()
 
@@ -93,14 +93,14 @@ def test_a_crash_between_commit_and_message_loses_neither_slide_nor_analysis(own
     slide_id = location.rsplit("/", 1)[-1]
     assert client.wait_for_slide(slide_id)["state"] == "ready"
     own.kill("worker")
-    armed, once = start_crashing_api(own), {**key, "Idempotency-Key": "asked-for-once"}
-    where = f"/api/v1/slides/{slide_id}/analyses"
-    dies_of(own, armed, "POST", where, headers=once, json={})
+    armed, key_headers = start_crashing_api(own), {**key, "Idempotency-Key": "asked-for-once"}
+    place = f"/api/v1/slides/{slide_id}/analyses"
+    dies_of(own, armed, "POST", place, headers=key_headers, json={})
     ((analysis_id, state),) = own.rows("SELECT id, state FROM analyses")
     assert state == "queued"
     own.start_worker()
     until(lambda: own.rows("SELECT state FROM analyses") == [("succeeded",)])
-    again = httpx.post(own.url + where, headers=once, json={})
+    again = httpx.post(own.url + place, headers=key_headers, json={})
     assert again.json()["id"] == analysis_id, "who was not answered and asks again gets the same"
 
 
@@ -115,19 +115,19 @@ def test_a_worker_that_dies_at_any_point_changes_no_bit(own, tmp_path):
     assert expected["state"] == "succeeded"
     own.kill("calm")
     for name, point in POINTS.items():
-        asked = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={}).json()["id"]
+        analysis_id = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={}).json()["id"]
         more, armed = crashing(own, point)
         armed.touch()
         own.start_worker("dying", **more)
         wait_until_dead(own, "dying")
         assert not armed.exists()
         own.start_worker("next")
-        ended = client.poll(f"/api/v1/analyses/{asked}", lambda a: a["state"] in ENDED, PATIENCE)
+        ended = client.poll(f"/api/v1/analyses/{analysis_id}", lambda a: a["state"] in ENDED, PATIENCE)
         own.kill("next")
         assert ended["state"] == "succeeded", (name, ended)
         assert ended["results"] == expected["results"], name
-        np.testing.assert_array_equal(planes(client, asked), planes(client, expected["id"]), err_msg=name)
-        rows = own.rows("SELECT kind, ordinal, state, attempts FROM work WHERE analysis_id = :id", id=asked)
+        np.testing.assert_array_equal(planes(client, analysis_id), planes(client, expected["id"]), err_msg=name)
+        rows = own.rows("SELECT kind, ordinal, state, attempts FROM work WHERE analysis_id = :id", id=analysis_id)
         assert len({row[:2] for row in rows}) == len(rows), "each part once"
         assert {row[2] for row in rows} == {"done"}
         tried = sum(row[3] for row in rows) - len(rows)

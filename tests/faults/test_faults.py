@@ -13,25 +13,25 @@ pytestmark = pytest.mark.services
 
 
 def test_the_embedded_service_loses_nothing(capfd):
-    wanted = (injections.pool_child_killed, injections.readers_killed, injections.disk_full)
-    done = soak.run(soak.Plan("embedded", 1, wanted))
-    assert len(done) == len(wanted)
+    injected = (injections.pool_child_killed, injections.readers_killed, injections.disk_full)
+    done = soak.run(soak.Plan("embedded", 1, injected))
+    assert len(done) == len(injected)
 
 
 def test_the_production_service_loses_nothing(capfd):
-    wanted = (injections.broker_killed, injections.database_stopped, injections.connections_cut)
-    done = soak.run(soak.Plan("production", 1, wanted))
-    assert len(done) == len(wanted)
+    injected = (injections.broker_killed, injections.database_stopped, injections.connections_cut)
+    done = soak.run(soak.Plan("production", 1, injected))
+    assert len(done) == len(injected)
 
 
 @pytest.fixture
 def scene(tmp_path_factory):
-    found = Scene("production", Path(tmp_path_factory.mktemp("scene")))
-    yield found
-    found.close()
+    scene = Scene("production", Path(tmp_path_factory.mktemp("scene")))
+    yield scene
+    scene.close()
 
 
-def told(client):
+def readiness(client):
     """What /readyz answers: its status, and of what it looked at the names that are not well."""
     answer = client.http.get("/readyz")
     checks = answer.json()["checks"]
@@ -39,28 +39,28 @@ def told(client):
 
 
 def ended(client, analysis):
-    where = f"/api/v1/analyses/{analysis['id']}"
-    return until_ended(client, where)["state"]
+    place = f"/api/v1/analyses/{analysis['id']}"
+    return until_ended(client, place)["state"]
 
 
 def test_readiness_says_what_is_away_and_work_is_taken_without_a_broker(scene, tmp_path):
     client = scene.service.client()
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(600, 700), 0.5), {}))
-    assert told(client) == (200, [])
+    assert readiness(client) == (200, [])
     with scene.full_broker():
         full = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={"rotation_check": False}).json()
     assert ended(client, full) == "succeeded"
     scene.redis.stop()
-    until(lambda: told(client) == (503, ["broker"]))
-    asked = client.http.post(f"/api/v1/slides/{slide['id']}/analyses", json={"rotation_check": False})
-    assert asked.status_code == 201, "the row is the job: it needs no message"
+    until(lambda: readiness(client) == (503, ["broker"]))
+    answer = client.http.post(f"/api/v1/slides/{slide['id']}/analyses", json={"rotation_check": False})
+    assert answer.status_code == 201, "the row is the job: it needs no message"
     scene.redis.start()
-    assert ended(client, asked.json()) == "succeeded"
+    assert ended(client, answer.json()) == "succeeded"
     scene.postgres.stop("immediate")
-    until(lambda: told(client) == (503, ["database"]))
+    until(lambda: readiness(client) == (503, ["database"]))
     scene.postgres.start()
     if scene.disk:
         scene.fill_disk()
-        until(lambda: told(client) == (503, ["disk"]))
+        until(lambda: readiness(client) == (503, ["disk"]))
         scene.free_disk()
-    until(lambda: told(client) == (200, []))
+    until(lambda: readiness(client) == (200, []))

@@ -29,7 +29,7 @@ def small_slides(tmp_path):
     return {"tiff": tiff.read_bytes(), "svs": svs.read_bytes(), "dicom": dicom}
 
 
-def asked(path):
+def open_and_read(path):
     """What a worker asks a new slide; the code of the refusal, or nothing."""
     began = time.monotonic()
     try:
@@ -53,7 +53,7 @@ def test_mutants_are_read_or_refused(kind, tmp_path):
     path, outcomes = tmp_path / f"mutant.{kind.replace('dicom', 'dcm')}", {}
     for damaged in mutants(content, seed=26, count=COUNT):
         path.write_bytes(damaged)
-        code = asked(path)
+        code = open_and_read(path)
         outcomes[code] = outcomes.get(code, 0) + 1
     print(kind, outcomes)
     assert sum(outcomes.values()) == COUNT
@@ -68,11 +68,11 @@ def test_truncated_files_are_refused(kind, tmp_path):
     every = range(0, len(content) - 1, 1024 if os.environ.get("QUARTERTURN_FAULTS") == "all" else 8 * 1024)
     for length in [*every, 1, 8, 100]:
         path.write_bytes(content[:length])
-        code = asked(path)
+        code = open_and_read(path)
         assert code in REASONS or (kind == "svs" and code is None), length
 
 
 def test_a_directory_that_leads_to_itself_is_refused(tmp_path):
     path = tmp_path / "loop.tiff"
     path.write_bytes(leading_to_itself(small_slides(tmp_path)["tiff"]))
-    assert asked(path) in (None, *REASONS), "OpenSlide may read the first level and stop there"
+    assert open_and_read(path) in (None, *REASONS), "OpenSlide may read the first level and stop there"

@@ -21,11 +21,11 @@ pytestmark = pytest.mark.services
 @pytest.fixture(params=[Hosts, Processes])
 def hosts(request):
     try:
-        found = request.param()
+        hosts = request.param()
     except NotPermitted as error:
         pytest.skip(f"this system lets nobody make network namespaces: {error}")
-    yield found
-    found.close()
+    yield hosts
+    hosts.close()
 
 
 @pytest.fixture
@@ -58,14 +58,14 @@ def cluster(hosts, tmp_path, request):
 def start_worker(service, hosts, name, folder):
     """In a working directory of its own."""
     (folder / name).mkdir()
-    told = hosts.settings(name, service.servers)
-    service.start(name, "worker", on=hosts.on(name), cwd=folder / name, PYTHONPATH=str(ROOT), **told)
+    environment = hosts.settings(name, service.servers)
+    service.start(name, "worker", on=hosts.on(name), cwd=folder / name, PYTHONPATH=str(ROOT), **environment)
 
 
 def analyse(client, slide):
     """Asked for; its id, and when."""
-    asked = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={"rotation_check": False}).json()
-    return asked["id"], time.monotonic()
+    analysis = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={"rotation_check": False}).json()
+    return analysis["id"], time.monotonic()
 
 
 def hosts_of(service, hosts, analysis_id, state):

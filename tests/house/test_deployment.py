@@ -14,9 +14,9 @@ def test_compose_is_valid_and_safe(repository):
     path = repository / "docker-compose.yml"
     check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(path)]
     subprocess.run(check, check=True, capture_output=True)
-    whole = yaml.safe_load(path.read_text())
-    services = whole["services"]
-    assert whole["networks"]["inside"]["internal"] is True
+    compose = yaml.safe_load(path.read_text())
+    services = compose["services"]
+    assert compose["networks"]["inside"]["internal"] is True
     assert {"postgres", "redis", "migrate", "api", "worker"} <= set(services)
     assert all(not service.get("privileged") for service in services.values())
     assert all(port.startswith("127.0.0.1:") for service in services.values() for port in service.get("ports", []))
@@ -38,8 +38,8 @@ def test_compose_is_valid_and_safe(repository):
 
 def test_every_copied_source_exists(repository):
     for line in (repository / "Dockerfile").read_text().splitlines():
-        found = re.match(r"COPY (?!--from)(.+) \S+$", line)
-        for source in found[1].split() if found else []:
+        copy = re.match(r"COPY (?!--from)(.+) \S+$", line)
+        for source in copy[1].split() if copy else []:
             assert (repository / source).exists(), source
     targets = set(re.findall(r"^FROM \S+ AS (\S+)$", (repository / "Dockerfile").read_text(), re.MULTILINE))
     assert {"api", "worker", "worker-cuda"} <= targets

@@ -24,10 +24,10 @@ PASSWORD = "pass/word@with:signs"
 @pytest.fixture
 def folder():
     """A folder that other users may enter."""
-    made = Path(tempfile.mkdtemp(prefix="quarterturn-image-"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
+    created = Path(tempfile.mkdtemp(prefix="quarterturn-image-"))
+    created.chmod(0o755)
+    yield created
+    shutil.rmtree(created)
 
 
 class Stack:
@@ -89,9 +89,9 @@ class Stack:
 
 @pytest.fixture
 def stack(repository, folder):
-    made = Stack(repository, folder)
-    yield made
-    made.stop()
+    created = Stack(repository, folder)
+    yield created
+    created.stop()
 
 
 def test_the_copied_trees_serve_a_slide(stack, folder):

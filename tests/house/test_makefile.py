@@ -38,34 +38,34 @@ def make(machine, *arguments):
         capture_output=True,
         text=True,
     )
-    said = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("make")]
-    return done.returncode, said
+    output = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("make")]
+    return done.returncode, output
 
 
 def test_without_node(machine):
-    code, said = make(machine, "frontend/node_modules/.installed")
+    code, output = make(machine, "frontend/node_modules/.installed")
     assert code != 0
-    (sentence,) = said
+    (sentence,) = output
     assert "needs Node.js 20 or newer: install it" in sentence
 
 
 def test_with_an_old_node(machine):
     offer(machine[1], "npm", "exit 1")
     offer(machine[1], "node", 'if [ "$1" = --version ]; then echo v16.4.0; else exit 1; fi')
-    code, said = make(machine, "frontend/node_modules/.installed")
+    code, output = make(machine, "frontend/node_modules/.installed")
     assert code != 0
-    assert said == ["Quarterturn needs Node.js 20 or newer; this is v16.4.0."]
+    assert output == ["Quarterturn needs Node.js 20 or newer; this is v16.4.0."]
 
 
 def test_with_an_old_python(machine):
     offer(machine[1], "python3", "exit 1")
-    code, said = make(machine, "run")
+    code, output = make(machine, "run")
     assert code != 0
-    assert said == ["Quarterturn needs Python 3.11 or newer: set PYTHON=python3.11, say."]
+    assert output == ["Quarterturn needs Python 3.11 or newer: set PYTHON=python3.11, say."]
 
 
 def test_help_names_every_target(machine, repository):
-    code, said = make(machine)
+    code, output = make(machine)
     assert code == 0
     for target in ("run", "test", "lint", "train", "evaluate", "clean"):
-        assert any(line.split()[:2] == ["make", target] for line in said), target
+        assert any(line.split()[:2] == ["make", target] for line in output), target

@@ -24,8 +24,8 @@ def test_the_eight_views_get_the_same_heat_map(client, service, tmp_path, mpp):
     """On one engine all eight; on the other, whose pixels and network are the same, the first and the last."""
     group, pixels = get_group("p4m"), tissue(811, 1037, [(300, 420, 250)])
     maps, strange = [], []
-    seen = range(8) if "QUARTERTURN_BROKER_URL" not in service.environment else (0, 7)
-    for g in seen:
+    views = range(8) if "QUARTERTURN_BROKER_URL" not in service.environment else (0, 7)
+    for g in views:
         element = group.elements[g]
         path = write_pyramid(tmp_path / "view.tiff", np.ascontiguousarray(transform(pixels, element)), mpp)
         _, analysis = analysed(client, path, rotation_check=False)
@@ -34,7 +34,7 @@ def test_the_eight_views_get_the_same_heat_map(client, service, tmp_path, mpp):
     assert np.isfinite(maps[0]).any()
     assert np.isnan(maps[0]).any(), "glass is not analysed"
     for turned in (maps, strange):
-        for g, one in zip(seen, turned, strict=True):
+        for g, one in zip(views, turned, strict=True):
             back = transform(one, group.elements[group.inverse[g]])
             np.testing.assert_array_equal(np.isnan(back), np.isnan(maps[0]))
             np.testing.assert_allclose(back, turned[0], rtol=0, atol=1e-4)

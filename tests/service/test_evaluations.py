@@ -42,16 +42,16 @@ def outlines(*squares):
 @pytest.fixture(scope="module")
 def slides(client, tmp_path_factory):
     """One slide with two planted lesions, one with none; both analysed."""
-    folder, found = tmp_path_factory.mktemp("slides"), {}
+    folder, analyses_by_name = tmp_path_factory.mktemp("slides"), {}
     for name, squares in (("tumour", SQUARES), ("clean", ())):
         path = write_pyramid(folder / f"{name}.tiff", tissue(1501, 2101, squares, seed=len(squares)), MPP)
-        found[name] = analysed(client, path)
-    return found
+        analyses_by_name[name] = analysed(client, path)
+    return analyses_by_name
 
 
-def evaluate(client, slides, mode, names=("tumour", "clean"), **wanted):
-    asked = {"mode": mode, "analyses": [slides[name][1]["id"] for name in names], **wanted}
-    row = client.call("POST", "/api/v1/evaluations", json=asked).json()
+def evaluate(client, slides, mode, names=("tumour", "clean"), **settings):
+    request = {"mode": mode, "analyses": [slides[name][1]["id"] for name in names], **settings}
+    row = client.call("POST", "/api/v1/evaluations", json=request).json()
     return until_ended(client, f"/api/v1/evaluations/{row['id']}")
 
 
@@ -59,8 +59,8 @@ def evaluate(client, slides, mode, names=("tumour", "clean"), **wanted):
 def outlined(client, slides):
     """The truth is outlined, and one lesion that is not there: a miss."""
     missed = (80, 1500, 460)
-    told = client.call("PUT", WHERE.format(slides["tumour"][0]["id"]), content=outlines(*SQUARES, missed)).json()
-    assert told == {"tumour": 3, "holes": 0, "exhaustive": True}
+    counts = client.call("PUT", WHERE.format(slides["tumour"][0]["id"]), content=outlines(*SQUARES, missed)).json()
+    assert counts == {"tumour": 3, "holes": 0, "exhaustive": True}
     client.call("PUT", WHERE.format(slides["clean"][0]["id"]), content=outlines())
     return missed
 
@@ -113,16 +113,16 @@ def test_without_a_lesion_no_figure_is_given(client, slides, outlined):
 
 
 def test_outlines_come_back_and_go(client, slides, outlined):
-    where = WHERE.format(slides["tumour"][0]["id"])
-    kept = client.call("GET", where).json()
-    assert kept["polygons"][0]["vertices"] == corners(*SQUARES[0])
+    place = WHERE.format(slides["tumour"][0]["id"])
+    stored = client.call("GET", place).json()
+    assert stored["polygons"][0]["vertices"] == corners(*SQUARES[0])
     key = {"Idempotency-Key": "once"}
-    assert client.http.put(where, content=outlines(SQUARES[0]), headers=key).json()["tumour"] == 1
-    assert client.http.put(where, content=outlines(), headers=key).status_code == 409, "another request, the same key"
-    assert client.http.delete(where).status_code == 204
-    assert client.http.get(where).status_code == 404
-    asked = {"mode": "strict", "analyses": [slides["tumour"][1]["id"]]}
-    missing = client.http.post("/api/v1/evaluations", json=asked)
+    assert client.http.put(place, content=outlines(SQUARES[0]), headers=key).json()["tumour"] == 1
+    assert client.http.put(place, content=outlines(), headers=key).status_code == 409, "another request, the same key"
+    assert client.http.delete(place).status_code == 204
+    assert client.http.get(place).status_code == 404
+    request = {"mode": "strict", "analyses": [slides["tumour"][1]["id"]]}
+    missing = client.http.post("/api/v1/evaluations", json=request)
     assert missing.status_code == 404
     assert "has no annotation" in missing.json()["detail"]
     assert slides["tumour"][0]["filename"] not in missing.json()["detail"]
@@ -138,13 +138,13 @@ def test_outlines_come_back_and_go(client, slides, outlined):
     ],
 )
 def test_a_bad_annotation_changes_nothing(client, slides, outlined, content, sentence):
-    where = WHERE.format(slides["tumour"][0]["id"])
-    before = client.call("GET", where).json()
-    answer = client.http.put(where, content=content)
+    place = WHERE.format(slides["tumour"][0]["id"])
+    before = client.call("GET", place).json()
+    answer = client.http.put(place, content=content)
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     assert sentence in answer.json()["detail"]
-    assert client.call("GET", where).json() == before
+    assert client.call("GET", place).json() == before
 
 
 def test_analyses_that_cannot_be_compared_are_refused(client, slides, outlined):
@@ -169,17 +169,17 @@ def test_the_command_sends_analyses_and_tells(service, client, tmp_path, monkeyp
         write_pyramid(tmp_path / "slides" / f"{name}.tiff", tissue(1501, 2101, squares, seed=5), MPP)
     (tmp_path / "outlines" / "lesions.json").write_bytes(outlines(*SQUARES, (80, 1500, 460)))
     (tmp_path / "ignore.txt").write_text("partly\n")
-    asked = [str(tmp_path / "slides"), str(tmp_path / "outlines"), "--ignore", str(tmp_path / "ignore.txt")]
-    assert camelyon.main([*asked, "--json", str(tmp_path / "out.json")]) == 0
-    told = capsys.readouterr().out
-    assert "0.667" in told
-    assert "missed: lesions.tiff at (17" in told
+    request = [str(tmp_path / "slides"), str(tmp_path / "outlines"), "--ignore", str(tmp_path / "ignore.txt")]
+    assert camelyon.main([*request, "--json", str(tmp_path / "out.json")]) == 0
+    counts = capsys.readouterr().out
+    assert "0.667" in counts
+    assert "missed: lesions.tiff at (17" in counts
     assert json.loads((tmp_path / "out.json").read_text())["figure"]["slides"] == 2
     count = len(client.call("GET", "/api/v1/slides").json()["slides"])
-    assert camelyon.main([*asked, "--mode", "strict"]) == 0
+    assert camelyon.main([*request, "--mode", "strict"]) == 0
     assert len(client.call("GET", "/api/v1/slides").json()["slides"]) == count, "nothing was sent twice"
     (tmp_path / "outlines" / "nothing.json").write_text("{")
-    assert camelyon.main(asked) == 1
+    assert camelyon.main(request) == 1
     assert "no annotation" in capsys.readouterr().err
 
 
@@ -194,8 +194,8 @@ def test_a_deleted_slide_withdraws_the_evaluations_that_name_it(client, slides, 
     done, other = evaluate(client, together, "strict", names), evaluate(client, slides, "strict")
     assert done["state"] == other["state"] == "succeeded"
     client.call("DELETE", f"/api/v1/slides/{extra['id']}")
-    gone = client.call("GET", f"/api/v1/evaluations/{done['id']}").json()
-    assert (gone["state"], gone["figure"], gone["slides"]) == ("failed", None, [])
-    assert gone["reason"]["detail"] == "a slide of this evaluation was deleted"
+    withdrawn = client.call("GET", f"/api/v1/evaluations/{done['id']}").json()
+    assert (withdrawn["state"], withdrawn["figure"], withdrawn["slides"]) == ("failed", None, [])
+    assert withdrawn["reason"]["detail"] == "a slide of this evaluation was deleted"
     assert "DOE" not in client.call("GET", "/api/v1/evaluations").text
     assert client.call("GET", f"/api/v1/evaluations/{other['id']}").json() == other

@@ -33,15 +33,15 @@ def test_a_worker_killed_mid_slide_changes_nothing(own, tmp_path):
     slide = client.wait_for_slide(client.upload(path, {}))
     calm = client.analyse(slide["id"], rotation_check=False)
     assert calm["state"] == "succeeded"
-    asked = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={}).json()
-    where = f"/api/v1/analyses/{asked['id']}"
-    until(lambda: client.call("GET", where).json()["progress"]["done"] >= 1, every=0.02)
+    analysis = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={}).json()
+    place = f"/api/v1/analyses/{analysis['id']}"
+    until(lambda: client.call("GET", place).json()["progress"]["done"] >= 1, every=0.02)
     stop_inside_claim(own, "first")
     own.kill("first")
     own.start_worker("second")
-    ended = until_ended(client, where)
+    ended = until_ended(client, place)
     assert ended["state"] == "succeeded"
-    np.testing.assert_array_equal(planes(client, asked["id"]), planes(client, calm["id"]))
+    np.testing.assert_array_equal(planes(client, analysis["id"]), planes(client, calm["id"]))
     (again,) = re.findall(r"^quarterturn_work_reclaims (\S+)$", client.call("GET", "/metrics").text, re.MULTILINE)
     assert float(again) >= 1, "and the metrics tell"
 
@@ -71,25 +71,25 @@ time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("who", ["server", "client", "network"])
-def test_what_was_durable_in_the_middle_of_a_patch_is_there_after_it_was_cut(own, who):
+@pytest.mark.parametrize("cut", ["server", "client", "network"])
+def test_what_was_durable_in_the_middle_of_a_patch_is_there_after_it_was_cut(own, cut):
     """kill -9 of the API or of the client, or a reset, while the body is coming: HEAD, go on, the same sha256."""
     client, content, some = own.client(), os.urandom(24 << 20), 18 << 20
     headers = {**TUS, "Upload-Length": str(len(content)), "Upload-Metadata": "filename eC5zdnM="}
     location = client.call("POST", "/api/v1/uploads", headers=headers).headers["Location"]
     arrived = 'SELECT "offset" FROM uploads WHERE id = :id'
-    sent = head_of_patch(own.port, location, 0, len(content)) + content[:some]
+    head_and_part = head_of_patch(own.port, location, 0, len(content)) + content[:some]
     with subprocess.Popen([sys.executable, "-c", SENDER, str(own.port)], stdin=subprocess.PIPE) as sender:
-        proxied = Proxy(own.port) if who == "network" else None
+        proxied = Proxy(own.port) if cut == "network" else None
         if proxied:
             sender.kill()
             connection = socket.create_connection(("127.0.0.1", proxied.port))
-            connection.sendall(sent)
+            connection.sendall(head_and_part)
         else:
-            sender.stdin.write(sent)
+            sender.stdin.write(head_and_part)
             sender.stdin.close()
         until(lambda: own.rows(arrived, id=location[-32:])[0][0] >= 16 << 20)
-        if who == "server":
+        if cut == "server":
             own.kill("api")
             own.start_api()
         elif proxied:
@@ -138,9 +138,9 @@ def test_clients_that_hang_ask_and_come_back_at_once_lose_no_byte(own):
     offset, hanging = 0, []
 
     def again(_):
-        told = int(client.call("HEAD", location, headers=TUS).headers["Upload-Offset"])
-        piece = content[told : told + 50_000]
-        client.http.patch(location, headers={**PATCH, "Upload-Offset": str(told)}, content=piece)  # may be too late
+        position = int(client.call("HEAD", location, headers=TUS).headers["Upload-Offset"])
+        piece = content[position : position + 50_000]
+        client.http.patch(location, headers={**PATCH, "Upload-Offset": str(position)}, content=piece)  # may be too late
 
     with ThreadPoolExecutor(4) as pool:
         for _ in range(6):
@@ -193,14 +193,16 @@ def test_an_upload_whose_last_answer_was_never_given_is_finished(own):
         (file,) = (own.data / "slides" / location[-32:]).iterdir()
         file.write_bytes(b"1234567890")
         own.change('UPDATE uploads SET "offset" = 10 WHERE id = :id', id=location[-32:])
-    asked = client.call("HEAD", uploads[0], headers=TUS)
-    assert asked.headers["Location-Slide"].endswith(uploads[0][-32:])
+    answer = client.call("HEAD", uploads[0], headers=TUS)
+    assert answer.headers["Location-Slide"].endswith(uploads[0][-32:])
     own.start_worker()
     for location in uploads:
         slide = client.poll(f"/api/v1/slides/{location[-32:]}", lambda s: s["state"] == "rejected", PATIENCE)
         assert slide["reason"]["code"] == "not-a-slide", "it was inspected"
-        told = own.rows("SELECT who FROM audit WHERE action = 'upload.finish' AND subject = :id", id=location[-32:])
-        assert told == [("administrator",)], "told once, whoever finished it"
+        principals = own.rows(
+            "SELECT who FROM audit WHERE action = 'upload.finish' AND subject = :id", id=location[-32:]
+        )
+        assert principals == [("administrator",)], "told once, whoever finished it"
 
 
 def test_a_slide_that_is_deleted_in_the_middle_of_its_analysis_and_of_being_looked_at(own, tmp_path):
@@ -210,15 +212,15 @@ def test_a_slide_that_is_deleted_in_the_middle_of_its_analysis_and_of_being_look
     path = write_pyramid(tmp_path / "slide.tiff", tissue(1300, 1600), 0.5)
     slide = client.wait_for_slide(client.upload(path, {}))
     place = f"/api/v1/slides/{slide['id']}"
-    asked = client.call("POST", f"{place}/analyses", json={}).json()["id"]
+    analysis_id = client.call("POST", f"{place}/analyses", json={}).json()["id"]
     claimed = "SELECT id FROM work WHERE analysis_id = :id AND state = 'claimed'"
     done = "SELECT id FROM work WHERE analysis_id = :id AND state = 'done'"
     with ThreadPoolExecutor(1) as pool:
-        until(lambda: own.rows(done, id=asked) and own.rows(claimed, id=asked), every=0.01)
-        seen = pool.submit(lambda: {client.http.get(f"{place}_files/9/0_0.jpeg").status_code for _ in range(300)})
+        until(lambda: own.rows(done, id=analysis_id) and own.rows(claimed, id=analysis_id), every=0.01)
+        statuses = pool.submit(lambda: {client.http.get(f"{place}_files/9/0_0.jpeg").status_code for _ in range(300)})
         client.call("DELETE", place)
-        assert seen.result() <= {200, 404}
-    assert client.http.get(f"/api/v1/analyses/{asked}").status_code == 404
+        assert statuses.result() <= {200, 404}
+    assert client.http.get(f"/api/v1/analyses/{analysis_id}").status_code == 404
     until(lambda: not own.rows("SELECT id FROM work WHERE state IN ('open', 'claimed')"))
     until(lambda: not (own.data / "slides" / slide["id"]).exists())
     again = client.wait_for_slide(client.upload(path, {}))
@@ -231,15 +233,15 @@ def test_a_worker_that_was_stopped_past_its_lease_writes_nothing(own, tmp_path):
     own.wait_for_worker()
     path = write_pyramid(tmp_path / "slide.tiff", tissue(1100, 1400), 0.5)
     slide = client.wait_for_slide(client.upload(path, {}))
-    asked = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={}).json()
-    where = f"/api/v1/analyses/{asked['id']}"
+    analysis = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={}).json()
+    place = f"/api/v1/analyses/{analysis['id']}"
     stop_inside_claim(own, "zombie")
     own.start_worker("other")
-    ended = until_ended(client, where)
+    ended = until_ended(client, place)
     assert ended["state"] == "succeeded"
-    before, values = own.rows(EVERY_WRITE, id=asked["id"]), planes(client, asked["id"])
+    before, values = own.rows(EVERY_WRITE, id=analysis["id"]), planes(client, analysis["id"])
     own.kill("other")
     os.killpg(own.processes["zombie"].pid, signal.SIGCONT)
     client.wait_for_slide(client.upload(path, {}))  # the woken process inspects it after what it was stopped in
-    assert own.rows(EVERY_WRITE, id=asked["id"]) == before, "not a row was touched, not even with the same bits"
-    np.testing.assert_array_equal(planes(client, asked["id"]), values)
+    assert own.rows(EVERY_WRITE, id=analysis["id"]) == before, "not a row was touched, not even with the same bits"
+    np.testing.assert_array_equal(planes(client, analysis["id"]), values)

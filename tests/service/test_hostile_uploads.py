@@ -84,40 +84,40 @@ def files(folder):
 
 
 def test_every_hostile_file_is_answered_and_the_service_goes_on(client, service, tmp_path):
-    api, sent = service.processes["api"].pid, {}
+    api, uploads = service.processes["api"].pid, {}
     for name, content, code in files(tmp_path):
-        sent[name] = (send(client, name, content), code)
-    for name, (place, code) in sent.items():
+        uploads[name] = (send(client, name, content), code)
+    for name, (place, code) in uploads.items():
         slide = client.poll(place, lambda s: s["state"] not in ("uploading", "inspecting"), PATIENCE)
-        said = (slide["reason"] or {}).get("code", slide["state"])
-        print(f"{name}: {slide['state']}, {said}")
-        assert code in (None, said), name
+        outcome = (slide["reason"] or {}).get("code", slide["state"])
+        print(f"{name}: {slide['state']}, {outcome}")
+        assert code in (None, outcome), name
         assert code == READY or slide["state"] == "rejected" or name in MAY_OPEN, name
         if slide["state"] == "rejected":
             assert slide["reason"]["detail"]
             assert str(service.data) not in str(slide["reason"]), "where things lie here is nobody's business"
-            assert not any(told in str(slide["reason"]) for told in (MISSING, "passwd", "another/"))
+            assert not any(secret in str(slide["reason"]) for secret in (MISSING, "passwd", "another/"))
             assert slide["reason"]["action"], name
-            until(lambda gone=service.data / "slides" / slide["id"]: not gone.exists())
+            until(lambda folder_gone=service.data / "slides" / slide["id"]: not folder_gone.exists())
     assert service.processes["api"].pid == api
     assert service.processes["api"].poll() is None
     for name in ("honest.zip", "named-otherwise.svs"):
-        place = sent[name][0]
+        place = uploads[name][0]
         tile = Image.open(io.BytesIO(client.call("GET", f"{place}/tiles/0/1_1.jpeg").content)).convert("RGB")
         assert np.abs(np.asarray(tile, int) - tissue(512, 768)[256:512, 256:512]).mean() < 6, name
         folder = service.data / "slides" / place[-32:]
         assert (folder / "parts").is_dir()
         client.call("DELETE", place)
-        until(lambda gone=folder: not gone.exists())
-    bombed = client.http.get(f"{sent['bomb.svs'][0]}/label")
+        until(lambda folder_gone=folder: not folder_gone.exists())
+    bombed = client.http.get(f"{uploads['bomb.svs'][0]}/label")
     assert (bombed.status_code, bombed.json()["type"]) == (404, "urn:quarterturn:problem:no-label")
     assert "claims 5000×5000 pixels" in bombed.json()["detail"], "it was not decoded"
 
 
 def test_names_are_cleaned_and_break_no_header(client):
-    for name, shown in NAMES.items():
+    for name, cleaned in NAMES.items():
         place = send(client, name, b"x")
         answer = client.http.get(place)
-        assert answer.json()["filename"] == shown, name
+        assert answer.json()["filename"] == cleaned, name
         assert "X-Other" not in answer.headers
         client.call("DELETE", place)

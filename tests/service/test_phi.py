@@ -17,19 +17,19 @@ pytestmark = pytest.mark.services
 EXPORTS = ("heatmap", "heatmap.png", "regions", "regions.geojson", "regions.csv", "heatmap?dtype=uint8")
 
 
-def seen(client, slide, analysis):
+def answers(client, slide, analysis):
     """(where, bytes, headers) of everything that the service answers about it."""
-    place, where = f"/api/v1/slides/{slide['id']}", f"/api/v1/analyses/{analysis['id']}"
+    place, base = f"/api/v1/slides/{slide['id']}", f"/api/v1/analyses/{analysis['id']}"
     paths = [
         place,
         f"{place}.dzi",
         f"{place}/tiles",
         f"{place}/thumbnail",
         f"{place}/analyses",
-        where,
+        base,
         "/api/v1/slides",
     ]
-    paths += [f"{where}/{name}" for name in EXPORTS] + [f"{place}_files/{z}/0_0.jpeg" for z in (0, 9)]
+    paths += [f"{base}/{name}" for name in EXPORTS] + [f"{place}_files/{z}/0_0.jpeg" for z in (0, 9)]
     not_all_have = [f"{place}/macro", f"{place}/label", *(f"{place}/tiles/{level}/0_0.jpeg" for level in range(2))]
     paths += ["/api/v1/audit", "/api/v1/models", "/api/v1/evaluations", "/api/v1/keys", "/metrics", "/readyz"]
     for path in [*paths, *not_all_have]:
@@ -50,9 +50,9 @@ def test_the_name_is_planted(make, tmp_path):
         content = b"".join(part.read_bytes() for part in parts if part.is_file())
         path = next(part for part in reversed(parts) if part.suffix in (".mrxs", ".vms", ".dcm"))
     properties = openslide.OpenSlide(path).properties
-    shown = sum(PATIENT in value for value in properties.values())
-    assert shown >= 3
-    assert content.count(PATIENT.encode()) + content.count(base64.b64encode(PATIENT.encode())) > shown
+    property_count = sum(PATIENT in value for value in properties.values())
+    assert property_count >= 3
+    assert content.count(PATIENT.encode()) + content.count(base64.b64encode(PATIENT.encode())) > property_count
 
 
 @pytest.mark.parametrize("make", KINDS)
@@ -61,7 +61,7 @@ def test_a_name_is_nowhere_that_it_need_not_be(client, service, tmp_path, make):
     analysis = client.analyse(slide["id"], rotation_check=False)
     assert analysis["state"] == "succeeded"
     shows_name = {f"/api/v1/slides/{slide['id']}", "/api/v1/slides"}
-    for path, content, headers in seen(client, slide, analysis):
+    for path, content, headers in answers(client, slide, analysis):
         assert PATIENT.encode() not in content, path
         assert PATIENT not in headers + path
         assert FILED_UNDER not in headers + path
@@ -73,10 +73,10 @@ def test_a_name_is_nowhere_that_it_need_not_be(client, service, tmp_path, make):
     )
     client.call("DELETE", f"/api/v1/slides/{slide['id']}")
     for log in service.data.glob("*.log"):
-        told = log.read_text()
-        assert PATIENT not in told, log.name
-        assert FILED_UNDER not in told, log.name
-    kept = str(service.rows("SELECT * FROM slides WHERE id = :id", id=slide["id"])) + str(
+        text = log.read_text()
+        assert PATIENT not in text, log.name
+        assert FILED_UNDER not in text, log.name
+    stored = str(service.rows("SELECT * FROM slides WHERE id = :id", id=slide["id"])) + str(
         service.rows("SELECT * FROM audit")
     )
-    assert PATIENT not in kept
+    assert PATIENT not in stored

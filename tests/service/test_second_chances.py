@@ -39,20 +39,22 @@ def test_a_shared_folder_that_was_away_costs_no_slide(start, tmp_path):
     client = service.client()
     path = write_pyramid(tmp_path / "slide.tiff", tissue(400, 500), 0.5)
     hidden = tmp_path / "hidden"
-    made = client.call("POST", "/api/v1/uploads", headers={**TUS, "Upload-Length": str(path.stat().st_size)})
+    created = client.call("POST", "/api/v1/uploads", headers={**TUS, "Upload-Length": str(path.stat().st_size)})
     service.kill("worker")
-    client.call("PATCH", made.headers["Location"], headers={**PATCH, "Upload-Offset": "0"}, content=path.read_bytes())
-    lost = made.headers["Location"].rsplit("/", 1)[-1]
+    client.call(
+        "PATCH", created.headers["Location"], headers={**PATCH, "Upload-Offset": "0"}, content=path.read_bytes()
+    )
+    lost = created.headers["Location"].rsplit("/", 1)[-1]
     file = next((service.data / "slides" / lost).glob("slide*"))
     file.rename(hidden)
     service.start_worker()
-    where = f"/api/v1/slides/{lost}"
-    slide = client.poll(where, lambda s: s["state"] == "rejected", PATIENCE)
+    place = f"/api/v1/slides/{lost}"
+    slide = client.poll(place, lambda s: s["state"] == "rejected", PATIENCE)
     assert slide["reason"]["code"] == "inspect-failed"
     hidden.rename(file)
-    client.call("POST", f"{where}/inspect")
+    client.call("POST", f"{place}/inspect")
     assert client.wait_for_slide(lost)["state"] == "ready"
-    assert client.http.post(f"{where}/inspect").status_code == 409
+    assert client.http.post(f"{place}/inspect").status_code == 409
 
 
 def test_an_analysis_that_could_not_read_its_slide_can_be_tried_again(start, tmp_path):

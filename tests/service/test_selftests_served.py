@@ -37,10 +37,10 @@ def swapped_channels(directory):
     """The shipped network reading BGR, under a card whose digest is right: only golden outputs can tell."""
     network, card = load_network()
     network.lifting.weight.data = network.lifting.weight.data.flip(1)
-    known = {field.name: getattr(card, field.name) for field in dataclasses.fields(card)}
+    fields = {field.name: getattr(card, field.name) for field in dataclasses.fields(card)}
     for name in ("name", "digest", "architecture", "format"):
-        del known[name]
-    save_network(network, NAME, directory, **known)
+        del fields[name]
+    save_network(network, NAME, directory, **fields)
 
 
 def another_file(directory):
@@ -120,20 +120,22 @@ def test_networks_are_served_by_name_each_under_its_own_group(served, tmp_path):
     assert {card["name"] for card in offered["models"] if card["purpose"] == COMPARISON} == {"rival"}
     path = write_pyramid(tmp_path / "slide.tiff", tissue(900, 1200, [(300, 400, 251)]), 0.5)
     slide = client.wait_for_slide(client.upload(path, {}))
-    asked = {model: client.analyse(slide["id"], model=model) for model in ("planted", "rival")}
-    for model, analysis in asked.items():
+    analyses = {model: client.analyse(slide["id"], model=model) for model in ("planted", "rival")}
+    for model, analysis in analyses.items():
         assert analysis["state"] == "succeeded"
         assert analysis["model"] == analysis["provenance"]["model"] == model
-    exact, plain = (asked[model]["results"]["rotation_check"] for model in ("planted", "rival"))
+    exact, plain = (analyses[model]["results"]["rotation_check"] for model in ("planted", "rival"))
     assert exact["passed"]
     assert exact["spread_logits"] is None
     assert plain["passed"] is None, "a plain network promises nothing, so nothing passed"
     assert plain["elements"] == []
     assert plain["spread_logits"] > 1e-3
-    assert not np.array_equal(logits(client, asked["planted"]["id"]), logits(client, asked["rival"]["id"]))
-    warned = {model: "comparison" in [n["code"] for n in one["results"]["scope_notes"]] for model, one in asked.items()}
+    assert not np.array_equal(logits(client, analyses["planted"]["id"]), logits(client, analyses["rival"]["id"]))
+    warned = {
+        model: "comparison" in [n["code"] for n in one["results"]["scope_notes"]] for model, one in analyses.items()
+    }
     assert warned == {"planted": False, "rival": True}
-    for analysis in asked.values():
+    for analysis in analyses.values():
         assert analysis["results"]["familiarity"] is None
         answer = client.http.get(f"/api/v1/analyses/{analysis['id']}/heatmap", params={"quantity": "strangeness"})
         assert (answer.status_code, answer.json()["detail"]) == (404, "nobody knows what is familiar to this network")
@@ -149,20 +151,20 @@ def test_a_faster_computation_tells_its_drift_and_its_name(served, tmp_path):
     """The same slide by torch in float32 and by OpenVINO in bfloat16: another fingerprint, the same map to a drift."""
     service = served({})
     path = write_pyramid(tmp_path / "slide.tiff", tissue(900, 1200, [(300, 400, 251)]), 0.5)
-    asked = []
+    analyses = []
     for settings in ({}, {"QUARTERTURN_BACKEND": "openvino", "QUARTERTURN_PRECISION": "bfloat16"}):
         service.start_worker(**settings)
         service.wait_for_worker()
         client = service.client()
         slide = client.wait_for_slide(client.upload(path, {}))
-        asked.append(client.analyse(slide["id"], tissue="all"))
+        analyses.append(client.analyse(slide["id"], tissue="all"))
         service.kill("worker")
-    plain, fast = asked
+    plain, fast = analyses
     assert plain["results"]["rotation_check"]["drift_logits"] == 0
     check = fast["results"]["rotation_check"]
     assert check["passed"]
     assert 1e-4 < check["drift_logits"] < 0.5
     assert (fast["provenance"]["backend"], fast["provenance"]["precision"]) == ("openvino-cpu", "bfloat16")
-    one, other = (logits(client, analysis["id"]) for analysis in asked)
+    one, other = (logits(client, analysis["id"]) for analysis in analyses)
     np.testing.assert_array_equal(np.isnan(one), np.isnan(other))
     assert 1e-4 < np.nanmax(np.abs(one - other)) < 0.5

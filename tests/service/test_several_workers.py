@@ -20,10 +20,10 @@ def big_slide(client, tmp_path, side=1300):
 
 
 def ask(client, slide, **settings):
-    asked = client.call(
+    analysis = client.call(
         "POST", f"/api/v1/slides/{slide['id']}/analyses", json={"rotation_check": False, **settings}
     ).json()
-    return asked["id"], f"/api/v1/analyses/{asked['id']}"
+    return analysis["id"], f"/api/v1/analyses/{analysis['id']}"
 
 
 def until_both_work(own, client, tmp_path):
@@ -42,12 +42,12 @@ def test_two_workers_share_one_slide_and_one_gives_the_same_bits(own, tmp_path):
     own.start_worker("one", QUARTERTURN_THREADS="1")
     own.wait_for_worker()
     slide = big_slide(client, tmp_path, side=1700)
-    alone, where = ask(client, slide)
-    client.poll(where, lambda a: a["state"] == "succeeded", PATIENCE)
+    alone, place = ask(client, slide)
+    client.poll(place, lambda a: a["state"] == "succeeded", PATIENCE)
     own.start_worker("two", QUARTERTURN_THREADS="1")
     until_both_work(own, client, tmp_path)
-    shared, where = ask(client, slide)
-    client.poll(where, lambda a: a["state"] == "succeeded", PATIENCE)
+    shared, place = ask(client, slide)
+    client.poll(place, lambda a: a["state"] == "succeeded", PATIENCE)
     assert len({worker for worker, _ in own.rows(BANDS, id=shared)}) == 2, "both did a part"
     assert len({worker for worker, _ in own.rows(BANDS, id=alone)}) == 1
     np.testing.assert_array_equal(planes(client, shared), planes(client, alone))
@@ -58,13 +58,13 @@ def test_an_analysis_whose_kind_of_worker_is_gone_starts_anew_and_says_so(own, t
     client = own.client()
     own.start_worker("old", QUARTERTURN_THREADS="1")
     own.wait_for_worker()
-    analysis_id, where = ask(client, big_slide(client, tmp_path))
-    until(lambda: client.call("GET", where).json()["progress"]["done"] >= 1, every=0.02)
+    analysis_id, place = ask(client, big_slide(client, tmp_path))
+    until(lambda: client.call("GET", place).json()["progress"]["done"] >= 1, every=0.02)
     stop_inside_claim(own, "old")
-    assert client.call("GET", where).json()["provenance"]["threads"] == 1
+    assert client.call("GET", place).json()["provenance"]["threads"] == 1
     own.kill("old")
     own.start_worker("new", QUARTERTURN_THREADS="2")
-    ended = until_ended(client, where)
+    ended = until_ended(client, place)
     assert ended["state"] == "succeeded"
     assert ended["provenance"]["threads"] == 2
     assert len({worker for worker, _ in own.rows(BANDS, id=analysis_id)}) == 1
@@ -78,16 +78,16 @@ def test_a_worker_that_shall_end_gives_back_and_nobody_waits(own, tmp_path):
     client = own.client()
     own.start_worker("one", QUARTERTURN_STOP_SECONDS="0")
     own.wait_for_worker()
-    asked, where = ask(client, big_slide(client, tmp_path, side=1500))
+    analysis, place = ask(client, big_slide(client, tmp_path, side=1500))
     claimed = "SELECT 1 FROM work WHERE state = 'claimed' AND kind = 'band' AND analysis_id = :id"
-    until(lambda: own.rows(claimed, id=asked), every=0.02)
+    until(lambda: own.rows(claimed, id=analysis), every=0.02)
     ending = own.processes.pop("one")
     ending.terminate()
     assert ending.wait(PATIENCE) == 0
-    assert own.rows("SELECT DISTINCT state, attempts FROM work WHERE analysis_id = :id", id=asked) == [("open", 0)]
+    assert own.rows("SELECT DISTINCT state, attempts FROM work WHERE analysis_id = :id", id=analysis) == [("open", 0)]
     own.start_worker("two")
-    assert until_ended(client, where)["state"] == "succeeded"
-    assert own.rows("SELECT DISTINCT attempts FROM work WHERE analysis_id = :id", id=asked) == [(1,)]
+    assert until_ended(client, place)["state"] == "succeeded"
+    assert own.rows("SELECT DISTINCT attempts FROM work WHERE analysis_id = :id", id=analysis) == [(1,)]
 
 
 def test_a_worker_ends_even_when_its_pool_never_does(own, tmp_path):
@@ -95,34 +95,34 @@ def test_a_worker_ends_even_when_its_pool_never_does(own, tmp_path):
     client = own.client()
     own.start_worker("one", QUARTERTURN_STOP_SECONDS="0")
     own.wait_for_worker()
-    asked, where = ask(client, big_slide(client, tmp_path, side=1500))
-    until(lambda: own.rows("SELECT 1 FROM work WHERE state = 'claimed' AND analysis_id = :id", id=asked))
-    ((holder,),) = own.rows("SELECT worker FROM work WHERE state = 'claimed' AND analysis_id = :id", id=asked)
+    analysis, place = ask(client, big_slide(client, tmp_path, side=1500))
+    until(lambda: own.rows("SELECT 1 FROM work WHERE state = 'claimed' AND analysis_id = :id", id=analysis))
+    ((holder,),) = own.rows("SELECT worker FROM work WHERE state = 'claimed' AND analysis_id = :id", id=analysis)
     os.kill(int(holder.rsplit(":", 1)[1]), signal.SIGSTOP)
     ending = own.processes.pop("one")
     ending.terminate()
     assert ending.wait(PATIENCE) == 0
     own.start_worker("two")
-    assert until_ended(client, where)["state"] == "succeeded"
+    assert until_ended(client, place)["state"] == "succeeded"
 
 
 def test_cancel_is_at_once_and_the_worker_stops(own, tmp_path):
     client = own.client()
     own.start_worker("worker")
     own.wait_for_worker()
-    analysis_id, where = ask(client, big_slide(client, tmp_path, 2200), tissue="all")
-    until(lambda: client.call("GET", where).json()["progress"]["done"] >= 1, every=0.02)
+    analysis_id, place = ask(client, big_slide(client, tmp_path, 2200), tissue="all")
+    until(lambda: client.call("GET", place).json()["progress"]["done"] >= 1, every=0.02)
     stop_inside_claim(own, "worker")
     states = [{"claimed": "cancelled", "open": "cancelled"}.get(s, s) for _, s in own.rows(BANDS, id=analysis_id)]
-    cancelled = client.call("POST", f"{where}/cancel").json()
+    cancelled = client.call("POST", f"{place}/cancel").json()
     assert cancelled["state"] == "cancelled"
     assert sorted(state for _, state in own.rows(BANDS, id=analysis_id)) == sorted(states), "at once"
     os.killpg(own.processes["worker"].pid, signal.SIGCONT)
     client.wait_for_slide(client.upload(write_pyramid(tmp_path / "next.tiff", tissue(300, 300), 0.5), {}))
-    assert client.call("GET", where).json()["state"] == "cancelled"
+    assert client.call("GET", place).json()["state"] == "cancelled"
     assert sorted(state for _, state in own.rows(BANDS, id=analysis_id)) == sorted(states), "the rest will not be"
     assert set(states) == {"done", "cancelled"}
-    assert client.http.get(f"{where}/heatmap").status_code == 409
+    assert client.http.get(f"{place}/heatmap").status_code == 409
 
 
 def test_an_upload_that_nobody_goes_on_with_expires(own):

@@ -22,11 +22,11 @@ def watched(request, tmp_path_factory):
         client = service.client()
         slide = client.wait_for_slide(client.upload(write_pyramid(folder / "s.tiff", tissue(900, 900), 0.5), {}))
         place = f"/api/v1/slides/{slide['id']}"
-        asked = client.call("POST", f"{place}/analyses", json={}, headers={"X-Request-Id": ASKED_BY}).json()
-        client.poll(f"/api/v1/analyses/{asked['id']}", lambda a: a["state"] == "succeeded", PATIENCE)
+        analysis_row = client.call("POST", f"{place}/analyses", json={}, headers={"X-Request-Id": ASKED_BY}).json()
+        client.poll(f"/api/v1/analyses/{analysis_row['id']}", lambda a: a["state"] == "succeeded", PATIENCE)
         client.call("GET", f"{place}/tiles/0/0_0.jpeg")
         client.http.post("/api/v1/slides", json={}, headers={"Authorization": "Bearer qt_guessed"})
-        yield client, service, asked["id"]
+        yield client, service, analysis_row["id"]
     finally:
         service.stop()
 
@@ -41,14 +41,14 @@ def test_one_search_finds_a_request_and_all_that_came_of_it(watched):
     _, service, analysis = watched
     (request,) = (line for line in lines(service, "api") if line["correlation"] == ASKED_BY)
     assert (request["method"], request["status"], request["service"]) == ("POST", 201, "api")
-    wanted = {kind for (kind,) in service.rows("SELECT kind FROM work WHERE analysis_id = :id", id=analysis)}
-    assert wanted == {"band", "check", "finish"}
+    kinds = {kind for (kind,) in service.rows("SELECT kind FROM work WHERE analysis_id = :id", id=analysis)}
+    assert kinds == {"band", "check", "finish"}
 
-    def told():
+    def logged_all():
         mine = [line for line in lines(service, "worker") if line["correlation"] == ASKED_BY]
-        return {line.get("kind") for line in mine} >= wanted and all(line["service"] == "worker" for line in mine)
+        return {line.get("kind") for line in mine} >= kinds and all(line["service"] == "worker" for line in mine)
 
-    until(told)
+    until(logged_all)
 
 
 def metrics(client):
@@ -62,18 +62,18 @@ def metrics(client):
 
 def test_metrics_say_what_is(watched):
     client, _, _ = watched
-    found = metrics(client)
-    assert found["quarterturn_workers"] == 1
-    assert found['quarterturn_slides{state="ready"}'] == 1
-    assert found['quarterturn_analyses{state="succeeded"}'] == 1
-    assert found["quarterturn_work_oldest_open_seconds"] == 0
-    assert found["quarterturn_work_reclaims"] == 0
-    assert found["quarterturn_cells_recent"] > 100
-    assert found["quarterturn_band_network_seconds_recent"] > 0
-    assert 0 <= found["quarterturn_rotation_residual_max_recent"] < 1e-3
-    assert sum(value for name, value in found.items() if name.startswith("quarterturn_tiles_total")) >= 1
-    assert found["quarterturn_upload_bytes_total"] > 1000
-    assert found['quarterturn_refused_total{code="not-signed-in"}'] == 1
+    values = metrics(client)
+    assert values["quarterturn_workers"] == 1
+    assert values['quarterturn_slides{state="ready"}'] == 1
+    assert values['quarterturn_analyses{state="succeeded"}'] == 1
+    assert values["quarterturn_work_oldest_open_seconds"] == 0
+    assert values["quarterturn_work_reclaims"] == 0
+    assert values["quarterturn_cells_recent"] > 100
+    assert values["quarterturn_band_network_seconds_recent"] > 0
+    assert 0 <= values["quarterturn_rotation_residual_max_recent"] < 1e-3
+    assert sum(value for name, value in values.items() if name.startswith("quarterturn_tiles_total")) >= 1
+    assert values["quarterturn_upload_bytes_total"] > 1000
+    assert values['quarterturn_refused_total{code="not-signed-in"}'] == 1
     assert metrics(client)['quarterturn_requests_total{method="GET",status="200"}'] > 1
 
 
@@ -93,8 +93,8 @@ def test_a_page_of_another_site_changes_nothing(watched):
             assert answer.status_code == 403, headers
         assert browser.http.delete(f"/api/v1/slides/{slide}", headers=foreign).status_code == 403
     assert metrics(client)['quarterturn_refused_total{code="cross-site-write"}'] == 12
-    told = {(row["detail"].get("code"), row["who"]) for row in client.call("GET", "/api/v1/audit").json()["rows"]}
-    assert ("cross-site-write", "administrator") in told
+    refusals = {(row["detail"].get("code"), row["who"]) for row in client.call("GET", "/api/v1/audit").json()["rows"]}
+    assert ("cross-site-write", "administrator") in refusals
     text = browser.http.post(
         f"/api/v1/slides/{slide}/analyses", content=b"{}", headers={**here, "Content-Type": "text/plain"}
     )

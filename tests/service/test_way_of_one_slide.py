@@ -109,11 +109,11 @@ def test_a_profile_is_flat_at_quarter_turns(client, tmp_path):
     _, analysis = analysed(client, path)
     scores, _ = heat_map(client, analysis["id"])
     row, col = (int(place[len(place) // 2]) for place in np.nonzero(np.isfinite(scores)))
-    asked = client.call("POST", f"/api/v1/analyses/{analysis['id']}/profiles", json={"row": row, "col": col}).json()
-    found = client.poll(
-        f"/api/v1/analyses/{analysis['id']}/profiles/{asked['id']}", lambda p: p["state"] == "done", PATIENCE
+    request = client.call("POST", f"/api/v1/analyses/{analysis['id']}/profiles", json={"row": row, "col": col}).json()
+    profile_row = client.poll(
+        f"/api/v1/analyses/{analysis['id']}/profiles/{request['id']}", lambda p: p["state"] == "done", PATIENCE
     )
-    angles, profile = np.array(found["result"]["angles_deg"]), np.array(found["result"]["scores"])
+    angles, profile = np.array(profile_row["result"]["angles_deg"]), np.array(profile_row["result"]["scores"])
     assert len(angles) == 24
     np.testing.assert_allclose(profile[angles % 90 == 0], scores[row, col], atol=1e-5)
     assert (
@@ -125,9 +125,11 @@ def test_events_tell_every_change_until_the_end(client, tmp_path):
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "slide.tiff", tissue(400, 500), 0.5), {}))
     analysis = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={}).json()
     with client.http.stream("GET", f"/api/v1/analyses/{analysis['id']}/events") as stream:
-        told = [json.loads(line[5:]) for line in stream.iter_lines() if line.startswith("data:")]
-    assert told[-1]["state"] == "succeeded"
-    assert [event["progress"]["done"] for event in told] == sorted(event["progress"]["done"] for event in told)
+        readiness = [json.loads(line[5:]) for line in stream.iter_lines() if line.startswith("data:")]
+    assert readiness[-1]["state"] == "succeeded"
+    assert [event["progress"]["done"] for event in readiness] == sorted(
+        event["progress"]["done"] for event in readiness
+    )
 
 
 def test_real_slides_upload_view_and_analyse(client, service, test_data):
@@ -177,10 +179,10 @@ def test_nobody_comes_in_without_a_key(service):
         answer = httpx.get(service.url + path)
         assert answer.status_code == 401
         assert answer.headers["content-type"] == "application/problem+json"
-    told = httpx.get(service.url + "/readyz").json()
-    assert told["ready"] is True
-    assert told["heard_seconds"] < 10
-    assert len(told["models"]["p4m-densenet"]) == 64
-    assert told["readers"]["workers"] == [told["readers"]["here"]], "one machine, one kernel"
-    assert "rlimits" in told["readers"]["here"]
+    readiness = httpx.get(service.url + "/readyz").json()
+    assert readiness["ready"] is True
+    assert readiness["heard_seconds"] < 10
+    assert len(readiness["models"]["p4m-densenet"]) == 64
+    assert readiness["readers"]["workers"] == [readiness["readers"]["here"]], "one machine, one kernel"
+    assert "rlimits" in readiness["readers"]["here"]
     assert "/api/v1/uploads" in httpx.get(service.url + "/openapi.json").json()["paths"]

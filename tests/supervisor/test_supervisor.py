@@ -46,8 +46,8 @@ def refused(data, port, **more):
 
 
 def children_of(pid):
-    found = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout.split()
-    parents = dict(zip(map(int, found[::2]), map(int, found[1::2]), strict=True))
+    columns = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout.split()
+    parents = dict(zip(map(int, columns[::2]), map(int, columns[1::2]), strict=True))
     mine = {pid}
     for _ in range(6):
         mine |= {child for child, parent in parents.items() if parent in mine}
@@ -153,10 +153,10 @@ def is_alive(pid):
 
 
 def test_reasons_not_to_start(tmp_path):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
         assert f"Port {port} on 127.0.0.1 is taken" in refused(tmp_path / "a", port)
     (tmp_path / "file").write_text("")
     assert "cannot be used" in refused(tmp_path / "file", free_port())

@@ -12,10 +12,10 @@ from model.weights.checkpoint import SHIPPED, checkpoint_names, checkpoint_paths
 from worker.offers import Serving
 
 
-def put(directory, name, seed=0, **known):
+def put(directory, name, seed=0, **fields):
     torch.manual_seed(seed)
     network = get_system("z2-densenet").build(n0=4, growth=4).eval()
-    save_network(network, name, directory, golden=golden.outputs(freeze(network)), **known)
+    save_network(network, name, directory, golden=golden.outputs(freeze(network)), **fields)
 
 
 @pytest.fixture

@@ -21,14 +21,14 @@ EXAMPLES = os.environ.get("QUARTERTURN_FUZZ_EXAMPLES", "10")
 CONTRACT = Path(__file__).resolve().parent
 
 
-def made(client, tmp_path):
+def objects(client, tmp_path):
     """Something of each kind, so that calls find what they name."""
     path = write_pyramid(tmp_path / "slide.tiff", tissue(300, 400), 0.5)
     slide, other = (client.wait_for_slide(client.upload(path, {}))["id"] for _ in range(2))
     client.call("PUT", f"/api/v1/slides/{slide}/annotation", content=b'{"positive": [], "negative": []}')
     analysis = client.analyse(slide, rotation_check=False)["id"]
-    asked = {"mode": "strict", "analyses": [analysis]}
-    evaluation = client.call("POST", "/api/v1/evaluations", json=asked).json()["id"]
+    request = {"mode": "strict", "analyses": [analysis]}
+    evaluation = client.call("POST", "/api/v1/evaluations", json=request).json()["id"]
     upload = client.call("POST", "/api/v1/uploads", headers={**TUS, "Upload-Length": "1000000000"}).headers["Location"]
     person = client.call("POST", "/api/v1/people", json={"login": "mia", "password": "four mild turnips"}).json()["id"]
     key = client.call("POST", "/api/v1/keys", json={"name": "to be revoked"}).json()["id"]
@@ -49,7 +49,7 @@ def running(tmp_path):
 
 
 def test_every_call_keeps_what_the_document_says(running, tmp_path):
-    ids = made(running.client(), tmp_path)
+    ids = objects(running.client(), tmp_path)
     command = [
         Path(sys.executable).with_name("st"), "--config-file", CONTRACT / "schemathesis.toml", "run",
         f"{running.url}/openapi.json", "-H", f"Authorization: Bearer {KEY}", "--checks", "all",

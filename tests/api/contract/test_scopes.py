@@ -43,9 +43,9 @@ def test_what_a_call_needs(call):
 
 @pytest.mark.parametrize("scope", ["read", "upload", "analyse", "manage"])
 def test_a_key_does_what_it_is_for_and_nothing_else(client, service, scope):
-    made = client.call("POST", "/api/v1/keys", json={"name": f"for {scope}", "role": "admin", "scopes": [scope]}).json()
-    assert made["scopes"] == [scope]
-    own = Client(service.url, made["key"])
+    key = client.call("POST", "/api/v1/keys", json={"name": f"for {scope}", "role": "admin", "scopes": [scope]}).json()
+    assert key["scopes"] == [scope]
+    own = Client(service.url, key["key"])
     assert own.call("GET", "/api/v1/session").json()["scopes"] == [scope]
     for call, needed in NEEDED.items():
         method, path = call.split()
@@ -55,13 +55,13 @@ def test_a_key_does_what_it_is_for_and_nothing_else(client, service, scope):
         if refused and method != "HEAD":
             assert answer.json()["type"].endswith("scope-needed")
             assert needed in answer.json()["detail"]
-    told = [row for row in client.call("GET", "/api/v1/audit").json()["rows"] if row["who"] == f"for {scope}"]
-    assert {row["detail"].get("code") for row in told} >= {"scope-needed"}
+    refusals = [row for row in client.call("GET", "/api/v1/audit").json()["rows"] if row["who"] == f"for {scope}"]
+    assert {row["detail"].get("code") for row in refusals} >= {"scope-needed"}
 
 
 def test_a_key_makes_no_key_for_more_than_it_is_for_itself(client, service):
-    asked = {"name": "a manager", "role": "admin", "scopes": ["manage"]}
-    manager = Client(service.url, client.call("POST", "/api/v1/keys", json=asked).json()["key"])
+    request = {"name": "a manager", "role": "admin", "scopes": ["manage"]}
+    manager = Client(service.url, client.call("POST", "/api/v1/keys", json=request).json()["key"])
     for scopes, status in ((["manage"], 201), (["read", "manage"], 403), (None, 403)):
         assert manager.http.post("/api/v1/keys", json={"name": "another", "scopes": scopes}).status_code == status
     person = {"login": "noa", "password": "four mild turnips"}
@@ -70,8 +70,8 @@ def test_a_key_makes_no_key_for_more_than_it_is_for_itself(client, service):
 
 
 def test_a_session_has_the_scopes_of_its_key_and_tiles_ask_for_them(client, service, tmp_path):
-    made = client.call("POST", "/api/v1/keys", json={"name": "in and out", "scopes": ["upload", "upload"]}).json()
-    own = Client(service.url, made["key"])
+    key = client.call("POST", "/api/v1/keys", json={"name": "in and out", "scopes": ["upload", "upload"]}).json()
+    own = Client(service.url, key["key"])
     path = write_pyramid(tmp_path / "slide.tiff", tissue(300, 400), 0.5)
     slide = client.wait_for_slide(own.upload(path, {}))
     tile = f"/api/v1/slides/{slide['id']}/tiles/0/0_0.jpeg"
@@ -79,7 +79,7 @@ def test_a_session_has_the_scopes_of_its_key_and_tiles_ask_for_them(client, serv
     assert own.http.get(tile).status_code == 403
     browser = Client(service.url, "")
     browser.http.headers.pop("Authorization")
-    assert browser.call("POST", "/api/v1/session", json={"key": made["key"]}).json()["scopes"] == ["upload"]
+    assert browser.call("POST", "/api/v1/session", json={"key": key["key"]}).json()["scopes"] == ["upload"]
     assert browser.http.get("/api/v1/slides").status_code == 403
     assert browser.http.get(tile).status_code == 403
     assert client.http.post("/api/v1/keys", json={"name": "none", "scopes": []}).status_code == 422

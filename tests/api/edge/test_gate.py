@@ -26,10 +26,10 @@ def pour(port, head, most=64 << 20, piece=bytes(1 << 16)):
     """Send a head and a body without end; how much was taken, and the answer."""
     with socket.create_connection(("127.0.0.1", port), 10) as connection:
         connection.sendall(head.encode())
-        sent, answer = 0, b""
+        accepted, answer = 0, b""
         try:
-            while sent < most:
-                sent += connection.send(piece)
+            while accepted < most:
+                accepted += connection.send(piece)
         except OSError:
             pass
         try:
@@ -37,7 +37,7 @@ def pour(port, head, most=64 << 20, piece=bytes(1 << 16)):
                 answer += part
         except OSError:
             pass
-    return sent, answer
+    return accepted, answer
 
 
 def head(method, path, port, **fields):
@@ -50,10 +50,10 @@ def head(method, path, port, **fields):
     [("POST", "slides"), ("PATCH", f"uploads/{'0' * 32}"), ("PUT", f"slides/{'0' * 32}/annotation")],
 )  # fmt: skip
 def test_nobody_unknown_has_a_body_read(service, method, path):
-    sent, answer = pour(
+    accepted, answer = pour(
         service.port, head(method, f"/api/v1/{path}", service.port, Tus_Resumable="1.0.0", Upload_Offset="0")
     )
-    assert sent < 16 << 20, "what the system's own buffers hold, and no more"
+    assert accepted < 16 << 20, "what the system's own buffers hold, and no more"
     assert b" 401 " in answer[:20] or answer == b"", "or the connection was cut before the answer was read"
 
 
@@ -62,10 +62,10 @@ def test_nobody_unknown_has_a_body_read(service, method, path):
 def test_of_who_is_not_known_not_a_byte_is_asked_for(method, path, monkeypatch):
     """The gate itself, without a system's buffers: 401 before the first part of the body."""
     monkeypatch.setattr(trail, "record_denied_request", lambda *_: None)
-    asked, answered = [], []
+    received, answered = [], []
 
     async def receive():
-        asked.append(1)
+        received.append(1)
         return {"type": "http.request", "body": bytes(1 << 20), "more_body": True}
 
     async def send(message):
@@ -80,13 +80,13 @@ def test_of_who_is_not_known_not_a_byte_is_asked_for(method, path, monkeypatch):
     }  # fmt: skip
     asyncio.run(Gate(unreachable)(scope, receive, send))
     assert answered[0]["status"] == 401
-    assert asked == []
+    assert received == []
 
 
 def test_a_body_without_end_is_refused_before_it_is_read(client, service):
     bearer = f"Bearer {KEY}"
-    sent, _ = pour(service.port, head("POST", "/api/v1/slides", service.port, Authorization=bearer))
-    assert sent < 16 << 20
+    accepted, _ = pour(service.port, head("POST", "/api/v1/slides", service.port, Authorization=bearer))
+    assert accepted < 16 << 20
     answer = client.http.post("/api/v1/slides", content=b"[" + b" " * (1 << 20))
     assert answer.status_code == 413
     assert "1048576 bytes" in answer.json()["detail"]
@@ -128,12 +128,12 @@ def test_heads_that_never_end_are_cut_off(own):
     for connection in slow:
         with connection, contextlib.suppress(ConnectionError):
             assert connection.recv(100) == b""
-    sent, answer = pour(own.port, "GET /healthz HTTP/1.1\r\nX-Long: ")
-    assert sent < 16 << 20
+    accepted, answer = pour(own.port, "GET /healthz HTTP/1.1\r\nX-Long: ")
+    assert accepted < 16 << 20
     assert b"200" not in answer
     assert own.client().http.get("/healthz", headers={"X-Long": "x" * 20_000}).status_code == 200
-    asked = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
-    for head, rest in ((asked + b"\r\n", b"\r\n"), (asked + b"Content-Length: 2\r\n\r\n", b"x")):
+    request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+    for head, rest in ((request + b"\r\n", b"\r\n"), (request + b"Content-Length: 2\r\n\r\n", b"x")):
         with socket.create_connection(("127.0.0.1", own.port), 10) as connection:
             connection.sendall(head)
             answer = b""
@@ -141,9 +141,9 @@ def test_heads_that_never_end_are_cut_off(own):
                 answer += connection.recv(4096)
             connection.sendall(rest)
             assert connection.recv(100) == b"", "what comes after an answer must be a request, in time"
-    endless = asked + b"Transfer-Encoding: chunked\r\n\r\n0\r\n"
-    sent, _ = pour(own.port, endless.decode(), piece=b"X-Trailer: " + b"y" * 1000 + b"\r\n")
-    assert sent < 16 << 20
+    endless = request + b"Transfer-Encoding: chunked\r\n\r\n0\r\n"
+    accepted, _ = pour(own.port, endless.decode(), piece=b"X-Trailer: " + b"y" * 1000 + b"\r\n")
+    assert accepted < 16 << 20
 
 
 def test_guessing_a_password_is_slowed_down_and_keeps_nobody_else_out(own):
@@ -179,11 +179,11 @@ def test_many_viewers_at_once_hold_nobody_up(client, tmp_path):
     path = write_pyramid(tmp_path / "slide.tiff", tissue(300, 400), 0.5)
     slides = [client.wait_for_slide(client.upload(path, {}))["id"] for _ in range(3)]
     with ThreadPoolExecutor(60) as pool:
-        asked = [
+        paths = [
             f"/api/v1/slides/{slide}{suffix}" for slide in slides for suffix in ("/tiles", ".dzi") for _ in range(20)
         ]
         began = time.monotonic()
-        statuses = list(pool.map(lambda path: client.http.get(path).status_code, asked))
+        statuses = list(pool.map(lambda path: client.http.get(path).status_code, paths))
     assert set(statuses) == {200}
     assert time.monotonic() - began < 20
 
@@ -215,11 +215,11 @@ def test_without_a_database_the_answer_is_503(own):
 )  # fmt: skip
 def test_beyond_loopback_nobody_serves_without_tls_and_users(settings, starts, tmp_path):
     """Asked of the rule alone where it would start: tests listen on loopback only."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("QUARTERTURN_")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("QUARTERTURN_")}
     chosen = {f"QUARTERTURN_{name}": value for name, value in settings.items()}
-    asked = "from api.__main__ import may_listen; from core.settings import Settings; print(may_listen(Settings()))"
-    command = [sys.executable, *(("-c", asked) if starts else ("-m", "api"))]
-    environment = {**kept, **chosen, "QUARTERTURN_DATA": str(tmp_path)}
+    question = "from api.__main__ import may_listen; from core.settings import Settings; print(may_listen(Settings()))"
+    command = [sys.executable, *(("-c", question) if starts else ("-m", "api"))]
+    environment = {**inherited, **chosen, "QUARTERTURN_DATA": str(tmp_path)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE)
     if starts:
         assert done.stdout.strip() == "True"

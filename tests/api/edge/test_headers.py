@@ -17,25 +17,25 @@ WANTED = {
 def test_every_answer_has_them(client, tmp_path):
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(300, 400), 0.5), {}))["id"]
     stranger = {"Authorization": "Bearer nobody"}
-    asked = [
+    requests = [
         ("GET", "/", 200, {}), ("GET", "/docs", 200, {}), ("GET", "/static/viewer/main.js", 200, {}),
         ("GET", "/no", 404, {}), ("PUT", "/no", 404, {}),
         ("GET", f"/api/v1/slides/{slide}/tiles/0/0_0.jpeg", 200, {}),
         ("GET", f"/api/v1/slides/{slide}/tiles/9/0_0.jpeg", 404, {}), ("GET", "/api/v1/slides", 401, stranger),
         ("POST", "/api/v1/slides", 422, {}), ("PATCH", "/api/v1/slides", 405, {}), ("GET", "/healthz", 200, {}),
     ]  # fmt: skip
-    for method, path, status, headers in asked:
-        found = client.http.request(method, path, headers=headers)
-        assert found.status_code == status, path
-        assert {name: found.headers.get(name) for name in WANTED} == WANTED, path
-        policy = dict(part.strip().split(" ", 1) for part in found.headers["content-security-policy"].split(";"))
+    for method, path, status, headers in requests:
+        answer = client.http.request(method, path, headers=headers)
+        assert answer.status_code == status, path
+        assert {name: answer.headers.get(name) for name in WANTED} == WANTED, path
+        policy = dict(part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";"))
         assert policy["default-src"] == "'self'", path
         assert policy["object-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'", path
         assert "unsafe" not in str(policy), path
-        assert "access-control-allow-origin" not in found.headers, path
-        assert "server" not in found.headers, path
+        assert "access-control-allow-origin" not in answer.headers, path
+        assert "server" not in answer.headers, path
         if status >= 400 and path.startswith("/api"):
-            assert found.headers["content-type"] == "application/problem+json", path
+            assert answer.headers["content-type"] == "application/problem+json", path
 
 
 def test_a_fault_that_nobody_foresaw_says_nothing_of_itself(client, service, tmp_path):
@@ -73,14 +73,14 @@ def test_behind_tls_a_session_s_cookie_is_bound_to_this_host(own):
 
 
 def test_a_method_that_is_not_taken_is_told_which_are(client):
-    taken = {
+    allowed = {
         "": "GET, POST",
         f"/{'0' * 32}.dzi": "GET",
         f"/{'0' * 32}": "DELETE, GET, PATCH",
         f"/../uploads/{'0' * 32}": "DELETE, GET, HEAD, OPTIONS, PATCH",
         "/../../../": "GET",
     }
-    for below, methods in taken.items():
+    for below, methods in allowed.items():
         path = f"/api/v1/slides{below}"
         answer = client.http.put(path)
         assert (answer.status_code, answer.headers["allow"]) == (405, methods), path

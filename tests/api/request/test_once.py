@@ -35,9 +35,9 @@ def send(client, method, path, key, body=None):
 
 
 def test_a_key_lives_until_it_is_revoked(client, service):
-    made = client.call("POST", "/api/v1/keys", json={"name": "lims", "role": "viewer", "expires_days": 1}).json()
-    assert made["key"].startswith("qt_")
-    own = Client(service.url, made["key"])
+    key = client.call("POST", "/api/v1/keys", json={"name": "lims", "role": "viewer", "expires_days": 1}).json()
+    assert key["key"].startswith("qt_")
+    own = Client(service.url, key["key"])
     assert own.call("GET", "/api/v1/session").json() == {
         "name": "lims", "role": "viewer", "scopes": None, "workspace": "default", "person_id": None,
         "notice": made_notice(own),
@@ -47,32 +47,32 @@ def test_a_key_lives_until_it_is_revoked(client, service):
     with pytest.raises(ServiceError, match="role admin"):
         own.call("GET", "/api/v1/keys")
     listed = {key["id"]: key for key in client.call("GET", "/api/v1/keys").json()}
-    assert listed[made["id"]]["key"] is None
-    assert made["key"] not in str(listed)
-    client.call("DELETE", f"/api/v1/keys/{made['id']}")
+    assert listed[key["id"]]["key"] is None
+    assert key["key"] not in str(listed)
+    client.call("DELETE", f"/api/v1/keys/{key['id']}")
     assert own.http.get("/api/v1/session").status_code == 401
     assert client.call("GET", "/api/v1/keys").json()[0]["revoked"]
     assert client.http.delete("/api/v1/keys/0123456789abcdef").status_code == 404
 
 
 def test_a_key_ends_by_itself(client, service):
-    made = client.call("POST", "/api/v1/keys", json={"name": "guest", "role": "viewer", "expires_days": 1}).json()
-    own = Client(service.url, made["key"])
+    key = client.call("POST", "/api/v1/keys", json={"name": "guest", "role": "viewer", "expires_days": 1}).json()
+    own = Client(service.url, key["key"])
     assert own.http.get("/api/v1/session").status_code == 200
     service.change(
-        "UPDATE credentials SET expires_at = expires_at - 90000 WHERE substr(hash, 1, 16) = :id", id=made["id"]
+        "UPDATE credentials SET expires_at = expires_at - 90000 WHERE substr(hash, 1, 16) = :id", id=key["id"]
     )
     assert own.http.get("/api/v1/session").status_code == 401
-    assert made["key"] not in str(service.rows("SELECT * FROM credentials")), "its hash alone is kept"
-    assert made["key"] not in "".join(log.read_text() for log in service.data.glob("*.log"))
+    assert key["key"] not in str(service.rows("SELECT * FROM credentials")), "its hash alone is kept"
+    assert key["key"] not in "".join(log.read_text() for log in service.data.glob("*.log"))
 
 
 def test_a_session_ends_with_the_key_that_opened_it(client, service):
-    made = client.call("POST", "/api/v1/keys", json={"name": "nurse", "role": "viewer"}).json()
+    key = client.call("POST", "/api/v1/keys", json={"name": "nurse", "role": "viewer"}).json()
     browser = httpx.Client(base_url=service.url)
-    assert browser.post("/api/v1/session", json={"key": made["key"]}).status_code == 201
+    assert browser.post("/api/v1/session", json={"key": key["key"]}).status_code == 201
     assert browser.get("/api/v1/session").json()["name"] == "nurse"
-    client.call("DELETE", f"/api/v1/keys/{made['id']}")
+    client.call("DELETE", f"/api/v1/keys/{key['id']}")
     assert browser.get("/api/v1/session").status_code == 401
 
 
@@ -102,12 +102,12 @@ def test_every_change_of_an_analysis_is_done_once_per_key(client, slide):
     start = f"/api/v1/slides/{slide['id']}/analyses"
     first, again = (send(client, "POST", start, "start-" + slide["id"], {}) for _ in range(2))
     assert (first.status_code, again.status_code) == (201, 201)
-    where = f"/api/v1/analyses/{first.json()['id']}"
+    path = f"/api/v1/analyses/{first.json()['id']}"
     assert again.json()["id"] == first.json()["id"]
     assert send(client, "POST", start, "start-" + slide["id"], {"tissue": "all"}).status_code == 409
-    client.poll(where, lambda a: a["state"] == "succeeded", PATIENCE)
-    assert send(client, "POST", f"{where}/cancel", "cancel-" + slide["id"]).status_code == 409, "it has succeeded"
-    assert send(client, "POST", f"{where}/cancel", "x" * 256).status_code == 422
+    client.poll(path, lambda a: a["state"] == "succeeded", PATIENCE)
+    assert send(client, "POST", f"{path}/cancel", "cancel-" + slide["id"]).status_code == 409, "it has succeeded"
+    assert send(client, "POST", f"{path}/cancel", "x" * 256).status_code == 422
     assert len(client.call("GET", start).json()) == 1
 
 
@@ -124,11 +124,11 @@ def test_a_profile_asked_for_by_many_is_made_once(client, slide):
     analysis = client.analyse(slide["id"])
     scores, _ = heat_map(client, analysis["id"])
     row, col = (int(place[0]) for place in np.nonzero(np.isfinite(scores)))
-    where = f"/api/v1/analyses/{analysis['id']}/profiles"
+    path = f"/api/v1/analyses/{analysis['id']}/profiles"
     with ThreadPoolExecutor(8) as pool:
-        asked = list(pool.map(lambda _: client.http.post(where, json={"row": row, "col": col}), range(8)))
-    assert {answer.status_code for answer in asked} == {202}
-    assert len({answer.json()["id"] for answer in asked}) == 1
+        answers = list(pool.map(lambda _: client.http.post(path, json={"row": row, "col": col}), range(8)))
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["id"] for answer in answers}) == 1
 
 
 def test_mpp_and_identifiers_in_one_change_are_both_kept(client, tmp_path):
@@ -143,14 +143,14 @@ def test_a_slide_is_deleted_while_everything_else_wants_it(client, tmp_path):
     """Changes and deletion at once: each answers as if it came before or after, and deleted stays deleted."""
     for _ in range(4):
         slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(400, 500), None), {}))
-        where = f"/api/v1/slides/{slide['id']}"
-        calls = [("PATCH", where, {"mpp": 0.5}), ("DELETE", where, None), ("PATCH", where, {"mpp": 0.25})]
-        calls += [("POST", f"{where}/analyses", {}), ("POST", f"{where}/inspect", None)]
+        path = f"/api/v1/slides/{slide['id']}"
+        calls = [("PATCH", path, {"mpp": 0.5}), ("DELETE", path, None), ("PATCH", path, {"mpp": 0.25})]
+        calls += [("POST", f"{path}/analyses", {}), ("POST", f"{path}/inspect", None)]
         with ThreadPoolExecutor(5) as pool:
             answers = list(pool.map(lambda call: client.http.request(call[0], call[1], json=call[2]), calls))
         assert {answer.status_code for answer in answers} <= {200, 201, 204, 404, 409}, [a.text for a in answers]
         assert answers[1].status_code == 204
-        assert client.http.get(where).status_code == 404
+        assert client.http.get(path).status_code == 404
 
 
 def test_the_scale_that_analyses_stand_on_stays(client, tmp_path):
@@ -196,8 +196,8 @@ def test_a_file_by_reference_that_is_gone_is_a_clear_answer(client, imports):
     content = tissue(600, 700)
     tifffile.imwrite(imports / "moved.tiff", content, tile=(256, 256), compression="jpeg", photometric="rgb",
                      resolution=(2e4, 2e4), resolutionunit="CENTIMETER")  # fmt: skip
-    made = client.call("POST", "/api/v1/slides", json={"path": "moved.tiff"}).json()
-    slide = client.wait_for_slide(made["id"])
+    reference = client.call("POST", "/api/v1/slides", json={"path": "moved.tiff"}).json()
+    slide = client.wait_for_slide(reference["id"])
     assert slide["state"] == "ready"
     (imports / "moved.tiff").unlink()
     answer = client.http.get(f"/api/v1/slides/{slide['id']}/tiles/0/0_0.jpeg")
@@ -205,17 +205,17 @@ def test_a_file_by_reference_that_is_gone_is_a_clear_answer(client, imports):
 
 
 def test_a_deleted_slide_is_deleted_once_per_key(client, service, slide):
-    where, key = f"/api/v1/slides/{slide['id']}", "delete-" + slide["id"]
-    assert [send(client, "DELETE", where, key).status_code for _ in range(2)] == [204, 204]
-    assert client.http.delete(where).status_code == 404
+    path, key = f"/api/v1/slides/{slide['id']}", "delete-" + slide["id"]
+    assert [send(client, "DELETE", path, key).status_code for _ in range(2)] == [204, 204]
+    assert client.http.delete(path).status_code == 404
     until(lambda: not (service.data / "slides" / slide["id"]).exists())
 
 
 def test_a_slide_by_reference_is_read_where_it_lies(client, service, imports):
     path = write_pyramid(imports / "referred.tiff", tissue(400, 500, [(150, 200, 90)]), 0.5)
     body = {"path": "referred.tiff", "identifiers": {"organ": "lymph node", "accession": "A-1"}}
-    made = client.call("POST", "/api/v1/slides", json=body).json()
-    slide = client.wait_for_slide(made["id"])
+    reference = client.call("POST", "/api/v1/slides", json=body).json()
+    slide = client.wait_for_slide(reference["id"])
     assert (slide["state"], slide["filename"], slide["size_bytes"]) == ("ready", "referred.tiff", path.stat().st_size)
     assert client.analyse(slide["id"])["state"] == "succeeded"
     assert client.call("GET", f"/api/v1/slides/{slide['id']}/tiles/0/0_0.jpeg").content[:2] == b"\xff\xd8"
@@ -227,16 +227,16 @@ def test_a_slide_by_reference_is_read_where_it_lies(client, service, imports):
 def test_a_slide_by_reference_that_was_changed_is_shown_and_analysed_no_more(client, service, imports):
     path = write_pyramid(imports / "changing.tiff", tissue(400, 500), 0.5)
     slide = client.wait_for_slide(client.call("POST", "/api/v1/slides", json={"path": "changing.tiff"}).json()["id"])
-    where = f"/api/v1/slides/{slide['id']}"
-    assert client.http.get(f"{where}/tiles/0/0_0.jpeg").status_code == 200
+    place = f"/api/v1/slides/{slide['id']}"
+    assert client.http.get(f"{place}/tiles/0/0_0.jpeg").status_code == 200
     write_pyramid(path, tissue(400, 500, [(150, 200, 90)], seed=5), 0.5)
-    until(lambda: client.http.get(f"{where}/tiles/0/0_0.jpeg").status_code == 410)
-    told = client.http.get(f"{where}/tiles/0/0_0.jpeg").json()
-    assert told["type"].endswith("slide-file-changed")
+    until(lambda: client.http.get(f"{place}/tiles/0/0_0.jpeg").status_code == 410)
+    problem = client.http.get(f"{place}/tiles/0/0_0.jpeg").json()
+    assert problem["type"].endswith("slide-file-changed")
     ended = client.analyse(slide["id"], rotation_check=False)
     assert ended["state"] == "failed"
     assert "changed after it was looked at" in ended["reason"]["detail"]
-    client.call("DELETE", where)
+    client.call("DELETE", place)
     assert path.exists()
 
 
@@ -249,10 +249,10 @@ def test_a_slide_by_reference_that_went_is_told_of_without_its_name(client, serv
     ended = client.analyse(slide["id"], rotation_check=False)
     assert ended["state"] == "failed"
     again = write_pyramid(imports / name, tissue(400, 500), 0.5)
-    made = client.call("POST", "/api/v1/slides", json={"path": name}).json()
+    reference = client.call("POST", "/api/v1/slides", json={"path": name}).json()
     again.unlink()
-    asked = client.poll(f"/api/v1/slides/{made['id']}", lambda s: s["state"] != "inspecting", PATIENCE)
-    for reason in (ended["reason"], asked["reason"]):
+    inspected = client.poll(f"/api/v1/slides/{reference['id']}", lambda s: s["state"] != "inspecting", PATIENCE)
+    for reason in (ended["reason"], inspected["reason"]):
         assert reason is None or ("ROE" not in str(reason) and str(imports) not in str(reason))
     for log in service.data.glob("*.log"):
         assert "ROE^RICHARD" not in log.read_text(), log.name
@@ -262,15 +262,15 @@ def test_a_stream_ends_with_its_key(client, service, imports):
     write_pyramid(imports / "long.tiff", tissue(400, 500), 0.5)
     slide = client.wait_for_slide(client.call("POST", "/api/v1/slides", json={"path": "long.tiff"}).json()["id"])
     (imports / "long.tiff").rename(imports / "elsewhere.tiff")  # so that the analysis stays under way
-    asked = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={}).json()
-    made = client.call("POST", "/api/v1/keys", json={"name": "listener", "role": "viewer"}).json()
-    own = Client(service.url, made["key"])
-    with own.http.stream("GET", f"/api/v1/analyses/{asked['id']}/events", timeout=PATIENCE) as stream:
+    analysis = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={}).json()
+    key = client.call("POST", "/api/v1/keys", json={"name": "listener", "role": "viewer"}).json()
+    own = Client(service.url, key["key"])
+    with own.http.stream("GET", f"/api/v1/analyses/{analysis['id']}/events", timeout=PATIENCE) as stream:
         lines = stream.iter_lines()
         assert next(line for line in lines if line.startswith("data:"))
-        client.call("DELETE", f"/api/v1/keys/{made['id']}")
+        client.call("DELETE", f"/api/v1/keys/{key['id']}")
         assert not [line for line in lines if '"succeeded"' in line or '"failed"' in line], "it ended before"
-    client.call("POST", f"/api/v1/analyses/{asked['id']}/cancel")
+    client.call("POST", f"/api/v1/analyses/{analysis['id']}/cancel")
     client.call("DELETE", f"/api/v1/slides/{slide['id']}")
 
 
@@ -286,8 +286,8 @@ def test_a_zip_by_reference_is_unpacked_with_us_and_stays(client, service, impor
 
 def test_a_bad_file_by_reference_is_rejected_and_stays(client, imports):
     (imports / "text.svs").write_text("no slide")
-    made = client.call("POST", "/api/v1/slides", json={"path": "text.svs"}).json()
-    slide = client.poll(f"/api/v1/slides/{made['id']}", lambda s: s["state"] == "rejected", PATIENCE)
+    reference = client.call("POST", "/api/v1/slides", json={"path": "text.svs"}).json()
+    slide = client.poll(f"/api/v1/slides/{reference['id']}", lambda s: s["state"] == "rejected", PATIENCE)
     assert slide["reason"]["code"] == "not-a-slide"
     assert (imports / "text.svs").exists()
 

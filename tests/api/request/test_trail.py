@@ -27,8 +27,8 @@ def told_of(client, *subjects):
 
 
 def key_of(client, service, name, role):
-    made = client.call("POST", "/api/v1/keys", json={"name": name, "role": role}).json()
-    return Client(service.url, made["key"]), made["id"]
+    key = client.call("POST", "/api/v1/keys", json={"name": name, "role": role}).json()
+    return Client(service.url, key["key"]), key["id"]
 
 
 def test_the_life_of_a_slide_is_told_in_order(client, service, slide):
@@ -41,9 +41,9 @@ def test_the_life_of_a_slide_is_told_in_order(client, service, slide):
         ann.call("GET", f"{place}.dzi")
     ann.call("GET", f"{place}/annotation")
     analysis = ann.analyse(slide["id"], rotation_check=False)
-    where = f"/api/v1/analyses/{analysis['id']}"
+    base = f"/api/v1/analyses/{analysis['id']}"
     for name in ("heatmap?dtype=uint8", "regions", "heatmap", "heatmap.png", "regions.geojson", "regions.csv"):
-        ann.call("GET", f"{where}/{name}")
+        ann.call("GET", f"{base}/{name}")
     ann.call("DELETE", f"{place}/annotation")
     ann.call("DELETE", place)
     client.call("DELETE", f"/api/v1/keys/{key_id}")
@@ -51,16 +51,16 @@ def test_the_life_of_a_slide_is_told_in_order(client, service, slide):
     assert told_of(client, slide["id"]) == [
         ("upload.create", "administrator"), ("upload.finish", "administrator"), *((action, "ann") for action in mine),
     ]  # fmt: skip
-    seen = ["analysis.create", "analysis.view", *4 * ["analysis.export"]]
-    assert [action for action, _ in told_of(client, analysis["id"])] == seen
+    actions = ["analysis.create", "analysis.view", *4 * ["analysis.export"]]
+    assert [action for action, _ in told_of(client, analysis["id"])] == actions
     assert told_of(client, key_id) == [("key.create", "administrator"), ("key.revoke", "administrator")]
     assert client.call("GET", "/api/v1/audit/check").json() == {"holds": True, "broken_at": None}
 
 
 def test_what_is_sent_twice_is_told_once(client, slide):
-    once = {"Idempotency-Key": f"again-{slide['id']}"}
+    headers = {"Idempotency-Key": f"again-{slide['id']}"}
     for _ in range(2):
-        client.call("PATCH", f"/api/v1/slides/{slide['id']}", json={"identifiers": {"block": "A1"}}, headers=once)
+        client.call("PATCH", f"/api/v1/slides/{slide['id']}", json={"identifiers": {"block": "A1"}}, headers=headers)
     assert [action for action, _ in told_of(client, slide["id"])].count("slide.change") == 1
 
 
@@ -96,7 +96,7 @@ def test_nothing_of_another_workspace_is_there(client, service, slide):
     key = client.call("POST", "/api/v1/keys", json={"name": "elsewhere"}).json()
     (here,) = service.rows("SELECT id FROM uploads WHERE slide_id = :id", id=slide["id"])
     upload, at, work = here[0], f"/api/v1/slides/{slide['id']}", f"/api/v1/analyses/{analysis}"
-    asked = [
+    calls = [
         *(("GET", at + rest) for rest in ("", ".dzi", "/tiles", "/thumbnail", "/analyses", "/macro", "/label")),
         *(("GET", work + rest) for rest in ("", "/heatmap", "/heatmap.png", "/regions", "/regions.csv", "/events")),
         ("GET", f"{at}/tiles/0/0_0.jpeg"), ("DELETE", at), ("POST", f"{at}/analyses"), ("POST", f"{work}/cancel"),
@@ -105,12 +105,12 @@ def test_nothing_of_another_workspace_is_there(client, service, slide):
     ]  # fmt: skip
     asker, _ = key_of(client, service, "asker", "admin")
     with of_another(service, slide["id"], person["id"], key["id"]):
-        for method, path in asked:
-            sent = {"json": {}} if method == "POST" and path.endswith("/analyses") else {}
+        for method, path in calls:
+            body = {"json": {}} if method == "POST" and path.endswith("/analyses") else {}
             headers = TUS if "uploads" in path else {}
-            answer = asker.http.request(method, path, headers=headers, **sent)
+            answer = asker.http.request(method, path, headers=headers, **body)
             assert answer.status_code == 404, (method, path, answer.status_code)
-        lists = str([client.call("GET", f"/api/v1/{what}").json() for what in ("slides", "people", "keys")])
+        lists = str([client.call("GET", f"/api/v1/{listing}").json() for listing in ("slides", "people", "keys")])
         assert not [one for one in (slide["id"], person["id"], key["id"]) if one in lists]
     client.call("DELETE", f"/api/v1/people/{person['id']}")
 
@@ -163,9 +163,9 @@ def test_signing_in_and_out_is_told(client, service):
 
 def test_what_cannot_be_written_down_does_not_happen(client, service, slide):
     analysis = client.analyse(slide["id"], rotation_check=False)
-    where, place = f"/api/v1/analyses/{analysis['id']}", f"/api/v1/slides/{slide['id']}"
-    asked = [
-        ("GET", f"{place}/tiles", {}), ("GET", f"{where}/regions.csv", {}), ("GET", f"{where}/heatmap", {}),
+    base, place = f"/api/v1/analyses/{analysis['id']}", f"/api/v1/slides/{slide['id']}"
+    calls = [
+        ("GET", f"{place}/tiles", {}), ("GET", f"{base}/regions.csv", {}), ("GET", f"{base}/heatmap", {}),
         ("POST", f"{place}/analyses", {"json": {}}), ("DELETE", place, {}),
         ("PATCH", place, {"json": {"identifiers": {"block": "B"}}}),
         ("POST", "/api/v1/keys", {"json": {"name": "x", "role": "viewer"}}),
@@ -174,8 +174,8 @@ def test_what_cannot_be_written_down_does_not_happen(client, service, slide):
     before = [client.call("GET", path).json() for path in (f"{place}/analyses", "/api/v1/keys", place)]
     service.change("ALTER TABLE audit RENAME TO audit_away")
     try:
-        for method, path, sent in asked:
-            answer = client.http.request(method, path, **sent)
+        for method, path, body in calls:
+            answer = client.http.request(method, path, **body)
             assert answer.status_code >= 500, (method, path)
             assert answer.headers["content-type"] == "application/problem+json"
     finally:

@@ -24,19 +24,19 @@ def credentials(service):
 
 
 def files(service):
-    found = (path for path in service.data.rglob("*") if path.is_file() and "slides" in path.parts)
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+    paths = (path for path in service.data.rglob("*") if path.is_file() and "slides" in path.parts)
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def test_no_get_changes_anything(client, service, tmp_path):
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(600, 700), 0.5), {}))["id"]
     client.call("PUT", f"/api/v1/slides/{slide}/annotation", content=b'{"positive": [], "negative": []}')
     analysis = client.analyse(slide, rotation_check=False)["id"]
-    known = {"slide_id": slide, "analysis_id": analysis, "level": "0", "tile": "0_0", "col": "0", "row": "0"}
+    parameters = {"slide_id": slide, "analysis_id": analysis, "level": "0", "tile": "0_0", "col": "0", "row": "0"}
     document = client.call("GET", "/openapi.json").json()["paths"]
     before, gotten = (rows(service), credentials(service), files(service)), 0
     for path in (path for path, methods in document.items() if "get" in methods):
-        place = re.sub(r"\{(\w+)\}", lambda found: known.get(found.group(1), "0"), path)
+        place = re.sub(r"\{(\w+)\}", lambda match: parameters.get(match.group(1), "0"), path)
         if ENDLESS.search(path):
             with client.http.stream("GET", place) as answer:
                 gotten += answer.status_code == 200

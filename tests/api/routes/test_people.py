@@ -20,7 +20,9 @@ def browser(service):
 
 
 def test_a_person_signs_in_works_and_is_told(client, service):
-    made = client.call("POST", "/api/v1/people", json={"login": "mia", "role": "analyst", "password": SENTENCE}).json()
+    person = client.call(
+        "POST", "/api/v1/people", json={"login": "mia", "role": "analyst", "password": SENTENCE}
+    ).json()
     with browser(service) as mia:
         answer = mia.post("/api/v1/session", json={"login": "mia", "password": SENTENCE})
         assert answer.status_code == 201
@@ -30,31 +32,31 @@ def test_a_person_signs_in_works_and_is_told(client, service):
         assert mia.get("/api/v1/session").json()["role"] == "analyst"
         assert mia.get("/api/v1/people").status_code == 403
         other = "five brisk herons sleeping"
-        where = f"/api/v1/people/{made['id']}/password"
+        place = f"/api/v1/people/{person['id']}/password"
         for wrong in ({}, {"current": other}):
-            refused = mia.put(where, json={"password": other, **wrong})
+            refused = mia.put(place, json={"password": other, **wrong})
             assert refused.status_code == 403, "an open session is no proof"
             assert "password so far" in refused.json()["detail"]
-        assert mia.get("/api/v1/session").json()["person_id"] == made["id"]
-        assert mia.put(where, json={"password": other, "current": SENTENCE}).status_code == 204
+        assert mia.get("/api/v1/session").json()["person_id"] == person["id"]
+        assert mia.put(place, json={"password": other, "current": SENTENCE}).status_code == 204
         assert mia.get("/api/v1/session").status_code == 401, "every session ended"
         assert mia.post("/api/v1/session", json={"login": "mia", "password": SENTENCE}).status_code == 401
         assert mia.post("/api/v1/session", json={"login": "mia", "password": other}).status_code == 201
-        client.call("DELETE", f"/api/v1/people/{made['id']}")
+        client.call("DELETE", f"/api/v1/people/{person['id']}")
         assert mia.get("/api/v1/session").status_code == 401
         assert mia.post("/api/v1/session", json={"login": "mia", "password": other}).status_code == 401
     rows = client.call("GET", "/api/v1/audit").json()["rows"]
-    told = [row["action"] for row in reversed(rows) if made["id"] in (row["subject"], row["principal_id"])]
+    actions = [row["action"] for row in reversed(rows) if person["id"] in (row["subject"], row["principal_id"])]
     denied = 2 * ["access.denied"]  # of the same place once a minute
-    wanted = ["person.create", "session.open", *denied, "person.password", "session.open", "person.remove"]
-    assert told == wanted
+    expected = ["person.create", "session.open", *denied, "person.password", "session.open", "person.remove"]
+    assert actions == expected
     assert SENTENCE not in str(rows)
 
 
 def test_passwords_are_kept_as_argon2id_and_nobody_learns_who_exists(client, service):
     client.call("POST", "/api/v1/people", json={"login": "noa", "password": SENTENCE})
-    ((kept,),) = service.rows("SELECT hash FROM passwords WHERE login = 'noa'")
-    assert kept.startswith("$argon2id$")
+    ((digest,),) = service.rows("SELECT hash FROM passwords WHERE login = 'noa'")
+    assert digest.startswith("$argon2id$")
     with browser(service) as someone:
         wrong = someone.post("/api/v1/session", json={"login": "noa", "password": "not this one at all"})
         nobody = someone.post("/api/v1/session", json={"login": "nobody", "password": "not this one at all"})
@@ -74,38 +76,38 @@ def test_bad_names_and_passwords_are_refused(client, login, password, status):
 
 
 def test_a_name_is_one_person_s(client):
-    asked = {"login": "ira", "password": SENTENCE}
+    request = {"login": "ira", "password": SENTENCE}
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: client.http.post("/api/v1/people", json=asked).status_code, range(4)))
-    assert sorted(found) == [201, 409, 409, 409]
-    assert client.http.post("/api/v1/people", json=asked).status_code == 409
+        statuses = list(pool.map(lambda _: client.http.post("/api/v1/people", json=request).status_code, range(4)))
+    assert sorted(statuses) == [201, 409, 409, 409]
+    assert client.http.post("/api/v1/people", json=request).status_code == 409
 
 
 def test_another_password_is_another_request(client):
     """The key of a repetition is no way to be told of a change that was not made."""
-    once, asked = {"Idempotency-Key": "people-once"}, {"login": "una", "password": SENTENCE}
-    made = client.http.post("/api/v1/people", json=asked, headers=once)
-    again = client.http.post("/api/v1/people", json=asked, headers=once)
-    assert (made.status_code, again.status_code) == (201, 201)
-    assert made.json() == again.json()
-    other = client.http.post("/api/v1/people", json={**asked, "password": OTHER}, headers=once)
+    headers, request = {"Idempotency-Key": "people-once"}, {"login": "una", "password": SENTENCE}
+    person = client.http.post("/api/v1/people", json=request, headers=headers)
+    again = client.http.post("/api/v1/people", json=request, headers=headers)
+    assert (person.status_code, again.status_code) == (201, 201)
+    assert person.json() == again.json()
+    other = client.http.post("/api/v1/people", json={**request, "password": OTHER}, headers=headers)
     assert (other.status_code, other.json()["title"]) == (409, "Idempotency key reused")
-    where = f"/api/v1/people/{made.json()['id']}/password"
+    place = f"/api/v1/people/{person.json()['id']}/password"
     for password in (SENTENCE, OTHER):
-        assert client.http.put(where, json={"password": password}, headers=once).status_code == 204
+        assert client.http.put(place, json={"password": password}, headers=headers).status_code == 204
     mia = httpx.Client(base_url=client.http.base_url)
     assert mia.post("/api/v1/session", json={"login": "una", "password": OTHER}).status_code == 201
 
 
 def test_a_key_s_last_use_is_known(client, service):
-    made = client.call("POST", "/api/v1/keys", json={"name": "robot", "role": "viewer"}).json()
+    key_row = client.call("POST", "/api/v1/keys", json={"name": "robot", "role": "viewer"}).json()
 
     def used():
-        (key,) = (key for key in client.call("GET", "/api/v1/keys").json() if key["id"] == made["id"])
+        (key,) = (key for key in client.call("GET", "/api/v1/keys").json() if key["id"] == key_row["id"])
         return key["used_at"]
 
     assert used() is None
-    Client(service.url, made["key"]).call("GET", "/api/v1/slides")
+    Client(service.url, key_row["key"]).call("GET", "/api/v1/slides")
     assert used() is not None
 
 
@@ -130,8 +132,8 @@ def test_quotas_end_with_a_sentence_and_come_back(own, tmp_path):
         assert (answer.status_code, answer.json()["title"]) == (429, "Quota slides")
     client.call("DELETE", f"/api/v1/slides/{third['id']}")
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: client.http.post("/api/v1/uploads", headers=SMALL).status_code, range(8)))
-    assert sorted(found) == [201, *[429] * 7]
+        statuses = list(pool.map(lambda _: client.http.post("/api/v1/uploads", headers=SMALL).status_code, range(8)))
+    assert sorted(statuses) == [201, *[429] * 7]
     own.kill("worker")
     place = f"/api/v1/slides/{slide['id']}/analyses"
     first = client.call("POST", place, json={}).json()
@@ -140,8 +142,8 @@ def test_quotas_end_with_a_sentence_and_come_back(own, tmp_path):
     assert "under way" in second.json()["detail"]
     client.call("POST", f"/api/v1/analyses/{first['id']}/cancel")
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: client.http.post(place, json={}).status_code, range(8)))
-    assert sorted(found) == [201, *[429] * 7], "of many at once as many as may"
+        statuses = list(pool.map(lambda _: client.http.post(place, json={}).status_code, range(8)))
+    assert sorted(statuses) == [201, *[429] * 7], "of many at once as many as may"
     client.call("DELETE", f"/api/v1/slides/{slide['id']}")
     until(lambda: client.http.post("/api/v1/uploads", headers={**TUS, "Upload-Length": "1900000"}).status_code == 201)
     assert client.http.post("/api/v1/uploads", headers=SMALL).status_code == 429, "three are kept again"

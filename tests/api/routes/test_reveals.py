@@ -46,8 +46,8 @@ def told_of(client, slide):
 
 
 def key_of(client, service, name, role):
-    made = client.call("POST", "/api/v1/keys", json={"name": name, "role": role}).json()
-    return Client(service.url, made["key"])
+    key = client.call("POST", "/api/v1/keys", json={"name": name, "role": role}).json()
+    return Client(service.url, key["key"])
 
 
 def test_who_may_see_sees_and_is_written_down(client, service, labelled):

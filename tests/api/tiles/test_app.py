@@ -21,53 +21,55 @@ PLACE = object()
 
 
 @pytest.fixture
-def looked(monkeypatch):
+def lookups(monkeypatch):
     """Who was looked up, and how it ends: `fails` is raised."""
-    found = {"times": 0, "fails": None}
+    state = {"times": 0, "fails": None}
 
-    def look(*_):
-        found["times"] += 1
+    def read_slide(*_):
+        state["times"] += 1
         time.sleep(0.1)
-        if found["fails"]:
-            raise found["fails"]
+        if state["fails"]:
+            raise state["fails"]
         return PLACE
 
-    monkeypatch.setattr(tile_app, "_look_up", look)
-    return found
+    monkeypatch.setattr(tile_app, "_look_up", read_slide)
+    return state
 
 
 def ask(app, count, slide="0" * 32):
-    asked = [app._admit({b"authorization": b"Bearer k"}, TileRequest(True, slide, 0, 0, 0), "") for _ in range(count)]
-    return asyncio.gather(*asked, return_exceptions=True)
+    requests = [
+        app._admit({b"authorization": b"Bearer k"}, TileRequest(True, slide, 0, 0, 0), "") for _ in range(count)
+    ]
+    return asyncio.gather(*requests, return_exceptions=True)
 
 
-def test_one_looks_for_all_who_ask_at_once(looked):
+def test_one_looks_for_all_who_ask_at_once(lookups):
     app = TileApp(None, SlideFiles())
 
     async def crowd():
         assert await ask(app, 200) == [PLACE] * 200
         await ask(app, 10)
-        assert looked["times"] == 1, "and it is remembered"
+        assert lookups["times"] == 1, "and it is remembered"
         await ask(app, 10, "1" * 32)
-        assert looked["times"] == 2
+        assert lookups["times"] == 2
 
     asyncio.run(crowd())
 
 
-def test_a_refusal_is_for_all_who_asked_and_for_no_one_later(looked):
+def test_a_refusal_is_for_all_who_asked_and_for_no_one_later(lookups):
     app = TileApp(None, SlideFiles())
 
     async def crowd():
-        looked["fails"] = Unauthenticated("not-signed-in", "no", "sign in")
-        assert {type(found) for found in await ask(app, 20)} == {Unauthenticated}
-        looked["fails"] = None
+        lookups["fails"] = Unauthenticated("not-signed-in", "no", "sign in")
+        assert {type(state) for state in await ask(app, 20)} == {Unauthenticated}
+        lookups["fails"] = None
         assert await ask(app, 3) == [PLACE] * 3
-        assert looked["times"] == 2
+        assert lookups["times"] == 2
 
     asyncio.run(crowd())
 
 
-def test_one_who_leaves_takes_nothing_from_the_others(looked):
+def test_one_who_leaves_takes_nothing_from_the_others(lookups):
     app = TileApp(None, SlideFiles())
 
     async def crowd():
@@ -77,35 +79,35 @@ def test_one_who_leaves_takes_nothing_from_the_others(looked):
         await asyncio.sleep(0.02)
         first.cancel()
         assert await others == [PLACE] * 5
-        assert looked["times"] == 1
+        assert lookups["times"] == 1
 
     asyncio.run(crowd())
 
 
-def test_what_one_may_see_is_looked_up_for_each_who_asks(looked):
+def test_what_one_may_see_is_looked_up_for_each_who_asks(lookups):
     """Nobody sees a slide, unseen by the audit, because another looks at it just now."""
-    app, asked = TileApp(None, SlideFiles()), TileRequest(True, "0" * 32, 0, 0, 0)
+    app, request = TileApp(None, SlideFiles()), TileRequest(True, "0" * 32, 0, 0, 0)
 
     async def two():
         for key in (b"Bearer a", b"Bearer b", b"Bearer a"):
-            assert await app._admit({b"authorization": key}, asked, "") is PLACE
-        assert looked["times"] == 2
+            assert await app._admit({b"authorization": key}, request, "") is PLACE
+        assert lookups["times"] == 2
 
     asyncio.run(two())
 
 
 def test_another_file_in_the_same_place_has_a_reader_of_its_own(tmp_path):
     """A reader keeps its file open: of one that came to lie there since, it knows nothing."""
-    path, files, seen = tmp_path / "slide.tiff", SlideFiles(), []
+    path, files, stamps = tmp_path / "slide.tiff", SlideFiles(), []
     for colour in (200, 30):
         fresh = write_pyramid(tmp_path / "fresh.tiff", np.full((300, 400, 3), colour, np.uint8), 0.5)
         os.replace(fresh, path)
         for _ in range(2):
             with files.reader(path) as reader:
-                seen.append(int(reader.region(Source(0, 1, 1, 1), 0, 0, 8, 8)[0, 0, 0]))
+                stamps.append(int(reader.region(Source(0, 1, 1, 1), 0, 0, 8, 8)[0, 0, 0]))
     files.drop(path)
     assert not files._idle, "nothing of it is held any more"
-    assert seen == [200, 200, 30, 30]
+    assert stamps == [200, 200, 30, 30]
     path.unlink()
     with pytest.raises(Gone), files.reader(path):
         pass

@@ -34,15 +34,15 @@ def opened(tmp_path):
 
 def test_a_tile_in_memory_needs_no_waiting_and_one_on_disk_says_so(opened):
     _, path, file = opened
-    whole = file.tile(0, 1, 1)
-    assert whole[:2] == b"\xff\xd8"
-    assert file.tile_in_memory(0, 1, 1) == whole, "just read, so in memory"
+    tile = file.tile(0, 1, 1)
+    assert tile[:2] == b"\xff\xd8"
+    assert file.tile_in_memory(0, 1, 1) == tile, "just read, so in memory"
     assert file.tile_in_memory(0, 5, 4) is file.tile(0, 5, 4) is None, "cut off by the edge"
     with path.open("rb+") as writing:
         os.fsync(writing.fileno())
         os.posix_fadvise(writing.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    assert file.tile_in_memory(0, 1, 1) in (None, whole), "never a part, whether or not the page was given back"
-    assert file.tile(0, 1, 1) == whole
+    assert file.tile_in_memory(0, 1, 1) in (None, tile), "never a part, whether or not the page was given back"
+    assert file.tile(0, 1, 1) == tile
 
 
 def test_files_that_are_dropped_or_replaced_are_opened_anew(opened, tmp_path):
@@ -60,14 +60,14 @@ def test_tiles_of_every_kind_come_twice_the_same_and_go_with_their_slide(service
     slide = client.wait_for_slide(client.upload(write(tmp_path / "slide.tiff"), {}))
     tiles = client.call("GET", f"/api/v1/slides/{slide['id']}/tiles").json()
     base = f"/api/v1/slides/{slide['id']}/tiles"
-    made = len(tiles["levels"]) - 1
-    for place in ("0/1_1", "0/5_4", f"{made}/0_0"):
+    decoded_level = len(tiles["levels"]) - 1
+    for place in ("0/1_1", "0/5_4", f"{decoded_level}/0_0"):
         first, again = (client.http.get(f"{base}/{place}.jpeg") for _ in range(2))
         assert first.status_code == again.status_code == 200
         assert first.content == again.content
         same = client.http.get(f"{base}/{place}.jpeg", headers={"If-None-Match": first.headers["etag"]})
         assert (same.status_code, same.content) == (304, b"")
-    for beyond in ("0/6_0", "0/0_9999999", f"{made + 1}/0_0", "99/0_0"):
+    for beyond in ("0/6_0", "0/0_9999999", f"{decoded_level + 1}/0_0", "99/0_0"):
         assert client.http.get(f"{base}/{beyond}.jpeg").status_code == 404
     assert httpx.get(f"{service.url}{base}/0/1_1.jpeg").status_code == 401
     client.call("DELETE", f"/api/v1/slides/{slide['id']}")
@@ -77,8 +77,8 @@ def test_tiles_of_every_kind_come_twice_the_same_and_go_with_their_slide(service
 
 def test_a_revoked_key_sees_no_more_tiles(client, service, tmp_path):
     slide = client.wait_for_slide(client.upload(write(tmp_path / "slide.tiff"), {}))
-    made = client.call("POST", "/api/v1/keys", json={"name": "screen", "role": "viewer"}).json()
-    screen, tile = Client(service.url, made["key"]), f"/api/v1/slides/{slide['id']}/tiles/0/1_1.jpeg"
+    key = client.call("POST", "/api/v1/keys", json={"name": "screen", "role": "viewer"}).json()
+    screen, tile = Client(service.url, key["key"]), f"/api/v1/slides/{slide['id']}/tiles/0/1_1.jpeg"
     assert screen.http.get(tile).status_code == 200
-    client.call("DELETE", f"/api/v1/keys/{made['id']}")
+    client.call("DELETE", f"/api/v1/keys/{key['id']}")
     until(lambda: screen.http.get(tile).status_code == 401)

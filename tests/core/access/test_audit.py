@@ -17,11 +17,11 @@ pytestmark = pytest.mark.services
 @pytest.fixture
 def visitor(own_database):
     with transactions.writing() as session:
-        found = credentials.ensure_administrator(session)
-        return Visitor(found.id, found.workspace_id, found.role, found.name)
+        administrator = credentials.ensure_administrator(session)
+        return Visitor(administrator.id, administrator.workspace_id, administrator.role, administrator.name)
 
 
-def told(visitor, count=1):
+def append(visitor, count=1):
     for number in range(count):
         with transactions.writing() as session:
             audit.write(session, visitor, "slide.label.reveal", f"slide{number}", "127.0.0.1", place=number / 3)
@@ -29,24 +29,24 @@ def told(visitor, count=1):
 
 def broken():
     with transactions.reading() as session:
-        found = audit.verify(session, DEFAULT_WORKSPACE)
-    return found.number if found else None
+        administrator = audit.verify(session, DEFAULT_WORKSPACE)
+    return administrator.number if administrator else None
 
 
 def test_many_at_once_make_one_chain(visitor):
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: told(visitor, 5), range(4)))
+        list(pool.map(lambda _: append(visitor, 5), range(4)))
     assert broken() is None
     with transactions.reading() as session:
         assert [row.number for row in audit.list_rows(session, visitor)] == list(range(20, 0, -1))
 
 
 def test_a_transaction_that_fails_leaves_no_row_and_no_gap(visitor):
-    told(visitor)
+    append(visitor)
     with pytest.raises(RuntimeError), transactions.writing() as session:
         audit.write(session, visitor, "slide.label.reveal", "s", "127.0.0.1")
         raise RuntimeError
-    told(visitor)
+    append(visitor)
     assert broken() is None
 
 
@@ -61,7 +61,7 @@ def test_a_transaction_that_fails_leaves_no_row_and_no_gap(visitor):
     ],
 )
 def test_what_was_changed_or_removed_shows(visitor, deed):
-    told(visitor, 6)
+    append(visitor, 6)
     assert broken() is None
     with transactions.writing() as session:
         session.execute(text(deed))
@@ -77,10 +77,10 @@ def test_a_line_cannot_be_forged_by_its_content(visitor):
 
 
 def test_the_command_finds_a_changed_row_and_a_cut_off_end(visitor, capsys):
-    told(visitor, 3)
+    append(visitor, 3)
     assert admin.audit.main([]) == 0
     seal = capsys.readouterr().out.split()[-1]
-    told(visitor)
+    append(visitor)
     assert admin.audit.main(["--seal", seal]) == 0
     with transactions.writing() as session:
         session.execute(text("DELETE FROM audit WHERE number >= 3"))

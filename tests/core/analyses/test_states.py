@@ -88,55 +88,55 @@ class Analysing(RuleBasedStateMachine):
 
     @rule()
     def claim(self):
-        held = leases.claim_next("w", {"m": "f"})
-        if held is None:
+        claim = leases.claim_next("w", {"m": "f"})
+        if claim is None:
             return
         assert self.alive(), "work of what has ended was given out"
-        assert (held.kind, held.ordinal) not in self.done
-        self.claims.append(held)
+        assert (claim.kind, claim.ordinal) not in self.done
+        self.claims.append(claim)
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
     def start(self, data):
         """A worker says that it begins; one that was away so long that the row is another's says it in vain."""
-        held = data.draw(st.sampled_from(self.claims))
-        still, waiting = leases.is_current(held), self.state == "queued"
+        claim = data.draw(st.sampled_from(self.claims))
+        still, waiting = leases.is_current(claim), self.state == "queued"
         with transactions.writing() as session:
-            states.started(session, held, {"token": held.token, "work": held.id})
+            states.started(session, claim, {"token": claim.token, "work": claim.id})
         if still and waiting:
             self.state = "running"
         with transactions.reading() as session:
-            told = session.get_one(Analysis, self.id)
+            row = session.get_one(Analysis, self.id)
         if waiting and self.state == "running":
-            assert told.provenance == {"token": held.token, "work": held.id}
+            assert row.provenance == {"token": claim.token, "work": claim.id}
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
     def write(self, data):
         """Any claim, however old, tries to write what it computed."""
-        held = data.draw(st.sampled_from(self.claims))
-        newest = max((c for c in self.claims if c.id == held.id), key=lambda c: c.token)
+        claim = data.draw(st.sampled_from(self.claims))
+        newest = max((c for c in self.claims if c.id == claim.id), key=lambda c: c.token)
         try:
             with transactions.writing() as session:
-                if held.kind == "finish":
-                    states.succeed(session, held, RESULTS, None)
+                if claim.kind == "finish":
+                    states.succeed(session, claim, RESULTS, None)
                 else:
-                    values = np.full((1, 1), held.token, np.float32)
-                    states.complete_part(session, held, BAND, {"values": planes.pack(values)})
+                    values = np.full((1, 1), claim.token, np.float32)
+                    states.complete_part(session, claim, BAND, {"values": planes.pack(values)})
         except leases.LeaseLost:
             return
         assert self.alive(), "a late write counted"
-        assert held == newest, "a zombie wrote"
-        assert (held.kind, held.ordinal) not in self.done
-        self.done[(held.kind, held.ordinal)] = held.token
-        if held.kind == "finish":
+        assert claim == newest, "a zombie wrote"
+        assert (claim.kind, claim.ordinal) not in self.done
+        self.done[(claim.kind, claim.ordinal)] = claim.token
+        if claim.kind == "finish":
             self.state = "succeeded"
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
     def renew(self, data):
-        held = data.draw(st.sampled_from(self.claims))
-        if leases.renew(held):
+        claim = data.draw(st.sampled_from(self.claims))
+        if leases.renew(claim):
             assert self.alive()
 
     @rule()
@@ -189,8 +189,8 @@ class Analysing(RuleBasedStateMachine):
             return
         with transactions.reading() as session:
             rows = session.query(Work).filter_by(analysis_id=self.id).all()
-            told = session.get_one(Analysis, self.id).state
-        assert told == self.state or (self.state == "deleted" and told in ("cancelled", "succeeded"))
+            state = session.get_one(Analysis, self.id).state
+        assert state == self.state or (self.state == "deleted" and state in ("cancelled", "succeeded"))
         if not self.alive():
             assert not [row for row in rows if row.state in ("open", "claimed")], "nothing is left to do"
         if self.state == "deleted":
@@ -210,18 +210,18 @@ class Analysing(RuleBasedStateMachine):
         while self.alive() and time.monotonic() < end:
             with transactions.writing() as session:
                 states.add_finish(session, states.lock(session, self.id))  # as the reconciler does
-            held = leases.claim_next("w", {"m": "f"})
-            if held is None:
+            claim = leases.claim_next("w", {"m": "f"})
+            if claim is None:
                 time.sleep(LEASE / 2)
                 continue
-            self.claims = [held]
+            self.claims = [claim]
             with transactions.writing() as session:
-                states.started(session, held, {"threads": 1})
-                if held.kind == "finish":
-                    states.succeed(session, held, RESULTS, None)
+                states.started(session, claim, {"threads": 1})
+                if claim.kind == "finish":
+                    states.succeed(session, claim, RESULTS, None)
                     self.state = "succeeded"
                 else:
-                    states.complete_part(session, held, BAND)
+                    states.complete_part(session, claim, BAND)
         if self.state == "succeeded":
             with transactions.reading() as session:
                 rows = session.query(Work).filter_by(analysis_id=self.id).all()

@@ -108,7 +108,9 @@ def test_camelyon16_is_what_monai_computes(seed):
         fp, tp, count = compute_fp_tp_probs(np.array([d.score for d in detections]), xy[:, 1], xy[:, 0], labels, small)
         false, true, targets = [*false, *fp], [*true, *tp], targets + count
     rates, sensitivity = compute_froc_curve_data(np.array(false), np.array(true), targets, len(annotations))
-    results = [froc.evaluate_slide(annotation, PLACE, found, "camelyon16") for annotation, found in annotations]
+    results = [
+        froc.evaluate_slide(annotation, PLACE, detections, "camelyon16") for annotation, detections in annotations
+    ]
     ours = froc.froc(results, "camelyon16")
     assert ours["lesions"] == targets > 0
     np.testing.assert_allclose(ours["curve"]["false_positives_per_slide"], rates)
@@ -180,7 +182,7 @@ def strict_by_brute_force(annotations):
 
 def test_strict_is_what_brute_force_finds():
     annotations = [case(seed, lesions=3, detections=25, points=9) for seed in (50, 51)]
-    results = [froc.evaluate_slide(annotation, PLACE, found, "strict") for annotation, found in annotations]
+    results = [froc.evaluate_slide(annotation, PLACE, detections, "strict") for annotation, detections in annotations]
     ours = froc.froc(results, "strict")
     expected, count = strict_by_brute_force(annotations)
     assert ours["lesions"] == count
@@ -201,8 +203,8 @@ def test_the_modes_differ_where_they_should():
     assert (len(joined), len(apart)) == (1, 2)
     ring = Annotation((square(300, 300, 1200), square(700, 700, 400, hole=True)))
     in_hole = [Detection(900, 900, 0.9)]
-    filled, kept = (froc.evaluate_slide(ring, PLACE, in_hole, mode) for mode in froc.MODES)
-    assert (filled.false_positives, len(kept.false_positives)) == ([], 1)
+    filled, solid = (froc.evaluate_slide(ring, PLACE, in_hole, mode) for mode in froc.MODES)
+    assert (filled.false_positives, len(solid.false_positives)) == ([], 1)
     bits = Annotation((square(1000, 1000, 300), square(1420, 1000, 300)))
     grown, small = (froc.evaluate_slide(bits, PLACE, [Detection(1200, 1200, 0.5)], mode) for mode in froc.MODES)
     assert [lesion.found for lesion in grown.lesions] == [True]
@@ -222,9 +224,9 @@ def test_real_annotations_are_read(test_data):
     assert len(files) == 6
     for file in files:
         annotation = parse(file.read_bytes())
-        known = json.loads(file.read_text())
-        assert len(annotation.polygons) == len(known["positive"]) + len(known["negative"])
-        assert parse(json.dumps(known).encode()).to_dict() == annotation.to_dict()
+        record = json.loads(file.read_text())
+        assert len(annotation.polygons) == len(record["positive"]) + len(record["negative"])
+        assert parse(json.dumps(record).encode()).to_dict() == annotation.to_dict()
         assert Annotation.from_dict(json.loads(json.dumps(annotation.to_dict()))).to_dict() == annotation.to_dict()
         mask = froc.tumour_mask(annotation, Place(100_000, 220_000, 0.243, 0.243))
         drawn = sum(even_odd_area(p.vertices) * (-1 if p.hole else 1) for p in annotation.polygons)

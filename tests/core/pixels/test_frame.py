@@ -50,16 +50,16 @@ def from_0(start, step, count):
 
 @given(st.floats(-50, 50), st.floats(1, 6), st.integers(1, 40))
 def test_spans_cover_each_tick_once(start, step, count):
-    found = from_0(start, step, count)
-    np.testing.assert_allclose(found.edges / TICKS, start + step * np.arange(count + 1), atol=(1 + 1e-3) / TICKS)
-    first, ticks = covered(found)
-    np.testing.assert_array_equal(ticks.sum(2).reshape(-1)[:count], found.lengths)
-    held = np.zeros(found.count + ticks.shape[2], int)
+    averages = from_0(start, step, count)
+    np.testing.assert_allclose(averages.edges / TICKS, start + step * np.arange(count + 1), atol=(1 + 1e-3) / TICKS)
+    first, ticks = covered(averages)
+    np.testing.assert_array_equal(ticks.sum(2).reshape(-1)[:count], averages.lengths)
+    counts = np.zeros(averages.count + ticks.shape[2], int)
     for place, part in zip(first, ticks.sum(1), strict=True):
-        held[place : place + len(part)] += part
-    assert held.sum() == found.lengths.sum()
-    assert (held[1 : found.count - 1] == TICKS).all(), "what lies between the ends is covered whole"
-    assert not held[found.count :].any()
+        counts[place : place + len(part)] += part
+    assert counts.sum() == averages.lengths.sum()
+    assert (counts[1 : averages.count - 1] == TICKS).all(), "what lies between the ends is covered whole"
+    assert not counts[averages.count :].any()
 
 
 @given(st.integers(1, 200_000), st.floats(0.1, NETWORK_MPP), st.sampled_from([1, 16]), st.data())
@@ -79,16 +79,16 @@ def test_the_closest_quotients_are_rounded_rightly(height, width):
     y, x = Spans(np.array([0, height])), Spans(np.array([0, width]))
     pixels = np.random.default_rng(height).integers(126, 256, (2000, y.count, x.count, 3), dtype=np.uint8)
     for one in pixels:
-        found, sums = area_average(one, y, x), definition(one, y, x)
-        np.testing.assert_array_equal(found, (2 * sums + height * width) // (2 * height * width))
+        averages, sums = area_average(one, y, x), definition(one, y, x)
+        np.testing.assert_array_equal(averages, (2 * sums + height * width) // (2 * height * width))
 
 
 def definition(pixels, y, x):
     """Σ ticks · ticks · grey level, in Python's whole numbers: (rows, cols, 3)."""
 
-    def ticks(of):
-        places = range(TICKS * of.first, TICKS * (of.first + of.count), TICKS)
-        return [[max(0, min(high, i + TICKS) - max(low, i)) for i in places] for low, high in pairwise(of.edges)]
+    def ticks(period):
+        places = range(TICKS * period.first, TICKS * (period.first + period.count), TICKS)
+        return [[max(0, min(high, i + TICKS) - max(low, i)) for i in places] for low, high in pairwise(period.edges)]
 
     return np.einsum("ri,cj,ijk->rck", np.array(ticks(y)), np.array(ticks(x)), pixels.astype(np.int64))
 
@@ -143,11 +143,11 @@ def test_downsamples_are_whole_where_scanners_rounded(full, level, expected):
 @given(st.integers(1, 120), st.integers(1, 200), st.integers(1, 7), st.integers(0, 3))
 def test_bands_hold_every_tissue_cell_once(rows, cols, per_band, seed):
     mask = np.random.default_rng(seed).random((rows, cols)) > 0.97
-    seen = np.zeros((rows, cols), int)
+    counts = np.zeros((rows, cols), int)
     for band in bands(mask, per_band):
-        seen[band.row : band.row_end, band.col : band.col_end] += 1
-    assert seen.max(initial=0) <= 1
-    assert (seen[mask] == 1).all()
+        counts[band.row : band.row_end, band.col : band.col_end] += 1
+    assert counts.max(initial=0) <= 1
+    assert (counts[mask] == 1).all()
 
 
 def test_masks_turn_with_the_slide():

@@ -54,9 +54,9 @@ def test_whole_pixels_are_openslide_s_bit_for_bit(file, pixels, box):
 
 @pytest.mark.parametrize("k", [2, 4, 8])
 def test_shrunk_pixels_are_the_averages_nearly(file, pixels, k):
-    whole = pixels.read(0, 1, 0, 0, 704, 504)  # white beyond the slide's edge
+    frame = pixels.read(0, 1, 0, 0, 704, 504)  # white beyond the slide's edge
     shrunk = pixels.read(0, k, 0, 0, 704 // k, 504 // k)
-    difference = np.abs(shrunk.astype(int) - averaged(whole, k))
+    difference = np.abs(shrunk.astype(int) - averaged(frame, k))
     assert difference.mean() < 1.5
     edge = difference[3 * TILE // k :], difference[:, 5 * TILE // k :]
     assert max(part.max(initial=0) for part in edge) == 0, "tiles that the edge cuts off are averaged themselves"
@@ -74,8 +74,8 @@ def shared(tmp_path_factory):
     st.integers(-50, 200), st.integers(-50, 150), st.integers(1, 120), st.integers(1, 120), st.sampled_from([1, 2, 4])
 )
 def test_any_part_is_part_of_the_whole(shared, x, y, width, height, k):
-    whole = shared.read(0, k, -64, -64, 400, 400)
-    np.testing.assert_array_equal(shared.read(0, k, x, y, width, height), whole[y + 64 :, x + 64 :][:height, :width])
+    frame = shared.read(0, k, -64, -64, 400, 400)
+    np.testing.assert_array_equal(shared.read(0, k, x, y, width, height), frame[y + 64 :, x + 64 :][:height, :width])
 
 
 def spoil(path, how):

@@ -59,8 +59,8 @@ def test_what_a_scanner_wrote_beside_the_pixels_is_not_passed_on(jpeg_tiff, kind
         file.seek(offset)
         stream = file.read(count)
     planted = segment(kind, b"Patient = DOE^JOHN")
-    for told in (SOI + planted + stream[2:], SOI + planted + planted + stream[2:]):
-        assert level.splice(told) == level.splice(stream)
+    for stuffed in (SOI + planted + stream[2:], SOI + planted + planted + stream[2:]):
+        assert level.splice(stuffed) == level.splice(stream)
     tables = SOI + planted + level.tables[2:]
     assert native_tiles._without_foreign(tables, list(native_tiles._segments(tables))) == level.tables
 
@@ -68,9 +68,9 @@ def test_what_a_scanner_wrote_beside_the_pixels_is_not_passed_on(jpeg_tiff, kind
 def test_the_index_of_a_slide_is_kept_as_it_was(jpeg_tiff):
     with jpeg_tiff[0].open("rb") as file:
         (level,) = native_levels(file)
-    (kept,) = restore(dump({0: level})).values()
-    assert (kept.width, kept.photometric, kept.tables) == (level.width, level.photometric, level.tables)
-    np.testing.assert_array_equal(kept.offsets, level.offsets)
+    (restored,) = restore(dump({0: level})).values()
+    assert (restored.width, restored.photometric, restored.tables) == (level.width, level.photometric, level.tables)
+    np.testing.assert_array_equal(restored.offsets, level.offsets)
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**40))

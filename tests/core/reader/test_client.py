@@ -35,10 +35,10 @@ def test_a_large_flat_slide_has_a_thumbnail_overviews_and_tissue(flat, tmp_path)
         info = SlideInfo.from_dict(answer["info"])
         assert info.mpp_x == pytest.approx(0.2)
         (tmp_path / "t.jpeg").write_bytes(reader.call("thumbnail", most_px=400)[1])
-        seen = np.asarray(Image.open(tmp_path / "t.jpeg").convert("RGB"), int)
-        assert seen.shape == (356, 400, 3)
+        pixels = np.asarray(Image.open(tmp_path / "t.jpeg").convert("RGB"), int)
+        assert pixels.shape == (356, 400, 3)
         truth = np.asarray(Image.fromarray(ramps(8000, 9000)).resize((400, 356), Image.Resampling.BOX), int)
-        assert np.abs(seen - truth)[..., :2].max() <= 6, "JPEG's error, and no part out of place"
+        assert np.abs(pixels - truth)[..., :2].max() <= 6, "JPEG's error, and no part out of place"
         head, blocks = reader.call("tissue", mpp_x=info.mpp_x, mpp_y=info.mpp_y, scaled=True)
         assert len(blocks) == head["shape"][0] * head["shape"][1]
 
@@ -57,8 +57,8 @@ def test_a_large_flat_jpeg_slide_is_looked_at_like_any_other(flat_jpeg, tmp_path
     with Reader(flat_jpeg, 60, MEMORY) as reader:
         info = SlideInfo.from_dict(reader.call("inspect")[0]["info"])
         (tmp_path / "t.jpeg").write_bytes(reader.call("thumbnail", most_px=400)[1])
-        seen = np.asarray(Image.open(tmp_path / "t.jpeg").convert("RGB"), int)
-        assert np.abs(seen - truth).max() <= 8
+        pixels = np.asarray(Image.open(tmp_path / "t.jpeg").convert("RGB"), int)
+        assert np.abs(pixels - truth).max() <= 8
         for mpp in (0.1215, 0.2, 0.2268, 0.2425, 0.243, 0.25):
             head, blocks = reader.call("tissue", mpp_x=mpp, mpp_y=mpp, scaled=True)
             assert len(blocks) == head["shape"][0] * head["shape"][1]
@@ -73,9 +73,9 @@ def test_what_our_decoder_leaves_is_averaged_by_openslide_in_strips(flat_jpeg, m
     quarter = Source(0, 4, 4.0, 4.0)
     expected = slide.read(quarter, *box).astype(int)
     monkeypatch.setattr(NativePixels, "read", unusable)
-    seen = slide.read(quarter, *box)
-    assert seen.shape == (200, 300, 3)
-    assert np.abs(seen - expected).max() <= 2, "averages, whoever decodes"
+    pixels = slide.read(quarter, *box)
+    assert pixels.shape == (200, 300, 3)
+    assert np.abs(pixels - expected).max() <= 2, "averages, whoever decodes"
 
 
 def unusable(*_):
@@ -92,8 +92,8 @@ def test_a_render_of_any_part_is_that_part(tmp_path):
     with Reader(path, 60, MEMORY) as reader:
         content = reader.call("render", x=512, y=256, width=256, height=256, out=[128, 128])[1]
         (tmp_path / "part.jpeg").write_bytes(content)
-    seen = np.asarray(Image.open(tmp_path / "part.jpeg").convert("RGB"), int)
+    pixels = np.asarray(Image.open(tmp_path / "part.jpeg").convert("RGB"), int)
     truth = np.asarray(
         Image.fromarray(ramps(900, 1100)[256:512, 512:768]).resize((128, 128), Image.Resampling.BOX), int
     )
-    assert np.abs(seen - truth).max() <= 6
+    assert np.abs(pixels - truth).max() <= 6

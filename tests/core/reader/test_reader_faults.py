@@ -36,7 +36,7 @@ def slide(tmp_path):
 def child(tmp_path, monkeypatch):
     """Makes readers whose child runs these lines of Python at its first request."""
 
-    def made(lines, seconds=10):
+    def write_reader(lines, seconds=10):
         script = tmp_path / "child"
         script.write_text(
             f"#!{sys.executable}\nimport os, resource, signal, sys, time\nsys.stdin.readline()\n{lines}\n"
@@ -45,7 +45,7 @@ def child(tmp_path, monkeypatch):
         monkeypatch.setattr(sys, "executable", str(script))
         return Reader(tmp_path / "Jane Doe 1950" / "case 7.tiff", seconds, MEMORY)
 
-    return made
+    return write_reader
 
 
 def failure(reader, caplog):

@@ -17,9 +17,9 @@ MEMORY = 2 << 30
 
 @pytest.fixture
 def folder(tmp_path):
-    made = tmp_path / "Müller, Jörg 1950 – Fall"
-    made.mkdir()
-    return made
+    folder = tmp_path / "Müller, Jörg 1950 – Fall"
+    folder.mkdir()
+    return folder
 
 
 def put(folder, files):

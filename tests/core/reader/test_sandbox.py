@@ -85,34 +85,34 @@ def outcome(tmp_path):
 
 
 def test_it_reads_what_it_may_and_its_threads_run(outcome):
-    for what in ("read what is open", "list what is open", "start a thread", "signal itself", "limit itself"):
-        assert outcome[what] == "done"
+    for attempt in ("read what is open", "list what is open", "start a thread", "signal itself", "limit itself"):
+        assert outcome[attempt] == "done"
 
 
 def test_no_other_file_is_read_or_changed(outcome):
     if "landlock" not in outcome["held"]:
         pytest.skip("this kernel has no Landlock")
-    for what in ("read what is closed", "read through a link", "read /etc/passwd", "write", "remove"):
-        assert outcome[what] == "PermissionError", what
+    for attempt in ("read what is closed", "read through a link", "read /etc/passwd", "write", "remove"):
+        assert outcome[attempt] == "PermissionError", attempt
 
 
 def test_no_network_no_programs_no_signals(outcome):
     if "seccomp" not in outcome["held"]:
         pytest.skip("no seccomp filter for this machine")
     reaching = ("open a socket", "open a socket pair", "start a program", "fork", "kill the parent", "share memory")
-    for what in (*reaching, "kill a thread of the parent", "limit the parent", "slow the parent down"):
-        assert outcome[what] == "PermissionError", what
+    for attempt in (*reaching, "kill a thread of the parent", "limit the parent", "slow the parent down"):
+        assert outcome[attempt] == "PermissionError", attempt
 
 
 @pytest.mark.parametrize(
-    "sent",
+    "answer",
     [b"\xff\xff\xff\xff", b"\x00\x00\x00\x04null", b'\x00\x00\x00\x0b{"ok":true}',
      b'\x00\x00\x00\x21{"ok":true,"bytes":99999999999999}', b'\x00\x00\x00\x18{"ok": true,"bytes":"x"}'],
 )  # fmt: skip
-def test_a_reader_that_was_taken_over_is_not_believed(sent, tmp_path, monkeypatch):
+def test_a_reader_that_was_taken_over_is_not_believed(answer, tmp_path, monkeypatch):
     script = tmp_path / "liar"
     script.write_text(f"#!{sys.executable}\nimport sys, time\nsys.stdin.readline()\n"
-                      f"sys.stdout.buffer.write({sent!r})\nsys.stdout.flush()\ntime.sleep(30)\n")  # fmt: skip
+                      f"sys.stdout.buffer.write({answer!r})\nsys.stdout.flush()\ntime.sleep(30)\n")  # fmt: skip
     script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(script))
     with Reader(tmp_path / "x", 5, 1 << 30) as reader:
@@ -127,15 +127,15 @@ def test_a_reader_says_what_keeps_it_in_and_reads_all_the_same(tmp_path):
     pixels = tissue(300, 400)
     tifffile.imwrite(path, pixels, tile=(256, 256), photometric="rgb", resolution=(20_000, 20_000))
     with Reader(path, 60, 4 << 30) as reader:
-        held = reader.confinement()
+        confinement = reader.confinement()
         assert reader.call("inspect")[0]["ok"]
         limits = Path(f"/proc/{reader._child.pid}/limits").read_text()
-    assert held[0] == "rlimits"
+    assert confinement[0] == "rlimits"
     for name, most in (("address space", 4 << 30), ("core file size", 0), ("file size", 0), ("open files", 256)):
         assert re.search(rf"^Max {name} +{most} +{most} ", limits, re.MULTILINE), limits
     (seconds,) = re.findall(r"^Max cpu time +(\d+) ", limits, re.MULTILINE)
     assert int(seconds) <= 65, "sixty from now on, after what its start took"
-    assert ("landlock" in held) == (sandbox.landlock_version() > 0)
+    assert ("landlock" in confinement) == (sandbox.landlock_version() > 0)
 
 
 def test_a_reader_s_environment_holds_no_secret(tmp_path, monkeypatch):

@@ -27,7 +27,7 @@ def unpacked(content, folder):
     return archives.unpack(folder / "slide.zip", folder, lambda: None)
 
 
-def seen(path):
+def contents(path):
     with openslide.OpenSlide(path) as slide:
         assert float(slide.properties["openslide.mpp-x"]) == pytest.approx(0.5)
         return np.asarray(slide.read_region((0, 0), 0, slide.dimensions).convert("RGB"), int)
@@ -40,7 +40,7 @@ def test_the_pixels_are_those_that_were_zipped(make, above, method, tmp_path):
     files = {f"{above}{name}": content for name, content in make(PIXELS, 0.5).items()}
     path = unpacked(zipped({**files, "__MACOSX/x": b"", f"{above}.DS_Store": b""}, method), tmp_path)
     assert path == tmp_path / "parts" / f"slide.{make.__name__}"
-    assert np.abs(seen(path) - PIXELS).mean() < 5
+    assert np.abs(contents(path) - PIXELS).mean() < 5
     assert [name.name for name in tmp_path.iterdir() if name.name.startswith("parts")] == ["parts"]
 
 
@@ -50,7 +50,7 @@ def test_files_beside_it_may_be_called_as_we_call_the_slide(tmp_path):
     files = vms(PIXELS, 0.5, image="slide.jpg")
     path = unpacked(zipped({new: files[old] for new, old in named.items()}), tmp_path)
     assert path.name == "slide.vms"
-    assert np.abs(seen(path) - PIXELS).mean() < 5
+    assert np.abs(contents(path) - PIXELS).mean() < 5
 
 
 @pytest.mark.parametrize("names", [["漢" * 100 + ".dat"], ["ß.dat", "ss.dat"], ["é.dat", "e\u0301.dat"]])
@@ -80,15 +80,15 @@ def test_a_refused_file_is_told_by_its_number_not_its_name(name, tmp_path):
 def test_two_workers_at_once_leave_one_whole_slide(tmp_path):
     (tmp_path / "slide.zip").write_bytes(zipped(mrxs(PIXELS, 0.5), zipfile.ZIP_STORED))
     with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(archives.unpack, tmp_path / "slide.zip", tmp_path, lambda: None) for _ in range(8)]
-    assert {one.result() for one in asked} == {tmp_path / "parts" / "slide.mrxs"}
-    assert np.abs(seen(tmp_path / "parts" / "slide.mrxs") - PIXELS).mean() < 5
+        futures = [pool.submit(archives.unpack, tmp_path / "slide.zip", tmp_path, lambda: None) for _ in range(8)]
+    assert {one.result() for one in futures} == {tmp_path / "parts" / "slide.mrxs"}
+    assert np.abs(contents(tmp_path / "parts" / "slide.mrxs") - PIXELS).mean() < 5
     assert sorted(path.name for path in tmp_path.iterdir()) == ["parts", "slide.zip"]
 
 
 def test_one_file_of_any_kind_may_come_zipped(tmp_path):
     content = write_pyramid(tmp_path / "one.tiff", PIXELS, 0.5).read_bytes()
-    assert np.array_equal(seen(unpacked(zipped({"lab/One Slide.TIFF": content}), tmp_path)), PIXELS)
+    assert np.array_equal(contents(unpacked(zipped({"lab/One Slide.TIFF": content}), tmp_path)), PIXELS)
 
 
 def test_a_dicom_series_is_known_by_its_bytes(tmp_path, test_data):
@@ -181,12 +181,12 @@ def test_whatever_the_names_nothing_is_written_outside(files, main, tmp_path_fac
     try:
         path = archives.unpack(folder / "slide.zip", folder, lambda: None)
     except ArchiveRefused:
-        assert [found.name for found in root.rglob("*")] == ["mine", "slide.zip"]
+        assert [path.name for path in root.rglob("*")] == ["mine", "slide.zip"]
     else:
         assert path.parent == folder / "parts"
         allowed = {folder, folder / "slide.zip", folder / "parts", folder / "parts" / "slide"}
-        assert all(found in allowed or found.parent in allowed for found in root.rglob("*"))
-        assert not any(found.is_symlink() for found in root.rglob("*"))
+        assert all(path in allowed or path.parent in allowed for path in root.rglob("*"))
+        assert not any(path.is_symlink() for path in root.rglob("*"))
 
 
 def test_a_name_that_is_empty_behind_its_zero_byte(tmp_path):
@@ -198,11 +198,11 @@ def test_a_name_that_is_empty_behind_its_zero_byte(tmp_path):
 @pytest.mark.parametrize("which", [mrxs, vms])
 def test_every_byte_of_a_zip_may_be_wrong(which, tmp_path):
     """Seeded damage: unpacked or refused, never anything else."""
-    whole = zipped(which(tissue(256, 256), 0.5))
+    content = zipped(which(tissue(256, 256), 0.5))
     for number in range(60):
         rng, folder = random.Random(number), tmp_path / str(number)
         folder.mkdir()
-        damaged = bytearray(whole)
+        damaged = bytearray(content)
         for _ in range(rng.choice((1, 3, 9))):
             place = rng.randrange(len(damaged)) if rng.random() < 0.3 else len(damaged) - 1 - rng.randrange(600)
             damaged[place] = rng.randrange(256)

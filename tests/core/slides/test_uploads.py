@@ -30,12 +30,12 @@ class Sending(RuleBasedStateMachine):
 
     @initialize(content=st.binary(min_size=1, max_size=400))
     def begin(self, content):
-        self.content, self.told, self.state, self.under_way = content, 0, "open", None
+        self.content, self.acknowledged, self.state, self.under_way = content, 0, "open", None
         with transactions.writing() as session:
             upload = uploads.create(session, WHO, len(content), "filename eC5zdnM=", {})
             self.id, self.file = upload.id, session.get_one(Slide, upload.slide_id).file
 
-    def found(self):
+    def records(self):
         with transactions.reading() as session:
             upload = uploads.find(session, WHO, self.id)
             return upload, session.get_one(Slide, upload.slide_id)
@@ -45,53 +45,53 @@ class Sending(RuleBasedStateMachine):
         return self.state == "open" and self.under_way is None
 
     def opened(self, offset, checksum=None):
-        return uploads.Writer(*self.found(), offset, checksum)
+        return uploads.Writer(*self.records(), offset, checksum)
 
     @precondition(lambda self: self.alone())
     @rule(size=st.integers(0, 150), pieces=st.integers(1, 4))
     def patch(self, size, pieces):
-        writer, chunk = self.opened(self.told), self.content[self.told : self.told + size]
+        writer, chunk = self.opened(self.acknowledged), self.content[self.acknowledged : self.acknowledged + size]
         step = max(1, len(chunk) // pieces)
         for start in range(0, len(chunk), step):
             writer.write(chunk[start : start + step])
         writer.close(True)
-        self.told += len(chunk)
+        self.acknowledged += len(chunk)
 
     @precondition(lambda self: self.alone())
     @rule(size=st.integers(1, 150), honest=st.booleans(), whole=st.booleans())
-    def patch_with_checksum(self, size, honest, whole):
-        chunk = self.content[self.told : self.told + size]
+    def patch_with_checksum(self, size, honest, complete):
+        chunk = self.content[self.acknowledged : self.acknowledged + size]
         digest = hashlib.sha256(chunk if honest else chunk + b"!").digest()
-        writer = self.opened(self.told, f"sha256 {base64.b64encode(digest).decode()}")
-        writer.write(chunk if whole else chunk[: len(chunk) // 2])
-        if whole and not honest:
+        writer = self.opened(self.acknowledged, f"sha256 {base64.b64encode(digest).decode()}")
+        writer.write(chunk if complete else chunk[: len(chunk) // 2])
+        if complete and not honest:
             with pytest.raises(uploads.ChecksumMismatch):
                 writer.close(True)
             return
-        writer.close(whole)
-        self.told += len(chunk) if whole else 0
+        writer.close(complete)
+        self.acknowledged += len(chunk) if complete else 0
 
     @precondition(lambda self: self.alone())
     @rule(size=st.integers(1, 150))
     def cut(self, size):
         """The connection breaks: what came is kept, and the next HEAD tells how much that is."""
-        writer = self.opened(self.told)
-        writer.write(self.content[self.told : self.told + size])
+        writer = self.opened(self.acknowledged)
+        writer.write(self.content[self.acknowledged : self.acknowledged + size])
         writer.close(False)
-        self.told = self.found()[0].offset
+        self.acknowledged = self.records()[0].offset
 
     @precondition(lambda self: self.alone())
     @rule()
     def begin_patch(self):
         """One that stays under way while other things happen."""
-        self.under_way = self.opened(self.told)
+        self.under_way = self.opened(self.acknowledged)
 
     @precondition(lambda self: self.under_way and self.state == "open")
     @rule()
     def another_patch(self):
         """Of another process, say, that knows nothing of the first."""
         with pytest.raises(Conflict, match="still writes"):
-            self.opened(self.told)
+            self.opened(self.acknowledged)
 
     @precondition(lambda self: self.under_way)
     @rule(size=st.integers(1, 150))
@@ -101,12 +101,12 @@ class Sending(RuleBasedStateMachine):
 
     @precondition(lambda self: self.under_way)
     @rule(whole=st.booleans())
-    def end_patch(self, whole):
+    def end_patch(self, complete):
         """Its bytes count, unless the upload ended meanwhile."""
         writer, self.under_way = self.under_way, None
-        writer.close(whole)
+        writer.close(complete)
         if self.state == "open":
-            self.told = writer.offset
+            self.acknowledged = writer.offset
 
     @precondition(lambda self: self.under_way)
     @rule()
@@ -119,35 +119,35 @@ class Sending(RuleBasedStateMachine):
     @rule()
     def head(self):
         """What a HEAD tells is on disk."""
-        assert self.found()[0].offset == self.told
-        assert storage.absolute(self.file).stat().st_size >= self.told
+        assert self.records()[0].offset == self.acknowledged
+        assert storage.absolute(self.file).stat().st_size >= self.acknowledged
 
     @precondition(lambda self: self.alone())
     @rule(garbage=st.binary(min_size=1, max_size=200))
     def kill(self, garbage):
         """The process dies: bytes of any kind may stand beyond the offset, unacknowledged (never past the length)."""
         with storage.absolute(self.file).open("r+b") as file:
-            file.seek(self.told)
-            file.write(garbage[: len(self.content) - self.told])
+            file.seek(self.acknowledged)
+            file.write(garbage[: len(self.content) - self.acknowledged])
 
     @precondition(lambda self: self.alone())
     @rule(wrong=st.integers(-5, 500))
     def wrong_offset(self, wrong):
-        if wrong != self.told:
+        if wrong != self.acknowledged:
             with pytest.raises(Conflict):
                 self.opened(wrong)
 
     @precondition(lambda self: self.alone())
     @rule()
     def too_much(self):
-        writer = self.opened(self.told)
+        writer = self.opened(self.acknowledged)
         with pytest.raises(TooLarge):
-            writer.write(self.content[self.told :] + b"x")
+            writer.write(self.content[self.acknowledged :] + b"x")
         writer.close(False)
 
     @rule()
     def finish(self):
-        complete = self.state == "open" and self.told == len(self.content)
+        complete = self.state == "open" and self.acknowledged == len(self.content)
         with transactions.writing() as session:
             assert (uploads.finish(session, self.id) is not None) == complete
         if complete:
@@ -185,10 +185,10 @@ class Sending(RuleBasedStateMachine):
         if self.state == "gone":
             assert not path.exists()
             with pytest.raises(Gone):
-                self.found()
+                self.records()
             return
-        assert self.found()[0].offset == self.told
-        assert path.read_bytes()[: self.told] == self.content[: self.told]
+        assert self.records()[0].offset == self.acknowledged
+        assert path.read_bytes()[: self.acknowledged] == self.content[: self.acknowledged]
         with transactions.reading() as session:
             inspections = session.query(Work).filter_by(slide_id=self.id, kind="inspect").count()
         assert inspections == (self.state == "finished")

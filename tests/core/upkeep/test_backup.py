@@ -130,7 +130,7 @@ def test_an_inspection_that_is_up_to_date_is_refused(move, imported):
 
 def test_only_files_that_ought_to_be_there_are_reported_missing(move):
     slide("slides/a/slide.svs", state="rejected", reason={"code": "unreadable"})
-    kept = slide("slides/b/slide.svs", state="rejected", reason={"code": NOT_INSPECTED})
+    stored = slide("slides/b/slide.svs", state="rejected", reason={"code": NOT_INSPECTED})
     slide("slides/c/slide.svs")
     assert sorted(move()["missing"]) == ["slides/b/slide.svs", "slides/c/slide.svs"]
-    assert state_of(kept) == "rejected"
+    assert state_of(stored) == "rejected"

@@ -35,19 +35,19 @@ def keep(own_database, monkeypatch):
 def slide(session, days, state="ready", analysed=()):
     """A slide that was changed so many days ago; `analysed`: (state, days since its end) of its analyses."""
     at = time.time() - days * DAY
-    found = Slide(workspace_id=DEFAULT_WORKSPACE, filename=f"{NAMED}.svs", file="x", state=state, created_at=at,
+    row = Slide(workspace_id=DEFAULT_WORKSPACE, filename=f"{NAMED}.svs", file="x", state=state, created_at=at,
                   updated_at=at, identifiers={"accession": NAMED})  # fmt: skip
-    session.add(found)
+    session.add(row)
     session.flush()
     for number, (ended_as, ago) in enumerate(analysed):
         ended = None if ago is None else time.time() - ago * DAY
         times = {"created_at": at, "ended_at": ended}
-        asked = {"model": "m", "settings": {"n": number}, "workspace_id": DEFAULT_WORKSPACE}
-        session.add(Analysis(slide_id=found.id, state=ended_as, **asked, **times))
-    folder = storage.folder(found.id)
+        fields = {"model": "m", "settings": {"n": number}, "workspace_id": DEFAULT_WORKSPACE}
+        session.add(Analysis(slide_id=row.id, state=ended_as, **fields, **times))
+    folder = storage.folder(row.id)
     folder.mkdir(parents=True)
     (folder / "slide").write_bytes(b"x")
-    return found.id
+    return row.id
 
 
 def left():
@@ -59,17 +59,17 @@ def test_slides_go_when_nothing_happened_to_them_for_long(keep):
     with transactions.writing() as session:
         old = [slide(session, 31), slide(session, 40, "rejected"), slide(session, 99, analysed=[("succeeded", 31)])]
         old.append(slide(session, 99, analysed=[("failed", 50), ("cancelled", 1)]))
-        kept = [slide(session, 29), slide(session, 99, "uploading"), slide(session, 99, "inspecting")]
-        kept += [slide(session, 99, analysed=[("succeeded", 98), ("succeeded", 3)])]
-        kept += [slide(session, 99, analysed=[("running", None)])]
+        recent = [slide(session, 29), slide(session, 99, "uploading"), slide(session, 99, "inspecting")]
+        recent += [slide(session, 99, analysed=[("succeeded", 98), ("succeeded", 3)])]
+        recent += [slide(session, 99, analysed=[("running", None)])]
     assert retention.purge().slides == len(old)
-    assert left() == set(kept)
-    assert set(storage.stored_slides()) == set(kept)
+    assert left() == set(recent)
+    assert set(storage.stored_slides()) == set(recent)
     assert retention.purge().slides == 0
     with transactions.reading() as session:
-        told = audit.list_rows(session, Visitor("", DEFAULT_WORKSPACE, "admin", "x"))
-        assert {(row.who, row.action) for row in told} == {("retention", "slide.expire")}
-        assert {row.subject for row in told} == set(old)
+        entries = audit.list_rows(session, Visitor("", DEFAULT_WORKSPACE, "admin", "x"))
+        assert {(row.who, row.action) for row in entries} == {("retention", "slide.expire")}
+        assert {row.subject for row in entries} == set(old)
         for row in session.query(Slide).where(Slide.id.in_(old)):
             assert NAMED not in f"{row.filename}{row.identifiers}{row.reason}"
 
@@ -84,13 +84,13 @@ def test_nothing_goes_unless_it_was_asked_for(own_database):
 def test_what_was_used_in_the_meantime_stays(keep, monkeypatch):
     with transactions.writing() as session:
         mine = slide(session, 31)
-    seen = retention.due_slides
+    due_before = retention.due_slides
 
     def due_and_then_used(session, days):
-        found = seen(session, days)
+        row = due_before(session, days)
         with transactions.writing() as other:
             inspection.amend(other, other.get_one(Slide, mine), None, {"block": "2"})
-        return found
+        return row
 
     monkeypatch.setattr(retention, "due_slides", due_and_then_used)
     assert retention.purge().slides == 0
@@ -113,41 +113,46 @@ def test_what_was_outlined_lately_stays(keep):
 
 def test_a_slide_by_reference_leaves_no_path(own_database):
     with transactions.writing() as session:
-        found = session.get_one(Slide, slide(session, 1))
-        found.file = f"/import/{NAMED}.svs"
+        row = session.get_one(Slide, slide(session, 1))
+        row.file = f"/import/{NAMED}.svs"
         session.flush()
-        deletion.delete(session, found)
+        deletion.delete(session, row)
     with transactions.reading() as session:
-        assert session.get_one(Slide, found.id).file == ""
+        assert session.get_one(Slide, row.id).file == ""
 
 
 def test_a_deleted_upload_leaves_no_name(own_database):
     with transactions.writing() as session:
-        who = credentials.ensure_administrator(session)
-        visitor = Visitor(who.id, who.workspace_id, who.role, who.name)
+        administrator = credentials.ensure_administrator(session)
+        visitor = Visitor(administrator.id, administrator.workspace_id, administrator.role, administrator.name)
         name = f"filename {base64.b64encode(NAMED.encode()).decode()}"
         upload = uploads.create(session, visitor, 10, name, {"accession": NAMED})
     with transactions.writing() as session:
         uploads.terminate(session, session.get_one(Upload, upload.id))
     with transactions.reading() as session:
         assert session.get_one(Upload, upload.id).upload_metadata == ""
-        found = session.get_one(Slide, upload.slide_id)
-        assert (found.filename, found.identifiers) == ("", {})
+        row = session.get_one(Slide, upload.slide_id)
+        assert (row.filename, row.identifiers) == ("", {})
 
 
 def test_answers_sessions_and_silent_workers_go_and_keys_stay(own_database):
     at = time.time()
     with transactions.writing() as session:
-        who = credentials.ensure_administrator(session).id
+        administrator = credentials.ensure_administrator(session).id
         for days in (1, 8):
-            answer = {"principal_id": who, "key": str(days), "request_hash": "x", "created_at": at - days * DAY}
+            answer = {
+                "principal_id": administrator,
+                "key": str(days),
+                "request_hash": "x",
+                "created_at": at - days * DAY,
+            }
             session.add(Idempotency(**answer, answer={"filename": NAMED}))
             session.add(
                 Worker(id=str(days), model="m", fingerprint="f", card={}, provenance={}, seen_at=at - days * DAY)
             )
             for kind in ("session", "link", "key"):
                 ended = {"created_at": at - 9 * DAY, "expires_at": at - days * DAY}
-                session.add(Credential(hash=f"{kind}{days}", kind=kind, principal_id=who, **ended))
+                session.add(Credential(hash=f"{kind}{days}", kind=kind, principal_id=administrator, **ended))
     purged = retention.purge()
     assert (purged.answers, purged.sessions, purged.workers) == (1, 2, 2)
     with transactions.reading() as session:

@@ -67,11 +67,11 @@ def test_two_readers_get_every_message_once(folders, channel):
     other = Connection("filesystem://", transport=FILES, transport_options=folders).channel()
 
     def drain(reader):
-        found = []
+        numbers = []
         while reader._size("queue"):
             with suppress(Empty):
-                found.append(reader._get("queue"))
-        return found
+                numbers.append(reader._get("queue"))
+        return numbers
 
     with ThreadPoolExecutor(2) as pool:
         parts = list(pool.map(drain, (channel, other)))

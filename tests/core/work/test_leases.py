@@ -44,11 +44,11 @@ class Rows(RuleBasedStateMachine):
 
     @rule()
     def claim(self):
-        held = leases.claim_next("w", {"m": "f"})
-        if held is not None:
-            assert held.id not in self.done
-            assert held.id not in self.cancelled
-            self.claims.append(held)
+        claim = leases.claim_next("w", {"m": "f"})
+        if claim is not None:
+            assert claim.id not in self.done
+            assert claim.id not in self.cancelled
+            self.claims.append(claim)
 
     @rule(pause=st.booleans())
     def wait(self, pause):
@@ -59,16 +59,16 @@ class Rows(RuleBasedStateMachine):
     def complete(self, data):
         if not self.claims:
             return
-        held = data.draw(st.sampled_from(self.claims))
-        newest = max((c for c in self.claims if c.id == held.id), key=lambda c: c.token)
+        claim = data.draw(st.sampled_from(self.claims))
+        newest = max((c for c in self.claims if c.id == claim.id), key=lambda c: c.token)
         try:
             with transactions.writing() as session:
-                leases.complete(session, held, {"token": held.token})
+                leases.complete(session, claim, {"token": claim.token})
         except leases.LeaseLost:
             return
-        assert held == newest, "a worker that another replaced wrote"
-        assert held.id not in self.done
-        self.done[held.id] = held.token
+        assert claim == newest, "a worker that another replaced wrote"
+        assert claim.id not in self.done
+        self.done[claim.id] = claim.token
 
     @rule(data=st.data())
     def give_back(self, data):
@@ -107,8 +107,8 @@ def test_a_row_given_back_waits_longer_each_time(monkeypatch):
     with transactions.writing() as session:
         leases.add(session, "profile", DEFAULT_WORKSPACE, "s")
     for pause in (0.1, 0.2, 0.4):
-        held = leases.claim_next("w", {"m": "f"})
-        leases.reopen(held, {"code": "x", "detail": "x"})
+        claim = leases.claim_next("w", {"m": "f"})
+        leases.reopen(claim, {"code": "x", "detail": "x"})
         assert leases.claim_next("w", {"m": "f"}) is None
         assert leases.claimable_count(1) == 0, "nobody rings for it either"
         time.sleep(pause + 0.05)

@@ -19,12 +19,12 @@ ALONE = os.environ.get("CRASH_ALONE")
 ARMED = Path(os.environ["CRASH_ARMED"])
 
 
-def watch(frame, event, given):
+def watch(frame, event, argument):
     """Python's profiler hook."""
     code = frame.f_code
     if code.co_name != FUNCTION or not code.co_filename.endswith(FILE):
         return
-    if event == EVENT or (EVENT == "gives" and event == "return" and given is not None):
+    if event == EVENT or (EVENT == "gives" and event == "return" and argument is not None):
         if ALONE == "dies":
             ctypes.string_at(0)
         while ALONE:

@@ -96,10 +96,10 @@ def test_its_file_brings_everything_back_and_is_vouched_for(tmp_path, detector, 
         familiarity_file.read(path, DETECTOR)
 
 
-@pytest.mark.parametrize("known", [{}, {"usual_shares": []}, {"usual_shares": 3}])
-def test_a_file_that_lacks_what_is_asked_of_it_is_refused_when_it_is_read(tmp_path, learner, density, known):
+@pytest.mark.parametrize("fields", [{}, {"usual_shares": []}, {"usual_shares": 3}])
+def test_a_file_that_lacks_what_is_asked_of_it_is_refused_when_it_is_read(tmp_path, learner, density, fields):
     path = familiarity_file.path_of("p4m-densenet", tmp_path)
-    familiarity_file.write(Familiarity(learner, density, known), DETECTOR, path)
+    familiarity_file.write(Familiarity(learner, density, fields), DETECTOR, path)
     with pytest.raises(WeightsRefused, match="cannot be read"):
         familiarity_file.read(path, DETECTOR)
 
@@ -125,15 +125,15 @@ def test_training_without_data_says_so_and_writes_nothing(tmp_path, capsys):
 def test_flat_pictures_turn_as_exactly_as_others():
     """Where nothing happens, a variance could be rounding, which logarithms blow up: the shipped file, near-blank."""
     network, card = load_network()
-    detector, known = freeze(network), familiarity_file.read(familiarity_file.path_of("p4m-densenet"), card.digest)
+    detector, fields = freeze(network), familiarity_file.read(familiarity_file.path_of("p4m-densenet"), card.digest)
     rng = np.random.default_rng(0)
     flat = np.full((1, 128, 160, 3), 240, np.uint8) + rng.integers(0, 2, (1, 128, 160, 3), dtype=np.uint8)
     flat[:, 40:80, 60:120] = (222, 150, 196)
-    plain = known.strangeness(flat, infer_with_features(detector, flat)[1])[0]
+    plain = fields.strangeness(flat, infer_with_features(detector, flat)[1])[0]
     for element in get_group("p4m").elements:
         turned = transform(flat[0], element)[None]
         np.testing.assert_allclose(
-            known.strangeness(turned, infer_with_features(detector, turned)[1])[0],
+            fields.strangeness(turned, infer_with_features(detector, turned)[1])[0],
             transform(plain, element),
             rtol=0,
             atol=1e-4,

@@ -24,8 +24,8 @@ def network():
     return DenseNet(DenseNetConfig(n0=16, growth=12)).eval()
 
 
-def saved(network, directory, **known):
-    return save_network(network, "tiny", directory, golden=golden.outputs(freeze(network)), **known)
+def saved(network, directory, **fields):
+    return save_network(network, "tiny", directory, golden=golden.outputs(freeze(network)), **fields)
 
 
 def region(seed=0, side=176):

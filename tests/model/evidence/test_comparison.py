@@ -11,7 +11,7 @@ from model.evidence.study.jobs import Job
 from model.train.pcam import Split
 
 
-def held(strength, seed=0, slides=12, patches=40):
+def answer_of(strength, seed=0, slides=12, patches=40):
     """Logits that tell labels with a strength, in slides of different brightness; one noise for all strengths."""
     rng = np.random.default_rng(seed)
     groups = np.repeat([f"g{i:02}" for i in range(slides)], patches)
@@ -21,27 +21,27 @@ def held(strength, seed=0, slides=12, patches=40):
 
 
 def test_a_stronger_system_wins_and_an_equal_one_ties():
-    strong, weak = held(3.0), held(1.0)
-    found = paired(strong, weak)
-    assert found.difference > 0.1
-    assert found.interval[0] > 0
-    assert found.decided
-    assert (found.better_slides, found.slides) == (12, 12)
+    strong, weak = answer_of(3.0), answer_of(1.0)
+    figures = paired(strong, weak)
+    assert figures.difference > 0.1
+    assert figures.interval[0] > 0
+    assert figures.decided
+    assert (figures.better_slides, figures.slides) == (12, 12)
     same = paired(weak, weak)
     assert (same.difference, same.interval, same.better_slides) == (0.0, (0.0, 0.0), 0)
     assert not same.decided
 
 
 def test_turned_about_the_difference_changes_sign():
-    one, other = held(2.0), held(1.5)
+    one, other = answer_of(2.0), answer_of(1.5)
     assert paired(one, other).difference == pytest.approx(-paired(other, one).difference)
 
 
 def test_a_row_knows_the_slides_apart():
     """Brightness between slides costs the pooled AUC, not the one within slides."""
-    found = figures_of(held(2.0))
-    assert found["within_slide_auc"] > found["auc"]
-    assert found["auc_interval"][0] < found["auc"] < found["auc_interval"][1]
+    figures = figures_of(answer_of(2.0))
+    assert figures["within_slide_auc"] > figures["auc"]
+    assert figures["auc_interval"][0] < figures["auc"] < figures["auc_interval"][1]
 
 
 def test_answers_come_back_with_what_was_run(tmp_path):
@@ -52,6 +52,6 @@ def test_answers_come_back_with_what_was_run(tmp_path):
     (answer,) = read_answers(tmp_path)
     assert (answer.job, answer.patches, answer.parameters) == (job, 7, 11)
     split = Split(np.zeros((2, 96, 96, 3), np.uint8), np.array([1, 0], np.uint8), np.array(["a", "b"]))
-    both = gather([answer, answer], lambda asked: split if asked == job else None, "fold")
+    both = gather([answer, answer], lambda job_asked: split if job_asked == job else None, "fold")
     np.testing.assert_array_equal(both.logits, np.tile(logits, 2))
     np.testing.assert_array_equal(both.labels, [1, 0, 1, 0])

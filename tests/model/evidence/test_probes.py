@@ -32,10 +32,10 @@ def test_eight_views_agree_for_p4m_and_not_for_a_plain_network(network, split):
 
 
 def test_quarter_turns_move_nothing_and_going_back_is_no_turn(network, split):
-    found = probes.angles(freeze(network), split.patches[:4])
-    assert found["angle"] == list(range(0, 360, 5))
-    moved, back = np.array(found["moved"]), np.array(found["there_and_back"])
-    quarters = np.array(found["angle"]) % 90 == 0
+    result = probes.angles(freeze(network), split.patches[:4])
+    assert result["angle"] == list(range(0, 360, 5))
+    moved, back = np.array(result["moved"]), np.array(result["there_and_back"])
+    quarters = np.array(result["angle"]) % 90 == 0
     assert moved[quarters].max() < 1e-6
     assert back[quarters].max() < 1e-6
     assert moved[~quarters].min() > 0
@@ -50,27 +50,27 @@ def test_a_turn_by_a_quarter_is_the_groups(split):
 def test_a_shift_is_by_eight_pixels(split):
     images = torch.from_numpy(split.patches).permute(0, 3, 1, 2).float()
     moved = probes.shifted(images, torch.Generator().manual_seed(0))
-    found = [
+    result = [
         torch.equal(moved[:, :, 8:-8, 8:-8], images.roll((dy, dx), (2, 3))[:, :, 8:-8, 8:-8])
         for dy, dx in ((8, 0), (-8, 0), (0, 8), (0, -8))
     ]
-    assert sum(found) == 1
+    assert sum(result) == 1
 
 
 def test_stability_tells_every_change(network, split):
-    found = probes.stability(freeze(network), split, temperature=2.0)
-    assert set(found) == set(probes.CHANGES)
-    assert all(one["moved_logits"] > 0 for one in found.values())
+    result = probes.stability(freeze(network), split, temperature=2.0)
+    assert set(result) == set(probes.CHANGES)
+    assert all(one["moved_logits"] > 0 for one in result.values())
 
 
 def test_an_unturned_plane_is_seen_and_random_weights_pass(split):
     torch.manual_seed(1)
     network = DenseNet(DenseNetConfig("p4m", n0=6, growth=6)).eval()
-    found = probes.controls(network, split)
-    assert found["as shipped"]["residual_logits"] < found["as shipped"]["tolerance_logits"]
-    assert found["random weights"]["residual_logits"] < found["random weights"]["tolerance_logits"]
-    assert len(set(found["random weights"]["auc"])) == probes.RANDOM_DRAWS
-    assert found["one plane unturned"]["residual_logits"] > 100 * found["as shipped"]["residual_logits"]
+    result = probes.controls(network, split)
+    assert result["as shipped"]["residual_logits"] < result["as shipped"]["tolerance_logits"]
+    assert result["random weights"]["residual_logits"] < result["random weights"]["tolerance_logits"]
+    assert len(set(result["random weights"]["auc"])) == probes.RANDOM_DRAWS
+    assert result["one plane unturned"]["residual_logits"] > 100 * result["as shipped"]["residual_logits"]
 
 
 def test_bins_hold_every_patch_once():

@@ -45,18 +45,18 @@ def data():
 
 
 @pytest.fixture
-def found():
+def probed():
     return {"systems": {name: dict.fromkeys(rivals.SIZES, 7.0) | {"half_mflop_per_cell": 3.0} for name in SYSTEMS}}
 
 
-def test_rivals_stand_beside_each_other_once_all_have_run(tmp_path, data, found):
+def test_rivals_stand_beside_each_other_once_all_have_run(tmp_path, data, probed):
     names = (*RIVALS, FLOOR)
     job = Job("folds", "", steps=360, data="fold", fold=2)
     for number, name in enumerate(names[:-1]):
         keep(tmp_path, replace(job, system=name), data, 3 - 0.3 * number, fold=0)
-    assert "No fold has been run for every system" in rivals.rivals(read_answers(tmp_path), data, found, tmp_path)
+    assert "No fold has been run for every system" in rivals.rivals(read_answers(tmp_path), data, probed, tmp_path)
     keep(tmp_path, replace(job, system=FLOOR), data, 4, fold=0)
-    page = rivals.rivals(read_answers(tmp_path), data, found, tmp_path)
+    page = rivals.rivals(read_answers(tmp_path), data, probed, tmp_path)
     assert page.count("\n| p4m-densenet |") == 2, "its figures and its size"
     assert f"**With this seed p4m-densenet loses to {FLOOR}.**" in page, "the page says where symmetry does not win"
     assert (tmp_path / "detector-flops.png").stat().st_size > 5000
@@ -95,13 +95,13 @@ def test_without_data_nothing_is_written(tmp_path, main, capsys):
 
 def test_the_committed_page_says_what_the_committed_files_say():
     """Sections that need no patches are written anew and found on the page, word for word."""
-    page, found = page_.PAGE.read_text(), page_.probed()
-    assert found["weights"] == page_.read_card(page_.DEFAULT_NAME).digest, "measured with the weights that are shipped"
+    page, probed = page_.PAGE.read_text(), page_.probed()
+    assert probed["weights"] == page_.read_card(page_.DEFAULT_NAME).digest, "measured with the weights that are shipped"
     for section in (measured.introduction, measured.shipped, measured.exactness, measured.angles, measured.stability):
-        assert section(found) in page
-    assert measured.familiar(found) in page
+        assert section(probed) in page
+    assert measured.familiar(probed) in page
     assert controls.left_out(read_answers(page_.ANSWERS)) in page
-    assert found["eight_views"]["score"] <= 1e-5
+    assert probed["eight_views"]["score"] <= 1e-5
 
 
 def test_rivals_on_valid_and_test_stand_in_one_row_each(tmp_path, data):

@@ -111,8 +111,8 @@ def test_harmonic_filters_are_complex_multiplication(n):
     patch = rng.normal(size=(3, 3)) + 1j * rng.normal(size=(3, 3))
     filters = harmonic.complex_filters(3, n)
     expected = (filters * patch).sum((1, 2))
-    found = np.einsum("fstyx,tyx->fs", harmonic.real_block(filters), np.stack([patch.real, patch.imag]))
-    np.testing.assert_allclose(found[:, 0] + 1j * found[:, 1], expected, atol=1e-12)
+    responses = np.einsum("fstyx,tyx->fs", harmonic.real_block(filters), np.stack([patch.real, patch.imag]))
+    np.testing.assert_allclose(responses[:, 0] + 1j * responses[:, 1], expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("order", [0, 1, 2])

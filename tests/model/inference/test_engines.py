@@ -16,10 +16,10 @@ from model.weights.card import WeightsRefused
 from model.weights.checkpoint import load_network
 
 
-def frozen(family="p4m", **known):
+def frozen(family="p4m", **fields):
     """A small network with norms that have seen something."""
     torch.manual_seed(0)
-    network = DenseNet(DenseNetConfig(family, n0=16, growth=12, **known))
+    network = DenseNet(DenseNetConfig(family, n0=16, growth=12, **fields))
     rng = torch.Generator().manual_seed(1)
     for _ in range(3):
         network(255 * torch.rand(4, 3, 96, 96, generator=rng))
@@ -81,9 +81,9 @@ def test_a_family_without_a_graph_is_torch_s_and_says_so():
     reference = frozen("harmonic")
     assert Engine("openvino").prepare(reference) is reference
     assert Engine("openvino").describe(get_family("harmonic"))["backend"] == "torch-cpu"
-    told = Engine("openvino", "bfloat16", 2).describe(get_family("p4m"))
-    assert (told["backend"], told["precision"], told["threads"]) == ("openvino-cpu", "bfloat16", 2)
-    assert told["openvino"]
+    description = Engine("openvino", "bfloat16", 2).describe(get_family("p4m"))
+    assert (description["backend"], description["precision"], description["threads"]) == ("openvino-cpu", "bfloat16", 2)
+    assert description["openvino"]
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Engine)])

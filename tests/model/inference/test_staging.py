@@ -20,15 +20,15 @@ def regions(count):
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("ahead", [1, 2])
 def test_what_was_sent_arrives(device, ahead):
-    staging, sent, wanted = Staging(torch.device(device), ahead + 1), [], regions(9)
-    for number, pixels in enumerate(wanted):
-        sent.append(staging.send(pixels.copy()))
-        assert isinstance(sent[-1], InFlight) == (device == "cuda")
+    staging, staged, expected = Staging(torch.device(device), ahead + 1), [], regions(9)
+    for number, pixels in enumerate(expected):
+        staged.append(staging.send(pixels.copy()))
+        assert isinstance(staged[-1], InFlight) == (device == "cuda")
         if number >= ahead:
-            there = staging.receive(sent[number - ahead])
-            assert there.shape == (1, *wanted[number - ahead].shape)
+            there = staging.receive(staged[number - ahead])
+            assert there.shape == (1, *expected[number - ahead].shape)
             plain = there.cpu().numpy() if isinstance(there, torch.Tensor) else there
-            np.testing.assert_array_equal(plain[0], wanted[number - ahead])
+            np.testing.assert_array_equal(plain[0], expected[number - ahead])
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")

@@ -68,10 +68,10 @@ def test_what_was_trained_can_be_shipped_and_measured(data, tmp_path, capsys):
     main([str(data), "--out", str(out), "--epochs", "1", *SMALL])
     shipping = ["--weights", str(out / "checkpoint.pt"), "--ship", "tiny", "--into", str(into)]
     evaluate.main([str(data), "--split", "test", "--json", str(answer), *shipping])
-    found = json.loads(answer.read_text())
-    assert 0 <= found["auc_interval"][0] <= found["auc"] <= found["auc_interval"][1] <= 1
-    assert found["interval_by"] == "slide group"
-    assert found["slide_groups"] == 3
+    figures = json.loads(answer.read_text())
+    assert 0 <= figures["auc_interval"][0] <= figures["auc"] <= figures["auc_interval"][1] <= 1
+    assert figures["interval_by"] == "slide group"
+    assert figures["slide_groups"] == 3
     main(
         [str(data), "--out", str(tmp_path / "more"), "--epochs", "1", "--init", str(into / "tiny.safetensors"), *SMALL]
     )
@@ -114,9 +114,9 @@ def spoil(folder, name, key, change):
 def test_data_that_is_not_pcams_is_refused_in_a_sentence(data, tmp_path, capsys, name, change, sentence):
     spoil(data, name, name[-1], change)
     assert main([str(data), "--out", str(tmp_path / "run"), "--epochs", "1", *SMALL]) == 2
-    told = capsys.readouterr().err
-    assert sentence in told
-    assert "Traceback" not in told
+    errors = capsys.readouterr().err
+    assert sentence in errors
+    assert "Traceback" not in errors
     assert not (tmp_path / "run").exists(), "nothing is half-made"
 
 

@@ -19,25 +19,25 @@ def card(**metrics):
 @given(shares, shares)
 def test_worth_follows_bayes(score, prevalence):
     """A score is p(tumour | patch) under the card's mix; with the likelihood ratio it holds, any other mix follows."""
-    known = card(**VALID)
-    ratio = score / (1 - score) * (1 - known.prevalence) / known.prevalence
+    calibrated = card(**VALID)
+    ratio = score / (1 - score) * (1 - calibrated.prevalence) / calibrated.prevalence
     expected = ratio * prevalence / (ratio * prevalence + 1 - prevalence)
-    assert known.score_at(score, prevalence) == pytest.approx(expected, rel=1e-9)
+    assert calibrated.score_at(score, prevalence) == pytest.approx(expected, rel=1e-9)
 
 
 @given(shares)
 def test_in_its_own_mix_a_score_is_worth_itself(score):
-    known = card(**VALID)
-    assert known.score_at(score, known.prevalence) == pytest.approx(score, rel=1e-9)
+    calibrated = card(**VALID)
+    assert calibrated.score_at(score, calibrated.prevalence) == pytest.approx(score, rel=1e-9)
 
 
 def test_it_counts_as_a_simulation_does():
     """A million cells of two Gaussian classes, scored for an even mix, in a mix of one in a hundred."""
-    rng, known = np.random.default_rng(0), card(valid={"positive": 1, "patches": 2})
+    rng, calibrated = np.random.default_rng(0), card(valid={"positive": 1, "patches": 2})
     labels = rng.random(1_000_000) < RARE
     scores = 1 / (1 + np.exp(-2 * (rng.normal(size=len(labels)) + np.where(labels, 1, -1))))
     near = np.abs(scores - 0.9) < 0.01
-    assert labels[near].mean() == pytest.approx(known.score_at(0.9, RARE), abs=0.01)
+    assert labels[near].mean() == pytest.approx(calibrated.score_at(0.9, RARE), abs=0.01)
 
 
 def test_a_card_without_figures_promises_nothing():

@@ -29,7 +29,7 @@ from worker.kinds.check import NOTHING_TURNED
 READ = CheckResult(drift=0.0, residual=2e-6, tolerance=1e-3, elements=("turned by 90°",), spread=None, outside=())
 
 
-def known(usual):
+def familiarity_card(usual):
     return Familiarity(Autoencoder(), Density(np.zeros(1), np.eye(1), 0.0, 1.0, 4.0), {"usual_shares": [0.0, usual]})
 
 
@@ -50,18 +50,18 @@ def test_a_network_without_symmetry_was_looked_at_and_promised_nothing():
     assert (plain.regions, plain.passed, plain.spread_logits) == (1, None, 0.7)
 
 
-@pytest.mark.parametrize(("usual", "told"), [(0.3, False), (0.1, True)])
-def test_a_slide_with_more_of_the_unfamiliar_than_any_held_out_one_gets_a_banner(usual, told):
+@pytest.mark.parametrize(("usual", "banner"), [(0.3, False), (0.1, True)])
+def test_a_slide_with_more_of_the_unfamiliar_than_any_held_out_one_gets_a_banner(usual, banner):
     plane = np.array([[1.0, 5.0, np.nan], [2.0, 3.0, 3.9]], np.float32)
-    found = familiarity(plane, known(usual))
-    assert found.unfamiliar_share == pytest.approx(1 / 5)
-    notes = unfamiliar_notes(found)
-    assert bool(notes) == found.unusual == told
-    assert not told or "20% of this tissue looks unlike" in notes[0].sentence
+    result = familiarity(plane, familiarity_card(usual))
+    assert result.unfamiliar_share == pytest.approx(1 / 5)
+    notes = unfamiliar_notes(result)
+    assert bool(notes) == result.unusual == banner
+    assert not banner or "20% of this tissue looks unlike" in notes[0].sentence
 
 
 def test_where_nobody_can_say_nothing_is_said():
-    assert familiarity(np.full((2, 2), np.nan, np.float32), known(0.1)) is None
+    assert familiarity(np.full((2, 2), np.nan, np.float32), familiarity_card(0.1)) is None
     assert familiarity(np.ones((2, 2), np.float32), None) is None
     assert unfamiliar_notes(None) == []
 

@@ -15,10 +15,10 @@ REGION = Region(0, 0, 1, 1)
 
 def loaded(monkeypatch, outcomes):
     """What comes of a region whose reads end like this."""
-    told = iter(outcomes)
+    outcome_iterator = iter(outcomes)
 
     def read(*_):
-        kind = next(told)
+        kind = next(outcome_iterator)
         if kind is None:
             return np.zeros((96, 96, 3), np.uint8)
         raise kind("code", "x", "y") if kind is not RuntimeError else kind("unforeseen")

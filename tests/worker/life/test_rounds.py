@@ -84,12 +84,12 @@ def test_one_row_that_cannot_be_failed_keeps_no_other_from_it(monkeypatch):
 def test_a_lease_is_watched_after_a_fault_and_its_lines_belong_to_the_work(error, monkeypatch, caplog):
     """The look that fails is no end: the next one sees that the row was taken away."""
     monkeypatch.setattr(lease, "CHECK_SECONDS", 0.01)
-    answers, correlations, looked = [error, True, False], [], threading.Event()
+    answers, correlations, probed = [error, True, False], [], threading.Event()
 
     def is_current(_):
         correlations.append(logs.correlation())
         if len(answers) == 1:
-            looked.set()
+            probed.set()
             return answers[0]
         answer = answers.pop(0)
         if isinstance(answer, Exception):
@@ -98,7 +98,7 @@ def test_a_lease_is_watched_after_a_fault_and_its_lines_belong_to_the_work(error
 
     monkeypatch.setattr(lease.leases, "is_current", is_current)
     with logs.correlated("the-request"), Lease(CLAIM, PATIENCE) as watched:
-        assert looked.wait(PATIENCE)
+        assert probed.wait(PATIENCE)
         watched._thread.join(PATIENCE)
         with pytest.raises(leases.LeaseLost):
             watched.advance()
