@@ -51,6 +51,7 @@ def adopt_key(session: Session, secret: str) -> None:
         detail = f"QUARTERTURN_ADMIN_KEY is shorter than {SHORTEST_ADMIN_KEY} characters"
         raise Invalid("short-admin-key", detail, "choose a longer one")
     hashed = secret_hash(secret)
+    # A key that the operator replaced must stop working, or replacing a leaked one would not help.
     earlier = update(Credential).where(Credential.adopted, Credential.hash != hashed)
     session.execute(earlier.values(revoked=True))
     principal, created = ensure_administrator(session), clock(session)
@@ -93,6 +94,7 @@ def authenticate(session: Session, secret: str, kind: Kind) -> Visitor:
         Unauthenticated: the secret is unknown, expired or revoked, or so is the key that opened the session. The
             answer is the same for all, so that it says nothing about which secrets exist.
     """
+    # The key that opened a session is checked at every request: revoking it ends its sessions at once.
     parent = aliased(Credential)
     query = (
         select(Principal, Credential)
@@ -110,6 +112,7 @@ def authenticate(session: Session, secret: str, kind: Kind) -> Visitor:
 
 
 def _is_valid(credential: type[Credential]) -> tuple[ColumnElement[bool], ...]:
+    # By the database's clock, like the times that it is compared with.
     return ~credential.revoked, or_(credential.expires_at.is_(None), credential.expires_at > now())
 
 
@@ -132,7 +135,7 @@ def open_session(session: Session, token: str) -> tuple[Visitor, str]:
         Unauthenticated: the token is unknown, used or expired.
     """
     visitor = authenticate(session, token, "link")
-    if not revoke(session, token):
+    if not revoke(session, token):  # another request was faster: one UPDATE decides which
         raise Unauthenticated("link-used", "this sign-in link was used already", "restart for a new one")
     return visitor, issue(session, visitor.principal_id, "session", get_settings().session_hours * 3600)
 

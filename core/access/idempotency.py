@@ -38,6 +38,7 @@ def replay(session: Session, visitor: Visitor, key: str | None, request: Any) ->
     fields = {"request_hash": request_hash, "answer": {}, "created_at": clock(session)}
     if insert_if_absent(session, Idempotency, **place, **fields):
         return None
+    # The session may hold the row as it was before the wait for the first caller: read it again.
     row = session.get_one(Idempotency, place, populate_existing=True)
     if row.request_hash != request_hash:
         raise Conflict("idempotency-key-reused", "this Idempotency-Key was used for another request", "use a new key")

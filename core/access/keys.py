@@ -10,6 +10,7 @@ from core.access.visitor import SCOPES, Scope, Visitor
 from core.database.people import Credential, Principal
 from core.errors import NotFound
 
+# Hexadecimal digits: 64 bits name a key among a workspace's, and say nothing about the secret behind the hash.
 ID_LENGTH = 16
 
 
@@ -67,6 +68,7 @@ def create_key(
     secret = issue(session, principal.id, "key", seconds)
     session.flush()
     credential = session.get_one(Credential, secret_hash(secret))
+    # In the order of SCOPES and without repetitions, however the request listed them.
     credential.scopes = None if scopes is None else [scope for scope in SCOPES if scope in scopes]
     return ApiKey.from_records(credential, principal), secret
 

@@ -95,6 +95,7 @@ def find(session: Session, visitor: Visitor, person_id: str) -> Password:
         NotFound: there is no such person there.
     """
     principal, password = session.get(Principal, person_id), session.get(Password, person_id)
+    # Another workspace's person gets the same answer as none, so that ids cannot be probed.
     if principal is None or password is None or principal.workspace_id != visitor.workspace_id:
         raise NotFound("no-such-person", "there is no such person here", "see GET /api/v1/people")
     return password
@@ -121,6 +122,7 @@ def remove(session: Session, visitor: Visitor, person_id: str) -> None:
 
 
 def _end_sessions(session: Session, person_id: str) -> None:
+    # All of a person's credentials are sessions: keys have principals of their own.
     session.execute(update(Credential).where(Credential.principal_id == person_id).values(revoked=True))
 
 
@@ -131,6 +133,7 @@ def authenticate(login: str, password: str) -> Proof:
         Unauthenticated: the name or the password is wrong.
         TooMany: other sign-ins are being verified, and this one waited too long for its turn.
     """
+    # The transaction ends before the slow part, which would keep a connection of the pool meanwhile.
     with reading() as session:
         query = select(Password, Principal).join(Principal, Password.principal_id == Principal.id)
         row = session.execute(query.where(Password.login == login)).first()

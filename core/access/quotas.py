@@ -28,6 +28,7 @@ def require_slide_quota(session: Session, visitor: Visitor, length: int) -> None
         TooMany: the visitor has as many slides as allowed.
     """
     settings = get_settings()
+    # Without quotas, uploads of one principal need not wait for each other.
     if not (settings.quota_bytes or settings.quota_slides):
         return
     credentials.lock_principal(session, visitor.principal_id)

@@ -89,6 +89,8 @@ def _expire(slide_id: str, workspace_id: str, days: float) -> bool:
 
 
 def _expired_rows() -> list[Delete]:
+    """Returns the DELETE statements, in the order of the fields of `Purged`."""
+    # The time of a revocation is not stored, so a revoked session's week counts from its creation.
     old = now() - SESSION_DAYS * DAY
     ended = or_(Credential.expires_at < old, and_(Credential.revoked, Credential.created_at < old))
     return [

@@ -5,8 +5,8 @@
       └─ lease expired ┘ └──too many attempts──▶ failed          cancelled: from open or claimed
 
 A claim sets a lease by the database's clock and raises the row's token (a fencing token). Every later write names the
-token of its claim. A worker whose lease expired, or whose work was cancelled, finds another token and writes nothing.
-So workers may be killed, stopped and resumed at any moment, and each row is completed once.
+token of its claim. A worker whose row was claimed again after its lease expired, or cancelled, finds another token and
+writes nothing. So workers may be killed, stopped and resumed at any moment, and each row is completed once.
 
 Every transaction locks in the same order, so that two cannot wait for each other: principal, slide, analysis, work
 rows.
@@ -68,6 +68,7 @@ def add(session: Session, kind: str, workspace_id: str, slide_id: str, **fields:
 
 
 def _claimable() -> ColumnElement[bool]:
+    # A claimed row counts as free once its lease has expired: no process needs to notice that a worker died.
     waits = Work.lease_until >= now()  # of a claimed row: its lease; of an open one: its pause after a fault
     free = or_(Work.lease_until.is_(None), ~waits)
     return and_(Work.state.in_(UNFINISHED), free, Work.attempts < get_settings().max_attempts)
@@ -77,6 +78,7 @@ def _next_row(offers: Mapping[str, str]) -> Select[str, str | None, str, str | N
     pinned = or_(Analysis.fingerprint.is_(None), Analysis.fingerprint.in_(offers.values()), Work.kind.in_(UNPINNED))
     fits = or_(Work.analysis_id.is_(None), and_(Analysis.model.in_(offers), pinned))
     query = select(Work.id, Work.analysis_id, Work.kind, Analysis.model)
+    # Outer join: an inspection has no analysis.
     query = query.outerjoin(Analysis, Work.analysis_id == Analysis.id).where(_claimable(), fits)
     return query.order_by(Work.lane, Work.created_at, Work.ordinal).limit(1)
 
@@ -112,7 +114,8 @@ def _pin(session: Session, analysis_id: str | None, fingerprint: str) -> bool:
     if analysis_id is None:
         return True
     query = select(Analysis.fingerprint).where(Analysis.id == analysis_id)
-    # The lock keeps a restart out, which pins the analysis anew and cancels its rows. Analysis before row, as there.
+    # The lock keeps a restart out, which removes the pin and opens all rows again: a row claimed meanwhile would mix
+    # two fingerprints in one answer.
     pinned = session.execute(query.with_for_update(key_share=True)).scalar_one()
     if pinned is not None:
         return bool(pinned == fingerprint)
