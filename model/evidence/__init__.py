@@ -1,1 +1,1 @@
-"""The studies and measurements behind docs/detector.md."""
+"""Studies and measurements behind docs/detector.md. Nothing that serves imports them."""

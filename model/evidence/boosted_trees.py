@@ -1,4 +1,4 @@
-"""The floor under every network: boosted trees on thirty numbers of colour and texture, no convolution learnt."""
+"""The floor under every network: gradient-boosted trees on thirty features of colour and texture."""
 
 import cv2
 import numpy as np
@@ -12,11 +12,11 @@ Features = NDArray[np.float64]
 
 
 def features(patches: NDArray[np.uint8]) -> Features:
-    """(N, 96, 96, 3) → (N, 30): quantiles and spread of each colour, stain densities, edges, centre against rest."""
-    return np.array([_of_patch(patch) for patch in patches])
+    """Features of patches, (N, 96, 96, 3) uint8 → (N, 30): colours, stain densities, edges, centre against mean."""
+    return np.array([_patch_features(patch) for patch in patches])
 
 
-def _of_patch(patch: NDArray[np.uint8]) -> Features:
+def _patch_features(patch: NDArray[np.uint8]) -> Features:
     pixels = patch.reshape(-1, 3).astype(float)
     quantiles = np.percentile(pixels, (10, 50, 90), axis=0).ravel()
     stains = (-np.log((pixels + 1) / 256)) @ np.linalg.inv(STAINS.double().numpy())
@@ -28,9 +28,9 @@ def _of_patch(patch: NDArray[np.uint8]) -> Features:
     return np.concatenate([np.asarray(part, float) for part in parts])
 
 
-def logits(train: Split, asked: NDArray[np.uint8], seed: int) -> NDArray[np.float32]:
-    """Fit on a split, answer patches: (N,) float32."""
+def logits(train: Split, patches: NDArray[np.uint8], seed: int) -> NDArray[np.float32]:
+    """Fits the trees to a split and returns the logits of patches (N, 96, 96, 3) uint8, (N,) float32."""
     trees = HistGradientBoostingClassifier(max_iter=200, learning_rate=0.05, max_leaf_nodes=15, random_state=seed)
     trees.fit(features(train.patches), train.labels)
-    decided: NDArray[np.float32] = trees.decision_function(features(asked)).astype(np.float32)
-    return decided
+    decision: NDArray[np.float32] = trees.decision_function(features(patches)).astype(np.float32)
+    return decision

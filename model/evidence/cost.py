@@ -1,4 +1,4 @@
-"""The cost of a cell."""
+"""The cost of a cell: floating-point operations, and speed on this machine."""
 
 import time
 from typing import Any
@@ -13,7 +13,7 @@ from model.inference.frozen import Frozen
 
 @torch.inference_mode()
 def flops(frozen: Frozen, side_px: int) -> int:
-    """Multiplications and additions of all convolutions for one square region."""
+    """Multiplications and additions of all convolutions for one square region of `side_px`."""
     total = 0
 
     def count(layer: nn.Module, _: Any, out: Tensor) -> None:
@@ -30,12 +30,12 @@ def flops(frozen: Frozen, side_px: int) -> int:
 
 
 def flops_per_cell(frozen: Frozen, side_px: int = REGION_PX) -> float:
-    """Of a cell of a dense region, its share of halo included."""
+    """FLOPs of one cell of a dense region, with its share of the halo."""
     return flops(frozen, side_px) / cells_a_side(side_px) ** 2
 
 
 def cells_per_second(frozen: Frozen, rounds: int = 3) -> float:
-    """Dense regions of 512 px on the threads that torch has now: the best of some rounds, after one to warm up."""
+    """Cells a wall second in dense regions of 512 px on torch's threads: the best of `rounds` after a warm-up."""
     region = np.random.default_rng(0).integers(0, 256, (1, REGION_PX, REGION_PX, 3), dtype=np.uint8)
     infer(frozen, region)
     seconds = []

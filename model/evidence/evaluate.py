@@ -1,12 +1,13 @@
-"""python -m model.evidence.evaluate DIR --split test --json OUT: figures of any weights on PCam's layout.
+"""python -m model.evidence.evaluate DIR --split test --json OUT: figures of any weights on PCam's HDF5 files.
 
 Intervals are 95 % bootstrap percentiles; where the split's _meta.csv names slide groups, whole groups are resampled.
-With `--ship NAME` the weights of a training checkpoint become a shipped checkpoint with its card: the temperature and
-the figures of valid come from DIR's valid split, those of test from its test split.
+`--ship NAME` writes the weights of a training checkpoint as a shipped checkpoint with its card. Its temperature is
+fitted on DIR's valid split; its figures are of the valid and the test split.
 """
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from model.inference.frozen import Frozen, freeze
 from model.inference.memory import keep_freed_memory
 from model.networks.densenet import DenseNet
 from model.train.metrics import bootstrap_auc, fit_temperature, summary, within_group_auc
-from model.train.pcam import Split, read_split
+from model.train.pcam import BadData, Split, read_split
+from model.weights.card import WeightsRefused
 from model.weights.checkpoint import DEFAULT_NAME, SHIPPED, load_averaged_network, load_network, save_network
 
 SCOPE = {
@@ -33,17 +35,17 @@ SCOPE = {
 
 
 def predict(network: Frozen, split: Split) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Logits (N,) of a split."""
+    """A network's logits of a split, (N,) float32."""
     starts = range(0, len(split), 64)
     parts = [infer(network, split.patches[i : i + 64])[:, 0, 0] for i in tqdm(starts, unit="batch", leave=False)]
     return np.concatenate(parts)
 
 
 def figures(split: Split, logits: np.ndarray[Any, np.dtype[np.float32]]) -> dict[str, Any]:
-    """All figures of one split; `auc` stands at the top."""
+    """All figures of one split from its logits (N,), JSON-ready; `auc` comes first."""
     groups = split.slide_groups()
     low, high = bootstrap_auc(split.labels, logits, groups)
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         **summary(split.labels, logits),
         "auc_interval": [low, high],
         "interval_by": "patch" if groups is None else "slide group",
@@ -51,57 +53,81 @@ def figures(split: Split, logits: np.ndarray[Any, np.dtype[np.float32]]) -> dict
         "positive": int(split.labels.sum()),
     }
     if groups is not None:
-        found["slide_groups"] = len(np.unique(groups))
-        found["auc_within_slide_group"] = within_group_auc(split.labels, logits, groups)
-    return found
+        result["slide_groups"] = len(np.unique(groups))
+        result["auc_within_slide_group"] = within_group_auc(split.labels, logits, groups)
+    return result
 
 
 def ship(
     network: DenseNet, directory: Path, name: str, data: dict[str, Any], into: Path, purpose: str = ""
 ) -> dict[str, Any]:
-    """Write a network's weights with a card: scores are calibrated on valid by one temperature."""
+    """Writes a network's weights and card into a folder and returns the figures by split.
+
+    Scores are calibrated by one temperature, fitted on valid. `data`: what the card says of the training.
+
+    Raises:
+        FileNotFoundError, BadData: PCam's files are missing or not in its layout.
+    """
     frozen = freeze(network)
     splits = {split: read_split(directory, split) for split in ("valid", "test")}
     logits = {split: predict(frozen, content) for split, content in splits.items()}
     temperature = fit_temperature(splits["valid"].labels, logits["valid"])
     metrics = {split: figures(content, logits[split] / temperature) for split, content in splits.items()}
-    known = {"temperature": temperature, "scope": SCOPE, "data": data, "metrics": metrics}
-    save_network(network, name, into, golden=golden.outputs(frozen), purpose=purpose, **known)
+    fields = {"temperature": temperature, "scope": SCOPE, "data": data, "metrics": metrics}
+    save_network(network, name, into, golden=golden.outputs(frozen), purpose=purpose, **fields)
     return metrics
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m model.evidence.evaluate", description="Measure a network on PCam's layout."
+        prog="python -m model.evidence.evaluate", description="Measure a network on PCam's HDF5 files."
     )
     parser.add_argument("directory", type=Path, help="folder with camelyonpatch_level_2_split_*_{x,y}.h5")
-    parser.add_argument("--split", default="test", choices=["train", "valid", "test"])
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--split", default="test", choices=["train", "valid", "test"], help="default %(default)s")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--weights", type=Path, help="a training checkpoint (default: the shipped weights)")
     parser.add_argument("--ship", metavar="NAME", help="write --weights as a shipped checkpoint with its card")
-    parser.add_argument("--into", type=Path, default=SHIPPED, help="where --ship writes")
-    parser.add_argument("--data", default="{}", help="with --ship: JSON that the card keeps as its data")
-    return parser.parse_args(arguments)
+    parser.add_argument("--into", type=Path, default=SHIPPED, help="folder that --ship writes to (default %(default)s)")
+    parser.add_argument("--data", default="{}", help="with --ship: JSON for the card's data")
+    options = parser.parse_args(arguments)
+    if options.ship and not options.weights:
+        parser.error("--ship needs --weights, the checkpoint to ship")
+    return options
 
 
-def main(arguments: list[str] | None = None) -> None:
-    options = parse(arguments)
-    keep_freed_memory()
+def evaluate(options: argparse.Namespace) -> dict[str, Any]:
+    """Ships the weights where the options say so, and measures them on one split.
+
+    Raises:
+        FileNotFoundError, BadData: PCam's files are missing or not in its layout.
+        WeightsRefused: the weights are missing, altered, or no checkpoint.
+    """
     if options.ship:
-        known = json.loads(options.data)
-        ship(load_averaged_network(options.weights), options.directory, options.ship, known, options.into)
+        data = json.loads(options.data)
+        ship(load_averaged_network(options.weights), options.directory, options.ship, data, options.into)
     if options.weights and not options.ship:
         network, temperature, digest = load_averaged_network(options.weights), 1.0, None
     else:
         network, card = load_network(options.ship or DEFAULT_NAME, options.into)
         temperature, digest = card.temperature, card.digest
     split = read_split(options.directory, options.split)
-    found = figures(split, predict(freeze(network), split) / temperature)
-    result = {**found, "split": options.split, "weights": digest, "temperature": temperature}
+    result = figures(split, predict(freeze(network), split) / temperature)
+    return {**result, "split": options.split, "weights": digest, "temperature": temperature}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    keep_freed_memory()
+    try:
+        result = evaluate(options)
+    except (FileNotFoundError, BadData, WeightsRefused) as error:
+        print(f"Not measured: {error}.", file=sys.stderr)
+        return 2
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps({key: value for key, value in result.items() if key != "auc_within_slide_group"}, indent=1))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""The machine."""
+"""The machine that something was measured on."""
 
 import os
 import platform
@@ -9,13 +9,13 @@ import torch
 
 
 def machine() -> dict[str, Any]:
-    """What it was measured on, by kind."""
-    known = {"processor": processor(), "cores": os.cpu_count()}
-    return {**known, "capability": torch.backends.cpu.get_cpu_capability(), "torch": torch.__version__}
+    """Processor, cores, vector instructions and torch version, JSON-ready."""
+    hardware = {"processor": processor(), "cores": os.cpu_count()}
+    return {**hardware, "capability": torch.backends.cpu.get_cpu_capability(), "torch": torch.__version__}
 
 
 def processor() -> str:
-    """Its name, and on Linux its family and model: clouds sell several generations under one name."""
+    """The processor's name, and on Linux its family and model: clouds sell several generations under one name."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     first = {

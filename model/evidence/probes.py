@@ -1,7 +1,7 @@
-"""What can be asked of a trained detector without training another: angles, shifts, stains, calibration, broken parts.
+"""Probes of a trained network that need no further training: angles, shifts, stains, calibration, broken parts.
 
-Each probe takes a frozen network and patches, and gives numbers that go into JSON as they are. Differences are in
-logits, since scores saturate.
+Each takes a frozen network and patches (N, 96, 96, 3) uint8 and returns JSON-ready figures. Differences are in logits
+unless a name says score, since scores saturate.
 """
 
 import copy
@@ -30,32 +30,33 @@ Change = Callable[[Tensor, torch.Generator], Tensor]
 
 
 def logits_of(network: nn.Module, patches: Pixels) -> Logits:
-    """(N, 96, 96, 3) uint8 → (N,)."""
+    """A network's logits of patches, (N, 96, 96, 3) uint8 → (N,) float32."""
     parts = [infer(network, patches[i : i + MOST_AT_ONCE])[:, 0, 0] for i in range(0, len(patches), MOST_AT_ONCE)]
     return np.concatenate(parts)
 
 
 def _as_images(patches: Pixels) -> Tensor:
+    """(N, 96, 96, 3) uint8 → (N, 3, 96, 96) float in 0..255."""
     return torch.from_numpy(np.ascontiguousarray(patches)).permute(0, 3, 1, 2).float()
 
 
 def _as_patches(images: Tensor) -> Pixels:
-    whole: Pixels = images.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
-    return whole
+    patches: Pixels = images.round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+    return patches
 
 
 def eight_views(network: nn.Module, patches: Pixels) -> dict[str, float]:
-    """The largest differences of score and of logit between the eight views of a patch."""
+    """The largest differences of score and of logit between the eight views of any patch."""
     views = [
         logits_of(network, np.stack([transform(p, element) for p in patches]))
         for element in rotation_check.P4M.elements
     ]
-    logits = np.stack(views).astype(np.float64)
+    logits = np.stack(views).astype(np.float64)  # (8, N)
     return {"score": float(np.ptp(1 / (1 + np.exp(-logits)), axis=0).max()), "logit": float(np.ptp(logits, 0).max())}
 
 
 def turned(images: Tensor, angle_deg: float) -> Tensor:
-    """Turned about their centre, bilinear; what lies outside is reflected in. A turn by 0° resamples nothing."""
+    """Images turned about their centre, bilinear, edges reflected; counter-clockwise. A turn by 0° changes nothing."""
     angle = np.deg2rad(angle_deg)
     matrix = torch.tensor([[np.cos(angle), -np.sin(angle), 0.0], [np.sin(angle), np.cos(angle), 0.0]])
     grid = F.affine_grid(matrix.float().expand(len(images), 2, 3), list(images.shape), align_corners=False)
@@ -63,22 +64,22 @@ def turned(images: Tensor, angle_deg: float) -> Tensor:
 
 
 def angles(network: nn.Module, patches: Pixels, step_deg: int = STEP_DEG) -> dict[str, list[float]]:
-    """How a turn by each angle moves the score, and how much of that is resampling alone.
+    """How a turn by each angle moves the score, and how much resampling alone does.
 
-    `there_and_back` turns a patch by the angle and back again: its content stands as before, blurred twice.
+    `there_and_back` turns a patch by the angle and back: its content is where it was, blurred twice.
     """
     plain, images = _scores(network, patches), _as_images(patches)
-    found: dict[str, list[float]] = {name: [] for name in ("angle", "mean", "moved", "spread", "there_and_back")}
+    curves: dict[str, list[float]] = {name: [] for name in ("angle", "mean", "moved", "spread", "there_and_back")}
     for angle in range(0, 360, step_deg):
-        once = turned(images, angle)
-        scores = _scores(network, _as_patches(once))
-        again = _scores(network, _as_patches(turned(once, -angle)))
-        found["angle"].append(angle)
-        found["mean"].append(float(scores.mean()))
-        found["moved"].append(float(np.abs(scores - plain).mean()))
-        found["spread"].append(float((scores - plain).std()))
-        found["there_and_back"].append(float(np.abs(again - plain).mean()))
-    return found
+        forth = turned(images, angle)
+        scores = _scores(network, _as_patches(forth))
+        again = _scores(network, _as_patches(turned(forth, -angle)))
+        curves["angle"].append(angle)
+        curves["mean"].append(float(scores.mean()))
+        curves["moved"].append(float(np.abs(scores - plain).mean()))
+        curves["spread"].append(float((scores - plain).std()))
+        curves["there_and_back"].append(float(np.abs(again - plain).mean()))
+    return curves
 
 
 def _scores(network: nn.Module, patches: Pixels) -> NDArray[np.float64]:
@@ -88,7 +89,7 @@ def _scores(network: nn.Module, patches: Pixels) -> NDArray[np.float64]:
 
 
 def shifted(images: Tensor, rng: torch.Generator, by_px: int = 8) -> Tensor:
-    """By 8 px in one of the four directions: half a stride, so that every cell sees another place."""
+    """Images shifted in one of the four directions; 8 px is half a stride, the farthest from any cell's place."""
     padded = F.pad(images, (by_px,) * 4, mode="reflect")
     y, x = ((0, by_px), (2 * by_px, by_px), (by_px, 0), (by_px, 2 * by_px))[
         int(torch.randint(0, 4, (1,), generator=rng))
@@ -97,7 +98,7 @@ def shifted(images: Tensor, rng: torch.Generator, by_px: int = 8) -> Tensor:
 
 
 def scaled(images: Tensor, factor: float) -> Tensor:
-    """As if the scan's µm per pixel were off by a factor; what lies outside is reflected in."""
+    """Images scaled as if the scan's µm per pixel were wrong by a factor; edges are reflected."""
     matrix = torch.tensor([[factor, 0.0, 0.0], [0.0, factor, 0.0]]).expand(len(images), 2, 3)
     grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
@@ -115,34 +116,34 @@ CHANGES: dict[str, Change] = {
 
 
 def stability(network: nn.Module, split: Split, temperature: float) -> dict[str, dict[str, float]]:
-    """For each change: by how many logits answers move, how many change sides of 0.5, and the AUC under it."""
-    plain, found = logits_of(network, split.patches) / temperature, {}
+    """For each change: the mean movement in logits, the share that crosses a score of 0.5, and the AUC."""
+    plain, figures = logits_of(network, split.patches) / temperature, {}
     for number, (name, change) in enumerate(CHANGES.items()):
         images = change(_as_images(split.patches), torch.Generator().manual_seed(number))
         logits = logits_of(network, _as_patches(images)) / temperature
-        found[name] = {
+        figures[name] = {
             "moved_logits": float(np.abs(logits - plain).mean()),
             "changed_sides": float(((logits > 0) != (plain > 0)).mean()),
             "auc": auc(split.labels, logits),
         }
-    return found
+    return figures
 
 
 def reliability(labels: NDArray[Any], logits: Logits, bins: int = 10) -> list[tuple[float, float, int]]:
-    """Bins of equal mass: mean score, share of positives, patches."""
+    """The reliability diagram in bins of equal mass: (mean score, share of positives, patches) of each."""
     scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
     parts = np.array_split(np.argsort(scores, kind="stable"), bins)
     return [(float(scores[part].mean()), float(labels[part].mean()), len(part)) for part in parts]
 
 
 def temperatures(labels: NDArray[Any], logits: Logits, groups: NDArray[Any]) -> dict[str, float]:
-    """The temperature of each slide group held out in turn: how well it is known."""
-    found = [fit_temperature(labels[groups != group], logits[groups != group]) for group in np.unique(groups)]
-    return {"all": fit_temperature(labels, logits), "least": min(found), "most": max(found)}
+    """The temperature of all patches, and its range with each slide group left out in turn."""
+    left_out = [fit_temperature(labels[groups != group], logits[groups != group]) for group in np.unique(groups)]
+    return {"all": fit_temperature(labels, logits), "least": min(left_out), "most": max(left_out)}
 
 
 def broken_plane(network: DenseNet) -> Frozen:
-    """The frozen network with one plane of the lifting bank left unturned: a fault that the rotation check must see."""
+    """The frozen network with one plane of the lifting bank unturned: a fault that the rotation check must find."""
     frozen = copy.deepcopy(freeze(network))
     assert isinstance(frozen.lifting, nn.Conv2d)
     with torch.no_grad():
@@ -151,7 +152,7 @@ def broken_plane(network: DenseNet) -> Frozen:
 
 
 def random_networks(config: DenseNetConfig) -> list[Frozen]:
-    """Some that were taught nothing."""
+    """Untrained networks, frozen."""
     drawn = []
     for seed in range(RANDOM_DRAWS):
         torch.manual_seed(seed)
@@ -160,7 +161,7 @@ def random_networks(config: DenseNetConfig) -> list[Frozen]:
 
 
 def controls(network: DenseNet, split: Split) -> dict[str, dict[str, Any]]:
-    """The shipped network, one with a broken plane, some with random weights: what the check sees, and their AUCs."""
+    """Residual and AUC of the network as shipped, of one with a broken plane, and of some with random weights."""
     kinds = {
         "as shipped": [freeze(network)],
         "one plane unturned": [broken_plane(network)],
@@ -170,9 +171,9 @@ def controls(network: DenseNet, split: Split) -> dict[str, dict[str, Any]]:
     every = list(range(1, len(network.group)))
     return {
         name: {
-            "residual_logits": max(rotation_check.residual(frozen, region, every) for frozen in ones),
+            "residual_logits": max(rotation_check.residual(frozen, region, every) for frozen in networks),
             "tolerance_logits": rotation_check.TOLERANCE,
-            "auc": [auc(split.labels, logits_of(frozen, split.patches)) for frozen in ones],
+            "auc": [auc(split.labels, logits_of(frozen, split.patches)) for frozen in networks],
         }
-        for name, ones in kinds.items()
+        for name, networks in kinds.items()
     }

@@ -1,7 +1,7 @@
-"""python -m model.evidence.ship_rivals DIR: make the networks of the study's plan `rivals` servable, with their cards.
+"""python -m model.evidence.ship_rivals DIR: ships the networks of the study's plan `rivals`, with their cards.
 
-They are there to be held against the service's own network, on the same slides: a quarter of its parameters, trained
-for minutes on the known slides of train alone. Their cards say so (`purpose`), and so does every result of theirs.
+They are served to be compared with the default network on the same slides: a quarter of its parameters, trained for
+minutes on the known slides of train. Their cards state that as their purpose, and every result of theirs repeats it.
 """
 
 import argparse
@@ -27,22 +27,22 @@ def network_of(job: Job, work: Path) -> DenseNet:
     """A rival as the study trained it.
 
     Raises:
-        WeightsRefused: the study has not, or not to the end.
+        WeightsRefused: its checkpoint is missing or not at its last step.
     """
     checkpoint = work / learner_of(job).name / "checkpoint.pt"
-    learnt = load_averaged_network(checkpoint)
+    learner = load_averaged_network(checkpoint)
     step = torch.load(checkpoint, weights_only=True)["step"]
     if step != job.steps:
         raise WeightsRefused(f"{checkpoint} stands at step {step} of {job.steps}: let the study finish")
-    return network_for(job, learnt)
+    return network_for(job, learner)
 
 
-def about(job: Job, known: Split) -> dict[str, str]:
-    """What the card says of its making."""
-    groups = len(np.unique(known.groups))
+def about(job: Job, split: Split) -> dict[str, str]:
+    """What the card says of data and recipe. `split`: the training patches."""
+    groups = len(np.unique(split.groups))
     return {
         "source": "PatchCamelyon (CC0), Veeling et al. 2018, after Camelyon16, Ehteshami Bejnordi et al. 2017",
-        "train": f"{len(known):,} patches of PatchCamelyon's training split, from {groups} known slide groups",
+        "train": f"{len(split):,} patches of PatchCamelyon's training split, from {groups} known slide groups",
         "recipe": f"{job.steps} steps of 32 patches (AdamW 2e-3, H&E augmentation at {job.strength}, seed {job.seed}), "
         f"half width; weights of {learner_of(job).name} of the study",
         "about": get_system(job.system).about,
@@ -50,27 +50,28 @@ def about(job: Job, known: Split) -> dict[str, str]:
 
 
 def shipped_name(system: str) -> str:
-    """The rival's own; the small form of the service's network is told from the service's network."""
+    """The name that a rival is shipped under; the small form of the default network has another than that network."""
     return f"{system}-half" if system == DEFAULT_NAME else system
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m model.evidence.ship_rivals", description="Serve the study's rivals."
+        prog="python -m model.evidence.ship_rivals",
+        description="Ship the networks of the study's plan `rivals` for comparison.",
     )
     parser.add_argument("directory", type=Path, help="folder with PCam's HDF5 files")
     parser.add_argument(
-        "--work", type=Path, default=Path("runs/study"), help="the study's folder (default %(default)s)"
+        "--work", type=Path, default=Path("runs/study"), help="the study's folder of checkpoints (default %(default)s)"
     )
-    parser.add_argument("--into", type=Path, default=SHIPPED, help="where weights and cards go (default %(default)s)")
+    parser.add_argument("--into", type=Path, default=SHIPPED, help="folder for weights and cards (default %(default)s)")
     options = parser.parse_args(arguments)
     keep_freed_memory()
     jobs = [job for job in plan_rivals() if job.system != FLOOR]
     try:
-        known = read_split(options.directory, "train").with_known_slides()
+        split = read_split(options.directory, "train").with_known_slides()
         networks = [network_of(job, options.work) for job in jobs]
         for job, network in zip(tqdm(jobs, unit="network"), networks, strict=True):
-            ship(network, options.directory, shipped_name(job.system), about(job, known), options.into, COMPARISON)
+            ship(network, options.directory, shipped_name(job.system), about(job, split), options.into, COMPARISON)
     except (FileNotFoundError, BadData, WeightsRefused) as error:
         print(f"Not shipped: {error}.", file=sys.stderr)
         return 2

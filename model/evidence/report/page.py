@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from model.evidence.measure import WHERE
+from model.evidence.measure import PROBES
 from model.evidence.report.comparison import read_answers
 from model.evidence.report.controls import left_out, trained_controls
 from model.evidence.report.figures import draw_angles, draw_reliability
@@ -26,11 +26,11 @@ PAGE = ANSWERS.parent / "detector.md"
 
 def probed() -> dict[str, Any]:
     """What `model.evidence.measure` found. Raises FileNotFoundError with what to run."""
-    if not WHERE.exists():
-        raise FileNotFoundError(f"{WHERE} is missing: run python -m model.evidence.measure first")
-    content: dict[str, Any] = json.loads(WHERE.read_text())
+    if not PROBES.exists():
+        raise FileNotFoundError(f"{PROBES} is missing: run python -m model.evidence.measure first")
+    content: dict[str, Any] = json.loads(PROBES.read_text())
     if content["weights"] != read_card(DEFAULT_NAME).digest:
-        raise WeightsRefused(f"{WHERE} was measured with other weights: run python -m model.evidence.measure again")
+        raise WeightsRefused(f"{PROBES} was measured with other weights: run python -m model.evidence.measure again")
     return content
 
 

@@ -1,1 +1,1 @@
-"""The training runs behind docs/detector.md: jobs, data, runs, and the command that makes them."""
+"""The training runs behind docs/detector.md: jobs, their data, one run, and the command that does them all."""

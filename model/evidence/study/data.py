@@ -1,4 +1,4 @@
-"""Data of the study."""
+"""The data of a job: folds, shares, masks. All choices depend on seeds alone, so every rival sees the same patches."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,11 @@ from model.train.pcam import Split, join, read_split
 
 
 def folds_of(groups: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int64]:
-    """A fold for each patch: whole slide groups, the largest first, each to the fold with the fewest of its kind."""
+    """The fold of each patch, (N,) in 0..4.
+
+    Slide groups stay whole. They are assigned largest first, each to the fold with the fewest patches of its kind
+    (positives for groups that have any).
+    """
     names, counts = np.unique(groups, return_counts=True)
     positives = np.array([int(labels[groups == name].sum()) for name in names])
     load, place = np.zeros((FOLDS, 2), int), {}
@@ -23,20 +27,20 @@ def folds_of(groups: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def part_of(split: Split, fraction: float, by: str, seed: int) -> Split:
-    """A share of the patches, or of the slide groups with and without positives alike; the same for every system."""
+    """A share of the patches, or of the slide groups: the same share of those with positives and of those without."""
     rng = np.random.default_rng(seed)
     if by == "patch":
         return split.take(np.sort(rng.permutation(len(split))[: max(32, round(fraction * len(split)))]))
     names = np.unique(split.groups)
-    has = np.array([split.labels[split.groups == name].any() for name in names])
-    kept: list[str] = []
-    for kind in (names[has], names[~has]):
-        kept += list(rng.permutation(kind)[: max(1, round(fraction * len(kind)))])
-    return split.take(np.isin(split.groups, kept))
+    has_positives = np.array([split.labels[split.groups == name].any() for name in names])
+    selected: list[str] = []
+    for kind in (names[has_positives], names[~has_positives]):
+        selected += list(rng.permutation(kind)[: max(1, round(fraction * len(kind)))])
+    return split.take(np.isin(split.groups, selected))
 
 
 def mask_centre(split: Split) -> Split:
-    """The 32×32 px that the label speaks of, painted in the mean colour of what surrounds them, and of that alone."""
+    """Paints the 32×32 px that the label refers to in the mean colour of their surroundings, which excludes them."""
     patches, centre = split.patches.copy(), split.patches[:, 32:64, 32:64]
     around = patches.sum((1, 2), dtype=np.int64) - centre.sum((1, 2), dtype=np.int64)
     pixels = patches.shape[1] * patches.shape[2] - centre.shape[1] * centre.shape[2]
@@ -45,7 +49,11 @@ def mask_centre(split: Split) -> Split:
 
 
 class Data:
-    """PCam's splits, read once, and what a job trains and is measured on."""
+    """PCam's splits, read once, and the patches of each job.
+
+    Raises:
+        FileNotFoundError, BadData: the files are missing or not PCam's.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._all = read_split(directory, "train")
@@ -54,15 +62,15 @@ class Data:
         self._folds = folds_of(self._pool.groups, self._pool.labels)
 
     def for_job(self, job: Job) -> tuple[Split, dict[str, Split]]:
-        """Training patches, and those to answer. Folds never see test."""
+        """The patches that a job trains on, and those that it answers, by part. Folds never see test."""
         if job.data == "fold":
             return self._pool.take(self._folds != job.fold), {"fold": self._pool.take(self._folds == job.fold)}
         split = self._all if job.data == "all" else self._all.with_known_slides()
         split = part_of(split, job.fraction, job.by, job.seed) if job.fraction < 1 else split
-        asked = {"valid": self.valid, "test": self.test}
+        held_out = {"valid": self.valid, "test": self.test}
         if job.shuffled:
             labels = np.random.default_rng(job.seed).permutation(split.labels)
             split = Split(split.patches, labels, split.groups)
         if job.masked:
-            return mask_centre(split), {name: mask_centre(part) for name, part in asked.items()}
-        return split, asked
+            return mask_centre(split), {name: mask_centre(part) for name, part in held_out.items()}
+        return split, held_out

@@ -1,4 +1,4 @@
-"""Jobs and plans."""
+"""Jobs of the study, by plan. A job is one training run; its name is that of its answer's file."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,41 +9,41 @@ from model.networks.registry import SYSTEMS, get_system
 
 FOLDS = 5
 RIVALS = tuple(SYSTEMS)
-FLOOR = "boosted-trees"
+FLOOR = "boosted-trees"  # no convolution learnt: what any network has to beat
 STEPS: tuple[Literal["average", "decay", "warm-up"], ...] = ("average", "decay", "warm-up")
-FRACTIONS = (0.05, 0.25, 1.0, 0.10, 0.50)  # the most telling first
+FRACTIONS = (0.05, 0.25, 1.0, 0.10, 0.50)  # the most informative first
 By = Literal["patch", "slide"]
 KINDS: tuple[By, ...] = ("patch", "slide")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run. `data`: known or all patches of train, or the known patches outside a fold."""
+    """One training run. Its fields are stored with its answer, so names and defaults stay."""
 
     plan: str
     system: str
     steps: int
-    data: Literal["known", "all", "fold"] = "known"
+    data: Literal["known", "all", "fold"] = "known"  # patches of train on known slides, all, or those outside a fold
     fold: int = 0
-    fraction: float = 1.0
-    by: By = "patch"
+    fraction: float = 1.0  # of the training data, in 0..1
+    by: By = "patch"  # what the fraction counts
     seed: int = 1
-    half: bool = True
-    strength: float = 0.3
-    shuffled: bool = False
-    masked: bool = False
-    without: Literal["", "average", "decay", "warm-up"] = ""
+    half: bool = True  # the small form of the network
+    strength: float = 0.3  # of augmentation
+    shuffled: bool = False  # labels
+    masked: bool = False  # the centre that the label refers to
+    without: Literal["", "average", "decay", "warm-up"] = ""  # the part of the recipe that is left out
 
     @property
     def name(self) -> str:
-        """What differs between the jobs of a plan."""
+        """Unique: the plan, and what differs between its jobs."""
         share = f"-{round(100 * self.fraction):03d}{self.by}" if self.plan == "fractions" else ""
         fold = f"-fold{self.fold}" if self.data == "fold" else ""
         return f"{self.plan}-{self.system}{share}{fold}-{self.seed}"
 
 
 def plan_seeds() -> Iterator[Job]:
-    """The shipped network at full width, on known slides and on all."""
+    """The default network at full width, on known slides and on all."""
     for seed in (1, 2, 3):
         yield Job("known", "p4m-densenet", steps=720, seed=seed, half=False)
         yield Job("all", "p4m-densenet", steps=1248, data="all", seed=seed, half=False)
@@ -57,13 +57,13 @@ def plan_folds() -> Iterator[Job]:
 
 
 def plan_rivals() -> Iterator[Job]:
-    """Every rival on the known slides of train, asked about valid and, once, about test."""
+    """Every rival on the known slides of train; answers valid and, once, test."""
     for system in (*RIVALS, FLOOR):
         yield Job("rivals", system, steps=360)
 
 
 def plan_fractions() -> Iterator[Job]:
-    """Training fraction, by patch and by slide, equal steps."""
+    """Fractions of the training data, by patch and by slide, with equal steps."""
     parts = [(share, by) for share in FRACTIONS for by in (KINDS if share < 1 else KINDS[:1])]
     for seed in (1, 2, 3):
         for share, by in parts:
@@ -72,20 +72,20 @@ def plan_fractions() -> Iterator[Job]:
 
 
 def plan_controls() -> Iterator[Job]:
-    """What must fail: labels shuffled, and the centre that the label speaks of masked."""
+    """Controls: labels shuffled, and the centre masked that the label refers to."""
     yield Job("shuffled", "p4m-densenet", steps=300, shuffled=True)
     yield Job("masked", "p4m-densenet", steps=300, masked=True)
 
 
 def plan_augmentation() -> Iterator[Job]:
-    """How much of the H&E augmentation helps."""
+    """Strengths of the H&E augmentation."""
     for seed in (1, 2, 3):
         for strength in (0.0, 0.3, 1.0):
             yield Job(f"augment{round(10 * strength):02d}", "p4m-densenet", steps=360, seed=seed, strength=strength)
 
 
 def plan_steps() -> Iterator[Job]:
-    """The recipe without one of its steps; with all of them it is the augmentation plan's at 0.3."""
+    """The recipe without one of its steps. The run with all of them is the augmentation plan's at 0.3."""
     for seed in (1, 2, 3):
         for step in STEPS:
             yield Job(f"without-{step}", "p4m-densenet", steps=360, seed=seed, without=step)
@@ -103,12 +103,12 @@ PLANS = {
 
 
 def config_of(job: Job) -> DenseNetConfig:
-    """The system's config, at half width for the comparisons."""
+    """The architecture that a job trains."""
     system = get_system(job.system)
     return system.small() if job.half else system.config
 
 
 def learner_of(job: Job) -> Job:
-    """The job whose weights this one answers with: its own, or that of the system that lends them."""
+    """The job whose weights this one answers with: its own, or that of the network whose weights it shares."""
     lender = get_system(job.system).weights_of if job.system != FLOOR else None
     return replace(job, system=lender) if lender else job

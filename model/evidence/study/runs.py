@@ -1,4 +1,4 @@
-"""One job of the study: trains its network, answers the patches that were held out, stores the answer."""
+"""One job of the study: trains its network, computes logits of the held-out patches, stores them as its answer."""
 
 import fcntl
 import json
@@ -25,34 +25,40 @@ ANSWERS = Path(__file__).resolve().parents[3] / "docs" / "evidence"
 
 
 def run_job(job: Job, data: Data, work: Path) -> None:
-    """Train, answer, write the answer whole or not at all."""
-    split, asked = data.for_job(job)
+    """Trains a job's network and stores its answer. `work`: folder of checkpoints.
+
+    Raises:
+        ValueError: the checkpoint in `work` belongs to another recipe.
+    """
+    split, held_out = data.for_job(job)
     if job.system == FLOOR:
-        _store_answer(
-            job, split, {name: boosted_trees.logits(split, part.patches, job.seed) for name, part in asked.items()}, 0
-        )
+        answers = {name: boosted_trees.logits(split, part.patches, job.seed) for name, part in held_out.items()}
+        _store_answer(job, split, answers, parameters=0)
         return
     learner = learner_of(job)
-    run = train_job(learner, split, next(iter(asked.values())), work / learner.name)
+    run = train_job(learner, split, next(iter(held_out.values())), work / learner.name)
     network = network_for(job, run.average)
     parameters = sum(p.numel() for p in network.parameters())
-    _store_answer(job, split, {name: predict(network, part).numpy() for name, part in asked.items()}, parameters)
+    _store_answer(job, split, {name: predict(network, part).numpy() for name, part in held_out.items()}, parameters)
 
 
 def has_answer(job: Job) -> bool:
-    """Whether there is an answer of this very job; one of the same name that was run otherwise is made anew."""
+    """Whether the answer of exactly this job is stored. One of the same name with other fields does not count."""
     path = ANSWERS / f"{job.name}.npz"
     if not path.exists():
         return False
     with np.load(path) as content:
         about = json.loads(str(content["about"]))
-    known = {**asdict(Job(job.plan, job.system, job.steps)), **about}  # of before a field was there: its default
-    return all(known.get(key) == value for key, value in asdict(job).items())
+    fields = {**asdict(Job(job.plan, job.system, job.steps)), **about}  # answers older than a field have its default
+    return all(fields.get(key) == value for key, value in asdict(job).items())
 
 
 @contextmanager
 def lock_job(job: Job, work: Path) -> Iterator[bool]:
-    """Whether the job is ours: not while another process of this machine trains it. A lock dies with its process."""
+    """Locks a job for this process; False while another process of this machine trains it.
+
+    The kernel releases the lock when its process dies, so a killed study leaves no stale lock.
+    """
     work.mkdir(parents=True, exist_ok=True)
     with (work / f"{learner_of(job).name}.lock").open("w") as lock:
         try:
@@ -64,14 +70,18 @@ def lock_job(job: Job, work: Path) -> Iterator[bool]:
 
 
 def network_for(job: Job, learnt: DenseNet) -> DenseNet:
-    """The network that gives the job's answers, with the weights that were learnt."""
+    """The network that answers a job, with the weights of its learner."""
     network = DenseNet(config_of(job)).eval()
     network.load_state_dict(learnt.state_dict())
     return network
 
 
 def train_job(job: Job, split: Split, held_out: Split, out: Path) -> Run:
-    """The job's run, at its end; gone on with where it stood."""
+    """The job's run at its last step; continues at its checkpoint.
+
+    Raises:
+        ValueError: the checkpoint belongs to another recipe.
+    """
     recipe = Recipe(
         epochs=job.steps * 32 / len(split),
         seed=job.seed,
@@ -91,7 +101,8 @@ def train_job(job: Job, split: Split, held_out: Split, out: Path) -> Run:
 
 
 def _store_answer(job: Job, split: Split, answers: dict[str, NDArray[np.float32]], parameters: int) -> None:
-    known = {**asdict(job), "name": job.name, "patches": len(split), "parameters": parameters}
-    fresh = ANSWERS / f"{job.name}.part.npz"
-    np.savez_compressed(fresh, about=np.array(json.dumps(known)), **answers)  # type: ignore[arg-type] # numpy's stubs
-    fresh.replace(ANSWERS / f"{job.name}.npz")
+    """Writes an answer whole or not at all: `about` (the job as JSON), and logits (N,) float32 by part."""
+    about = {**asdict(job), "name": job.name, "patches": len(split), "parameters": parameters}
+    part = ANSWERS / f"{job.name}.part.npz"
+    np.savez_compressed(part, about=np.array(json.dumps(about)), **answers)  # type: ignore[arg-type] # numpy's stubs
+    part.replace(ANSWERS / f"{job.name}.npz")
