@@ -1,1 +1,1 @@
-"""Writes docs/detector.md from the answers and probes in docs/evidence."""
+"""Writes docs/detector.md from the answers and probes in docs/evidence: `page` assembles, the others are sections."""

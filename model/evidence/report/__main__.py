@@ -10,13 +10,15 @@ from model.weights.card import WeightsRefused
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m model.evidence.report", description="Write docs/detector.md.")
+    parser = argparse.ArgumentParser(
+        prog="python -m model.evidence.report", description="Write docs/detector.md and its figures from docs/evidence."
+    )
     parser.add_argument("directory", type=Path, help="folder with PCam's HDF5 files")
     options = parser.parse_args(arguments)
     try:
         PAGE.write_text(page(options.directory))
     except (FileNotFoundError, BadData, WeightsRefused) as error:
-        print(f"No page was written: {error}.", file=sys.stderr)
+        print(f"Not written: {error}.", file=sys.stderr)
         return 2
     print(PAGE)
     return 0

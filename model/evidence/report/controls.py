@@ -1,14 +1,14 @@
-"""Controls."""
+"""Sections that bound the others: trained controls, and the runs that were planned and done."""
 
-from model.evidence.report.comparison import Answer, paired
-from model.evidence.report.tables import SPLITS, US, between, held_out, table
+from model.evidence.report.comparison import SPLITS, US, Answer, held_out, paired
+from model.evidence.report.tables import between, table
 from model.evidence.study.data import Data
 from model.evidence.study.jobs import PLANS
 from model.train.metrics import auc
 
 
 def trained_controls(answers: list[Answer], data: Data) -> str:
-    """Runs that must know nothing, or little, beside one that was trained on the same patches as they are."""
+    """Runs on shuffled labels and masked centres, beside the run on the same patches unchanged."""
     named = {"shuffled": "labels shuffled", "masked": "the labelled centre masked", "rivals": "nothing changed"}
     parts = (("valid", data.valid), ("test", data.test))
     rows = [
@@ -22,31 +22,33 @@ def trained_controls(answers: list[Answer], data: Data) -> str:
 
 {table(["trained with", "steps", "AUC on valid", "AUC on test"], rows)}
 
-Half width, one run each. Shuffled labels teach nothing, which is 0.5 on average; but slides differ in colour, so one
-network that knows nothing may well lean to one side of it (random weights above do). {_what_the_centre_adds(answers, data)}"""
+Half width, one run each. Shuffled labels contain no information, so the expected AUC is 0.5; since slides differ in
+colour, a single such network may lie to one side of it (as random weights above do). {_centre_gain(answers, data)}"""
 
 
-def _what_the_centre_adds(answers: list[Answer], data: Data) -> str:
-    """Of the 32 px that the label speaks of, in a sentence that follows the figures."""
-    whole, masked = (
+def _centre_gain(answers: list[Answer], data: Data) -> str:
+    """What the 32×32 px that the label refers to add to the AUC, in a sentence that follows the figures."""
+    unchanged, masked = (
         {one.job.plan: one for one in answers if one.job.system == US}[plan] for plan in ("rivals", "masked")
     )
-    gains = {part: paired(held_out(whole, data, part), held_out(masked, data, part)) for part in SPLITS}
+    gains = {part: paired(held_out(unchanged, data, part), held_out(masked, data, part)) for part in SPLITS}
     reads = any(gain.interval[0] > 0 for gain in gains.values())
-    told = "so it reads the centre too" if reads else "**so at this size and training it scores a neighbourhood**"
+    meaning = "the network reads the centre too"
+    if not reads:
+        meaning = "**at this size and training the network scores a neighbourhood**"
     figures = [f"{gain.difference:+.3f} {between(gain.interval)} on {part}" for part, gain in gains.items()]
-    return f"Seeing the labelled centre adds {' and '.join(figures)} to its surroundings alone: {told}."
+    return f"The labelled centre adds {' and '.join(figures)} to its surroundings: {meaning}."
 
 
 def left_out(answers: list[Answer]) -> str:
-    """What was planned and is not here."""
-    have = {answer.job.name for answer in answers}
+    """How many runs of each plan were done."""
+    stored = {answer.job.name for answer in answers}
     rows = []
     for name, plan in PLANS.items():
         planned = {job.name for job in plan()}
-        rows.append([name, str(len(planned & have)), str(len(planned))])
-    return f"""## What stands behind this page
+        rows.append([name, str(len(planned & stored)), str(len(planned))])
+    return f"""## Runs behind this page
 
-{table(["plan of `python -m model.evidence.study`", "runs made", "runs planned"], rows)}
+{table(["plan of `python -m model.evidence.study`", "runs done", "runs planned"], rows)}
 
-Runs that are not made are missing above, and no conclusion is drawn from them."""
+Runs that were not done are missing above, and no conclusion is drawn about them."""

@@ -20,7 +20,7 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def draw_reliability(path: Path, splits: dict[str, Any]) -> None:
-    """Share of positives against mean score, before and after the temperature."""
+    """Draws the reliability diagram of valid and test, before and after the temperature (`splits`: probes by split)."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 4), sharey=True)
     for axis, name in zip(axes, ("valid", "test"), strict=True):
         axis.plot([0, 1], [0, 1], color=QUIET, lw=1, ls=":")
@@ -33,12 +33,12 @@ def draw_reliability(path: Path, splits: dict[str, Any]) -> None:
     _save(figure, path)
 
 
-def draw_angles(path: Path, found: dict[str, list[float]]) -> None:
-    """How a turn moves the score, and how resampling alone does."""
+def draw_angles(path: Path, curves: dict[str, list[float]]) -> None:
+    """Draws how a turn moves the score, and how resampling alone does (`curves`: lists by name, one value an angle)."""
     figure, axis = plt.subplots(figsize=(8, 3.4))
-    axis.plot(found["angle"], found["moved"], "-", lw=1.6, label="turned: mean difference")
-    axis.plot(found["angle"], found["spread"], "-", lw=1, color=QUIET, label="turned: standard deviation")
-    axis.plot(found["angle"], found["there_and_back"], "--", lw=1.2, label="turned there and back: resampling alone")
+    axis.plot(curves["angle"], curves["moved"], "-", lw=1.6, label="turned: mean difference")
+    axis.plot(curves["angle"], curves["spread"], "-", lw=1, color=QUIET, label="turned: standard deviation")
+    axis.plot(curves["angle"], curves["there_and_back"], "--", lw=1.2, label="turned there and back: resampling alone")
     axis.set(xlabel="angle, degrees", ylabel="score", xlim=(0, 360), ylim=(0, None))
     axis.set_xticks(range(0, 361, 45))
     axis.legend(frameon=False, fontsize=8, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
@@ -46,7 +46,7 @@ def draw_angles(path: Path, found: dict[str, list[float]]) -> None:
 
 
 def draw_flops(path: Path, systems: dict[str, dict[str, float]], aucs: dict[str, float]) -> None:
-    """AUC against the work for a cell, at the size that was compared."""
+    """Draws AUC against the work of a cell, at half width."""
     figure, axis = plt.subplots(figsize=(7, 3.8))
     for name, value in aucs.items():
         work = systems[name]["half_mflop_per_cell"]
@@ -61,7 +61,7 @@ def draw_flops(path: Path, systems: dict[str, dict[str, float]], aucs: dict[str,
 
 
 def draw_fractions(path: Path, points: Points) -> None:
-    """AUC against the share of the training data, with intervals."""
+    """Draws AUC against the share of the training data, with intervals, by patch and by slide."""
     figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.8), sharey=True)
     for axis, by in zip(axes, ("patch", "slide"), strict=True):
         for (system, kind), values in points.items():

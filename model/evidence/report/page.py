@@ -1,7 +1,7 @@
-"""docs/detector.md and its figures, from the answers and probes in docs/evidence.
+"""Assembles docs/detector.md and draws its figures, from the answers and probes in docs/evidence.
 
-Every number of a measurement is of a file that a command of this package wrote, or quoted from the card. Sections whose
-runs are not there say so.
+Every figure comes from a file that a command of this package wrote, or from the card. Sections whose runs are missing
+say so.
 """
 
 import json
@@ -24,8 +24,13 @@ from model.weights.checkpoint import DEFAULT_NAME, read_card
 PAGE = ANSWERS.parent / "detector.md"
 
 
-def probed() -> dict[str, Any]:
-    """What `model.evidence.measure` found. Raises FileNotFoundError with what to run."""
+def read_probes() -> dict[str, Any]:
+    """The probes that `model.evidence.measure` wrote.
+
+    Raises:
+        FileNotFoundError: there are none yet.
+        WeightsRefused: they are of other weights than the shipped ones.
+    """
     if not PROBES.exists():
         raise FileNotFoundError(f"{PROBES} is missing: run python -m model.evidence.measure first")
     content: dict[str, Any] = json.loads(PROBES.read_text())
@@ -35,22 +40,22 @@ def probed() -> dict[str, Any]:
 
 
 def page(directory: Path) -> str:
-    """The whole page; figures are drawn on the way."""
-    found, answers, data = probed(), read_answers(ANSWERS), Data(directory)
-    draw_reliability(PAGE.parent / "detector-reliability.png", found["shipped"])
-    draw_angles(PAGE.parent / "detector-angles.png", found["angles"])
+    """The page as Markdown; draws its figures. `directory`: PCam's files."""
+    probes, answers, data = read_probes(), read_answers(ANSWERS), Data(directory)
+    draw_reliability(PAGE.parent / "detector-reliability.png", probes["shipped"])
+    draw_angles(PAGE.parent / "detector-angles.png", probes["angles"])
     parts: list[Callable[[], str]] = [
-        lambda: introduction(found),
-        lambda: shipped(found),
-        lambda: rivals(answers, data, found, PAGE.parent),
+        lambda: introduction(probes),
+        lambda: shipped(probes),
+        lambda: rivals(answers, data, probes, PAGE.parent),
         lambda: on_splits(answers, data),
         lambda: fractions(answers, data, PAGE.parent),
         lambda: repeated(answers, data),
-        lambda: exactness(found),
+        lambda: exactness(probes),
         lambda: trained_controls(answers, data),
-        lambda: angles(found),
-        lambda: stability(found),
-        lambda: familiar(found),
+        lambda: angles(probes),
+        lambda: stability(probes),
+        lambda: familiar(probes),
         lambda: left_out(answers),
     ]
     return "\n\n".join(part() for part in parts) + "\n"

@@ -95,7 +95,7 @@ def test_without_data_nothing_is_written(tmp_path, main, capsys):
 
 def test_the_committed_page_says_what_the_committed_files_say():
     """Sections that need no patches are written anew and found on the page, word for word."""
-    page, probed = page_.PAGE.read_text(), page_.probed()
+    page, probed = page_.PAGE.read_text(), page_.read_probes()
     assert probed["weights"] == page_.read_card(page_.DEFAULT_NAME).digest, "measured with the weights that are shipped"
     for section in (measured.introduction, measured.shipped, measured.exactness, measured.angles, measured.stability):
         assert section(probed) in page
@@ -122,15 +122,15 @@ def test_less_data_says_who_is_ahead_and_only_where_it_is_decided(tmp_path, data
             keep(tmp_path, Job("fractions", system, steps=300, fraction=0.05, seed=seed), data, strength, valid=0)
             keep(tmp_path, Job("fractions", system, steps=300, fraction=0.25, seed=seed), data, 2.0, valid=0)
     page = learning.fractions(read_answers(tmp_path), data, tmp_path)
-    assert "Beside z2-densenet p4m-densenet is clearly ahead at 1 of 2 shares and clearly behind at 0" in page
+    assert "Compared with z2-densenet, p4m-densenet is clearly ahead at 1 of 2 shares and clearly behind at 0" in page
     keep(tmp_path, Job("fractions", FLOOR, steps=300, fraction=0.25, seed=1), data, 8.0, valid=0)
     page = learning.fractions(read_answers(tmp_path), data, tmp_path)
-    assert f"Beside {FLOOR} p4m-densenet is clearly ahead at 0 of 1 shares and clearly behind at 1" in page
+    assert f"Compared with {FLOOR}, p4m-densenet is clearly ahead at 0 of 1 shares and clearly behind at 1" in page
     assert "By slide it was not run yet" in page
     for system, strength in (("p4m-densenet", 1.0), (FLOOR, 3.0)):
         keep(tmp_path, Job("fractions", system, steps=300, fraction=0.1, by="slide", seed=1), data, strength, valid=0)
     page = learning.fractions(read_answers(tmp_path), data, tmp_path)
-    assert f"at 10% of them {FLOOR} stands first" in page
+    assert f"at 10% of them {FLOOR} comes first" in page
 
 
 def test_a_step_of_the_recipe_is_said_to_help_only_where_that_is_shown(tmp_path, data):

@@ -91,3 +91,10 @@ def test_every_choice_is_part_of_what_is_described(field):
     other = {"backend": "openvino", "precision": "bfloat16", "threads": 7}[field]
     plain, changed = Engine(), dataclasses.replace(Engine(), **{field: other})
     assert plain.describe(get_family("p4m")) != changed.describe(get_family("p4m"))
+
+
+@pytest.mark.parametrize("family", ["p4m", "p4", "z2"])
+def test_a_graph_is_named_for_its_own_network(family):
+    from model.inference.openvino_graph import graph_of
+
+    assert graph_of(frozen(family)).get_friendly_name() == f"{family}-densenet"

@@ -6,16 +6,21 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import torch
 
+from model.checks import golden
 from model.evidence import evaluate
+from model.networks.densenet import DenseNetConfig
 from model.train.__main__ import main
 from model.train.metrics import auc, bootstrap_auc, fit_temperature
 from model.train.pcam import read_split
+from model.train.recipe import Recipe
+from model.train.run import Run
 from model.weights.checkpoint import load_averaged_network
 
 SMALL = ["--n0", "8", "--growth", "4", "--batch", "4", "--no-bf16", "--threads", "1", "--every", "1"]
@@ -160,3 +165,45 @@ def test_only_patches_of_known_slides_are_used_when_asked(data, tmp_path, capsys
     meta.unlink()
     assert main([str(data), "--out", str(tmp_path / "none"), "--slides", "known", *SMALL]) == 2
     assert "names no slide group" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"no checkpoint", b"", b"PK\x03\x04 no archive"])
+def test_weights_that_are_no_checkpoint_are_refused_in_a_sentence(data, tmp_path, capsys, content):
+    weights = tmp_path / "weights.pt"
+    weights.write_bytes(content)
+    assert main([str(data), "--out", str(tmp_path / "run"), "--init", str(weights), *SMALL]) == 2
+    assert "is not a training checkpoint" in capsys.readouterr().err
+    assert evaluate.main([str(data), "--weights", str(weights)]) == 2
+    assert "is not a training checkpoint" in capsys.readouterr().err
+
+
+def test_measuring_without_data_or_shipping_without_weights_says_what_is_missing(tmp_path, capsys):
+    assert evaluate.main([str(tmp_path)]) == 2
+    assert "must hold PCam's HDF5 files" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        evaluate.main([str(tmp_path), "--ship", "tiny"])
+    assert "--ship needs --weights" in capsys.readouterr().err
+
+
+def test_a_kill_between_metrics_and_checkpoint_leaves_no_step_twice(data, tmp_path):
+    out = tmp_path / "run"
+    assert main([str(data), "--out", str(out), "--epochs", "1", "--validate", "2", *SMALL]) == 0
+    state = torch.load(out / "checkpoint.pt", weights_only=True)
+    state["step"] = 2
+    torch.save(state, out / "checkpoint.pt")
+    assert main([str(data), "--out", str(out), "--epochs", "1", "--validate", "2", *SMALL]) == 0
+    history = json.loads((out / "metrics.json").read_text())["history"]
+    assert [entry["step"] for entry in history] == [2, 4]
+
+
+def test_a_checkpoint_of_version_0_1_still_loads_answers_the_same_and_goes_on():
+    path = Path(__file__).with_name("checkpoint-0.1.0.pt")
+    answers = [-0.319686, -0.321012, -0.323661, -0.322856, -0.323501, -0.323812, -0.325703, -0.315496]
+    np.testing.assert_allclose(golden.outputs(load_averaged_network(path)), answers, atol=1e-5)
+    state = torch.load(path, weights_only=True)
+    run = Run(DenseNetConfig("p4m", n0=6, growth=3), Recipe(batch=4, seed=3), steps=4, device=torch.device("cpu"))
+    run.restore(state)
+    assert run.step == 2
+    images = torch.from_numpy(golden.pictures()[:4]).permute(0, 3, 1, 2).float()
+    run.advance(run.network.train(), images, torch.tensor([0.0, 1.0, 0.0, 1.0]), bf16=False)
+    assert run.step == 3
