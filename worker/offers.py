@@ -1,7 +1,7 @@
-"""The networks that this process serves: frozen, self-tested, each with the fingerprint of all that its bits depend on.
+"""The networks that this process offers: frozen, self-tested, each with its fingerprint.
 
-The default network is loaded and tested when the process starts; the others when they are first asked for. One whose
-weights are refused is offered no more.
+The default network is loaded and tested when the process starts, the others at their first request. A network whose
+weights are refused is no longer offered.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Offer:
-    """A network that this process can run, not loaded yet."""
+    """A network that this process can run, loaded or not."""
 
     card: Card
     provenance: dict[str, Any]
@@ -52,23 +52,27 @@ class Served:
 
     @property
     def checked(self) -> Detector:
-        """What the rotation check turns: bfloat16's rounding would hide what it looks for, so then the reference."""
+        """The detector that the rotation check runs: in bfloat16 the reference, since rounding would hide a fault."""
         return self.network if self.provenance["precision"] == "float32" else self.reference
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device that it computes on."""
         tensor: torch.Tensor = next(iter(self.reference.state_dict().values()))
         return tensor.device
 
 
 def process_name(pid: int) -> str:
-    """What a pool process of this machine is called in the rows that it holds."""
+    """The name of a pool process of this machine in the rows that it claims."""
     return f"{socket.gethostname()[:60]}:{pid}"
 
 
 class Serving:
-    """What this process offers. `worker` names the process."""
+    """The networks of a folder of weights. `worker` names the process.
+
+    Raises:
+        WeightsRefused: the default network's weights are refused.
+    """
 
     def __init__(self, directory: Path, default: str, engine: Engine, rivals: bool = True) -> None:
         self.worker = process_name(os.getpid())
@@ -87,18 +91,18 @@ class Serving:
         self.network(default)
 
     def fingerprints(self) -> dict[str, str]:
-        """By model; refused ones too, so that work which waits for them fails with the reason."""
+        """By model. Refused ones are included, so that work which waits for them fails with the reason."""
         return {name: offer.fingerprint for name, offer in self.offers.items()}
 
     def good_offers(self) -> list[Offer]:
-        """What new work may ask for."""
+        """The offers that new work may request."""
         return [offer for name, offer in self.offers.items() if name not in self._refused]
 
     def network(self, name: str | None) -> Served:
-        """A network by name, or the default; loaded and tested once.
+        """A network by name, or the default. It is loaded and tested once.
 
         Raises:
-            WeightsRefused: the weights are not what the card says, or answer the golden pictures otherwise.
+            WeightsRefused: the weights are not those of the card, or answer the golden pictures otherwise.
         """
         name = name or self._default
         if name not in self._loaded:
@@ -111,28 +115,28 @@ class Serving:
 
     def _offer(self, name: str) -> Offer:
         card = read_card(name, self._directory)
-        beside = familiarity_file.path_of(name, self._directory)
-        provenance = describe(card, beside, self._engine)
+        provenance = describe(card, familiarity_file.path_of(name, self._directory), self._engine)
         return Offer(card, provenance, hashlib.sha256(json.dumps(provenance, sort_keys=True).encode()).hexdigest())
 
     def _load(self, name: str) -> Served:
         network, card = load_network(name, self._directory)
-        beside = familiarity_file.path_of(name, self._directory)
-        if describe(card, beside, self._engine) != self.offers[name].provenance:
+        path = familiarity_file.path_of(name, self._directory)
+        # The fingerprint was computed at the start. Files changed since would compute other bits under its name.
+        if describe(card, path, self._engine) != self.offers[name].provenance:
             raise WeightsRefused(f"the files of {name} are others than when this worker started: restart it")
         frozen = freeze(network).to(self._engine.device(get_family(card.config.family)))
         difference = golden.check(frozen, card)
         detector = self._engine.prepare(frozen)
-        seen = {"golden_difference": difference, "drift": drift.check(detector, frozen, self._engine.precision)}
-        known = familiarity_file.read(beside, card.digest) if beside.exists() else None
-        if known is not None:
-            known.autoencoder.to(next(frozen.buffers()).device)
-        return Served(detector, frozen, card, {**self.offers[name].provenance, **seen}, known)
+        tests = {"golden_difference": difference, "drift": drift.check(detector, frozen, self._engine.precision)}
+        familiarity = familiarity_file.read(path, card.digest) if path.exists() else None
+        if familiarity is not None:
+            familiarity.autoencoder.to(next(frozen.buffers()).device)
+        return Served(detector, frozen, card, {**self.offers[name].provenance, **tests}, familiarity)
 
 
 @lru_cache(maxsize=1)
 def serving() -> Serving:
-    """What this process serves, by its settings.
+    """The networks that this process offers, by its settings.
 
     Raises:
         WeightsRefused: the default network's weights are refused.

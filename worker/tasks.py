@@ -55,7 +55,7 @@ def _outcome(claim: leases.Claim) -> str:
         network = serving().network(claim.model)
         if claim.analysis_id is not None:
             with writing() as session:
-                states.started(session, claim, network.provenance)
+                states.mark_running(session, claim, network.provenance)
         with Lease(claim, _patience(claim.kind)) as lease:
             KINDS[claim.kind](claim, lease, network)
         return "done"

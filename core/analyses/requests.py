@@ -1,4 +1,4 @@
-"""Requests for analyses: find, create, and the work that they need."""
+"""Requests for analyses and profiles: find, create, and queue the work that they need."""
 
 from typing import Any
 
@@ -27,19 +27,23 @@ CHECKS = 3  # sampled regions of the rotation check
 
 
 def find(session: Session, visitor: Visitor, analysis_id: str) -> Analysis:
-    """An analysis of the visitor's workspace. Raises NotFound."""
+    """An analysis of the visitor's workspace.
+
+    Raises:
+        NotFound: there is none of this id. Foreign: it is another workspace's, which answers alike and is audited.
+    """
     analysis = session.get(Analysis, analysis_id)
     if analysis is None or analysis.workspace_id != visitor.workspace_id:
-        told = ("no-such-analysis", "there is no such analysis here", "see GET /api/v1/slides/ID/analyses")
-        raise (Foreign if analysis else NotFound)(*told)
+        message = ("no-such-analysis", "there is no such analysis here", "see GET /api/v1/slides/ID/analyses")
+        raise (Foreign if analysis else NotFound)(*message)
     catalog.find(session, visitor, analysis.slide_id)
     return analysis
 
 
 def of_slide(session: Session, slide: Slide) -> list[Analysis]:
     """All analyses of a slide, newest first."""
-    found = select(Analysis).where(Analysis.slide_id == slide.id)
-    return list(session.scalars(found.order_by(Analysis.created_at.desc(), Analysis.id)))
+    query = select(Analysis).where(Analysis.slide_id == slide.id)
+    return list(session.scalars(query.order_by(Analysis.created_at.desc(), Analysis.id)))
 
 
 def create(
@@ -53,48 +57,56 @@ def create(
 
     Raises:
         Conflict: the slide is not ready. Invalid: it is coarser than the network. Unavailable: no worker.
-        TooMany: the principal has as many under way as it may.
+        TooMany: the principal has as many active analyses as its quota allows.
     """
     quotas.require_analysis_quota(session, created_by)
     catalog.lock(session, slide)
     if slide.state == "needs_input":
         raise Conflict("mpp-missing", "the slide needs its micrometres per pixel first", "PATCH the slide with mpp")
     frame = catalog.info_of(slide).frame()
-    name = model or get_settings().model
-    card = cards.card_of(session, name)
-    threshold = card["threshold"] if settings.get("threshold") is None else settings["threshold"]
-    analysis = Analysis(
-        workspace_id=slide.workspace_id,
-        slide_id=slide.id,
-        model=name,
-        settings={**settings, "threshold": threshold},
-        created_by=created_by,
-        created_at=clock(session),
-    )
-    session.add(analysis)
-    session.flush()
+    analysis = _new_analysis(session, slide, model or get_settings().model, settings, created_by)
     mask = cell_mask(slide, settings["tissue"])
     assert mask.shape == grid.grid_shape(frame)
     _add_work(session, analysis, mask)
     return analysis
 
 
+def _new_analysis(session: Session, slide: Slide, model: str, settings: dict[str, Any], created_by: str) -> Analysis:
+    card = cards.card_of(session, model)
+    threshold = card["threshold"] if settings.get("threshold") is None else settings["threshold"]
+    analysis = Analysis(
+        workspace_id=slide.workspace_id,
+        slide_id=slide.id,
+        model=model,
+        settings={**settings, "threshold": threshold},
+        created_by=created_by,
+        created_at=clock(session),
+    )
+    session.add(analysis)
+    session.flush()
+    return analysis
+
+
 def _add_work(session: Session, analysis: Analysis, mask: tissue.Mask) -> None:
-    pieces = list(grid.bands(mask, get_settings().regions_per_band))
-    where = {"workspace_id": analysis.workspace_id, "slide_id": analysis.slide_id, "analysis_id": analysis.id}
-    for ordinal, band in enumerate(pieces):
-        leases.add(session, "band", **where, ordinal=ordinal, payload=band.to_dict())
-    if pieces and analysis.settings["rotation_check"]:
-        regions = [region for band in pieces for region in band.regions() if grid.has_tissue(mask, region)]
-        for ordinal, place in enumerate(np.linspace(0, len(regions) - 1, min(CHECKS, len(regions))).astype(int)):
-            region = grid.Band(**regions[place].__dict__).to_dict()
-            leases.add(session, "check", **where, ordinal=ordinal, payload={**region, "seed": ordinal})
-    if not pieces:
-        leases.add(session, "finish", **where)
+    """Bands that cover the tissue, and checks of regions spread over them; without tissue the finish alone."""
+    bands = list(grid.bands(mask, get_settings().regions_per_band))
+    ids = {"workspace_id": analysis.workspace_id, "slide_id": analysis.slide_id, "analysis_id": analysis.id}
+    for ordinal, band in enumerate(bands):
+        leases.add(session, "band", **ids, ordinal=ordinal, payload=band.to_dict())
+    if not bands:
+        leases.add(session, "finish", **ids)
+    elif analysis.settings["rotation_check"]:
+        regions = [region for band in bands for region in band.regions() if grid.has_tissue(mask, region)]
+        sample = np.linspace(0, len(regions) - 1, min(CHECKS, len(regions))).astype(int)
+        for ordinal, index in enumerate(sample):
+            region = grid.Band(**regions[index].__dict__).to_dict()
+            leases.add(session, "check", **ids, ordinal=ordinal, payload={**region, "seed": ordinal})
 
 
 def add_profile(session: Session, analysis: Analysis, row: int, col: int) -> Work:
-    """Score against angle at one cell: the row that is there already, or a new one.
+    """The work row of a profile (score against angle) at one cell: the one there is, opened again if it failed, or new.
+
+    The analysis is locked, so that two requests for one cell cannot both add a row.
 
     Raises:
         Invalid: the cell is outside the grid or was not analysed.
@@ -105,11 +117,11 @@ def add_profile(session: Session, analysis: Analysis, row: int, col: int) -> Wor
     if not (0 <= row < rows and 0 <= col < cols) or not np.isfinite(plane(session, analysis, info)[row, col]):
         raise Invalid("no-such-cell", f"cell ({row}, {col}) was not analysed", "choose a cell with a score")
     ordinal = row * cols + col
-    known = select(Work).where(Work.analysis_id == analysis.id, Work.kind == "profile", Work.ordinal == ordinal)
-    where = {"analysis_id": analysis.id, "ordinal": ordinal, "payload": {"row": row, "col": col}}
-    found = session.scalars(known).first()
-    if found is None:
-        return leases.add(session, "profile", analysis.workspace_id, analysis.slide_id, **where)
-    if found.state in ("failed", "cancelled"):
-        found.state, found.attempts, found.reason, found.token = "open", 0, None, found.token + 1
-    return found
+    query = select(Work).where(Work.analysis_id == analysis.id, Work.kind == "profile", Work.ordinal == ordinal)
+    profile = session.scalars(query).first()
+    if profile is None:
+        fields = {"analysis_id": analysis.id, "ordinal": ordinal, "payload": {"row": row, "col": col}}
+        return leases.add(session, "profile", analysis.workspace_id, analysis.slide_id, **fields)
+    if profile.state in ("failed", "cancelled"):
+        profile.state, profile.attempts, profile.reason, profile.token = "open", 0, None, profile.token + 1
+    return profile

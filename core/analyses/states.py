@@ -1,6 +1,11 @@
-"""Analyses: one run of one network over one slide, from request to result, on the rows of core.work.leases.
+"""The states of an analysis: one run of one network over one slide, on the rows of core.work.leases.
 
-Every change of an analysis locks its row first, then its work: one order, so that nobody waits in a circle.
+    queued ──first claim──▶ running ──finish──▶ succeeded (with results, which may be withheld)
+      ▲                       │ ├──cancel──▶ cancelled ──retry──▶ queued
+      └──restart: no worker───┘ └──fail────▶ failed ─────retry──▶ queued
+
+Every change of an analysis locks its row first, then its work: one order for all writers, so that no two wait for each
+other.
 """
 
 from collections.abc import Mapping
@@ -36,10 +41,13 @@ def complete_part(
     result: BandResult | CheckResult,
     planes: Mapping[str, bytes] = leases.NO_PLANES,
 ) -> bool:
-    """A band or check is done; whoever sees none left creates the finish. True when it did.
+    """Mark a band or check done, and create the finish when it was the last. True when it was.
+
+    Planes and state commit in one transaction, under the lock of the analysis: of two workers that end the last two
+    parts at once, exactly one sees none left.
 
     Raises:
-        LeaseLost.
+        LeaseLost: the row is no longer the claimant's.
     """
     assert claim.analysis_id is not None
     analysis = lock(session, claim.analysis_id)
@@ -48,28 +56,36 @@ def complete_part(
 
 
 def add_finish(session: Session, analysis: Analysis) -> bool:
-    """Create the finish when all parts are done and nobody did. The analysis's row must be locked."""
-    mine = select(func.count()).select_from(Work).where(Work.analysis_id == analysis.id)
-    if analysis.state != "running" or session.scalar(mine.where(Work.kind == "finish")):
+    """Create the finish when all parts are done and there is none. The analysis's row must be locked."""
+    count = select(func.count()).select_from(Work).where(Work.analysis_id == analysis.id)
+    if analysis.state != "running" or session.scalar(count.where(Work.kind == "finish")):
         return False
-    parts = mine.where(Work.kind.in_(PARTS))
+    parts = count.where(Work.kind.in_(PARTS))
     if not session.scalar(parts) or session.scalar(parts.where(Work.state != "done")):
         return False
     leases.add(session, "finish", analysis.workspace_id, analysis.slide_id, analysis_id=analysis.id)
     return True
 
 
-def started(session: Session, claim: leases.Claim, provenance: dict[str, Any]) -> None:
-    """The first claim of any of its rows: queued → running. Nothing when the row is no longer the claimant's."""
+def mark_running(session: Session, claim: leases.Claim, provenance: dict[str, Any]) -> None:
+    """queued → running at the first claim of any of its rows. Does nothing when the claim is no longer current.
+
+    A worker may have been suspended between its claim and this call. Meanwhile the analysis may have been restarted
+    and claimed by a worker with another fingerprint, whose provenance must stay.
+    """
     assert claim.analysis_id is not None
-    lock(session, claim.analysis_id)  # whoever restarts it takes the row away first
-    still = select(Work.id).where(leases.claim_condition(claim)).exists()
-    query = update(Analysis).where(Analysis.id == claim.analysis_id, Analysis.state == "queued", still)
+    lock(session, claim.analysis_id)  # before the claim is checked: a restart raises the token under this lock
+    current = select(Work.id).where(leases.claim_condition(claim)).exists()
+    query = update(Analysis).where(Analysis.id == claim.analysis_id, Analysis.state == "queued", current)
     session.execute(query.values(state="running", started_at=clock(session), provenance=provenance))
 
 
 def succeed(session: Session, claim: leases.Claim, results: Results, withheld: Withheld | None) -> None:
-    """The finish is done. Raises LeaseLost."""
+    """Mark the finish done and store the results.
+
+    Raises:
+        LeaseLost: the row is no longer the claimant's.
+    """
     assert claim.analysis_id is not None
     analysis = lock(session, claim.analysis_id)
     leases.complete(session, claim)
@@ -86,7 +102,9 @@ def fail(session: Session, analysis: Analysis, reason: Reason | Failure) -> None
 
 
 def cancel(session: Session, analysis_id: str) -> Analysis:
-    """One transaction: cancelled, and every row's token raised. Cancelling twice is no error.
+    """Cancel an active analysis, and raise every row's token so that late writes are fenced off.
+
+    Cancelling twice is no error.
 
     Raises:
         Conflict: it ended otherwise.
@@ -101,64 +119,68 @@ def cancel(session: Session, analysis_id: str) -> Analysis:
 
 
 def retry(session: Session, analysis_id: str) -> Analysis:
-    """A new start of a failed or cancelled analysis; what is done and could be read stays done.
+    """Start a failed or cancelled analysis again. Parts that are done and read whole stay done.
 
     Raises:
-        Conflict: it is neither. TooMany: its principal has as many under way as it may.
+        Conflict: it is neither. TooMany: its principal has as many active analyses as its quota allows.
     """
-    known = session.get_one(Analysis, analysis_id)
-    quotas.require_analysis_quota(session, known.created_by)
-    catalog.lock(session, session.get_one(Slide, known.slide_id))
+    unlocked = session.get_one(Analysis, analysis_id)  # names the slide, which is locked before its analyses
+    quotas.require_analysis_quota(session, unlocked.created_by)
+    catalog.lock(session, session.get_one(Slide, unlocked.slide_id))
     analysis = lock(session, analysis_id)
     if analysis.state not in ("failed", "cancelled"):
         raise Conflict(
             "nothing-to-retry", f"the analysis is {analysis.state}", "only failed and cancelled ones start anew"
         )
-    again_all = analysis.reason is not None and analysis.reason["code"] == "no-finite-score"
-    unread = [row.id for row in band_rows(session, analysis.id) if again_all or band_result(row).unreadable]
-    stopped = or_(Work.state.in_(("failed", "cancelled")), Work.id.in_(unread))
-    again = update(Work).where(Work.analysis_id == analysis.id, stopped)
+    unfinished = or_(Work.state.in_(("failed", "cancelled")), Work.id.in_(_incomplete_bands(session, analysis)))
+    rows = update(Work).where(Work.analysis_id == analysis.id, unfinished)
     fresh = {"state": "open", "attempts": 0, "reason": None, "done_at": None, "lease_until": None}
-    session.execute(again.values(**fresh, token=Work.token + 1))
+    session.execute(rows.values(**fresh, token=Work.token + 1))
     _drop_early_finish(session, analysis)
     analysis.state, analysis.reason, analysis.ended_at = "queued", None, None
     return analysis
 
 
+def _incomplete_bands(session: Session, analysis: Analysis) -> list[str]:
+    """Ids of done bands with cells that were not read; of all bands where the finish missed scores without a reason."""
+    every = analysis.reason is not None and analysis.reason["code"] == "no-finite-score"
+    return [row.id for row in band_rows(session, analysis.id) if every or band_result(row).unreadable]
+
+
 def _drop_early_finish(session: Session, analysis: Analysis) -> None:
-    """A finish waits for parts: with any part open again, a new one will be created after the last."""
-    mine = Work.analysis_id == analysis.id
-    waiting = session.scalar(select(func.count()).where(mine, Work.kind.in_(PARTS), Work.state != "done"))
+    """Delete the finish while any part is open: a new one will be created after the last part."""
+    of_analysis = Work.analysis_id == analysis.id
+    waiting = session.scalar(select(func.count()).where(of_analysis, Work.kind.in_(PARTS), Work.state != "done"))
     if waiting:
-        session.execute(delete(Work).where(mine, Work.kind == "finish"))
+        session.execute(delete(Work).where(of_analysis, Work.kind == "finish"))
 
 
 def restart(session: Session, analysis: Analysis) -> None:
-    """Forget all parts: no worker of its fingerprint is left, and parts of two kinds must not meet in one answer.
+    """Compute everything again: no worker of its fingerprint is left, and one answer never mixes two fingerprints.
 
-    The analysis's row must be locked; one that has ended meanwhile stays as it is.
+    The analysis's row must be locked. One that ended meanwhile stays as it is.
     """
     if analysis.state not in ACTIVE:
         return
-    everything = update(Work).where(Work.analysis_id == analysis.id, Work.state.in_(("open", "claimed", "done")))
+    unfailed = update(Work).where(Work.analysis_id == analysis.id, Work.state.in_(("open", "claimed", "done")))
     fresh = {"state": "open", "attempts": 0, "result": None, "lease_until": None, "done_at": None}
     empty = {"values": None, "strangeness": None}
-    session.execute(everything.where(Work.kind.in_(PARTS)).values(**fresh, **empty, token=Work.token + 1))
+    session.execute(unfailed.where(Work.kind.in_(PARTS)).values(**fresh, **empty, token=Work.token + 1))
     _drop_early_finish(session, analysis)
     analysis.fingerprint, analysis.provenance = None, None
     analysis.state, analysis.started_at = "queued", None
 
 
 def stranded(session: Session) -> list[str]:
-    """Active analyses that are pinned to a fingerprint of which no worker was heard for a while, while others live."""
-    silent = clock(session) - get_settings().repin_seconds
-    alive = select(Worker.fingerprint).where(Worker.seen_at > silent)
-    able = select(Worker.model).where(Worker.seen_at > silent)
-    found = select(Analysis.id).where(Analysis.state.in_(ACTIVE), Analysis.fingerprint.is_not(None))
-    return list(session.scalars(found.where(Analysis.fingerprint.notin_(alive), Analysis.model.in_(able))))
+    """Active analyses whose fingerprint no live worker has, while a live worker offers their model."""
+    silent_since = clock(session) - get_settings().repin_seconds
+    fingerprints = select(Worker.fingerprint).where(Worker.seen_at > silent_since)
+    models = select(Worker.model).where(Worker.seen_at > silent_since)
+    pinned = select(Analysis.id).where(Analysis.state.in_(ACTIVE), Analysis.fingerprint.is_not(None))
+    return list(session.scalars(pinned.where(Analysis.fingerprint.notin_(fingerprints), Analysis.model.in_(models))))
 
 
 def unfinished(session: Session) -> list[str]:
-    """Running analyses that have no finish yet: the reconciler looks whether they need one."""
+    """Running analyses without a finish. `add_finish` decides under the lock whether one is due."""
     has_finish = select(Work.analysis_id).where(Work.kind == "finish", Work.analysis_id.is_not(None))
     return list(session.scalars(select(Analysis.id).where(Analysis.state == "running", Analysis.id.notin_(has_finish))))

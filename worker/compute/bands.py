@@ -1,4 +1,4 @@
-"""From a region's pixels to its cells' values."""
+"""Turns region images into the values of a band's cells."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ from core.heatmap.planes import Values
 from core.pixels.tissue import Mask
 from model.inference.dense import infer_with_features
 from model.inference.staging import InFlight, Staging
-from worker.compute.region_loader import Pixels
+from worker.compute.region_loader import Pixels, Unread
 from worker.offers import Served
 
 NOTHING = np.float32(np.nan)
@@ -45,11 +45,16 @@ def band_values(
     served: Served,
     band: Band,
     mask: Mask,
-    loaded: Iterable[tuple[Region, Pixels | InFlight | QuarterturnError]],
+    loaded: Iterable[tuple[Region, Pixels | InFlight | Unread]],
     staging: Staging,
     advance: Callable[[], None],
 ) -> BandValues:
-    """Run the network over a band's regions, which `staging` sent; `advance` is called after each.
+    """Run the network over a band's regions.
+
+    Args:
+        mask: bool, the tissue cells of the whole grid; the others are computed with their region and dropped.
+        loaded: each region with its pixels on their way to the device (`staging` sent them), or why it was not read.
+        advance: called after each region.
 
     Raises:
         NotFinite: the network's answer for a tissue cell is not a finite number.
@@ -57,18 +62,18 @@ def band_values(
     values, strange = (np.full(band.shape, np.nan, np.float32) for _ in range(2))
     unread, seconds, mark = list[UnreadRegion](), {"network": 0.0, "waiting": 0.0}, time.perf_counter()
     for region, pixels in loaded:
-        mark = _spent(seconds, "waiting", mark)
+        mark = _add_seconds(seconds, "waiting", mark)
         tissue = mask[region.row : region.row_end, region.col : region.col_end]
-        if isinstance(pixels, QuarterturnError):
+        if isinstance(pixels, Unread):
             unread.append(_unread(region, int(tissue.sum()), pixels))
         else:
             columns = slice(region.col - band.col, region.col_end - band.col)
-            there = staging.receive(pixels)
-            logits, pooled = infer_with_features(served.network, there)
+            on_device = staging.receive(pixels)
+            logits, pooled = infer_with_features(served.network, on_device)
             values[:, columns] = _of_tissue(logits[0] / np.float32(served.card.temperature), tissue)
             if served.familiarity is not None:
-                strange[:, columns] = _of_tissue(served.familiarity.strangeness(there, pooled)[0], tissue)
-        mark = _spent(seconds, "network", mark)
+                strange[:, columns] = _of_tissue(served.familiarity.strangeness(on_device, pooled)[0], tissue)
+        mark = _add_seconds(seconds, "network", mark)
         advance()
     return BandValues(values, None if served.familiarity is None else strange, tuple(unread), seconds)
 
@@ -88,13 +93,13 @@ def _of_tissue(answer: Values, tissue: Mask) -> Values:
     return np.where(tissue, answer, NOTHING)
 
 
-def _unread(region: Region, cells: int, error: QuarterturnError) -> UnreadRegion:
+def _unread(region: Region, cells: int, error: Unread) -> UnreadRegion:
     why = Reason(code=error.code, detail=error.detail, action=error.action)
     return UnreadRegion(**region.__dict__, cells=cells, reason=why)
 
 
-def _spent(seconds: dict[str, float], what: str, since: float) -> float:
-    """Add the time since a mark; the new mark."""
+def _add_seconds(seconds: dict[str, float], activity: str, since: float) -> float:
+    """Add the time since a mark to an activity, and return the new mark."""
     now = time.perf_counter()
-    seconds[what] += now - since
+    seconds[activity] += now - since
     return now

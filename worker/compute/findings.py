@@ -76,18 +76,18 @@ def gather(parts: Assembled, info: SlideInfo, identifiers: dict[str, Any], thres
 
 def coverage(parts: Assembled, cell_mm2: float) -> Coverage:
     """How much of the tissue has a score. `cell_mm2`: the area of one cell's square."""
-    analysed, wanted = int(np.isfinite(parts.logits).sum()), int(parts.mask.sum())
+    analysed, tissue_cells = int(np.isfinite(parts.logits).sum()), int(parts.mask.sum())
     return Coverage(
         analysed_cells=analysed,
-        wanted_cells=wanted,
-        share=analysed / wanted if wanted else 0.0,
+        wanted_cells=tissue_cells,
+        share=analysed / tissue_cells if tissue_cells else 0.0,
         analysed_mm2=analysed * cell_mm2,
-        tissue_mm2=wanted * cell_mm2,
+        tissue_mm2=tissue_cells * cell_mm2,
         unreadable_cells=sum(band.unreadable for band in parts.bands),
     )
 
 
-def unread(bands: Iterable[BandResult], wanted_cells: int) -> Unread | None:
+def unread(bands: Iterable[BandResult], tissue_cells: int) -> Unread | None:
     """The regions that could not be read, with the reason that cost most cells; None when all were read."""
     regions = [region for band in bands for region in band.unread]
     if not regions:
@@ -101,7 +101,7 @@ def unread(bands: Iterable[BandResult], wanted_cells: int) -> Unread | None:
     statement = state(
         "unread",
         cells=cells,
-        wanted=wanted_cells,
+        wanted=tissue_cells,
         regions=len(regions),
         cause=cause.detail,
         cause_code=cause.code,
@@ -181,12 +181,12 @@ def why_withheld(logits: Values, results: Results) -> Withheld | None:
 def why_failed(results: Results) -> Failure | None:
     """Why the analysis fails: too many unread cells, or cells that are neither scored nor listed as unread."""
     covered, missed = results.coverage, results.unread
-    wanted, unreadable = covered.wanted_cells, covered.unreadable_cells
-    unexplained = wanted - covered.analysed_cells - unreadable
+    tissue_cells, unreadable = covered.wanted_cells, covered.unreadable_cells
+    unexplained = tissue_cells - covered.analysed_cells - unreadable
     if unexplained:
-        return Failure(**reason("no-finite-score", cells=unexplained, wanted=wanted).model_dump())
-    if unreadable <= MOST_UNREADABLE * wanted:
+        return Failure(**reason("no-finite-score", cells=unexplained, wanted=tissue_cells).model_dump())
+    if unreadable <= MOST_UNREADABLE * tissue_cells:
         return None
     words = missed.statement.parameters if missed else {"cause": "no reason was recorded", "remedy": "try again"}
-    parameters = {**words, "cells": unreadable, "wanted": wanted}
+    parameters = {**words, "cells": unreadable, "wanted": tissue_cells}
     return Failure(**reason("unreadable", **parameters).model_dump(), unread=missed)

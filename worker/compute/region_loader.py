@@ -31,7 +31,7 @@ def network_pixels(reader: Reader, info: SlideInfo, origin: tuple[int, int], sha
 
 
 def region_pixels(reader: Reader, info: SlideInfo, region: Region) -> Pixels:
-    """uint8 (H, W, 3): all network pixels that the region's cells look at."""
+    """uint8 (H, W, 3): all network pixels that the region's cells see, the halo included."""
     rows = STRIDE_PX * (region.row_end - region.row - 1) + 2 * HALO_PX
     cols = STRIDE_PX * (region.col_end - region.col - 1) + 2 * HALO_PX
     return network_pixels(reader, info, region.origin_net_px, (rows, cols))

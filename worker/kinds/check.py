@@ -1,4 +1,4 @@
-"""The rotation check on one sampled region."""
+"""Runs the rotation check on one sampled region."""
 
 from core.analyses import states
 from core.analyses.parts import CheckResult
@@ -17,7 +17,7 @@ from worker.readers import reader_of
 
 
 def check(claim: leases.Claim, lease: Lease, served: Served) -> None:
-    """The rotation check on one sampled region, under elements of the network's own group."""
+    """Turn a region by elements of the network's own group, and store how far the answers differ, in logits."""
     slide = slide_of(claim)
     info, payload = catalog.info_of(slide), dict(claim.payload)
     seed = payload.pop("seed")

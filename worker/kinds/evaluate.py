@@ -1,4 +1,4 @@
-"""Compare analyses with outlines."""
+"""Compares analyses with the outlines that people drew."""
 
 from core.database.transactions import reading, writing
 from core.marks import evaluations
@@ -8,7 +8,7 @@ from worker.offers import Served
 
 
 def evaluate(claim: leases.Claim, lease: Lease, _: Served) -> None:
-    """Hold analyses against what people outlined, slide by slide."""
+    """Measure slide by slide, then store the figure over all of them."""
     slides = []
     for analysis_id in claim.payload["analyses"]:
         with reading() as session:

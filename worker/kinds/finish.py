@@ -1,4 +1,4 @@
-"""Assemble an analysis from its parts and decide how it ends."""
+"""Assembles an analysis from its parts and decides how it ends."""
 
 import numpy as np
 

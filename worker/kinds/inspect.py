@@ -1,4 +1,4 @@
-"""Inspect a slide: open it in a reader child and record what it is, or why it is rejected."""
+"""Inspects a slide: opens it in a reader child and records what it is, or why it is rejected."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,25 +25,25 @@ READER_TRIES = 3
 
 
 def inspect(claim: leases.Claim, lease: Lease, _: Served) -> None:
-    """Open the slide in a child and write down what it is, or why it is none."""
+    """Open the slide in a reader child and record what it is, or reject it with the reason.
+
+    Raises:
+        ReaderEnded, MachineFault: this machine may be the cause, so the row is tried again.
+        SlideRejected: the file was a slide before, or changes while it is read; it is not judged.
+    """
     slide = slide_of(claim)
     path = storage.absolute(slide.file)
+    stamp = opening.stamp(path) if Path(slide.file).is_absolute() else None  # first: a change while hashing shows later
+    sha256 = durable.sha256(path, lease.advance)
     try:
-        stamp = opening.stamp(path) if Path(slide.file).is_absolute() else None
-        sha256 = durable.sha256(path, lease.advance)
-        if slide.sha256 not in (None, sha256):
-            raise Gone("slide-file-changed", "the slide's file was changed since it was looked at", "send it anew")
-        if slide.declared_sha256 not in (None, sha256):
-            detail = f"the file's sha256 is {sha256}, not {slide.declared_sha256} as declared"
-            raise SlideUnreadable("checksum-mismatch", detail, "send the file again")
-        info, tissue = _look(
-            slide, opening.file_to_inspect(slide.id, slide.file, lease.advance), claim.payload.get("mpp"), lease
-        )
+        _require_declared(slide, sha256)
+        file = opening.file_to_inspect(slide.id, slide.file, lease.advance)
+        info, tissue = _read(slide, file, claim.payload.get("mpp"), lease)
     except (ReaderEnded, SlideRejected) as error:
         if isinstance(error, ReaderEnded) and claim.attempts < READER_TRIES:
-            raise  # this machine may be the cause: once more, later; a MachineFault is never the file's
+            raise  # the reader's end may be this machine's fault; a MachineFault always is, and is not caught here
         if slide.sha256 is not None or durable.sha256(path, lease.advance) != sha256:
-            raise  # these very bytes were a slide before, or are read otherwise by now: no judgement over them
+            raise  # these bytes were accepted before, or are still being written: retry instead of rejecting
         _reject(claim, {"code": error.code, "detail": error.detail, "action": error.action})
         return
     with writing() as session:
@@ -52,27 +52,42 @@ def inspect(claim: leases.Claim, lease: Lease, _: Served) -> None:
         inspection.accept(session, locked, replace(info, stamp=stamp), sha256, tissue)
 
 
-def _look(slide: Slide, file: SlideFile, mpp: float | None, lease: Lease) -> tuple[SlideInfo, bytes | None]:
+def _require_declared(slide: Slide, sha256: str) -> None:
+    """Compare the file's digest with that of its last inspection and with the one declared at its upload.
+
+    Raises:
+        Gone: another file lies there now. SlideUnreadable: it is not the declared one.
+    """
+    if slide.sha256 not in (None, sha256):
+        raise Gone("slide-file-changed", "the slide's file changed after its inspection", "send it again")
+    if slide.declared_sha256 not in (None, sha256):
+        detail = f"the file's sha256 is {sha256}, not {slide.declared_sha256} as declared"
+        raise SlideUnreadable("checksum-mismatch", detail, "send the file again")
+
+
+def _read(slide: Slide, file: SlideFile, mpp: float | None, lease: Lease) -> tuple[SlideInfo, bytes | None]:
+    """The slide's properties and tissue mask; its tile index and thumbnail are written beside it.
+
+    `mpp`: µm per pixel that a person gave, in place of the file's. Without any scale there is no tissue mask.
+    """
     settings = get_settings()
     limits = settings.inspect_seconds, settings.reader_memory_bytes
     with Reader(file.path, *limits, file.readable) as reader:
         answer, index = reader.call("inspect")
-        known = answer["info"]
-        if mpp is not None:
-            known = {**known, "mpp_x": mpp, "mpp_y": mpp, "mpp_source": "user"}
-        info = SlideInfo.from_dict(known)
+        scale = {} if mpp is None else {"mpp_x": mpp, "mpp_y": mpp, "mpp_source": "user"}
+        info = SlideInfo.from_dict({**answer["info"], **scale})
         lease.advance()
         folder = storage.folder(slide.id)
         durable.write(folder / storage.TILE_INDEX, index)
         durable.write(folder / storage.THUMBNAIL, reader.call("thumbnail", most_px=THUMBNAIL_PX)[1])
         lease.advance()
-        if info.mpp_x is None or not _fine_enough(info):
+        if info.mpp_x is None or not _is_fine_enough(info):
             return info, None
         return info, reader.call("tissue", mpp_x=info.mpp_x, mpp_y=info.mpp_y, scaled=settings.reading == "scaled")[1]
 
 
-def _fine_enough(info: SlideInfo) -> bool:
-    """Coarser slides can be looked at; only their analysis is refused."""
+def _is_fine_enough(info: SlideInfo) -> bool:
+    """Whether the network can read the slide. A coarser one can be viewed; only its analysis is refused."""
     try:
         info.frame()
     except Invalid:
@@ -81,6 +96,7 @@ def _fine_enough(info: SlideInfo) -> bool:
 
 
 def _reject(claim: leases.Claim, reason: dict[str, Any]) -> None:
+    """Record the reason and remove the files, in this order: a crash between the two leaves files for the sweep."""
     with writing() as session:
         slide = session.get_one(Slide, claim.slide_id, with_for_update={"key_share": True})
         leases.complete(session, claim, {"rejected": reason})

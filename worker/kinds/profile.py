@@ -1,4 +1,4 @@
-"""Score against angle at one cell."""
+"""Computes a profile: score against angle at one cell."""
 
 import numpy as np
 
@@ -19,7 +19,13 @@ from worker.readers import reader_of
 
 
 def profile(claim: leases.Claim, lease: Lease, served: Served) -> None:
-    """Score against angle at one cell, by the weights that made the heat map, on whatever machine."""
+    """Score a cell's patch at every angle, with the weights that made the heat map.
+
+    Any machine may do it: a profile is no part of the heat map, so its bits need not match.
+
+    Raises:
+        Unavailable: this worker has other weights of that name.
+    """
     slide, analysis = slide_and_analysis(claim)
     made_by = (analysis.provenance or {}).get("weights_sha256")
     if made_by != served.card.digest:

@@ -102,7 +102,7 @@ class Analysing(RuleBasedStateMachine):
         claim = data.draw(st.sampled_from(self.claims))
         still, waiting = leases.is_current(claim), self.state == "queued"
         with transactions.writing() as session:
-            states.started(session, claim, {"token": claim.token, "work": claim.id})
+            states.mark_running(session, claim, {"token": claim.token, "work": claim.id})
         if still and waiting:
             self.state = "running"
         with transactions.reading() as session:
@@ -216,7 +216,7 @@ class Analysing(RuleBasedStateMachine):
                 continue
             self.claims = [claim]
             with transactions.writing() as session:
-                states.started(session, claim, {"threads": 1})
+                states.mark_running(session, claim, {"threads": 1})
                 if claim.kind == "finish":
                     states.succeed(session, claim, RESULTS, None)
                     self.state = "succeeded"
