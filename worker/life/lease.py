@@ -1,16 +1,14 @@
 """Holds a row's lease while it is computed: a thread renews it as long as the computation advances."""
 
 import contextvars
-import logging
 import threading
 import time
 
 from core.settings import get_settings
 from core.work import leases
-from worker.life.rounds import DATABASE_AWAY
+from worker.life.rounds import attempt
 
-log = logging.getLogger(__name__)
-CHECK_SECONDS = 0.5  # between two looks at the row: what a cancelled analysis still computes
+CHECK_SECONDS = 0.5  # between two reads of the row, so a cancelled analysis computes on for about as long
 
 
 class Lease:
@@ -25,7 +23,8 @@ class Lease:
 
     def __init__(self, claim: leases.Claim, patience: float) -> None:
         self.claim, self._patience = claim, patience
-        self._advanced, self._lost, self._end = time.monotonic(), threading.Event(), threading.Event()
+        self._renewed = self._advanced = time.monotonic()
+        self._lost, self._end = threading.Event(), threading.Event()
         context = contextvars.copy_context()  # its log lines carry the work's correlation
         self._thread = threading.Thread(target=context.run, args=(self._watch,), name="lease", daemon=True)
 
@@ -40,21 +39,19 @@ class Lease:
         self._advanced = time.monotonic()
 
     def _watch(self) -> None:
-        renewed = time.monotonic()
-        while not self._end.wait(CHECK_SECONDS):
-            try:
-                due = time.monotonic() - renewed > get_settings().lease_seconds / 3
-                advancing = time.monotonic() - self._advanced < self._patience
-                current = leases.renew(self.claim) if due and advancing else leases.is_current(self.claim)
-            except DATABASE_AWAY as error:
-                log.warning("lease not renewed: database away", extra={"fields": {"error": type(error).__name__}})
-            except Exception:  # the thread goes on: without it, nothing would renew the lease or see it lost
-                log.exception("lease not renewed")
-            else:
-                renewed = time.monotonic() if due and advancing else renewed
-                if not current:
-                    self._lost.set()
-                    return
+        while not self._lost.is_set() and not self._end.wait(CHECK_SECONDS):
+            attempt(self._check, "lease renewal")
+
+    def _check(self) -> None:
+        """Renew the lease where that is due and the computation advances; else only read whether it is current."""
+        due = time.monotonic() - self._renewed > get_settings().lease_seconds / 3
+        if due and time.monotonic() - self._advanced < self._patience:
+            current = leases.renew(self.claim)
+            self._renewed = time.monotonic()
+        else:
+            current = leases.is_current(self.claim)
+        if not current:
+            self._lost.set()
 
     def __enter__(self) -> "Lease":
         self._thread.start()

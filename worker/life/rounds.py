@@ -17,10 +17,10 @@ Step = Callable[[], object]
 log = logging.getLogger(__name__)
 
 
-def attempt(step: Step) -> None:
+def attempt(step: Step, name: str = "") -> None:
     """Run one step. A fault is logged and ends this step alone, since the next round tries again."""
     function = step.func if isinstance(step, partial) else step
-    name = getattr(function, "__name__", "step")
+    name = name or getattr(function, "__name__", "step")
     try:
         step()
     except (*DATABASE_AWAY, OSError) as error:

@@ -103,7 +103,7 @@ def test_a_lease_is_watched_after_a_fault_and_its_lines_belong_to_the_work(error
         with pytest.raises(leases.LeaseLost):
             watched.advance()
     assert set(correlations) == {"the-request"}
-    assert "lease not renewed" in caplog.text
+    assert "lease renewal" in caplog.text
 
 
 class Ended(BaseException):
