@@ -1,1 +1,1 @@
-"""The only place where slide files are opened: a sandboxed child process and its client."""
+"""Opens slide files: a sandboxed child process, which alone does so, and its client."""

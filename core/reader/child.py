@@ -1,7 +1,7 @@
-"""The only code that opens slide files: `python -m core.reader.child PATH READABLE MEMORY PARENT`, imported by nobody.
+"""The process that opens a slide file: `python -m core.reader.child PATH READABLE MEMORY PARENT`, never imported.
 
-Started by core.reader.client.Reader, one slide a child; what it can be asked is `do_*` of core.reader.operations.
-Before it opens the slide it gives up whatever it does not need for that (core.reader.sandbox).
+`core.reader.client.Reader` starts one child for each slide. Its requests name the `do_*` operations of
+core.reader.operations. Before it opens the slide it gives up all rights that it does not need (core.reader.sandbox).
 """
 
 import json
@@ -28,7 +28,7 @@ MOST_FILES = 256
 
 
 def limit(memory_bytes: int) -> None:
-    """Memory, no core dumps, no files written, no more files open than a slide needs."""
+    """Limits memory and open files; forbids core dumps (they contain pixels) and writing to files."""
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
@@ -36,7 +36,10 @@ def limit(memory_bytes: int) -> None:
 
 
 def limit_cpu(seconds: float) -> None:
-    """So much CPU from now on, whatever was used before; over it the process ends."""
+    """Limits CPU time from now on; over it the kernel sends SIGXCPU, which ends the process.
+
+    The limit is a process's total, so the time used up to now is added.
+    """
     used = resource.getrusage(resource.RUSAGE_SELF)
     most = int(used.ru_utime + used.ru_stime + seconds) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
@@ -55,40 +58,43 @@ def refusal(error: QuarterturnError) -> dict[str, Any]:
 
 
 def end_with(parent: int) -> None:
-    """End when the parent is gone, whatever this process is in the middle of."""
+    """Ends this process when its parent has ended, even in the middle of a read.
+
+    Runs in a thread, since libopenslide may hold the main one for long.
+    """
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
 
 
-def serve(path: Path, held: list[str], requests: BinaryIO, out: BinaryIO) -> None:
-    """Answer requests until the pipe closes; the slide is opened with the first."""
+def serve(path: Path, confinement: list[str], requests: BinaryIO, out: BinaryIO) -> None:
+    """Answers requests until the pipe closes. The slide is opened with the first that needs it."""
     slide: OpenedSlide | None = None
     for line in requests:
         request = json.loads(line)
         limit_cpu(request.pop("seconds"))
         if request["op"] == "sandbox":
-            answer(out, {"held": held})
+            answer(out, {"confinement": confinement})
             continue
         try:
             slide = slide or OpenedSlide(path)
             operation: Callable[..., Answer] = getattr(slide, f"do_{request.pop('op')}")
             answer(out, *operation(**request))
-        except Exception as error:  # noqa: BLE001 - the process's edge: whatever a file brings about is an answer
+        except Exception as error:  # noqa: BLE001 - the process's edge: whatever a file causes is an answer
             if isinstance(error, openslide.OpenSlideError) or isinstance(error.__cause__, openslide.OpenSlideError):
-                slide = None  # OpenSlide's errors stick to their handle: opened anew for the next request
+                slide = None  # an OpenSlide handle stays in its error state, so the next request opens the slide again
             answer(out, refusal(domain_error(error, path)))
 
 
 def main() -> None:
     path, readable, memory, parent = sys.argv[1:]
     limit(int(memory))
-    seen = [Path(name) for name in json.loads(readable)]
-    held = ["rlimits", *sandbox.enter([*seen, *sandbox.program_files()])]
+    files = [Path(name) for name in json.loads(readable)]
+    confinement = ["rlimits", *sandbox.enter([*files, *sandbox.program_files()])]
     threading.Thread(target=end_with, args=(int(parent),), daemon=True).start()
     Image.MAX_IMAGE_PIXELS = MOST_REGION_PX
     warnings.simplefilter("error", Image.DecompressionBombWarning)
-    serve(Path(path), held, sys.stdin.buffer, sys.stdout.buffer)
+    serve(Path(path), confinement, sys.stdin.buffer, sys.stdout.buffer)
 
 
 if __name__ == "__main__":

@@ -34,12 +34,13 @@ from core.pixels.levels import Source
 from core.reader.endings import Ending
 from core.reader.redaction import paths_of_slide, without_paths
 
-SECRETS = "QUARTERTURN_"  # settings, keys and passwords among them: a hostile file must find none
+SECRETS = "QUARTERTURN_"  # settings with this prefix include keys and passwords; a reader gets none of them
 SANDBOX_SECONDS, SANDBOX_MEMORY, SANDBOX_KEPT_SECONDS = 30.0, 4 << 30, 600.0
 MOST_HEAD, MOST_PAYLOAD = 1 << 20, 1 << 28
 MOST_STDERR, MOST_DRAINED_AT_ONCE = 4096, 1 << 16
 LAST_WORDS_SECONDS = 1.0  # a child whose pipe has closed is given so long to be reaped with its own exit status
-KEEP_FREED = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 28)}  # decision 12
+# glibc returns freed memory at once and takes it again with the next region: decision 12 has the measurement.
+KEEP_FREED = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 28)}
 ANSWERED = {
     kind.__name__: kind
     for kind in (
@@ -54,7 +55,11 @@ log = logging.getLogger(__name__)
 
 
 def _bounded(count: object, most: int) -> int:
-    """A number of bytes that a child may send: whatever took it over must not fill its parent. Raises ValueError."""
+    """Returns a byte count that a child may announce. A child under hostile control must not fill its parent's memory.
+
+    Raises:
+        ValueError: it is no count, or over the limit.
+    """
     if not isinstance(count, int) or not 0 <= count <= most:
         raise ValueError(f"a reader announced {count!r} bytes")
     return count
@@ -71,13 +76,13 @@ def _log(fault: ReaderFault, op: str, ending: Ending, seconds: float) -> None:
 
 
 class Reader:
-    """One reader child with one slide open. Safe to share between threads: calls take turns.
+    """One reader child with one slide open. Threads may share it: a lock serialises their calls.
 
-    `readable`: the files and folders that the child may read besides Python's own; the slide's file unless said.
+    `readable`: the files and folders that the child may read besides Python's own; by default the slide's file.
     """
 
     def __init__(self, path: Path, seconds: float, memory_bytes: int, readable: Sequence[Path] = ()) -> None:
-        seen = json.dumps([str(one) for one in readable or (path,)])
+        files = json.dumps([str(one) for one in readable or (path,)])
         self._seconds, self._lock = seconds, threading.Lock()
         self._paths = [*paths_of_slide(path), *readable]
         self._stderr, self._closed = b"", False
@@ -89,7 +94,7 @@ class Reader:
             **KEEP_FREED,
         }
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "core.reader.child", str(path), seen, str(memory_bytes), str(os.getpid())],
+            [sys.executable, "-m", "core.reader.child", str(path), files, str(memory_bytes), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -105,10 +110,10 @@ class Reader:
         return self._child.poll() is None
 
     def call(self, op: str, seconds: float | None = None, **arguments: Any) -> tuple[dict[str, Any], bytes]:
-        """One request and its answer.
+        """Sends one request and returns the head and the payload of its answer.
 
         Raises:
-            ReaderFault: no answer, by a fault of the reader or of this machine. It is logged here, and only here.
+            ReaderFault: the reader or this machine failed. It is logged here and nowhere else.
             SlideRejected: the slide cannot be read. NoSuchPart: it has no such tile or picture.
         """
         limit = seconds or self._seconds
@@ -140,7 +145,7 @@ class Reader:
         assert self._child.stdout is not None
         assert self._child.stderr is not None
         parts, out, err = [], self._child.stdout.fileno(), self._child.stderr.fileno()
-        readable = select.poll()  # select() takes no descriptor above 1,023, as many connections bring about
+        readable = select.poll()  # select() refuses descriptors above 1,023, which an API with many connections has
         for descriptor in (out, err):
             readable.register(descriptor, select.POLLIN)
         while count:
@@ -187,16 +192,16 @@ class Reader:
         return without_paths(self._stderr.decode(errors="replace"), self._paths).strip()
 
     def region(self, source: Source, x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
-        """uint8 (height, width, 3) at the source's own pixels; outside the slide, where nothing was scanned, white."""
+        """uint8 (height, width, 3) in the source's own pixels; white where nothing was scanned."""
         _, payload = self.call("region", source=asdict(source), x=x, y=y, width=width, height=height)
         return np.frombuffer(payload, np.uint8).reshape(height, width, 3)
 
     def confinement(self) -> list[str]:
-        """What keeps the child in: rlimits, and of core.reader.sandbox what this kernel has."""
-        return list(self.call("sandbox")[0]["held"])
+        """Names what confines the child: rlimits, and the parts of core.reader.sandbox that this kernel supports."""
+        return list(self.call("sandbox")[0]["confinement"])
 
     def close(self) -> None:
-        """End the child; nothing of it is needed any more. A call that waits for it raises ReaderFailed."""
+        """Ends the child. A call that waits for it in another thread raises ReaderFailed."""
         self._closed = True
         self._kill()
 
@@ -218,7 +223,7 @@ class Reader:
 
 @cached(TTLCache(1, SANDBOX_KEPT_SECONDS), lock=threading.Lock())
 def reader_confinement() -> tuple[str, ...]:
-    """What keeps a reader child in on this machine, asked of one that has nothing to read; nothing when none starts."""
+    """Names what confines readers on this machine, as a child with nothing to read reports it; () when none starts."""
     try:
         with Reader(Path(os.devnull), SANDBOX_SECONDS, SANDBOX_MEMORY) as reader:
             return tuple(reader.confinement())

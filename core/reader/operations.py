@@ -1,6 +1,7 @@
-"""A slide that is open, and all that can be asked of it. Loaded by the reader child alone.
+"""An open slide and the operations on it. Loaded by the reader child alone.
 
-Labels stay in here, and so do macros, unless one is asked for by name: the API asks for a role first.
+Label and macro may show the patient's name. No operation returns them but `do_label` and `do_macro`, for which the API
+requires a role.
 """
 
 import io
@@ -33,18 +34,18 @@ ALLOWED_PROPERTIES = (
     openslide.PROPERTY_NAME_BOUNDS_WIDTH,
     openslide.PROPERTY_NAME_BOUNDS_HEIGHT,
 )
-MOST_PIXELS_A_BYTE = 5_000  # blank JPEG reaches about 220, deflate 350
+MOST_PIXELS_A_BYTE = 5_000  # a blank JPEG reaches about 220, deflate 350
 SMALL_FILE_PIXELS = 1 << 24
 OVERVIEW_PX = 512
 MOST_REGION_PX = 1 << 26
 MOST_RENDER_PX = 1 << 24
 MOST_COMPANION_PX = 1 << 24
-MANY_FILES = (".mrxs", ".vms", ".vmu", ".dcm")  # most of such a slide lies beside the file that is named
-MASKED_END = 0.35  # of the long side of a macro, at either end: a label takes up to a third of the glass
+MANY_FILES = (".mrxs", ".vms", ".vmu", ".dcm")  # formats that keep most of their bytes in other files
+MASKED_END = 0.35  # of the long side of a macro, at both ends: a label covers up to a third of the glass
 MASK_COLOUR = (200, 200, 200)
 JPEG_QUALITY = 90
 WHITE = (255, 255, 255, 255)
-NO_COMPANION = "do without it"
+NO_COMPANION = "nothing to do: the slide itself can be read"
 Answer = tuple[dict[str, Any], bytes]
 Pixels = NDArray[np.uint8]
 
@@ -64,7 +65,7 @@ class OpenedSlide:
 
     @cached_property
     def levels(self) -> list[Level]:
-        """Those of the file, with its own tiles where they are JPEG."""
+        """The levels of the file, each with its own tile size where its tiles are JPEG."""
         return [self._level(number, *size) for number, size in enumerate(self.slide.level_dimensions)]
 
     def _level(self, number: int, width: int, height: int) -> Level:
@@ -74,35 +75,36 @@ class OpenedSlide:
 
     @cached_property
     def _pixels(self) -> NativePixels:
-        file = self.path.open("rb")  # open as long as the child lives
+        file = self.path.open("rb")  # stays open as long as the child lives
         try:
-            found = native_tiles.native_levels(file)
-        except (ValueError, struct.error):
-            found = []
-        by_size = {(level.width, level.height): level for level in reversed(found)}
+            native = native_tiles.native_levels(file)
+        except (ValueError, struct.error):  # OpenSlide may read what this parser does not
+            native = []
+        by_size = {(level.width, level.height): level for level in reversed(native)}
         matched = {i: by_size.get(size) for i, size in enumerate(self.slide.level_dimensions)}
         return NativePixels(file, {number: level for number, level in matched.items() if level is not None})
 
     def do_inspect(self, **_: Any) -> Answer:
-        """Dimensions, mpp and native tiles; the index of native tiles as payload."""
+        """Returns SlideInfo as a dict, and the index of native tiles as payload."""
         self._refuse_empty_claims()
         self._refuse_truncation()
         levels = [*self.levels, *self._overviews()]
         mpp, source = self._mpp()
-        known = self.slide.properties
-        properties = {name: known[name] for name in ALLOWED_PROPERTIES if name in known}
-        bounds = [int(float(known.get(name, 0))) for name in ALLOWED_PROPERTIES[4:6]]
-        vendor = known.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
+        values = self.slide.properties
+        properties = {name: values[name] for name in ALLOWED_PROPERTIES if name in values}
+        bounds = [int(float(values.get(name, 0))) for name in ALLOWED_PROPERTIES[4:6]]
+        vendor = values.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
         info = SlideInfo(
             vendor, self.width, self.height, levels, mpp[0], mpp[1], source, bounds[0], bounds[1], properties
         )
         return {"info": info.to_dict()}, native_tiles.dump(self._pixels.levels)
 
     def _refuse_empty_claims(self) -> None:
+        """Raises SlideUnreadable for dimensions that this many bytes cannot fill, whatever the compression."""
         pixels, size = self.width * self.height, self.path.stat().st_size
-        beside = self.path.with_suffix("") if self.path.suffix.lower() == ".mrxs" else self.path.parent
-        if self.path.suffix.lower() in MANY_FILES and beside.is_dir():
-            size = sum(part.stat().st_size for part in beside.iterdir())
+        folder = self.path.with_suffix("") if self.path.suffix.lower() == ".mrxs" else self.path.parent
+        if self.path.suffix.lower() in MANY_FILES and folder.is_dir():
+            size = sum(part.stat().st_size for part in folder.iterdir())
         if pixels > SMALL_FILE_PIXELS and pixels > MOST_PIXELS_A_BYTE * size:
             raise SlideUnreadable(
                 "empty-claim",
@@ -111,35 +113,37 @@ class OpenedSlide:
             )
 
     def _refuse_truncation(self) -> None:
+        """Raises SlideUnreadable when a tile lies beyond the end: OpenSlide would notice only when it reads there."""
         size = self.path.stat().st_size
         if any(not level.lies_within(size) for level in self._pixels.levels.values()):
             raise SlideUnreadable("truncated", f"the file ends at {size} bytes, before its last tile", "copy it again")
 
     def _overviews(self) -> list[Level]:
-        """Levels that the file lacks: halved until the slide fits one picture."""
-        made, last = [], self.levels[-1]
+        """Levels that the file lacks, rendered for the viewer: halved until the slide fits OVERVIEW_PX."""
+        overviews, last = [], self.levels[-1]
         while max(last.width, last.height) > OVERVIEW_PX:
             size = (-(-last.width // 2), -(-last.height // 2))
             last = Level(*size, last.downsample_x * 2, last.downsample_y * 2, made=True)
-            made.append(last)
-        return made
+            overviews.append(last)
+        return overviews
 
     def _mpp(self) -> tuple[tuple[float | None, float | None], str | None]:
-        known = self.slide.properties
+        """((x, y) in µm per pixel, source): as the file states it, else 10 / objective power, else none."""
+        values = self.slide.properties
         try:
-            x, y = (float(known[name]) for name in ALLOWED_PROPERTIES[2:4])
+            x, y = (float(values[name]) for name in ALLOWED_PROPERTIES[2:4])
             if 0.01 < x < 100 and 0.01 < y < 100:
                 return (x, y), "file"
         except (KeyError, ValueError):
             pass
         try:
-            power = float(known[openslide.PROPERTY_NAME_OBJECTIVE_POWER])
+            power = float(values[openslide.PROPERTY_NAME_OBJECTIVE_POWER])
         except (KeyError, ValueError):
             return (None, None), None
         return ((10 / power, 10 / power), "objective") if 1 <= power <= 100 else ((None, None), None)
 
     def do_tissue(self, mpp_x: float, mpp_y: float, scaled: bool, **_: Any) -> Answer:
-        """The block mask in the network frame, one byte a block."""
+        """Returns the tissue mask of blocks of 16×16 network pixels, bool (rows, cols) as one byte a block."""
         info = SlideInfo("", self.width, self.height, self.levels, mpp_x, mpp_y, None)
         mask = block_mask(sample_blocks(self.read, info.sources(scaled), info.frame()))
         return {"shape": list(mask.shape)}, mask.astype(np.uint8).tobytes()
@@ -148,11 +152,14 @@ class OpenedSlide:
         return {}, self.read(Source(**source), x, y, width, height).tobytes()
 
     def do_render(self, x: float, y: float, width: float, height: float, out: list[int], **_: Any) -> Answer:
-        """JPEG of a level-0 rectangle, resized to `out` (width, height)."""
+        """Returns a JPEG of a level-0 rectangle, resized to `out` (width, height)."""
         return {}, jpeg(self._rendered((x, y, width, height), (out[0], out[1])))
 
     def _rendered(self, box: tuple[float, float, float, float], out: tuple[int, int]) -> Image.Image:
-        """A level-0 rectangle (x, y, width, height) as a picture; in halves when it is too large to read at once."""
+        """A level-0 rectangle (x, y, width, height) as an image of size `out`, in halves where one read is too large.
+
+        A slide without overview levels must be read in full for its thumbnail: halving bounds the memory.
+        """
         x, y, width, height = box
         source = best_source(sources_of(self.levels, scaled=True), max(1.0, width / out[0]))
         left, top = round(x / source.downsample_x), round(y / source.downsample_y)
@@ -166,13 +173,13 @@ class OpenedSlide:
         axis = 0 if out[0] >= out[1] else 1
         first = out[axis] // 2
         share = box[2 + axis] * first / out[axis]
-        whole, place = Image.new("RGB", out), [0, 0]
+        image, place = Image.new("RGB", out), [0, 0]
         for start, length, pixels in ((0.0, share, first), (share, box[2 + axis] - share, out[axis] - first)):
             part, size = list(box), list(out)
             part[axis], part[2 + axis], size[axis] = box[axis] + start, length, pixels
-            whole.paste(self._rendered((part[0], part[1], part[2], part[3]), (size[0], size[1])), (place[0], place[1]))
+            image.paste(self._rendered((part[0], part[1], part[2], part[3]), (size[0], size[1])), (place[0], place[1]))
             place[axis] += pixels
-        return whole
+        return image
 
     def do_thumbnail(self, most_px: int, **_: Any) -> Answer:
         shrink = max(1.0, max(self.width, self.height) / most_px)
@@ -180,11 +187,14 @@ class OpenedSlide:
         return self.do_render(0, 0, self.width, self.height, out)
 
     def do_label(self, **_: Any) -> Answer:
-        """JPEG of the label: it may name the patient, so only who asks for it by role gets it."""
+        """Returns a JPEG of the label, which may name the patient: the API requires the admin role."""
         return {}, jpeg(self._companion("label"))
 
     def do_macro(self, **_: Any) -> Answer:
-        """JPEG of the overview of the glass, both ends of its long side painted over: a label lies at one of them."""
+        """Returns a JPEG of the overview of the glass, both ends of its long side painted over.
+
+        The label lies at one of the ends; formats do not say at which.
+        """
         macro = self._companion("macro")
         along = 0 if macro.width >= macro.height else 1
         ends = round(MASKED_END * macro.size[along])
@@ -194,8 +204,12 @@ class OpenedSlide:
         return {}, jpeg(macro)
 
     def _companion(self, name: str) -> Image.Image:
-        """A picture that lies beside the slide in its file; its claimed size is read before it is decoded."""
-        if name not in list(self.slide.associated_images):  # asking the mapping itself would decode it
+        """Returns an associated image as RGB on white.
+
+        Raises:
+            NoSuchPart: there is none, it is damaged, or its claimed size would be a decompression bomb.
+        """
+        if name not in list(self.slide.associated_images):  # `in` on the mapping itself would decode the image
             raise NoSuchPart(f"no-{name}", f"the slide's file has no {name}", NO_COMPANION)
         sides = [int(self.slide.properties[f"openslide.associated.{name}.{side}"]) for side in ("width", "height")]
         if sides[0] * sides[1] > MOST_COMPANION_PX:
@@ -211,7 +225,7 @@ class OpenedSlide:
         return Image.alpha_composite(Image.new("RGBA", rgba.size, WHITE), rgba).convert("RGB")
 
     def do_dz(self, level: int, col: int, row: int, **_: Any) -> Answer:
-        """One Deep Zoom tile, 254 px with 1 px of overlap."""
+        """Returns one Deep Zoom tile as JPEG: 254 px with 1 px of overlap on each inner side."""
         zoom = DeepZoomGenerator(self.slide, 254, 1, limit_bounds=False)
         try:
             return {}, jpeg(zoom.get_tile(level, (col, row)))
@@ -219,7 +233,7 @@ class OpenedSlide:
             raise NoSuchPart("no-such-tile", "the slide has no such tile", "see its Deep Zoom description") from None
 
     def read(self, source: Source, x: int, y: int, width: int, height: int) -> Pixels:
-        """(height, width, 3) at the source's own pixels; white where there is nothing.
+        """uint8 (height, width, 3) in the source's own pixels; white where nothing was scanned.
 
         Raises:
             SlideUnsupported: too many pixels for one read. OpenSlideError: a part of the slide is damaged.
@@ -232,22 +246,26 @@ class OpenedSlide:
             try:
                 return self._pixels.read(source.level, k, x, y, width, height)
             except Unusable:
-                pass  # OpenSlide knows more kinds of tiles, and of damage
+                pass  # OpenSlide supports more kinds of tiles, and recovers from more damage
         if k == 1:
             return self._read_by_openslide(source.level, x, y, width, height)
         return self._averaged_by_openslide(source, x, y, width, height)
 
     def _averaged_by_openslide(self, source: Source, x: int, y: int, width: int, height: int) -> Pixels:
-        """What the native reader shrinks, without it: strip by strip, since it takes k² times the pixels."""
+        """Reads k² times the pixels and averages them, in strips that bound the memory.
+
+        Stands in for decoding at 1/k where the native reader cannot.
+        """
         k, strips = source.shrink, list[Pixels]()
         step = max(1, MOST_REGION_PX // (k * k * width))
         for top in range(0, height, step):
             rows = min(step, height - top)
-            whole = self._read_by_openslide(source.level, k * x, k * (y + top), k * width, k * rows)
-            strips.append(averaged(whole, k))
+            pixels = self._read_by_openslide(source.level, k * x, k * (y + top), k * width, k * rows)
+            strips.append(averaged(pixels, k))
         return np.concatenate(strips)
 
     def _read_by_openslide(self, number: int, x: int, y: int, width: int, height: int) -> Pixels:
+        """OpenSlide takes the place in level-0 pixels, the size in the level's. Alpha 0: nothing was scanned there."""
         level = self.levels[number]
         location = (round(x * level.downsample_x), round(y * level.downsample_y))
         rgba = self.slide.read_region(location, number, (width, height))

@@ -14,14 +14,14 @@ UNKNOWN = re.compile(rf"(?<![\w.{REMOVED}/\\])(?:[A-Za-z]:)?[/\\][^\s\"']+?(?=[\
 STANDARD = re.compile(r"(Index\.dat|Data\d{4}\.dat|Slidedat\.ini)$")  # MIRAX's own names say what is missing
 
 
-def without_paths(text: str, known: Iterable[Path] = ()) -> str:
-    """A message without its paths.
+def without_paths(text: str, paths: Iterable[Path] = ()) -> str:
+    """Returns a message without its paths.
 
     Args:
-        known: files and folders that may stand in it. They are recognised whole, whatever characters they are made of;
+        paths: files and folders that may occur in it. They are recognised whole, whatever characters they are made of;
             an unknown absolute path ends at the first space.
     """
-    for path in sorted({str(path) for path in known}, key=len, reverse=True):
+    for path in sorted({str(path) for path in paths}, key=len, reverse=True):
         if path.strip("/."):
             text = re.sub(rf"{re.escape(path)}(/.*?{END})?", _removed, text)
     return UNKNOWN.sub(_removed, QUOTED.sub(_removed, text))
@@ -33,5 +33,5 @@ def _removed(path: re.Match[str]) -> str:
 
 
 def paths_of_slide(path: Path) -> list[Path]:
-    """What messages of a slide may name: its file, the folder of its name beside it (MIRAX), the folder it lies in."""
+    """Paths that messages about a slide may contain: its file, MIRAX's folder of that name, its folder."""
     return [path, path.with_suffix(""), path.parent]

@@ -1,8 +1,9 @@
-"""What a process that opens hostile files gives up, by itself and for good: files but a few, the network, programs.
+"""Confines a process that opens hostile files: it keeps a few files to read, and no network, programs or signals.
 
-Landlock (Linux 5.13; TCP since 6.7) takes the file system away but for what may be read, seccomp the system calls that
-reach out. Neither needs a privilege, and neither can be taken back. Where the kernel lacks one the other still holds;
-which do is said, never assumed. https://docs.kernel.org/userspace-api/landlock.html, …/seccomp_filter.html
+Landlock (Linux 5.13; TCP since 6.7) removes the file system except for what may be read. seccomp removes the system
+calls that reach other processes or machines. Neither needs a privilege, and neither can be undone. Where the kernel
+lacks one of them the other still works; `enter` returns which do, so that nothing is assumed.
+https://docs.kernel.org/userspace-api/landlock.html and https://docs.kernel.org/userspace-api/seccomp_filter.html
 """
 
 import ctypes
@@ -18,9 +19,9 @@ _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _MODE_FILTER = 22, 38, 2
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture
 _ASK_VERSION, _PATH_BENEATH = 1, 1
 _READ_FILE, _READ_DIR = 1 << 2, 1 << 3
-_FILE_RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}  # all, by version
+_FILE_RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}  # all rights, by ABI version
 _BIND_AND_CONNECT = 3
-_SIGNALS_AND_SOCKETS = 3  # none to, none of other domains
+_SIGNALS_AND_SOCKETS = 3  # no signals to other processes, no abstract sockets of theirs
 _NET_SINCE, _SCOPES_SINCE = 4, 6
 
 _ALLOW, _KILL, _ERRNO, _EPERM, _ENOSYS = 0x7FFF0000, 0x80000000, 0x00050000, 1, 38
@@ -52,18 +53,18 @@ _FORBIDDEN: dict[str, dict[str, int]] = {
 }  # fmt: skip
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _CLONE3 = 435
-_OWN_ALONE = {"x86_64": (234, 302), "aarch64": (131, 261)}  # tgkill (abort needs it), prlimit64: of this process only
+_OWN_ALONE = {"x86_64": (234, 302), "aarch64": (131, 261)}  # tgkill (abort needs it), prlimit64
 
 
 def landlock_version() -> int:
-    """Of this kernel; 0 without Landlock."""
+    """Returns the kernel's Landlock ABI version; 0 without Landlock."""
     return max(0, _LIBC.syscall(_CREATE_RULESET, None, 0, _ASK_VERSION)) if sys.platform == "linux" else 0
 
 
 def program_files() -> list[Path]:
-    """Where Python and shared libraries lie: modules are loaded late, and hold no slides.
+    """Folders of Python and its libraries, which a child loads modules from as it needs them. None contains slides.
 
-    The folder that the code lies in is not among them: the data may lie there, too.
+    The folder that contains this application is left out, since the data folder may lie in it, too.
     """
     ours = Path(__file__).resolve().parents[1]
     packages = [path for path in map(Path, filter(None, sys.path)) if not ours.is_relative_to(path.resolve())]
@@ -72,10 +73,12 @@ def program_files() -> list[Path]:
 
 
 def enter(readable: Iterable[Path]) -> list[str]:
-    """Give up everything but reading these files and folders. Call it before threads are started.
+    """Gives up everything but reading these files and folders, for good.
+
+    Call it before threads start: Landlock and seccomp confine the calling thread and those that it starts later.
 
     Returns:
-        The names of what holds from here on: "landlock", "landlock-tcp", "seccomp".
+        Which confinements took effect: "landlock", "landlock-tcp", "seccomp".
     """
     if sys.platform != "linux" or _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         return []
@@ -86,7 +89,7 @@ def _restrict_files(readable: Iterable[Path]) -> list[str]:
     version = landlock_version()
     if not version:
         return []
-    rights = _FILE_RIGHTS[max(known for known in _FILE_RIGHTS if known <= version)]
+    rights = _FILE_RIGHTS[max(abi for abi in _FILE_RIGHTS if abi <= version)]
     with_net = version >= _NET_SINCE
     handled = struct.pack("QQ", rights, _BIND_AND_CONNECT) if with_net else struct.pack("Q", rights)
     handled += struct.pack("Q", _SIGNALS_AND_SOCKETS) if version >= _SCOPES_SINCE else b""
@@ -107,7 +110,7 @@ def _let_read(ruleset: int, path: Path) -> None:
     try:
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
-        return  # what is not there need not be read
+        return  # a missing file needs no right
     try:
         rights = _READ_FILE | _READ_DIR if path.is_dir() else _READ_FILE
         _LIBC.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, place), 0)
@@ -125,20 +128,21 @@ def _filter_calls() -> list[str]:
     class Program(ctypes.Structure):
         _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_void_p))
 
-    whole = Program(len(program) // 8, ctypes.addressof(code))
-    refused = _LIBC.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(whole), 0, 0)
+    filter_program = Program(len(program) // 8, ctypes.addressof(code))
+    refused = _LIBC.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(filter_program), 0, 0)
     return [] if refused else ["seccomp"]
 
 
 def _step(code: int, value: int, then: int = 0, otherwise: int = 0) -> bytes:
-    """One instruction of classic BPF; `then` and `otherwise` skip so many."""
+    """One instruction of classic BPF. `then` and `otherwise`: how many instructions a jump skips."""
     return struct.pack("=HBBI", code, then, otherwise, value)
 
 
 def _program(machine: str) -> Sequence[bytes]:
-    """Another architecture's calls kill; forbidden ones fail with EPERM; clone makes threads, no processes.
+    """The filter: calls of another architecture kill, forbidden ones fail with EPERM, clone makes threads only.
 
-    Signals and limits reach this very process alone.
+    tgkill and prlimit64 are allowed on this process alone. A call's number has another meaning in another ABI (x86's
+    32-bit calls, x32), so a program could evade the list by switching; hence the check of the architecture comes first.
     """
     refuse = _step(_RETURN, _ERRNO | _EPERM)
     steps = [_step(_LOAD, _ARCH_AT), _step(_EQUAL, _ARCHES[machine], 1, 0), _step(_RETURN, _KILL)]
@@ -148,6 +152,7 @@ def _program(machine: str) -> Sequence[bytes]:
     for number in _OWN_ALONE[machine]:
         steps += [_step(_EQUAL, number, 0, 5), _step(_LOAD, _FIRST_ARGUMENT_AT), _step(_EQUAL, 0, 2, 0)]
         steps += [_step(_EQUAL, os.getpid(), 1, 0), refuse, _step(_RETURN, _ALLOW)]
-    steps += [_step(_EQUAL, _CLONE3, 0, 1), _step(_RETURN, _ERRNO | _ENOSYS)]  # its flags cannot be seen: use clone
+    # The flags of clone3 lie in memory, which a filter cannot read. ENOSYS makes libc use clone.
+    steps += [_step(_EQUAL, _CLONE3, 0, 1), _step(_RETURN, _ERRNO | _ENOSYS)]
     steps += [_step(_EQUAL, _CLONE[machine], 0, 3), _step(_LOAD, _FIRST_ARGUMENT_AT), _step(_HAS, _CLONE_THREAD, 1, 0)]
     return [*steps, refuse, _step(_RETURN, _ALLOW)]
