@@ -2,12 +2,10 @@
 import { make, part, say } from "../../shared/dom.js";
 import { panel } from "../../shared/panel.js";
 import { describeValue } from "../quantities.js";
+import { RETRIES, drawRecovered } from "../retries.js";
 import { drawScale } from "../scalebar.js";
 import { report } from "../state.js";
 import { tileSource } from "../tilesource.js";
-
-export const TILE_RETRIES = 4;
-const TILE_RETRY_MS = 2000; // a sandboxed reader that ended is running again after about a second
 
 /**
  * OpenSeadragon puts a <style> into the page once, which the content security policy refuses with a console error.
@@ -30,6 +28,7 @@ function open(element, tiles) {
     tileSources: tileSource(tiles),
     drawer: "canvas",
     showNavigator: true,
+    navigatorAutoFade: false,
     navigatorBackground: "#ebe8f1",
     navigatorOpacity: 1,
     navigatorBorderColor: "#b9aede",
@@ -38,12 +37,11 @@ function open(element, tiles) {
     visibilityRatio: 0.4,
     gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
     crossOriginPolicy: false,
-    tileRetryMax: TILE_RETRIES,
-    tileRetryDelay: TILE_RETRY_MS,
+    ...RETRIES,
   });
-  // The navigator is a viewer of its own and does not take these two over.
-  Object.assign(viewer.navigator, { tileRetryMax: TILE_RETRIES });
-  Object.assign(viewer.navigator.imageLoader, { tileRetryMax: TILE_RETRIES, tileRetryDelay: TILE_RETRY_MS });
+  Object.assign(viewer.navigator.imageLoader, RETRIES); // a viewer of its own, which does not take these options over
+  drawRecovered(viewer);
+  drawRecovered(viewer.navigator);
   viewer.addHandler("canvas-key", (event) => {
     const key = /** @type {KeyboardEvent} */ (event.originalEvent).key;
     if (/^[a-zA-Z]$/.test(key)) event.preventDefaultAction = true; // letters belong to the keyboard panel
