@@ -4,12 +4,24 @@ import type { components, paths } from "./api";
 type Schemas = components["schemas"];
 export type Analysis = Schemas["AnalysisOut"];
 export type AuditRow = Schemas["AuditRow"];
+export type Box = Schemas["Region"]["bbox_l0"];
+export type Calibration = Schemas["Calibration"];
+export type Card = Schemas["ModelCard"];
+export type EvaluatedSlide = Schemas["EvaluatedSlide"];
+export type Familiarity = Schemas["Familiarity"];
 export type Key = Schemas["KeyOut"];
+export type Lesion = Schemas["LesionOut"];
+export type ListedSlide = Schemas["ListedSlide"];
 export type Me = Schemas["Me"];
 export type Person = Schemas["PersonOut"];
+export type Profile = Schemas["Profile"];
+export type Region = Schemas["Region"];
+export type RotationCheck = Schemas["RotationCheck"];
+export type ShownResults = Schemas["ShownResults"];
 export type Slide = Schemas["SlideOut"];
-export type ListedSlide = Schemas["ListedSlide"];
 export type SlidePage = Schemas["SlidePage"];
+export type Tiles = Schemas["TilesOut"];
+export type Unread = Schemas["Unread"];
 
 /** A request to the API by method and path template; the types of its parts follow from both. */
 export type Method = "get" | "post" | "put" | "patch" | "delete";
@@ -28,24 +40,3 @@ export type Rest<M extends Method, P extends keyof paths> = object extends Optio
 type Success<O> = O extends { responses: infer R } ? R[Extract<keyof R, 200 | 201 | 202 | 204>] : never;
 export type Answer<M extends Method, P extends keyof paths> =
   Success<Operation<M, P>> extends { content: { "application/json": infer V } } ? V : undefined;
-
-// What the document does not describe yet.
-export interface Reason { code: string; detail: string; action?: string }
-export interface Level { width: number; height: number; tile_width: number; tile_height: number; downsample_x: number; downsample_y: number }
-export interface Tiles { width: number; height: number; mpp_x: number | null; levels: Level[]; tile_url: string; version: string }
-export type Box = [left: number, top: number, right: number, bottom: number];
-export interface Region { rank: number; cells: number; max_score: number; mean_score: number; area_um2: number; area_corrected_um2: number; peak_l0: [number, number]; bbox_l0: Box }
-export interface Regions { summary: string; threshold: number; regions: Region[] }
-export interface RotationCheck { regions: number; passed: boolean | null; elements: string[]; outside: string[]; residual_logits: number | null; tolerance_logits: number; drift_logits?: number | null; spread_logits?: number | null }
-export interface Familiarity { unfamiliar_share: number; usual_share: number }
-export interface Calibration { prevalence: number; rare_prevalence: number; worth_where_rare: Record<string, number> }
-export interface Results {
-  coverage: { analysed_mm2: number; tissue_mm2: number; unreadable_cells: number };
-  rotation_check: RotationCheck | null; familiarity: Familiarity | null; calibration: Calibration | null; threshold: number; scope_notes: { sentence: string }[];
-}
-export interface Provenance { model: string; weights_sha256: string; backend: string; precision: string }
-export interface Card { name: string; purpose: string }
-export interface Models { models: Card[]; default: string }
-export interface Miss { area_um2: number; major_axis_um: number; bbox_l0: Box }
-export interface EvaluatedSlide { analysis_id: string; left_out: unknown; lesions: { counted: boolean }[]; misses: Miss[]; false_positives: unknown[] }
-export interface Profile { scores: number[]; angles_deg: number[]; spread: number }

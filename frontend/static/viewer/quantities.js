@@ -1,7 +1,7 @@
 // The quantities that a layer shows: what the ends of its scale mean, where its threshold starts, how a value is worded.
 import { percent } from "../shared/words.js";
 
-/** @typedef {import("./state.js").Results} Results */
+/** @typedef {import("../shared/types").ShownResults | null} Results */
 
 /**
  * The share of tumour cells for which scores are calibrated, and what a score is worth where tumour is rare.
@@ -16,9 +16,9 @@ function describeCalibration(calibration) {
 export const QUANTITIES = {
   score: {
     ends: ["score 0", "1"],
-    about: (/** @type {Results | null} */ results) =>
+    about: (/** @type {Results} */ results) =>
       `Score: the network's calibrated output for a cell. It is not the probability of cancer.${describeCalibration(results?.calibration ?? null)}`,
-    start: (/** @type {Results | null} */ results) => results?.threshold ?? 0,
+    start: (/** @type {Results} */ results) => results?.threshold ?? 0,
     describe: (/** @type {number} */ value) => `score ${value.toFixed(3)}`,
   },
   strangeness: {

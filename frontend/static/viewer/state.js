@@ -4,7 +4,6 @@ import { createStore } from "../shared/store.js";
 import { message } from "../shared/words.js";
 
 /** @typedef {import("../shared/types").Analysis} Analysis */
-/** @typedef {import("../shared/types").Results} Results */
 /** @typedef {{ row: number, col: number, score: number | null }} Cell  `score` is the layer's value; null: not analysed */
 
 /**
@@ -50,7 +49,7 @@ export async function openSlide(store) {
   ]);
   store.set({
     slide,
-    tiles: /** @type {import("../shared/types").Tiles} */ (/** @type {unknown} */ (tiles)),
+    tiles,
     analysis: analyses.find(({ state }) => state !== "cancelled") ?? analyses[0] ?? null,
     loaded: true,
   });
@@ -59,8 +58,14 @@ export async function openSlide(store) {
 /** @param {Analysis | null} analysis */
 export const isActive = (analysis) => analysis?.state === "queued" || analysis?.state === "running";
 
-/** @param {Analysis | null} analysis @returns {Results | null} */
-export const resultsOf = (analysis) => /** @type {Results | null} */ (/** @type {unknown} */ (analysis?.results ?? null));
+/**
+ * The results of an analysis that may be shown; null: it has none, or they are withheld.
+ * @param {Analysis | null} analysis @returns {import("../shared/types").ShownResults | null}
+ */
+export function shownResults(analysis) {
+  if (!analysis?.results || analysis.withheld) return null;
+  return /** @type {import("../shared/types").ShownResults} */ (analysis.results);
+}
 
 /** The analysis whose heat map and regions may be shown. @param {ViewerState} state */
 export const displayed = ({ viewer, analysis }) => (viewer && analysis?.state === "succeeded" && !analysis.withheld ? analysis : null);

@@ -62,8 +62,7 @@ function follow(store, id, life) {
 
 /** Lists the networks that live workers offer. @param {HTMLElement} host @param {AbortSignal} life */
 async function offerNetworks(host, life) {
-  const { models, default: preferred } = /** @type {import("../../shared/types").Models} */ (
-    /** @type {unknown} */ (await request("get", "/api/v1/models", { signal: life })));
+  const { models, default: preferred } = await request("get", "/api/v1/models", { signal: life });
   const select = part(host, "network", HTMLSelectElement);
   const option = (/** @type {import("../../shared/types").Card} */ card) =>
     new Option(card.name, card.name, card.name === preferred, card.name === preferred);

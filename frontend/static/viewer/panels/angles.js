@@ -24,8 +24,8 @@ async function measure(analysisId, { row, col }, signal) {
     await pause(POLL_MS, signal);
     profile = await request("get", "/api/v1/analyses/{analysis_id}/profiles/{profile_id}", { path: { ...path, profile_id: profile.id }, signal });
   }
-  if (profile.state !== "done") throw new Error(`The score against angle could not be measured: ${profile.reason?.detail ?? profile.state}`);
-  return /** @type {import("../../shared/types").Profile} */ (/** @type {unknown} */ (profile.result));
+  if (!profile.result) throw new Error(`The score against angle could not be measured: ${profile.reason?.detail ?? profile.state}`);
+  return profile.result;
 }
 
 /** @param {import("../state.js").Cell} cell @param {import("../../shared/types").Profile} profile */

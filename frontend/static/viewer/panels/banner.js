@@ -1,11 +1,10 @@
 // Where the slide lies outside the network's scope, in sentences.
 import { make } from "../../shared/dom.js";
 import { panel } from "../../shared/panel.js";
-import { resultsOf } from "../state.js";
 
 export const { mount, unmount } = panel((host, /** @type {import("../state.js").ViewerStore} */ store, life) => {
   store.watch((state) => state.analysis, (analysis) => {
-    const notes = resultsOf(analysis)?.scope_notes ?? [];
+    const notes = analysis?.results?.scope_notes ?? [];
     host.replaceChildren(...notes.map((note) => make("p", "", note.sentence)));
     host.hidden = !notes.length;
   }, life);

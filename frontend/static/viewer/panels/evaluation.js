@@ -12,8 +12,7 @@ async function newest(analysisId, signal) {
   const row = rows.find(({ state }) => state === "succeeded");
   if (!row) return null;
   const evaluation = await request("get", "/api/v1/evaluations/{evaluation_id}", { path: { evaluation_id: row.id }, signal });
-  const slides = /** @type {EvaluatedSlide[]} */ (/** @type {unknown} */ (evaluation.slides));
-  const slide = slides.find(({ analysis_id }) => analysis_id === analysisId);
+  const slide = evaluation.slides.find(({ analysis_id }) => analysis_id === analysisId);
   return slide && !slide.left_out ? { mode: evaluation.mode, slide } : null;
 }
 
@@ -24,7 +23,7 @@ function describe(mode, { lesions, misses, false_positives }) {
     `${false_positives.length} regions outside the outlines.${misses.length ? " Missed lesions:" : ""}`;
 }
 
-/** @param {import("../../shared/types").Miss} miss @param {import("../state.js").ViewerStore} store */
+/** @param {import("../../shared/types").Lesion} miss @param {import("../state.js").ViewerStore} store */
 function entry(miss, store) {
   const item = make("li");
   const button = make("button");

@@ -1,7 +1,7 @@
 // What was analysed and checked, in sentences that claim no more than was measured.
 import { part } from "../../shared/dom.js";
 import { panel } from "../../shared/panel.js";
-import { resultsOf } from "../state.js";
+import { shownResults } from "../state.js";
 
 /** @typedef {import("../../shared/types").RotationCheck} RotationCheck */
 
@@ -35,21 +35,25 @@ function describeFamiliarity(familiarity) {
     `(above the limit that 2 % of held-out patches exceed). On held-out slides it was at most ${percent(familiarity.usual_share)}.`;
 }
 
-/** @param {import("../state.js").Results} results @param {unknown} tissue the analysis's setting */
-function describeCoverage({ coverage }, tissue) {
-  const unread = coverage.unreadable_cells ? ` ${coverage.unreadable_cells} cells could not be read.` : "";
-  return `${coverage.analysed_mm2.toFixed(2)} mm² analysed of ${coverage.tissue_mm2.toFixed(2)} mm² ${tissue === "auto" ? "tissue" : "slide"}.${unread}`;
+/** @param {NonNullable<import("../state.js").Analysis["results"]>} results @param {unknown} tissue the analysis's setting */
+function describeCoverage({ coverage, unread }, tissue) {
+  const counted = coverage.unreadable_cells ? ` ${coverage.unreadable_cells} cells could not be read.` : "";
+  const missing = unread ? ` ${unread.statement.sentence}` : counted; // results stored by 0.1 have only the number
+  return `${coverage.analysed_mm2.toFixed(2)} mm² analysed of ${coverage.tissue_mm2.toFixed(2)} mm² ${tissue === "auto" ? "tissue" : "slide"}.${missing}`;
 }
+
+/** @param {import("../state.js").Analysis["provenance"]} provenance */
+const describeProvenance = (provenance) => provenance
+  ? `${provenance.model}, weights ${provenance.weights_sha256.slice(0, 12)}, ${provenance.backend} ${provenance.precision}.` : "";
 
 export const { mount, unmount } = panel((host, /** @type {import("../state.js").ViewerStore} */ store, life) => {
   store.watch((state) => (state.analysis?.state === "succeeded" ? state.analysis : null), (analysis) => {
-    const results = resultsOf(analysis);
+    const results = analysis?.results;
     host.hidden = !results;
     if (!analysis || !results) return;
     part(host, "coverage").textContent = describeCoverage(results, analysis.settings.tissue);
     part(host, "selftest").textContent = describeCheck(results.rotation_check);
-    part(host, "familiarity").textContent = describeFamiliarity(results.familiarity);
-    const used = /** @type {import("../../shared/types").Provenance | null} */ (/** @type {unknown} */ (analysis.provenance));
-    part(host, "provenance").textContent = used ? `${used.model}, weights ${used.weights_sha256.slice(0, 12)}, ${used.backend} ${used.precision}.` : "";
+    part(host, "familiarity").textContent = describeFamiliarity(shownResults(analysis)?.familiarity);
+    part(host, "provenance").textContent = describeProvenance(analysis.provenance);
   }, life);
 });

@@ -5,7 +5,7 @@ import { panel } from "../../shared/panel.js";
 import { percent } from "../../shared/words.js";
 import { HeatMap } from "../heatmap.js";
 import { QUANTITIES } from "../quantities.js";
-import { displayed, report, resultsOf } from "../state.js";
+import { displayed, report, shownResults } from "../state.js";
 
 /** @typedef {import("../state.js").ViewerStore} ViewerStore */
 /** @typedef {keyof typeof QUANTITIES} Quantity */
@@ -38,7 +38,7 @@ function paint(host, store) {
   part(host, "opacity-value").textContent = percent(Number(opacity.value));
   part(host, "threshold-value").textContent = lowest.toFixed(2);
   [part(host, "legend-low").textContent, part(host, "legend-high").textContent] = QUANTITIES[layer].ends;
-  part(host, "kind-about").textContent = QUANTITIES[layer].about(resultsOf(analysis));
+  part(host, "kind-about").textContent = QUANTITIES[layer].about(shownResults(analysis));
   drawLegend(part(host, "legend", HTMLCanvasElement), colours.value, lowest);
   if (!heat) return;
   heat.canvas.style.opacity = opacity.value;
@@ -69,7 +69,7 @@ function offer(host, store, analysis, life) {
     loaded.set(layer, heat);
     if (kind.value !== layer) return; // another was chosen meanwhile
     const { pointer, cell } = store.get();
-    threshold.value = String(QUANTITIES[layer].start(resultsOf(analysis)));
+    threshold.value = String(QUANTITIES[layer].start(shownResults(analysis)));
     store.set({ heat, layer, heatVisible: true, cell: pointer ? heat.at(pointer.x, pointer.y) : cell });
     host.hidden = false;
   };
@@ -78,7 +78,7 @@ function offer(host, store, analysis, life) {
     report(store, error);
   });
   kind.value = "score";
-  part(host, "kind-choice").hidden = !resultsOf(analysis)?.familiarity;
+  part(host, "kind-choice").hidden = !shownResults(analysis)?.familiarity;
   kind.addEventListener("input", tryToChoose, { signal: life });
   tryToChoose();
 }

@@ -48,8 +48,7 @@ export const { mount, unmount } = panel((host, /** @type {import("../state.js").
   const list = part(host, "regions");
   /** @param {string} id @param {AbortSignal} signal */
   const load = async (id, signal) => {
-    const answer = /** @type {import("../../shared/types").Regions} */ (/** @type {unknown} */ (
-      await request("get", "/api/v1/analyses/{analysis_id}/regions", { path: { analysis_id: id }, signal })));
+    const answer = await request("get", "/api/v1/analyses/{analysis_id}/regions", { path: { analysis_id: id }, signal });
     part(host, "summary").textContent = answer.summary;
     linkExports(host, id);
     store.set({ regions: answer.regions, region: -1 });
