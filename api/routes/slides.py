@@ -80,7 +80,8 @@ def change_slide(change: Change, slide_id: str, request: SlideChange) -> SlideOu
 
 @router.post("/{slide_id}/inspect")
 def inspect_slide_again(change: Change, slide_id: str) -> SlideOut:
-    """Inspects a slide again whose inspection failed in the worker (reason `inspect-failed`)."""
+    """Inspects a slide again whose inspection failed in the worker (reason `inspect-failed`), or that a restore left
+    without its tile index, or whose file has another date but the same content."""
     change.begin()
     slide = catalog.find(change.session, change.visitor, slide_id)
     inspection.inspect_again(change.session, slide)

@@ -604,7 +604,8 @@ export interface paths {
         put?: never;
         /**
          * Inspect Slide Again
-         * @description Inspects a slide again whose inspection failed in the worker (reason `inspect-failed`).
+         * @description Inspects a slide again whose inspection failed in the worker (reason `inspect-failed`), or that a restore left
+         *     without its tile index, or whose file has another date but the same content.
          */
         post: operations["inspect_slide_again_api_v1_slides__slide_id__inspect_post"];
         delete?: never;
