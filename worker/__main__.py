@@ -1,4 +1,4 @@
-"""python -m worker: self-test the network, then serve. Exit 3: the network was refused, with the reason."""
+"""`python -m worker`: self-tests the default network, then serves. Exits with 3 when its weights are refused."""
 
 import argparse
 import sys
@@ -19,11 +19,12 @@ def main() -> int:
     options = parser.parse_args()
     logs.configure("worker")
     try:
-        serving()
+        serving()  # in the parent too: a refusal ends the worker here, where pool processes would die again and again
     except WeightsRefused as error:
         print(f"The worker refuses to serve: {error}.", file=sys.stderr)
         return REFUSED
     arguments = ["--quiet", "worker", "--pool=prefork", f"--concurrency={options.processes}", "--loglevel=WARNING"]
+    # Workers coordinate through the database alone, so Celery's own chatter between them is off.
     app.worker_main([*arguments, "--without-gossip", "--without-mingle"])
     return 0
 

@@ -1,4 +1,4 @@
-"""python -m worker.healthcheck: exit 0 when a worker process of this host was heard of lately."""
+"""`python -m worker.healthcheck`: exits with 0 while a worker process of this host has a recent heartbeat."""
 
 import socket
 import sys

@@ -143,9 +143,10 @@ def serving() -> Serving:
     """
     settings = get_settings()
     keep_freed_memory()
+    # Threads and arithmetic are part of the fingerprint, so they are set before anything computes.
     torch.set_num_threads(settings.network_threads())
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False  # float32 means float32
-    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.deterministic = True  # else cuDNN chooses its kernels by timing, and bits vary between runs
     directory = settings.weights_dir or SHIPPED
     engine = Engine(settings.backend, settings.precision, settings.network_threads())
     return Serving(directory, settings.model, engine, settings.offer_rivals)

@@ -52,11 +52,11 @@ def perform(claim: leases.Claim) -> None:
 def _outcome(claim: leases.Claim) -> str:
     """Do the row: done, lost (to another worker or a cancellation), stopped (no database) or failed."""
     try:
-        network = serving().network(claim.model)
-        if claim.analysis_id is not None:
-            with writing() as session:
-                states.mark_running(session, claim, network.provenance)
-        with Lease(claim, _patience(claim.kind)) as lease:
+        with Lease(claim, _patience(claim.kind)) as lease:  # before the network, which may load for longer than a lease
+            network = serving().network(claim.model)
+            if claim.analysis_id is not None:
+                with writing() as session:
+                    states.mark_running(session, claim, network.provenance)
             KINDS[claim.kind](claim, lease, network)
         return "done"
     except leases.LeaseLost:

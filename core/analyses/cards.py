@@ -22,7 +22,7 @@ def live_workers(session: Session) -> list[Worker]:
 
 
 def models(session: Session) -> list[Worker]:
-    """One live worker for each model that can run now."""
+    """One live worker for each model that can run now: the one with the latest heartbeat."""
     return list({worker.model: worker for worker in live_workers(session)}.values())
 
 
@@ -48,6 +48,7 @@ def scope_notes(scope: dict[str, Any], info: SlideInfo, identifiers: dict[str, A
         notes.append(state("organ", scope=scope["organ"], organ=organ))
     if stain is not None and stain.strip().lower().replace("&amp;", "&") not in HAEMATOXYLIN_EOSIN:
         notes.append(state("stain", scope=scope["stain"], stain=stain))
+    # A generic TIFF names no scanner. To call it outside the scope would be a guess.
     if info.vendor not in (*scope["scanners"], "generic-tiff", "unknown"):
         notes.append(state("scanner", scope=tuple(scope["scanners"]), scanner=info.vendor))
     return notes

@@ -61,7 +61,7 @@ def progress(session: Session, analysis: Analysis) -> Progress:
     kinds = select(Work.state, func.count()).where(Work.analysis_id == analysis.id, Work.kind.in_(PARTS))
     counts = {row[0]: int(row[1]) for row in session.execute(kinds.group_by(Work.state))}
     done, total = counts.get("done", 0), sum(counts.values())
-    left = None
+    left = None  # before the first part is done, any figure would be invented
     if analysis.state == "running" and analysis.started_at is not None and done:
         left = (clock(session) - analysis.started_at) / done * (total - done)
     return Progress(done=done, total=total, seconds_left=left)
@@ -76,7 +76,7 @@ def band_rows(session: Session, analysis_id: str) -> list[Work]:
 def band_result(row: Work) -> BandResult:
     """What a done band's row says of its cells; also of a row stored before it said why regions were not read."""
     content: dict[str, Any] = row.result or {"cells": 0, "unreadable": 0}
-    return BandResult.model_validate({"cells": 0, **content})
+    return BandResult.model_validate({"cells": 0, **content})  # the oldest rows count unreadable cells alone
 
 
 def check_results(session: Session, analysis_id: str) -> list[CheckResult]:

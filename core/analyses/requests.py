@@ -97,6 +97,7 @@ def _add_work(session: Session, analysis: Analysis, mask: tissue.Mask) -> None:
         leases.add(session, "finish", **ids)
     elif analysis.settings["rotation_check"]:
         regions = [region for band in bands for region in band.regions() if grid.has_tissue(mask, region)]
+        # Spread over the slide, so that a fault of one part of the file does not escape all of them.
         sample = np.linspace(0, len(regions) - 1, min(CHECKS, len(regions))).astype(int)
         for ordinal, index in enumerate(sample):
             region = grid.Band(**regions[index].__dict__).to_dict()

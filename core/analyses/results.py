@@ -151,7 +151,8 @@ def from_stored(content: dict[str, Any]) -> Results:
 
 
 def _from_version_1(content: dict[str, Any]) -> dict[str, Any]:
-    """The summary is derived again, since its parameters are known; notes keep their sentence alone."""
+    """Version 2's form. The summary's parameters are known from other fields; notes keep their sentence alone."""
+    # The stored sentence stays: what a person read then must not change under them.
     summary = summarise(len(content["regions"]), content["coverage"]["share"])
     return {**content, "version": VERSION, "summary": {**summary.model_dump(), "sentence": content["summary"]}}
 

@@ -31,6 +31,7 @@ ACTIVE = quotas.UNDER_WAY
 
 def lock(session: Session, analysis_id: str) -> Analysis:
     """The analysis's row, locked until the transaction ends."""
+    # FOR NO KEY UPDATE: rows of work that refer to the analysis can be inserted and claimed meanwhile.
     query = select(Analysis).where(Analysis.id == analysis_id).with_for_update(key_share=True)
     return session.scalars(query.execution_options(populate_existing=True)).one()
 
@@ -135,7 +136,7 @@ def retry(session: Session, analysis_id: str) -> Analysis:
     unfinished = or_(Work.state.in_(("failed", "cancelled")), Work.id.in_(_incomplete_bands(session, analysis)))
     rows = update(Work).where(Work.analysis_id == analysis.id, unfinished)
     fresh = {"state": "open", "attempts": 0, "reason": None, "done_at": None, "lease_until": None}
-    session.execute(rows.values(**fresh, token=Work.token + 1))
+    session.execute(rows.values(**fresh, token=Work.token + 1))  # fences off whoever still computes the last attempt
     _drop_early_finish(session, analysis)
     analysis.state, analysis.reason, analysis.ended_at = "queued", None, None
     return analysis
@@ -167,6 +168,7 @@ def restart(session: Session, analysis: Analysis) -> None:
     empty = {"values": None, "strangeness": None}
     session.execute(unfailed.where(Work.kind.in_(PARTS)).values(**fresh, **empty, token=Work.token + 1))
     _drop_early_finish(session, analysis)
+    # Unpinned: the next claim pins the fingerprint of whichever worker makes it.
     analysis.fingerprint, analysis.provenance = None, None
     analysis.state, analysis.started_at = "queued", None
 

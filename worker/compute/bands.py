@@ -23,8 +23,8 @@ NOTHING = np.float32(np.nan)
 class NotFinite(QuarterturnError):
     """The network answered with NaN or infinity: broken weights, a broken build or an overflow."""
 
-    def __init__(self, broken: int, cells: int) -> None:
-        detail = f"the network's answer for {broken} of {cells} tissue cells of a region is not a finite number"
+    def __init__(self, broken: int, count: int, inputs: str = "tissue cells of a region") -> None:
+        detail = f"the network's answer for {broken} of {count} {inputs} is not a finite number"
         super().__init__("not-finite", detail, "check the worker's weights and installation")
 
 
@@ -67,9 +67,11 @@ def band_values(
         if isinstance(pixels, Unread):
             unread.append(_unread(region, int(tissue.sum()), pixels))
         else:
+            # The band is one region high, so a region fills all its rows.
             columns = slice(region.col - band.col, region.col_end - band.col)
             on_device = staging.receive(pixels)
             logits, pooled = infer_with_features(served.network, on_device)
+            # Divided in float32: in float64 the quotient would be rounded twice, to other bits.
             values[:, columns] = _of_tissue(logits[0] / np.float32(served.card.temperature), tissue)
             if served.familiarity is not None:
                 strange[:, columns] = _of_tissue(served.familiarity.strangeness(on_device, pooled)[0], tissue)

@@ -21,7 +21,7 @@ from core.settings import get_settings
 Pixels = NDArray[np.uint8]
 Sent = TypeVar("Sent")
 Unread = ReaderEnded | SlideRejected  # why a region is left out: its file is the cause, or may be
-AHEAD = 2
+AHEAD = 2  # regions that wait: hides the reading behind the network, and bounds the memory
 
 
 def network_pixels(reader: Reader, info: SlideInfo, origin: tuple[int, int], shape: tuple[int, int]) -> Pixels:
@@ -93,7 +93,7 @@ class RegionLoader(Generic[Sent]):
     def _put(self, item: tuple[Region, Sent | Unread] | BaseException) -> bool:
         while not self._stop.is_set():
             try:
-                self._ready.put(item, timeout=0.2)
+                self._ready.put(item, timeout=0.2)  # never for ever: after a fault nobody takes from the queue
             except queue.Full:
                 continue
             return True

@@ -11,6 +11,7 @@ from core.pixels.frame import STRIDE_PX
 from core.slides import catalog
 from core.work import leases
 from model.checks.profile import WINDOW_PX, angle_profile
+from worker.compute.bands import NotFinite
 from worker.compute.region_loader import network_pixels
 from worker.kinds.records import slide_and_analysis
 from worker.life.lease import Lease
@@ -24,7 +25,7 @@ def profile(claim: leases.Claim, lease: Lease, served: Served) -> None:
     Any machine may do it: a profile is no part of the heat map, so its bits need not match.
 
     Raises:
-        Unavailable: this worker has other weights of that name.
+        Unavailable: this worker has other weights of that name. NotFinite: the network's answer is no number.
     """
     slide, analysis = slide_and_analysis(claim)
     made_by = (analysis.provenance or {}).get("weights_sha256")
@@ -37,6 +38,8 @@ def profile(claim: leases.Claim, lease: Lease, served: Served) -> None:
     window = network_pixels(reader_of(slide), info, origin, (WINDOW_PX, WINDOW_PX))
     lease.advance()
     angles, logits = angle_profile(served.network, window)
+    if not np.isfinite(logits).all():
+        raise NotFinite(int((~np.isfinite(logits)).sum()), len(logits), "views of a cell")
     scores = heatmap.to_scores(logits / np.float32(served.card.temperature))
     result = Profile(
         angles_deg=tuple(angles),

@@ -22,7 +22,8 @@ from core.work import leases
 from worker.life.rounds import attempt
 from worker.offers import process_name
 
-RELEASE_EVERY_SECONDS, DRAIN_SECONDS = 0.5, 20.0
+RELEASE_EVERY_SECONDS = 0.5
+DRAIN_SECONDS = 20.0  # a computation sees its lost lease after its current region; then the pool drains by itself
 log = logging.getLogger(__name__)
 
 
@@ -41,6 +42,7 @@ def end() -> None:
             release_pool()
             time.sleep(RELEASE_EVERY_SECONDS)
         log.warning("pool did not drain; work released, exiting")
+        # The children are not waited for: one that hangs in a driver ends at SIGKILL alone, and its row is released.
         for child in active_children():
             with suppress(ProcessLookupError):
                 os.kill(child.pid, signal.SIGKILL)

@@ -27,9 +27,9 @@ from worker.app import app
 from worker.life.rounds import Rounds, attempt
 
 log = logging.getLogger(__name__)
-MOST_RINGS = 4
+MOST_RINGS = 4  # each ring that finds work rings again
 SWEEP_EVERY = 60  # rounds
-ORPHAN_SECONDS = 3600.0
+ORPHAN_SECONDS = 3600.0  # a folder without a record may belong to an upload that has just begun
 _round = itertools.count()
 
 
@@ -55,6 +55,7 @@ def _fail_row(work_id: str, analysis_id: str | None) -> None:
             catalog.lock_row(session, session.get_one(Slide, slide_id))
         else:
             states.lock(session, analysis_id)
+        # Under the lock, the row is looked at again: it may have been done or retried since it was listed.
         row = leases.fail_exhausted(session, work_id)
         if row is not None:
             _report(session, row)
