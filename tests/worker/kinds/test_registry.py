@@ -18,7 +18,7 @@ def test_every_kind_of_row_is_done_by_a_function_of_its_name():
 def test_a_row_that_used_up_its_attempts_tells_its_owner_the_last_cause(kind, last, monkeypatch):
     """Profiles and evaluations have no owner that would fail with them."""
     reasons = []
-    monkeypatch.setattr("worker.life.reconciler.inspection.not_inspected", lambda *args: reasons.append(args[-1]))
+    monkeypatch.setattr("worker.life.reconciler.inspection.record_failure", lambda *args: reasons.append(args[-1]))
     monkeypatch.setattr("worker.life.reconciler.states.fail", lambda *args: reasons.append(args[-1].model_dump()))
     monkeypatch.setattr("worker.life.reconciler.states.lock", lambda *_: None)
     row = type("Row", (), {"kind": kind, "reason": last, "attempts": 3, "analysis_id": "a", "slide_id": "s"})
