@@ -1,6 +1,6 @@
-"""python -m bench.scaling: docs/scaling.md, what one machine carries and what ten do, from docs/benchmarks.json.
+"""python -m bench.scaling: writes docs/scaling.md, the capacity of one machine and of ten, from docs/benchmarks.json.
 
-Every figure is a measured unit cost times a stated load. What is assumed is said and can be changed here.
+Every figure is a measured unit cost times a stated load. The assumptions are stated here and can be changed.
 """
 
 import json
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.__main__ import DOCS
-from bench.page.tables import shown
+from bench.page.tables import three_figures
 
 DAY_S = 86_400.0
-BUSY = 0.7  # the share of a day that a worker's core is to be used
+BUSY = 0.7  # share of a day that a worker's core is used
 
 
 @dataclass(frozen=True)
 class Slide:
-    """A typical one: 80,000×60,000 px at 0.25 µm a pixel, a quarter of it tissue."""
+    """A typical slide: 80,000×60,000 px at 0.25 µm a pixel, a quarter of it tissue."""
 
     gigabytes: float = 1.0
     cells: int = 320_000
@@ -26,7 +26,7 @@ class Slide:
 
 @dataclass(frozen=True)
 class Costs:
-    """Measured unit costs, by what they are of."""
+    """Measured unit costs."""
 
     cells_a_second: float  # one worker on one core
     tile_cpu_ms: float
@@ -34,12 +34,14 @@ class Costs:
     upload_mb_a_second: float
 
     @classmethod
-    def of(cls, sections: dict[str, Any]) -> "Costs":
-        def figure(section: str, what: str) -> float:
-            return float(next(row["figure"] for row in sections[section]["rows"] if row["what"] == what))
+    def from_sections(cls, sections: dict[str, Any]) -> "Costs":
+        """The costs in docs/benchmarks.json."""
+
+        def figure(section: str, name: str) -> float:
+            return float(next(row["figure"] for row in sections[section]["rows"] if row["name"] == name))
 
         rows = next(
-            row["note"] for row in sections["growth"]["rows"] if row["what"].startswith("a row of work, by workers")
+            row["note"] for row in sections["growth"]["rows"] if row["name"].startswith("a row of work, by workers")
         )
         return cls(
             figure("whole-slide", "ours, workers: 1"),
@@ -50,14 +52,14 @@ class Costs:
 
 
 def line(costs: Costs, slide: Slide, slides_a_day: int) -> list[str]:
-    """What so many slides a day need, of each part."""
+    """A row of the table: what so many slides a day need of each part."""
     cores = slides_a_day * slide.cells / costs.cells_a_second / (DAY_S * BUSY)
     rows = slides_a_day * (slide.cells / slide.cells_a_band + 8)
     database = rows * costs.row_ms / 1000 / DAY_S
     tiles = slides_a_day * slide.tiles_viewed * costs.tile_cpu_ms / 1000 / (8 * 3600)
     network = slides_a_day * slide.gigabytes * 1000 / DAY_S
     return [
-        f"{slides_a_day:,}", shown(cores), f"{database:.1%}", f"{tiles:.1%}", f"{network:.1f} MB/s",
+        f"{slides_a_day:,}", three_figures(cores), f"{database:.1%}", f"{tiles:.1%}", f"{network:.1f} MB/s",
         f"{network / costs.upload_mb_a_second:.1%}", f"{slides_a_day * slide.gigabytes / 1000:,.1f} TB",
     ]  # fmt: skip
 
@@ -67,11 +69,12 @@ HEAD = ["slides a day", "worker cores", "one database's time", "one core for til
 
 
 def page(content: dict[str, Any]) -> str:
-    """Markdown."""
-    costs, slide, processor = Costs.of(content["sections"]), Slide(), content["machine"]["processor"]
+    """docs/scaling.md."""
+    costs, slide, processor = Costs.from_sections(content["sections"]), Slide(), content["machine"]["processor"]
     table = [HEAD, ["---"] * len(HEAD), *(line(costs, slide, n) for n in (10, 100, 1_000, 10_000))]
     rows = "\n".join("| " + " | ".join(one) + " |" for one in table)
-    minutes, speed = shown(slide.cells / costs.cells_a_second / 60), shown(costs.cells_a_second)
+    minutes, speed = three_figures(slide.cells / costs.cells_a_second / 60), three_figures(costs.cells_a_second)
+    row_ms, tile_ms = three_figures(costs.row_ms), three_figures(costs.tile_cpu_ms)
     night = f"{12 * 3600 * costs.cells_a_second / slide.cells:,.0f}"
     bands, band_s = slide.cells / slide.cells_a_band, slide.cells_a_band / costs.cells_a_second
     return f"""# What a machine carries
@@ -87,10 +90,10 @@ full.
 {rows}
 
 * **Workers** are what is bought: their number grows with slides, and nothing else does as fast. A GPU was not measured.
-* **The database** sees about {bands + 8:,.0f} rows of work a slide, at {shown(costs.row_ms)} ms each (SQLite, one
+* **The database** sees about {bands + 8:,.0f} rows of work a slide, at {row_ms} ms each (SQLite, one
   writer at a time; PostgreSQL lets many write). Each core asks for a row every {band_s:.1f} seconds.
 * **Redis** carries a doorbell a change and one a reconciler's round: messages without content, far from any limit.
-* **Viewers** cost {shown(costs.tile_cpu_ms)} ms of CPU a tile: a thousand people who pan at two tiles a second keep
+* **Viewers** cost {tile_ms} ms of CPU a tile: a thousand people who pan at two tiles a second keep
   {2 * costs.tile_cpu_ms:.0%} of a core busy.
 * **Storage and network** come first at 10,000 slides a day: a file passes once on its way in and once to a worker, the
   shared folder must read as fast as it is written, and nothing is deleted unless `QUARTERTURN_KEEP_DAYS` says so.

@@ -1,39 +1,39 @@
-"""The ratios that later runs are held against, kept by kind of processor: what is fast on one is not on another.
+"""The ratios that later runs are compared with, stored by kind of processor, since their speeds differ in kind.
 
-Only ratios: figures with a unit drift with the machine, and have their targets. A run that is kept is several runs, of
-each ratio the least favourable, so that what is called fallen is worse than the noise.
+Only ratios are stored: figures with a unit vary with the machine and have targets. The stored value of a ratio is the
+least favourable of several runs, so that a ratio which is reported as fallen is worse than the noise.
 """
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench.page.tables import Section, Target, shown
+from bench.page.tables import Section, Target, three_figures
 
-FELL = 0.15
+FELL = 0.15  # tolerance, as a share of the stored ratio
 Ratios = dict[str, float]  # by claim
 
 
 def read(path: Path, processor: str) -> Ratios | None:
-    """What was kept for this kind of processor, if anything was."""
-    kept: dict[str, Ratios] = json.loads(path.read_text()) if path.exists() else {}
-    return kept.get(processor)
+    """The stored ratios of a kind of processor, or None."""
+    stored: dict[str, Ratios] = json.loads(path.read_text()) if path.exists() else {}
+    return stored.get(processor)
 
 
 def write(path: Path, processor: str, runs: Iterable[dict[str, Section]]) -> None:
-    """Keep the least favourable of each ratio; other processors' stay, and ratios that were not measured now."""
-    kept: dict[str, Ratios] = json.loads(path.read_text()) if path.exists() else {}
-    found: dict[str, list[Target]] = {}
+    """Stores the least favourable value of each ratio; those of other processors and unmeasured ones stay."""
+    stored: dict[str, Ratios] = json.loads(path.read_text()) if path.exists() else {}
+    by_claim: dict[str, list[Target]] = {}
     for run in runs:
         for target in ratios(run):
-            found.setdefault(target.claim, []).append(target)
-    fresh = {claim: _least_favourable(targets) for claim, targets in found.items()}
-    kept[processor] = kept.get(processor, {}) | fresh
-    path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+            by_claim.setdefault(target.claim, []).append(target)
+    fresh = {claim: _least_favourable(targets) for claim, targets in by_claim.items()}
+    stored[processor] = stored.get(processor, {}) | fresh
+    path.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n")
 
 
 def ratios(run: dict[str, Section]) -> list[Target]:
-    """Those that were measured."""
+    """The targets of a run that are ratios and were measured."""
     return [one for section in run.values() for one in section.targets if not one.unit and one.reached]
 
 
@@ -42,11 +42,11 @@ def _least_favourable(targets: list[Target]) -> float:
     return max(reached) if targets[0].at_most else min(reached)
 
 
-def fallen(run: dict[str, Section], kept: Ratios) -> list[str]:
-    """A sentence for each ratio that is worse than what was kept by more than the tolerance."""
-    said = []
+def fallen(run: dict[str, Section], stored: Ratios) -> list[str]:
+    """A phrase for each ratio that is worse than the stored one by more than the tolerance."""
+    phrases = []
     for target in ratios(run):
-        was, now = kept.get(target.claim), target.reached
+        was, now = stored.get(target.claim), target.reached
         if was and now and (was / now if target.at_most else now / was) < 1 - FELL:
-            said.append(f"{target.claim}: {shown(now)}, was {shown(was)}")
-    return said
+            phrases.append(f"{target.claim}: {three_figures(now)}, was {three_figures(was)}")
+    return phrases

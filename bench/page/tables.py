@@ -1,4 +1,4 @@
-"""What a section of the benchmark found, and how it is written down."""
+"""The results of a section, and their Markdown."""
 
 import time
 from collections.abc import Callable
@@ -8,9 +8,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Row:
-    """One way to do the work: `figure` in `unit`, and what is to be known of it."""
+    """One way to do the work, its `figure` in `unit`, and a note."""
 
-    what: str
+    name: str
     figure: float
     unit: str
     note: str = ""
@@ -18,29 +18,29 @@ class Row:
 
 @dataclass(frozen=True)
 class Target:
-    """What was aimed at: a ratio, or a figure in `unit`. `why`: it was missed. `absent`: it was not measured (`reached`
-    is None)."""
+    """A target: a ratio, or a figure in `unit`."""
 
     claim: str
-    wanted: float
-    reached: float | None
-    at_most: bool = False
-    why: str = ""
-    absent: str = "what it needs is not here"
+    target: float
+    reached: float | None  # None where it was not measured
+    at_most: bool = False  # whether less is better
+    why: str = ""  # the reason, where it is missed
+    absent: str = "what it needs is not here"  # the reason, where it was not measured
     unit: str = ""
 
     @property
     def met(self) -> bool:
         return self.reached is not None and (
-            self.reached <= self.wanted if self.at_most else self.reached >= self.wanted
+            self.reached <= self.target if self.at_most else self.reached >= self.target
         )
 
 
 @dataclass
 class Section:
-    """Rows of one stage, its targets, and sentences on how it was measured.
+    """The results of one stage: rows, targets, and how they were measured.
 
-    `series`: what grew, (size, cost) by name, drawn into `picture`, a file beside the page.
+    `missing`: peers that were not measured, with the reason. `series`: (size, cost) pairs by name, drawn into
+    `picture`, a file beside the page.
     """
 
     name: str
@@ -51,24 +51,25 @@ class Section:
     series: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     picture: str = ""
 
-    def add(self, what: str, figure: float, unit: str, note: str = "") -> float:
-        self.rows.append(Row(what, figure, unit, note))
+    def add(self, name: str, figure: float, unit: str, note: str = "") -> float:
+        """Adds a row and returns its figure."""
+        self.rows.append(Row(name, figure, unit, note))
         return figure
 
 
 def least_seconds(work: Callable[[], Any], rounds: int, clock: Callable[[], float] = time.process_time) -> float:
-    """The least seconds by a clock (of this process's CPU unless said), over some rounds after one to warm up."""
+    """The least seconds over some rounds after a warm-up, by a clock (by default this process's CPU time)."""
     work()
-    found = []
+    seconds = []
     for _ in range(rounds):
         began = clock()
         work()
-        found.append(clock() - began)
-    return min(found)
+        seconds.append(clock() - began)
+    return min(seconds)
 
 
-def shown(value: float) -> str:
-    """Three figures, without an exponent."""
+def three_figures(value: float) -> str:
+    """A number with three significant figures and no exponent."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.1 else f"{value:.3g}"
@@ -76,22 +77,22 @@ def shown(value: float) -> str:
 
 def _target(target: Target) -> str:
     unit = f" {target.unit}" if target.unit else ""
-    wanted = f"{'≤' if target.at_most else '≥'} {target.wanted:g}{unit}"
+    aim = f"{'≤' if target.at_most else '≥'} {target.target:g}{unit}"
     if target.reached is None:
-        return f"| {target.claim} | {wanted} | not measured: {target.absent} |"
-    reached = f"{shown(target.reached)}{unit}"
-    return f"| {target.claim} | {wanted} | {f'**{reached}**' if target.met else f'{reached} (missed){target.why}'} |"
+        return f"| {target.claim} | {aim} | not measured: {target.absent} |"
+    reached = f"{three_figures(target.reached)}{unit}"
+    return f"| {target.claim} | {aim} | {f'**{reached}**' if target.met else f'{reached} (missed){target.why}'} |"
 
 
 def page(section: Section) -> str:
-    """Markdown."""
+    """A section as Markdown."""
     lines = [f"## {section.name}", "", section.about]
     lines += ["", "| what | figure | unit | |", "| --- | --- | --- | --- |"] if section.rows else []
-    lines += [f"| {row.what} | {shown(row.figure)} | {row.unit} | {row.note} |" for row in section.rows]
+    lines += [f"| {row.name} | {three_figures(row.figure)} | {row.unit} | {row.note} |" for row in section.rows]
     if section.targets:
         lines += ["", "| ratio | target | reached |", "| --- | --- | --- |", *map(_target, section.targets)]
     if section.picture:
         lines += ["", f"![{section.name}]({section.picture})"]
     if section.missing:
-        lines += ["", "Not here, so not beside us: " + "; ".join(section.missing) + "."]
+        lines += ["", "Not measured, since it is not here: " + "; ".join(section.missing) + "."]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Other people's software, run by an interpreter of its own: `make bench-peers` installs what will install."""
+"""Peers: other software, each run by an interpreter of its own. `make bench-peers` installs what can be installed."""
 
 import json
 import os
@@ -16,16 +16,16 @@ PEERS = Path(os.environ.get("QUARTERTURN_PEERS", HERE.parent.parent / ".venv-pee
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
-def python(of: str = "") -> str:
-    """The interpreter of the peers, or of one that does not go together with the others."""
-    return str(PEERS / of / "bin" / "python")
+def python(environment: str = "") -> str:
+    """The interpreter of the peers, or of one whose packages conflict with the others'."""
+    return str(PEERS / environment / "bin" / "python")
 
 
-def ask(script: str, *arguments: str | int | Path, of: str = "") -> dict[str, Any]:
-    """What a script of this folder prints as JSON; {"error": …} where it cannot run."""
-    if not Path(python(of)).exists():
+def run_script(script: str, *arguments: str | int | Path, environment: str = "") -> dict[str, Any]:
+    """The JSON that a script of this folder prints, or {"error": …} where it cannot run."""
+    if not Path(python(environment)).exists():
         return {"error": "make bench-peers was not run, or could not install it"}
-    command = [python(of), str(HERE / script), *map(str, arguments)]
+    command = [python(environment), str(HERE / script), *map(str, arguments)]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=300, check=False, env={**os.environ, **ONE_THREAD}
@@ -40,7 +40,7 @@ def ask(script: str, *arguments: str | int | Path, of: str = "") -> dict[str, An
 
 @contextmanager
 def running(command: list[str], port: int) -> Iterator[int]:
-    """A server while a block runs; its process id."""
+    """Runs a server while a block runs; yields its process id."""
     process = subprocess.Popen(
         command, cwd=HERE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -52,18 +52,18 @@ def running(command: list[str], port: int) -> Iterator[int]:
 
 
 def iipsrv_or_none(port: int) -> list[str] | None:
-    """How to start iipsrv, alone, answering FastCGI on this port; None where there is none."""
-    found = shutil.which("iipsrv.fcgi", path="/usr/lib/iipimage-server:/usr/lib/cgi-bin:/usr/local/bin")
+    """The command that starts iipsrv with FastCGI on this port; None where it is not installed."""
+    program = shutil.which("iipsrv.fcgi", path="/usr/lib/iipimage-server:/usr/lib/cgi-bin:/usr/local/bin")
     settings = ["LOGFILE=/dev/null", "VERBOSITY=0", "MAX_IMAGE_CACHE_SIZE=100"]
-    return ["env", *settings, found, "--bind", f"127.0.0.1:{port}"] if found else None
+    return ["env", *settings, program, "--bind", f"127.0.0.1:{port}"] if program else None
 
 
 def nginx_or_none(folder: Path, http: str) -> list[str] | None:
-    """How to start an nginx with this configuration; None where there is none."""
-    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    """The command that starts nginx with this configuration; None where it is not installed."""
+    program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     configuration = folder / "nginx.conf"
     user = "user root; " if os.geteuid() == 0 else ""
     configuration.write_text(
         f"daemon off; {user}pid {folder}/nginx.pid; error_log /dev/null; events {{}} http {{ access_log off; {http} }}"
     )
-    return [found, "-c", str(configuration), "-p", str(folder)] if found else None
+    return [program, "-c", str(configuration), "-p", str(folder)] if program else None

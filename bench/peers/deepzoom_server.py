@@ -1,4 +1,4 @@
-"""What everyone writes: FastAPI, one OpenSlide handle, DeepZoomGenerator, JPEG by PIL. deepzoom_server.py SLIDE PORT"""
+"""The naive server: FastAPI, one OpenSlide handle, DeepZoomGenerator, JPEG by PIL. deepzoom_server.py SLIDE PORT"""
 
 import io
 import sys

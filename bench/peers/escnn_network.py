@@ -1,6 +1,7 @@
 """P4M-DenseNet's skeleton written with escnn, exported to plain PyTorch. escnn_network.py SECONDS: cells a CPU second.
 
-Blocks as a tutorial writes them (norm, ReLU, 1×1 convolution, then pooling); weights are random, which no clock sees.
+Blocks are as in escnn's tutorials (norm, ReLU, 1×1 convolution, then pooling). Weights are random, which does not
+change the time.
 """
 
 import json
@@ -19,7 +20,7 @@ def regular(channels):
 
 
 def piece(before, after, side):
-    """Norm, ReLU, convolution: exported."""
+    """Norm, ReLU and convolution, exported."""
     parts = [nn.InnerBatchNorm(before), nn.ReLU(before), nn.R2Conv(before, after, side, bias=False)]
     return torch.nn.Sequential(*(part.eval().export() for part in parts))
 
@@ -50,7 +51,7 @@ class Exported(torch.nn.Module):
 
 
 def speed(network, image, cells):
-    """Best of what fits into the seconds, after one to warm up."""
+    """Cells a CPU second: the best round within the given seconds, after a warm-up."""
     network(image)
     best, end = float("inf"), time.perf_counter() + float(sys.argv[1])
     while time.perf_counter() < end or best == float("inf"):

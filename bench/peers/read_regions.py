@@ -1,6 +1,6 @@
-"""Run by a peers' interpreter: python read_regions.py LIBRARY SLIDE LEVEL SIDE PLACES → JSON, CPU seconds a region.
+"""Run by a peer's interpreter: python read_regions.py LIBRARY SLIDE LEVEL SIDE PLACES. Prints CPU seconds a region.
 
-PLACES: JSON, level-0 (x, y) of each region. All are read once to warm up and eight times more; the best round counts.
+PLACES: JSON, level-0 (x, y) of each region. All are read once as a warm-up and eight times more; the best round counts.
 Prints {"error": …} where the library is missing.
 """
 
@@ -10,7 +10,7 @@ import time
 
 
 def opened(library, path):
-    """A function of (x_l0, y_l0, level, side) that gives an RGB array."""
+    """A function (x_l0, y_l0, level, side) → RGB array."""
     import numpy as np
 
     if library == "cucim":
@@ -33,11 +33,11 @@ def opened(library, path):
                 image = pyvips.Image.new_from_file(path, page=level)
                 regions[level] = (pyvips.Region.new(image), image.width, image.bands)
             region, _, bands = regions[level]
-            scale = regions[level][1] / whole
+            scale = regions[level][1] / width_l0
             raw = region.fetch(round(x * scale), round(y * scale), side, side)
             return np.frombuffer(raw, np.uint8).reshape(side, side, bands)
 
-        whole = pyvips.Image.new_from_file(path, page=0).width
+        width_l0 = pyvips.Image.new_from_file(path, page=0).width
         return read
     raise ImportError(library)
 

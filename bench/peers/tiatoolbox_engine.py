@@ -1,6 +1,6 @@
 """TIAToolbox's patch predictor with our trained network wrapped for it. tiatoolbox_engine.py SLIDE FOLDER
 
-Prints the cells and the seconds of a whole run, its tissue mask included, without the imports.
+Prints the cells and seconds of a run, its tissue mask included and imports excluded.
 """
 
 import json
@@ -54,10 +54,10 @@ settings = IOPatchPredictorConfig(
 )
 predictor = PatchPredictor(model=Wrapped(), batch_size=32, num_workers=0, device="cpu", verbose=False)
 began = time.perf_counter()
-found = predictor.run(
+outputs = predictor.run(
     images=[sys.argv[1]], patch_mode=False, ioconfig=settings, auto_get_mask=True, overwrite=True,
     save_dir=Path(sys.argv[2]), output_type="zarr", device="cpu",
 )  # fmt: skip
 seconds = time.perf_counter() - began
-cells = zarr.open(str(next(iter(found.values()))), mode="r")["coordinates"].shape[0]
+cells = zarr.open(str(next(iter(outputs.values()))), mode="r")["coordinates"].shape[0]
 print(json.dumps({"cells": int(cells), "seconds": seconds}))

@@ -1,4 +1,4 @@
-"""What a tutorial writes: FastAPI's UploadFile, copied to its place. upload_server.py FOLDER PORT"""
+"""The naive upload: FastAPI's UploadFile, copied to its place. upload_server.py FOLDER PORT"""
 
 import shutil
 import sys
@@ -12,7 +12,7 @@ app = FastAPI()
 
 @app.post("/")
 def upload(file: UploadFile):
-    """Keep the file."""
+    """Stores the file."""
     with (Path(sys.argv[1]) / "upload.bin").open("wb") as target:
         shutil.copyfileobj(file.file, target, 1 << 20)
     return {}

@@ -1,7 +1,7 @@
 """WSInfer's engine with our trained network as its TorchScript model. wsinfer_engine.py SLIDE FOLDER
 
-Prints the cells and the seconds of a whole run, its tissue mask included, without the imports. Its command wants a list
-of models from the internet first, so its functions are called instead.
+Prints the cells and seconds of a run, its tissue mask included and imports excluded. Its command first downloads a list
+of models, so its functions are called instead.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ MPP = 1.0  # the slide's second level
 
 
 class Wrapped(torch.nn.Module):
-    """WSInfer hands over 0..1; its model gives one column."""
+    """WSInfer passes 0..1 and expects one column."""
 
     def __init__(self):
         super().__init__()
@@ -39,10 +39,10 @@ class Wrapped(torch.nn.Module):
 
 
 slide, folder = Path(sys.argv[1]), Path(sys.argv[2])
-wanted, results = folder / "slides", folder / "results"
-wanted.mkdir(parents=True)
+slides, results = folder / "slides", folder / "results"
+slides.mkdir(parents=True)
 results.mkdir()
-shutil.copy(slide, wanted)
+shutil.copy(slide, slides)
 torch.set_num_threads(1)
 example = torch.rand(2, 3, PATCH_PX, PATCH_PX)
 torch.jit.trace(Wrapped().eval(), example).save(str(folder / "model.pt"))
@@ -51,9 +51,9 @@ settings = ModelConfiguration("p4m", 1, ["tumour"], PATCH_PX, MPP, steps)
 with contextlib.redirect_stdout(sys.stderr):
     began = time.perf_counter()
     overlap = 1 - STRIDE_PX / PATCH_PX
-    segment_and_patch_one_slide(wanted / slide.name, results, PATCH_PX, MPP, overlap=overlap)
-    found = LocalModelTorchScript(settings, str(folder / "model.pt"))
-    run_inference(wanted, results, found, batch_size=32, num_workers=0)
+    segment_and_patch_one_slide(slides / slide.name, results, PATCH_PX, MPP, overlap=overlap)
+    local_model = LocalModelTorchScript(settings, str(folder / "model.pt"))
+    run_inference(slides, results, local_model, batch_size=32, num_workers=0)
     seconds = time.perf_counter() - began
 rows = (results / "model-outputs-csv" / slide.with_suffix(".csv").name).read_text().splitlines()
 print(json.dumps({"cells": len(rows) - 1, "seconds": seconds}))

@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Walk:
-    """What a walk came to. `answers`: the bodies, by path, if they were asked for."""
+    """The results of a walk. `answers`: the bodies by path, where they are kept."""
 
     seconds: float
     taken_ms: list[float]
@@ -27,7 +27,7 @@ class Walk:
 async def _get(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, headers: str
 ) -> tuple[bytes, bool]:
-    """The body, and whether the server keeps the connection."""
+    """The body, and whether the server keeps the connection open."""
     writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode())
     head = await reader.readuntil(b"\r\n\r\n")
     status, _, rest = head.partition(b"\r\n")
@@ -40,32 +40,32 @@ async def _get(
 
 
 async def _client(port: int, paths: Iterator[str], headers: str, keep: bool, into: Walk) -> None:
-    kept = False
+    alive = False
     for path in paths:
         began = time.perf_counter()
-        if not kept:
+        if not alive:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        content, kept = await _get(reader, writer, path, headers)
-        if not kept:
+        content, alive = await _get(reader, writer, path, headers)
+        if not alive:
             writer.close()
         into.taken_ms.append(1000 * (time.perf_counter() - began))
         if keep:
             into.answers[path] = content
-    if kept:
+    if alive:
         writer.close()
 
 
 def walk(port: int, paths: list[str], headers: str = "", clients: int = 8, keep: bool = False) -> Walk:
-    """Every path once, by so many clients, each on a connection that it keeps if the server does.
+    """Requests every path once, by `clients` at a time, each on a connection that it reuses if the server allows.
 
     Raises:
         RuntimeError: an answer was not 200.
     """
 
     async def all_of_them() -> Walk:
-        shared, found = iter(paths), Walk(0.0, [], {})
+        shared, results = iter(paths), Walk(0.0, [], {})
         began = time.perf_counter()
-        await asyncio.gather(*(_client(port, shared, headers, keep, found) for _ in range(clients)))
-        return Walk(time.perf_counter() - began, found.taken_ms, found.answers)
+        await asyncio.gather(*(_client(port, shared, headers, keep, results) for _ in range(clients)))
+        return Walk(time.perf_counter() - began, results.taken_ms, results.answers)
 
     return asyncio.run(all_of_them())

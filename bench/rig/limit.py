@@ -1,4 +1,4 @@
-"""A core's own limit for float32: the fastest matrix product that a library at hand makes on it."""
+"""A core's limit for float32: the fastest matrix product of the libraries at hand."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ SIDE = 1024
 def gemm_gflops(rounds: int) -> dict[str, float]:
     """GFLOP/s of a square product on one thread, by library.
 
-    torch's (MKL) leaves half of the vector unit idle on processors that are not Intel's: it alone would be no limit.
+    torch alone would be no limit: its MKL leaves half of the vector unit idle on processors that are not Intel's.
     """
     a, b = torch.randn(SIDE, SIDE), torch.randn(SIDE, SIDE)
     products: dict[str, Callable[[], object]] = {"torch": lambda: a @ b}
@@ -31,8 +31,8 @@ def _openvino(a: NDArray[np.float32], b: NDArray[np.float32]) -> Callable[[], ob
         return None
     left, right = (ops.parameter(list(one.shape), np.float32) for one in (a, b))
     graph = openvino.Model([ops.result(ops.matmul(left, right, False, False))], [left, right], "product")
-    chosen = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
-    request = openvino.Core().compile_model(graph, "CPU", chosen).create_infer_request()
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
+    request = openvino.Core().compile_model(graph, "CPU", settings).create_infer_request()
     request.infer([a, b])
     assert np.allclose(request.get_output_tensor(0).data, a @ b, atol=1e-2), "a fast wrong product is no limit"
     return lambda: request.infer([a, b], share_inputs=True)

@@ -1,4 +1,4 @@
-"""What all was measured on, by kind, and with which versions."""
+"""The machine of a run, and the versions of the packages that matter."""
 
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,12 +19,13 @@ PACKAGES = (
 )
 
 
-def described() -> dict[str, Any]:
-    return {**machine(), "packages": {name: found for name in PACKAGES if (found := _version(name))}}
+def describe() -> dict[str, Any]:
+    """Processor, cores, vector instructions, and installed versions; JSON-ready."""
+    return {**machine(), "packages": {name: number for name in PACKAGES if (number := _version(name))}}
 
 
 def has_amx() -> bool:
-    """Whether the processor multiplies bfloat16 matrices in hardware of their own."""
+    """Whether the processor has matrix units for bfloat16."""
     info = Path("/proc/cpuinfo")
     return info.exists() and "amx_bf16" in info.read_text()
 

@@ -1,4 +1,4 @@
-"""A service of our own for a measurement: migrated, with an API and workers, in a folder that goes with it."""
+"""A service for one measurement: migrated, with API and workers, in a folder of its own."""
 
 import os
 import secrets
@@ -33,9 +33,9 @@ class Usage:
 
 
 def usage_of(pid: int) -> Usage:
-    """Of a process and of all that it started and that still live; pages that they share are counted in each."""
+    """The usage of a process and of its living descendants. Pages that they share count in each."""
     children: dict[int, list[int]] = {}
-    spent: dict[int, Usage] = {}
+    usage: dict[int, Usage] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rsplit(")", 1)[1].split()
@@ -43,13 +43,13 @@ def usage_of(pid: int) -> Usage:
             continue
         one = int(stat.parent.name)
         children.setdefault(int(fields[1]), []).append(one)
-        spent[one] = Usage((int(fields[11]) + int(fields[12])) / TICK, int(fields[21]) * PAGE / 2**20)
-    found, waiting = list[Usage](), [pid]
+        usage[one] = Usage((int(fields[11]) + int(fields[12])) / TICK, int(fields[21]) * PAGE / 2**20)
+    tree, waiting = list[Usage](), [pid]
     while waiting:
         one = waiting.pop()
-        found += [spent[one]] if one in spent else []
+        tree += [usage[one]] if one in usage else []
         waiting += children.get(one, [])
-    return Usage(sum(one.cpu_s for one in found), sum(one.mib for one in found))
+    return Usage(sum(one.cpu_s for one in tree), sum(one.mib for one in tree))
 
 
 def cpu_of(pid: int) -> float:
@@ -69,7 +69,7 @@ def resident_mib(pid: int) -> float:
 
 
 class OwnService:
-    """API and workers on SQLite; a context that ends what it started."""
+    """API and workers on SQLite, as a context manager that ends the processes it started."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.port, self.key = free_port(), secrets.token_hex(24)
@@ -97,7 +97,7 @@ class OwnService:
     def start_workers(self, count: int) -> list[int]:
         """Workers, each with its network loaded; their process ids."""
         started = [self.start("worker") for _ in range(count)]
-        self.client().poll("/readyz", lambda found: found["workers"] == count, 120)
+        self.client().poll("/readyz", lambda ready: ready["workers"] == count, 120)
         return started
 
     def client(self) -> Client:
@@ -111,7 +111,7 @@ class OwnService:
 
 
 def end(processes: list[subprocess.Popen[bytes]]) -> None:
-    """Kill the groups of these processes, all of which were started as leaders of one."""
+    """Kills the process groups of these processes, each of which leads one."""
     for process in processes:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -119,11 +119,15 @@ def end(processes: list[subprocess.Popen[bytes]]) -> None:
 
 
 def wait_for(port: int, seconds: float = 60) -> None:
-    """Until somebody listens. Raises TimeoutError."""
+    """Waits until a port accepts connections.
+
+    Raises:
+        TimeoutError: none does within `seconds`.
+    """
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.02)
-    raise TimeoutError(f"nobody listens on {port}")
+    raise TimeoutError(f"nothing listens on port {port}")

@@ -1,4 +1,4 @@
-"""Synthetic slides of any size: H&E-like tiles, JPEG-compressed once and laid down again and again."""
+"""Synthetic slides of any size from a few H&E-like tiles that repeat."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ Pixels = NDArray[np.uint8]
 
 
 def _tissue_tiles() -> list[Pixels]:
-    """Pink ground with violet nuclei and noise; no two alike."""
+    """Tiles of pink ground with violet nuclei and noise, all different."""
     rng, tiles = np.random.default_rng(0), []
     y, x = np.mgrid[:TILE_PX, :TILE_PX]
     for _ in range(VARIETY):
@@ -25,27 +25,30 @@ def _tissue_tiles() -> list[Pixels]:
 
 
 def _glass_tile() -> Pixels:
-    """Bright and grey: noise that is the same in all colours is no tissue."""
+    """A bright grey tile: noise that is equal in all colours is no tissue."""
     noise = np.random.default_rng(1).integers(-2, 3, (TILE_PX, TILE_PX, 1))
     return np.broadcast_to(243 + noise, (TILE_PX, TILE_PX, 3)).astype(np.uint8)
 
 
 def write_slide(path: Path, width: int, height: int, mpp: float = 0.25, downsamples: tuple[int, ...] = (4, 16)) -> Path:
-    """A JPEG-tiled pyramid, its left half tissue. Levels hold tiles of the same kind, not the level above averaged."""
+    """Writes a JPEG-tiled pyramid whose left half is tissue; returns its path.
+
+    Every level repeats the same tiles; it is no average of the level above. `width` and `height` in px at level 0.
+    """
     tiles, glass = _tissue_tiles(), _glass_tile()
     with tifffile.TiffWriter(path, bigtiff=True) as tiff:
         for factor in (1, *downsamples):
             size = (height // factor, width // factor)
             resolution = (1e4 / (mpp * factor),) * 2
             tiff.write(
-                _laid(tiles, glass, size), shape=(*size, 3), dtype=np.uint8, tile=(TILE_PX, TILE_PX),
+                _arrange(tiles, glass, size), shape=(*size, 3), dtype=np.uint8, tile=(TILE_PX, TILE_PX),
                 compression="jpeg", compressionargs={"level": 80}, photometric="rgb",
                 resolution=resolution, resolutionunit="CENTIMETER", subfiletype=int(factor > 1), metadata=None,
             )  # fmt: skip
     return path
 
 
-def _laid(tiles: list[Pixels], glass: Pixels, size: tuple[int, int]) -> Iterator[Pixels]:
+def _arrange(tiles: list[Pixels], glass: Pixels, size: tuple[int, int]) -> Iterator[Pixels]:
     rows, cols = (-(-side // TILE_PX) for side in size)
     for row in range(rows):
         for col in range(cols):

@@ -1,4 +1,4 @@
-"""The same frozen graph on a GPU: cells a second by precision, beside the card's own limit; where there is one."""
+"""The frozen network on a GPU, where there is one: cells a second by precision, beside the GPU's own limit."""
 
 import time
 from collections.abc import Callable
@@ -16,13 +16,13 @@ from model.inference.frozen import freeze
 from model.inference.staging import Staging
 from model.weights.checkpoint import load_network
 
-ABOUT = """Dense regions, channels last, on the device already unless said; wall seconds between two moments at which
-the device has nothing left to do. TF32 is off, so float32 is float32."""
+ABOUT = """Dense regions, channels last, already on the device unless stated; wall seconds between two moments at which
+the device is idle. TF32 is off, so float32 is float32."""
 KINDS = (torch.float32, torch.bfloat16, torch.float16)
 
 
 def measure(quick: bool) -> Section:
-    """Rows by precision, eager and compiled; where there is no GPU the section says so."""
+    """Measures each precision, eager and compiled; without a GPU the section says so."""
     section = Section("Inference on a GPU", ABOUT)
     if not torch.cuda.is_available():
         section.missing.append("a GPU: not yet measured")
@@ -32,7 +32,7 @@ def measure(quick: bool) -> Section:
 
 
 def rows(section: Section, device: torch.device, regions: int, side_px: int, compiled: bool) -> None:
-    """Speeds on any device; drift is held against float32 on the CPU."""
+    """Adds the speeds on a device, each with its drift from float32 on the CPU."""
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     frozen = freeze(load_network()[0])
     pixels = np.random.default_rng(0).integers(0, 256, (regions, side_px, side_px, 3), dtype=np.uint8)
@@ -56,7 +56,7 @@ def rows(section: Section, device: torch.device, regions: int, side_px: int, com
 
 
 def _from_memory(section: Section, network: Detector, pixels: Pixels, device: torch.device) -> None:
-    """Region by region out of this machine's memory, as a worker does it, and without the head start."""
+    """Region by region out of main memory, copied one region ahead as a worker does, and copied when needed."""
     staging, kind = Staging(device), str(next(network.parameters()).dtype).removeprefix("torch.")
 
     def one_ahead() -> None:
@@ -76,14 +76,14 @@ def _from_memory(section: Section, network: Detector, pixels: Pixels, device: to
 
 
 def _matrix_flops(device: torch.device, kind: torch.dtype, side: int = 0) -> float:
-    """The device's own limit: a square matrix product."""
+    """The device's limit in FLOP/s: a square matrix product."""
     side = side or (8192 if device.type == "cuda" else 256)
     a = torch.randn(side, side, device=device).to(kind)
     return 2 * side**3 / _seconds(device, lambda: a @ a)
 
 
 def _seconds(device: torch.device, work: Callable[[], Any]) -> float:
-    """The least wall seconds until the device has nothing left to do."""
+    """The least wall seconds until the device is idle."""
 
     def finished() -> None:
         work()

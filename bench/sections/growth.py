@@ -1,4 +1,4 @@
-"""How costs grow: with stored slides, with viewers, with workers that ask for work, with the size of a slide."""
+"""How costs grow with stored slides, viewers, workers that claim work, and the size of a slide."""
 
 import os
 import tempfile
@@ -16,8 +16,8 @@ from bench.rig.service import OwnService, cpu_of
 from bench.rig.slides import TILE_PX, write_slide
 from bench.sections.small import median_ms
 
-ABOUT = """Each cost at growing sizes on SQLite. The exponent is the slope of its logarithm over the largest two: 0 is a
-cost that does not grow, 1 one that grows with the work."""
+ABOUT = """Each cost at growing sizes on SQLite. The exponent is the slope of its logarithm over the two largest
+sizes: 0 is a cost that does not grow, 1 a cost that grows in proportion."""
 WORSE = 1.15
 Series = list[tuple[float, float]]
 
@@ -33,18 +33,18 @@ def measure(quick: bool) -> Section:
     return section
 
 
-def add(section: Section, what: str, unit: str, series: Series) -> float:
-    """A row with every figure in its note; the exponent."""
+def add(section: Section, name: str, unit: str, series: Series) -> float:
+    """Adds a row with every figure in its note; returns the exponent."""
     (x0, y0), (x1, y1) = series[-2], series[-1]
     slope = float(np.log(y1 / y0) / np.log(x1 / x0))
-    told = ", ".join(f"{x:,.0f}: {y:.3g}" for x, y in series)
-    section.series[f"{what} ({unit})"] = series
-    section.add(what, slope, "exponent", f"{told} {unit}")
+    figures = ", ".join(f"{x:,.0f}: {y:.3g}" for x, y in series)
+    section.series[f"{name} ({unit})"] = series
+    section.add(name, slope, "exponent", f"{figures} {unit}")
     return slope
 
 
 def _stored(section: Section, folder: Path, sizes: tuple[int, ...]) -> None:
-    """An instance with more and more slides, each with work that was done."""
+    """Costs in an instance with more and more slides, each with a row of finished work."""
     os.environ["QUARTERTURN_DATA"] = str(folder)
     from core.access import credentials
     from core.access.visitor import Visitor
@@ -62,12 +62,12 @@ def _stored(section: Section, folder: Path, sizes: tuple[int, ...]) -> None:
         visitor = Visitor(admin.id, admin.workspace_id, admin.role, admin.name)
 
     def fill(first: int, last: int) -> None:
-        known = {"workspace_id": visitor.workspace_id, "created_at": 1.0}
+        common = {"workspace_id": visitor.workspace_id, "created_at": 1.0}
         with writing() as session:
             slides = [{"id": f"{i:032x}", "filename": f"{i}.svs", "file": f"/nowhere/{i}", "state": "ready",
-                       "updated_at": 1.0, **known, "created_at": float(i)} for i in range(first, last)]  # fmt: skip
+                       "updated_at": 1.0, **common, "created_at": float(i)} for i in range(first, last)]  # fmt: skip
             session.bulk_insert_mappings(Slide.__mapper__, slides)
-            rows = [{"kind": "band", "lane": 4, "slide_id": one["id"], "state": "done", **known} for one in slides]
+            rows = [{"kind": "band", "lane": 4, "slide_id": one["id"], "state": "done", **common} for one in slides]
             session.bulk_insert_mappings(Work.__mapper__, rows)
 
     def page() -> None:
@@ -94,7 +94,7 @@ def _stored(section: Section, folder: Path, sizes: tuple[int, ...]) -> None:
 
 
 def _askers(section: Section, counts: tuple[int, ...]) -> None:
-    """Rows that threads claim and finish against each other: what a database gives to how many workers."""
+    """The cost of a row of work when more and more threads claim and finish them at once."""
     from core.database.transactions import writing
     from core.work import leases
 
@@ -127,7 +127,7 @@ def _together(work: Callable[[], Any], count: int) -> float:
 
 
 def _viewers(section: Section, folder: Path, counts: tuple[int, ...], tiles: int) -> None:
-    """Connections that ask for tiles as fast as they get them."""
+    """The cost of a tile when more and more connections request them as fast as they are answered."""
     side = TILE_PX * int(np.ceil(np.sqrt(tiles)))
     path = write_slide(folder / "viewed.tiff", side, side)
     with OwnService(folder / "viewers") as service:
@@ -141,12 +141,12 @@ def _viewers(section: Section, folder: Path, counts: tuple[int, ...], tiles: int
         series: Series = []
         for count in counts:
             began = cpu_of(api)
-            found = walk(service.port, 2 * paths, key, clients=count)
-            series.append((count, 1000 * (cpu_of(api) - began) / len(found.taken_ms)))
+            walked = walk(service.port, 2 * paths, key, clients=count)
+            series.append((count, 1000 * (cpu_of(api) - began) / len(walked.taken_ms)))
         slope = add(section, "a tile, by viewers that pan at once", "CPU ms", series)
         section.targets.append(Target("growth of a tile's cost with viewers", 1, slope, True, unit="exponent"))
         section.add(
-            "the slowest tile in a hundred, most viewers", found.percentile_ms(99), "ms", f"{counts[-1]} viewers"
+            "the slowest tile in a hundred, most viewers", walked.percentile_ms(99), "ms", f"{counts[-1]} viewers"
         )
 
 

@@ -1,10 +1,10 @@
-"""The network on one core: what everyone writes, our frozen form, OpenVINO; dense beside patch by patch."""
+"""The network on one core: naive code, the frozen network, OpenVINO; dense and patch by patch."""
 
 import numpy as np
 import torch
 
 from bench import peers
-from bench.page.tables import Section, Target, least_seconds, shown
+from bench.page.tables import Section, Target, least_seconds, three_figures
 from bench.rig.limit import gemm_gflops
 from bench.rig.machine import has_amx
 from model.checks import drift
@@ -21,7 +21,7 @@ PATCHES = 32
 
 
 def measure(quick: bool) -> Section:
-    """Everything on one thread, in CPU seconds, one after the other."""
+    """Measures all engines on one thread, in CPU seconds, one after the other."""
     torch.set_num_threads(1)
     rounds = 2 if quick else 6
     section = Section("Inference on one CPU core", _ABOUT)
@@ -31,10 +31,10 @@ def measure(quick: bool) -> Section:
     network, _ = load_network()
     frozen = freeze(network)
     naive = section.add("naive: banks expanded each time, patch by patch", _speed(network, patches, rounds), "cells/s")
-    keep_freed_memory()  # ours from here on; what a tutorial writes does not know of it
+    keep_freed_memory()  # from here on: naive code does not do it
     limits = gemm_gflops(3 * rounds)
-    told = ", ".join(f"{shown(speed)} by {library}" for library, speed in limits.items())
-    peak = section.add("limit: matrix product, float32", max(limits.values()), "GFLOP/s", told)
+    note = ", ".join(f"{three_figures(speed)} by {library}" for library, speed in limits.items())
+    peak = section.add("limit: matrix product, float32", max(limits.values()), "GFLOP/s", note)
     patchwise = section.add("frozen, torch, patch by patch", _speed(frozen, patches, rounds), "cells/s")
     dense = section.add("frozen, torch, dense (as served)", _speed(frozen, region, rounds), "cells/s")
     assert np.abs(infer(frozen, patches) - infer(network, patches)).max() < 1e-3, "a fast wrong answer is no answer"
@@ -59,9 +59,9 @@ def measure(quick: bool) -> Section:
     return section
 
 
-_ABOUT = """One thread, CPU seconds, best of some rounds. A cell is one score: patch by patch it costs a 96×96 px patch;
-dense, a 512 px region gives 27×27 at once. Naive is the trained module in eval mode, what a tutorial does. A plain
-network of the same widths is the frozen network itself: its filter banks are plain convolutions."""
+_ABOUT = """One thread, CPU seconds, best of several rounds. A cell is one score: patch by patch it costs a 96×96 px
+patch; dense, a 512 px region gives 27×27 at once. Naive is the trained module in eval mode, as in a tutorial. A plain
+network of the same widths would cost what the frozen network costs, whose filter banks are plain convolutions."""
 _NAIVE = "; dense needs {:.0f} times less work, and does it at {:.0%} of this core's limit"
 _ESCNN = "; its export is plain convolutions, too, and ours are near this core's limit"
 _NO_AMX = "; this processor has no AMX, so bfloat16 is twice float32 and no more"
@@ -69,14 +69,14 @@ _NO_AMX = "; this processor has no AMX, so bfloat16 is twice float32 and no more
 
 def _beside_escnn(section: Section, patchwise: float, dense: float, quick: bool) -> list[Target]:
     """The same skeleton and widths, exported by escnn to plain convolutions, patch by patch and dense."""
-    found = peers.ask("escnn_network.py", 3 if quick else 20, of="escnn")
+    speeds = peers.run_script("escnn_network.py", 3 if quick else 20, environment="escnn")
     claims = "patchwise float32 over escnn's exported network", "dense float32 over the same, dense"
-    if "error" in found:
-        section.missing.append(f"escnn ({found['error']})")
+    if "error" in speeds:
+        section.missing.append(f"escnn ({speeds['error']})")
         return [Target(claim, 3, None) for claim in claims]
-    section.add("escnn, exported, patch by patch", found["patchwise"], "cells/s", "channels last")
-    section.add("escnn, exported, dense", found["dense"], "cells/s", "which its users must think of themselves")
-    pairs = (patchwise / found["patchwise"], dense / found["dense"])
+    section.add("escnn, exported, patch by patch", speeds["patchwise"], "cells/s", "channels last")
+    section.add("escnn, exported, dense", speeds["dense"], "cells/s", "which its users have to think of themselves")
+    pairs = (patchwise / speeds["patchwise"], dense / speeds["dense"])
     return [Target(claim, 3, ratio, why=_ESCNN) for claim, ratio in zip(claims, pairs, strict=True)]
 
 
@@ -87,7 +87,7 @@ def _speed(network: torch.nn.Module, pixels: Pixels, rounds: int) -> float:
 
 
 def _share_of_cells(frozen: Frozen) -> float:
-    """Of a region's work, what an endless region would still need: the part that grows with its area."""
+    """The share of a region's work that grows with its area: what remains in an infinitely large region."""
     small, middle, large = (flops(frozen, side) for side in (REGION_PX - 320, REGION_PX - 160, REGION_PX))
     a_cell = (large - 2 * middle + small) / (2 * (160 / STRIDE_PX) ** 2)
     return a_cell / flops_per_cell(frozen)
@@ -96,8 +96,8 @@ def _share_of_cells(frozen: Frozen) -> float:
 def _others(section: Section, frozen: Frozen, region: Pixels, patches: Pixels, rounds: int) -> dict[str, float]:
     """Dense speeds of every other engine, by precision; the best of each."""
     best: dict[str, float] = {}
-    chosen: list[Engine] = [Engine("openvino", "float32"), Engine("openvino", "bfloat16"), Engine("torch", "bfloat16")]
-    for engine in chosen:
+    engines: list[Engine] = [Engine("openvino", "float32"), Engine("openvino", "bfloat16"), Engine("torch", "bfloat16")]
+    for engine in engines:
         try:
             detector = engine.prepare(frozen)
         except WeightsRefused as error:
@@ -105,7 +105,7 @@ def _others(section: Section, frozen: Frozen, region: Pixels, patches: Pixels, r
             continue
         worst, name = drift.drift(detector, frozen, region), f"{engine.backend}, {engine.precision}"
         assert worst < drift.TOLERANCE[engine.precision], "a fast wrong answer is no answer"
-        if engine == chosen[0]:
+        if engine == engines[0]:
             best["patchwise"] = section.add(f"{name}, patch by patch", _speed(detector, patches, rounds), "cells/s")
         note = f"up to {worst:.1e} logits from torch's float32"
         speed = section.add(f"{name}, dense", _speed(detector, region, rounds), "cells/s", note)

@@ -1,4 +1,4 @@
-"""Small costs that are paid often: a state, a list, an audit row, a heat map put together, regions, a tissue mask."""
+"""Small costs that occur often: a state, a page, an audit row, assembling a heat map, regions, a tissue mask."""
 
 import os
 import statistics
@@ -13,7 +13,7 @@ from bench.page.tables import Section, Target
 
 CELLS = (4000, 5000)
 SLIDES = 10_000
-ABOUT = "Wall seconds in one process, the median of some calls; SQLite in a temporary folder."
+ABOUT = "Wall seconds in one process, the median of several calls; SQLite in a temporary folder."
 
 
 def measure(quick: bool) -> Section:
@@ -26,17 +26,18 @@ def measure(quick: bool) -> Section:
 
 
 def median_ms(work: Callable[[], Any], times: int) -> float:
+    """The median wall time of some calls after a first one."""
     work()
-    found = []
+    times_ms = []
     for _ in range(times):
         began = time.perf_counter()
         work()
-        found.append(1000 * (time.perf_counter() - began))
-    return statistics.median(found)
+        times_ms.append(1000 * (time.perf_counter() - began))
+    return statistics.median(times_ms)
 
 
 def _database(section: Section, slides: int, times: int) -> None:
-    """Rows of an instance with many slides."""
+    """Costs of rows in an instance with many slides."""
     from core.access import audit, credentials
     from core.access.visitor import Visitor
     from core.database.migrations import migrate
@@ -86,8 +87,8 @@ def _planes(section: Section, times: int) -> None:
         logits[y : y + side, x : x + side] = 3
     bands = [Band(row, 0, min(row + 27, len(logits)), logits.shape[1]) for row in range(0, len(logits), 27)]
     parts = [(band, planes.pack(logits[band.row : band.row_end])) for band in bands]
-    whole = median_ms(lambda: planes.assemble(logits.shape, parts), times)
-    section.add("a heat map of 20 million cells from its bands", whole, "ms", "unpacking and one copy")
+    assembly = median_ms(lambda: planes.assemble(logits.shape, parts), times)
+    section.add("a heat map of 20 million cells from its bands", assembly, "ms", "unpacking and one copy")
     scores = planes.to_scores(logits)
     seconds = median_ms(lambda: find_regions(scores, 0.5, frame), times) / 1000
     section.add("regions of 20 million cells", seconds, "s", "labelling, and the outlines of 400 regions")

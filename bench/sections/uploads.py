@@ -1,4 +1,4 @@
-"""A large file sent: tus beside FastAPI's UploadFile and a server in C; and how soon the API is there."""
+"""Uploads of a large file: tus beside FastAPI's UploadFile and a server in C; and the start-up time of the API."""
 
 import base64
 import hashlib
@@ -20,17 +20,21 @@ from pathlib import Path
 import numpy as np
 
 from bench import peers
-from bench.page.tables import Section, Target, shown
+from bench.page.tables import Section, Target, three_figures
 from bench.rig.service import ROOT, OwnService, cpu_of, free_port, tree_mib
 
 CHUNK = os.urandom(1 << 20)
-ABOUT = """One request body of random bytes over loopback, the client sending as fast as it is taken; all take turns,
-the best of each counts. The file is in its place when the answer comes; ours has flushed it to the disk and told the
-database, too. Resident memory is the most seen."""
+ABOUT = """One request body of random bytes over loopback, sent as fast as the server reads; the ways alternate and the
+best round of each counts. The file is in its place when the answer comes; ours is also flushed to disk and recorded in
+the database. Resident memory is the maximum."""
 
 
 def send(port: int, head: bytes, before: bytes, mebibytes: int, after: bytes) -> float:
-    """Send one request; seconds until its answer. Raises RuntimeError when it is refused."""
+    """Sends one request; returns the seconds until its answer.
+
+    Raises:
+        RuntimeError: the answer is no success.
+    """
     with socket.create_connection(("127.0.0.1", port)) as to:
         began = time.perf_counter()
         to.sendall(head + before)
@@ -66,23 +70,24 @@ class Watched:
 
 @dataclass
 class Way:
-    """One way to send: a request that is made anew each round, and the best that was seen of it."""
+    """One way to send: a request that each round prepares anew, and the best of its rounds."""
 
-    what: str
+    name: str
     pid: int
     mebibytes: int
-    prepared: Callable[[], Callable[[], float]]
+    prepare: Callable[[], Callable[[], float]]
     seconds: float = math.inf
     cpu_s: float = math.inf
     most_mib: float = 0.0
 
-    def once(self) -> None:
-        sent = self.prepared()
-        os.sync()  # what others left to be written is not this one's to wait for
+    def measure_round(self) -> None:
+        """Sends once and keeps the best figures."""
+        send_request = self.prepare()
+        os.sync()  # so that this round does not wait for what others wrote
         _touch(3 * self.mebibytes)
         began = cpu_of(self.pid)
         with Watched(self.pid) as watched:
-            self.seconds = min(self.seconds, sent())
+            self.seconds = min(self.seconds, send_request())
         self.cpu_s = min(self.cpu_s, cpu_of(self.pid) - began)
         self.most_mib = max(self.most_mib, watched.most)
 
@@ -91,17 +96,18 @@ class Way:
         """MB/s."""
         return self.mebibytes * 2**20 / 1e6 / self.seconds
 
-    def told(self, section: Section) -> None:
+    def add_row(self, section: Section) -> None:
+        """Adds the best figures to a section."""
         cpu = self.cpu_s / (self.mebibytes / 1024)
         note = f"{cpu:.2f} CPU s a GiB, {self.most_mib:.0f} MiB resident at most"
-        section.add(self.what, self.speed, "MB/s", note)
+        section.add(self.name, self.speed, "MB/s", note)
 
 
 def _touch(mebibytes: int) -> None:
-    """Have the free memory that a file's pages will come from at hand.
+    """Touches as much free memory as a file's pages will take.
 
-    A virtual machine gives what it freed back to its host, and to get a GiB of it again takes longer than to send one:
-    whoever came first or last would win.
+    A virtual machine returns freed memory to its host, and getting a GiB back takes longer than sending one. Without
+    this the order of the rounds would decide which way is fastest.
     """
     free = mmap.PAGESIZE * os.sysconf("SC_AVPHYS_PAGES")
     np.empty(min(mebibytes << 20, free // 2), np.uint8)[:: mmap.PAGESIZE] = 1
@@ -121,10 +127,10 @@ def measure(quick: bool) -> Section:
         turns = list(ways.values())
         for _ in range(2 if quick else 4):
             for way in turns:
-                way.once()
+                way.measure_round()
             turns = [*turns[1:], turns[0]]
     for way in ways.values():
-        way.told(section)
+        way.add_row(section)
     seconds = _import_seconds()
     section.add("API ready after its start, an instance that was there before", ready, "s", "it takes connections")
     section.add("API's modules imported, torch not among them", seconds, "s", "median of 5 processes")
@@ -144,15 +150,15 @@ def measure(quick: bool) -> Section:
 _SUMMED = "; the thread that writes sums, too"
 
 
-def _over(way: Way, other: Way | None, claim: str, wanted: float, why: str = "", absent: str = "") -> Target:
-    return Target(claim, wanted, way.speed / other.speed if other else None, why=why, absent=absent)
+def _over(way: Way, other: Way | None, claim: str, target: float, why: str = "", absent: str = "") -> Target:
+    return Target(claim, target, way.speed / other.speed if other else None, why=why, absent=absent)
 
 
 def _bound(form: Way | None, nginx: Way | None) -> str:
     """Why the plain form comes near us: most of the work is the kernel's, and it flushes nothing."""
     if form is None or nginx is None:
         return ""
-    return f"; nginx, in C, is {shown(nginx.speed / form.speed)} times as fast as it, and it flushes nothing"
+    return f"; nginx, in C, is {three_figures(nginx.speed / form.speed)} times as fast as it, and it flushes nothing"
 
 
 def _tus(service: OwnService, api: int, size: int) -> dict[str, Way]:
@@ -160,14 +166,14 @@ def _tus(service: OwnService, api: int, size: int) -> dict[str, Way]:
     digest = base64.b64encode(hashlib.sha256(CHUNK * size).digest()).decode()
     send(service.port, _patch(service, 1), b"", 1, b"")
 
-    def sent(*more: str) -> Callable[[], float]:
+    def prepare(*more: str) -> Callable[[], float]:
         head = _patch(service, size, *more)
         return lambda: send(service.port, head, b"", size, b"")
 
     return {
-        "tus": Way("tus, one PATCH", api, size, sent),
+        "tus": Way("tus, one PATCH", api, size, prepare),
         "summed": Way("tus, one PATCH, its sha256 checked on the way", api, size,
-                      lambda: sent(f"Upload-Checksum: sha256 {digest}")),
+                      lambda: prepare(f"Upload-Checksum: sha256 {digest}")),
     }  # fmt: skip
 
 
@@ -175,8 +181,8 @@ def _patch(service: OwnService, mebibytes: int, *more: str) -> bytes:
     """A new upload's PATCH, without its body."""
     metadata = f"filename {base64.b64encode(b'bench.tiff').decode()}"
     length = str(mebibytes << 20)
-    wanted = {"Tus-Resumable": "1.0.0", "Upload-Length": length, "Upload-Metadata": metadata}
-    place = service.client().call("POST", "/api/v1/uploads", headers=wanted).headers["Location"]
+    headers = {"Tus-Resumable": "1.0.0", "Upload-Length": length, "Upload-Metadata": metadata}
+    place = service.client().call("POST", "/api/v1/uploads", headers=headers).headers["Location"]
     lines = [
         f"PATCH {place[place.index('/api') :]} HTTP/1.1",
         "Host: localhost",
@@ -199,36 +205,36 @@ def _form(section: Section, servers: ExitStack, folder: Path, size: int) -> dict
     before = b'--bench\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
     after = b"\r\n--bench--\r\n"
 
-    def sent(mebibytes: int) -> float:
+    def send_body(mebibytes: int) -> float:
         length = (mebibytes << 20) + len(before) + len(after)
         kind = "Content-Type: multipart/form-data; boundary=bench"
         head = f"POST / HTTP/1.1\r\nHost: localhost\r\n{kind}\r\nContent-Length: {length}\r\n\r\n"
         return send(port, head.encode(), before, mebibytes, after)
 
-    sent(1)
-    return {"form": Way("FastAPI's UploadFile", pid, size, lambda: partial(sent, size))}
+    send_body(1)
+    return {"form": Way("FastAPI's UploadFile", pid, size, lambda: partial(send_body, size))}
 
 
 def _nginx(section: Section, servers: ExitStack, folder: Path, size: int) -> dict[str, Way]:
     port = free_port()
     server = f"listen 127.0.0.1:{port}; root {folder}; location / {{ dav_methods PUT; client_max_body_size 0; }}"
-    found = peers.nginx_or_none(folder, f"client_body_temp_path {folder}/bodies; server {{ {server} }}")
-    if found is None:
+    command = peers.nginx_or_none(folder, f"client_body_temp_path {folder}/bodies; server {{ {server} }}")
+    if command is None:
         section.missing.append("nginx")
         return {}
-    pid = servers.enter_context(peers.running(found, port))
+    pid = servers.enter_context(peers.running(command, port))
 
-    def sent(mebibytes: int) -> float:
+    def send_body(mebibytes: int) -> float:
         head = f"PUT /put.bin HTTP/1.1\r\nHost: localhost\r\nContent-Length: {mebibytes << 20}\r\n\r\n"
         return send(port, head.encode(), b"", mebibytes, b"")
 
-    sent(1)
-    return {"nginx": Way("nginx, body to file (PUT)", pid, size, lambda: partial(sent, size))}
+    send_body(1)
+    return {"nginx": Way("nginx, body to file (PUT)", pid, size, lambda: partial(send_body, size))}
 
 
 def _import_seconds() -> float:
     timed = "import time; began = time.perf_counter(); import api.app, sys; assert 'torch' not in sys.modules"
     command = [sys.executable, "-c", f"{timed}; print(time.perf_counter() - began)"]
     environment = {**os.environ, "QUARTERTURN_DATA": tempfile.gettempdir()}
-    taken = [subprocess.run(command, check=True, cwd=ROOT, env=environment, capture_output=True) for _ in range(5)]
-    return sorted(float(done.stdout) for done in taken)[2]
+    runs = [subprocess.run(command, check=True, cwd=ROOT, env=environment, capture_output=True) for _ in range(5)]
+    return sorted(float(done.stdout) for done in runs)[2]

@@ -1,4 +1,4 @@
-"""A whole slide from POST to succeeded, by one worker and by two; beside the pipeline that everyone writes."""
+"""A whole slide from request to result, by one worker and by two, beside a naive pipeline and other engines."""
 
 import json
 import sqlite3
@@ -19,20 +19,20 @@ from model.networks.densenet import PATCH_PX, STRIDE_PX
 from model.weights.checkpoint import load_network
 
 BATCH = 32
-ABOUT = """A synthetic slide of 0.25 µm a pixel, half of it tissue, through the public API: seconds from the request to
-the answer, each worker on one thread. Naive is OpenSlide, 96 px patches every 16 px out of the 10× level, batches of
-32, the trained module; measured on some batches of one row."""
+ABOUT = """A synthetic slide of 0.25 µm a pixel, half of it tissue, through the public API: seconds from the request
+to the result, each worker on one thread. Naive is OpenSlide, 96 px patches every 16 px of the 10× level, batches of
+32, and the trained module, measured on several batches of one row."""
 
 _SHORT = "; so small a slide has few bands to share out, and a last step"
 
 
 @dataclass(frozen=True)
 class Run:
-    """One analysis: cells, wall seconds, what all bands spent on each stage (seconds), most MiB."""
+    """One analysis: cells, wall seconds, seconds of all bands by stage, most MiB."""
 
     cells: int
     seconds: float
-    spent: dict[str, float]
+    stages: dict[str, float]
     most_mib: float
 
 
@@ -53,7 +53,7 @@ def measure(quick: bool) -> Section:
     speed = one.cells / one.seconds
     section.targets += [
         Target("whole slide, one worker over the naive pipeline", 20, speed / naive),
-        Target("share of the wall that one worker's network is busy", 0.90, one.spent["network"] / one.seconds),
+        Target("share of the wall that one worker's network is busy", 0.90, one.stages["network"] / one.seconds),
         Target("memory of a worker with its children", 1536, max(one.most_mib, two.most_mib), True, unit="MiB"),
         Target("two workers over one", 1.8, one.seconds / two.seconds, why=_SHORT if quick else ""),
         *(Target(f"whole slide, one worker over {name}'s engine", 20, speed / its) for name, its in others.items()),
@@ -62,17 +62,17 @@ def measure(quick: bool) -> Section:
 
 
 def _engines(section: Section, folder: Path) -> dict[str, float]:
-    """Cells a second of other people's engines, our trained network wrapped for them, on a slide they can do."""
+    """Cells a second of other engines with our trained network wrapped for them, on a slide small enough for them."""
     path = write_slide(folder / "small.tiff", 4096, 2048)
-    found = {}
+    speeds = {}
     for name in ("TIAToolbox", "WSInfer"):
-        its = peers.ask(f"{name.lower()}_engine.py", path, folder / name, of=name.lower())
+        its = peers.run_script(f"{name.lower()}_engine.py", path, folder / name, environment=name.lower())
         if "error" in its:
             section.missing.append(f"{name} ({its['error']})")
             continue
         note = f"{its['cells']:,} cells in {its['seconds']:.0f} s, one thread, its own tissue mask, 96 px every 16 px"
-        found[name] = section.add(f"{name}'s engine", its["cells"] / its["seconds"], "cells/s", note)
-    return found
+        speeds[name] = section.add(f"{name}'s engine", its["cells"] / its["seconds"], "cells/s", note)
+    return speeds
 
 
 def _naive(path: Path, batches: int) -> float:
@@ -104,13 +104,13 @@ def _analysed(folder: Path, path: Path, workers: int) -> Run:
         seconds = time.perf_counter() - began
         assert done["state"] == "succeeded", done["reason"]
         end(service.processes[1:])
-        spent = _bands(folder / "quarterturn.db")
-        return Run(done["results"]["coverage"]["analysed_cells"], seconds, spent, most[0])
+        stages = _bands(folder / "quarterturn.db")
+        return Run(done["results"]["coverage"]["analysed_cells"], seconds, stages, most[0])
 
 
 def _stages(section: Section, run: Run) -> None:
     """Where one worker's wall time went."""
-    shares = {stage: seconds / run.seconds for stage, seconds in run.spent.items()}
+    shares = {stage: seconds / run.seconds for stage, seconds in run.stages.items()}
     rest = 1 - shares["network"] - shares["waiting"]
     section.add("one worker: in the networks", 100 * shares["network"], "% of the wall")
     section.add("one worker: waiting for pixels", 100 * shares["waiting"], "% of the wall")
@@ -123,5 +123,5 @@ def _bands(database: Path) -> dict[str, float]:
     """Seconds of all bands, by stage."""
     with sqlite3.connect(database) as connection:
         rows = connection.execute("select result from work where kind = 'band'").fetchall()
-    spent = [json.loads(row[0])["seconds"] for row in rows]
-    return {stage: sum(one[stage] for one in spent) for stage in ("network", "waiting", "reading")}
+    by_band = [json.loads(row[0])["seconds"] for row in rows]
+    return {stage: sum(one[stage] for one in by_band) for stage in ("network", "waiting", "reading")}

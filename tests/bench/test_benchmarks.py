@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from bench.__main__ import said
+from bench.__main__ import compare_with_stored
 from bench.page import baseline
-from bench.page.tables import Section, Target, page, shown
+from bench.page.tables import Section, Target, page, three_figures
 from bench.sections import gpu
 from bench.sections.tiles import viewer_walk
 
@@ -39,7 +39,7 @@ def test_the_page_says_what_was_reached_missed_and_not_measured():
 
 @pytest.mark.parametrize(("value", "text"), [(1234.5, "1,234"), (12.34, "12.3"), (1.234, "1.23"), (0.00123, "0.00123")])
 def test_three_figures_are_shown(value, text):
-    assert shown(value) == text
+    assert three_figures(value) == text
 
 
 def run(**reached):
@@ -66,8 +66,8 @@ def test_of_several_runs_the_least_favourable_are_kept_and_other_processors_stay
     assert baseline.read(path, "this") == {"speed": 9.0, "cost": 6.0}
     assert baseline.read(path, "other") == {"speed": 1.0}
     assert baseline.read(path, "unknown") is None
-    assert said(run(speed=1.0), None, "unknown")[0].startswith("No ratios are kept of unknown")
-    assert said(run(speed=9.0), {"speed": 9.0}, "this") == ["No ratio fell by more than 15%."]
+    assert compare_with_stored(run(speed=1.0), None, "unknown")[0].startswith("No ratios are stored for unknown")
+    assert compare_with_stored(run(speed=9.0), {"speed": 9.0}, "this") == ["No ratio fell by more than 15%."]
 
 
 def test_a_walk_asks_for_each_tile_once_and_stays_on_the_slide():
@@ -83,7 +83,7 @@ def test_the_gpu_s_benchmark_runs_on_any_device():
     gpu.rows(section, torch.device("cpu"), 1, 112, compiled=False)
     ways = ("eager", "from memory one region ahead", "from memory when needed")
     kinds = ("float32", "bfloat16", "float16")
-    assert [row.what for row in section.rows] == [f"{kind}, {way}" for kind in kinds for way in ways]
+    assert [row.name for row in section.rows] == [f"{kind}, {way}" for kind in kinds for way in ways]
     assert all(row.figure > 0 for row in section.rows)
-    drifts = [float(row.note.split("up to ")[1].split()[0]) for row in section.rows if row.what.endswith("eager")]
+    drifts = [float(row.note.split("up to ")[1].split()[0]) for row in section.rows if row.name.endswith("eager")]
     assert drifts[0] < 1e-3 < max(drifts[1:]) < 1, "eight bits of mantissa are told from twenty-four"
