@@ -3,10 +3,9 @@
 import socket
 import sys
 
-from sqlalchemy.exc import DBAPIError
-
 from core.analyses import cards
 from core.database.transactions import reading
+from worker.life.rounds import DATABASE_AWAY
 
 
 def main() -> int:
@@ -14,7 +13,7 @@ def main() -> int:
         with reading() as session:
             alive = cards.live_workers(session)
         return 0 if any(worker.id.startswith(f"{socket.gethostname()[:60]}:") for worker in alive) else 1
-    except DBAPIError:
+    except DATABASE_AWAY:
         return 1
 
 
