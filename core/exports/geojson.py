@@ -1,4 +1,7 @@
-"""Regions as GeoJSON (RFC 7946's shapes, in pixels as QuPath reads them): a feature a region."""
+"""Exports regions as GeoJSON for QuPath: one feature a region.
+
+The shapes are those of RFC 7946, but coordinates are pixels rather than degrees, with y downward, as QuPath reads them.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +10,10 @@ from core.analyses.results import Region
 
 
 def feature_collection(regions: Sequence[Region], origin_l0: tuple[int, int] = (0, 0)) -> dict[str, Any]:
-    """Polygons counted from level-0 pixel `origin_l0`. QuPath's origin is OpenSlide's bounds, not level 0."""
+    """Returns polygons in level-0 pixels, counted from `origin_l0` (x, y).
+
+    QuPath counts from the corner of OpenSlide's bounds, which is not level 0's origin where a scanner states bounds.
+    """
     return {"type": "FeatureCollection", "features": [_feature(region, origin_l0) for region in regions]}
 
 

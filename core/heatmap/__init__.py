@@ -1,1 +1,1 @@
-"""The grid of cells, the planes of values over it, the regions drawn from them."""
+"""The grid of cells, planes of values over it, and the regions drawn from them."""

@@ -1,8 +1,9 @@
-"""The grid of cells, and how it is cut into regions and bands.
+"""The grid of cells, and how it is cut into regions (windows read at once) and bands (pieces of work).
 
-A region is 512×512 network pixels, 27×27 cells; region (i, j) starts at cell (27·i, 27·j), that is at pixel 432·i,
-432·j of the frame with its halo. Regions are cut from the grid alone, never from who computes them, so that any split
-over any workers gives the same values. A band is a run of neighbouring regions in one row of regions.
+A region is 512×512 network pixels. With a stride of 16 and a halo of 48 px it holds (512 − 96)/16 + 1 = 27×27 cells.
+Region (i, j) starts at cell (27·i, 27·j), that is at pixel (432·i, 432·j) of the frame with its halo. A convolution's
+rounding may depend on the shape of its input, so regions are cut from the grid alone, whatever worker computes them:
+any split of the work gives the same bits. A band is a run of neighbouring regions in one row of regions.
 """
 
 from collections.abc import Iterator
@@ -25,13 +26,13 @@ class Region:
 
     @property
     def origin_net_px(self) -> tuple[int, int]:
-        """(y, x) of the region's first pixel in the frame without its halo: the halo is negative."""
+        """(y, x) of the region's first pixel in the frame without its halo; pixels of the halo are negative."""
         return STRIDE_PX * self.row - HALO_PX, STRIDE_PX * self.col - HALO_PX
 
 
 @dataclass(frozen=True)
 class Band:
-    """Cells [row, row_end) × [col, col_end): whole regions side by side, or what the grid's edge leaves of them."""
+    """Cells [row, row_end) × [col, col_end): regions side by side, cut off at the grid's edge."""
 
     row: int
     col: int
@@ -43,6 +44,7 @@ class Band:
         return self.row_end - self.row, self.col_end - self.col
 
     def regions(self) -> list[Region]:
+        """Returns the band's regions, from left to right."""
         starts = range(self.col, self.col_end, REGION_CELLS)
         return [Region(self.row, c, self.row_end, min(c + REGION_CELLS, self.col_end)) for c in starts]
 
@@ -51,16 +53,17 @@ class Band:
 
 
 def grid_shape(frame: Frame) -> tuple[int, int]:
-    """(rows, cols)."""
+    """Returns (rows, cols)."""
     return frame.y.cells, frame.x.cells
 
 
 def has_tissue(mask: Mask, region: Region) -> bool:
+    """Whether any cell of a region is tissue."""
     return bool(mask[region.row : region.row_end, region.col : region.col_end].any())
 
 
 def bands(mask: Mask, regions_per_band: int) -> Iterator[Band]:
-    """Bands that hold every tissue cell of the mask; regions without tissue at a band's ends are left out."""
+    """Yields bands that cover every tissue cell of a mask. A band begins and ends with a region that has tissue."""
     rows, cols = mask.shape
     for row in range(0, rows, REGION_CELLS):
         row_end, run = min(row + REGION_CELLS, rows), list[Region]()

@@ -1,9 +1,11 @@
-"""Regions: connected cells over the threshold, ranked, with outlines in level-0 pixels.
+"""Draws regions: connected cells above the threshold, ranked, with outlines in level-0 pixels.
 
-Cells are 4-connected (8-connection would join what a mirrored reading parts at a corner only in looks, but merge
-lesions). An outline follows the edges of the cells' own 16 px squares. A cell speaks of 32 px, twice its square, so
-the area of the squares over-reaches the tumour by up to 8 px a side; both areas are given: `area_um2` of the squares
-and `area_corrected_um2` of the region eroded by half a cell, never under a quarter of the first.
+Cells are 4-connected. 8-connectivity would merge lesions that touch only at a corner.
+
+An outline follows the edges of the cells' own squares of 16 network pixels. A cell's label is about 32 px (PCam labels
+the centre of a patch), twice its square, so squares reach up to 8 px over the tumour on every side. Both areas are
+given: `area_um2` of the squares, and `area_corrected_um2` of the squares eroded by half a cell (8 px), never below a
+quarter of the first: erosion would take all of a region that is one cell wide.
 """
 
 from dataclasses import dataclass
@@ -24,7 +26,7 @@ Points = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class FoundRegion:
-    """One region; `rings` are closed polygons in level-0 px, the first the outline, the rest holes."""
+    """One region. `rings`: closed polygons in level-0 px; the first is the outline, the others are holes."""
 
     rank: int
     cells: int
@@ -41,20 +43,24 @@ class FoundRegion:
 
 
 def find_regions(scores: Values, threshold: float, frame: Frame) -> list[FoundRegion]:
-    """All regions of at least two cells with score ≥ threshold, by highest score, then area, then place."""
-    over = scores >= threshold  # not where a score is no number
+    """Returns all regions of at least MIN_CELLS cells with score ≥ threshold, by highest score, area, place.
+
+    `scores`: float32 (rows, cols), NaN where not analysed, which is above no threshold.
+    """
+    over = scores >= threshold
     count, labels = cv2.connectedComponents(over.astype(np.uint8), connectivity=4)
     cells = np.flatnonzero(over)
     named = labels.ravel()[cells]
-    order = cells[np.argsort(named.astype(np.min_scalar_type(count)), kind="stable")]  # few names sort by radix
+    # Cells by region and, as the sort is stable, in reading order. Integers of 16 bits or less take a radix sort.
+    order = cells[np.argsort(named.astype(np.min_scalar_type(count)), kind="stable")]
     bounds = np.cumsum([0, *np.bincount(named, minlength=count)[1:]])
-    found = []
+    regions = []
     for first, last in pairwise(bounds):
         if last - first >= MIN_CELLS:
             rows, cols = np.unravel_index(order[first:last], scores.shape)
-            found.append(_describe(scores, rows, cols, frame))
-    found.sort(key=lambda region: (-region.max_score, -region.cells, region.bbox_l0))
-    return [FoundRegion(**{**region.__dict__, "rank": i + 1}) for i, region in enumerate(found)]
+            regions.append(_describe(scores, rows, cols, frame))
+    regions.sort(key=lambda region: (-region.max_score, -region.cells, region.bbox_l0))
+    return [FoundRegion(**{**region.__dict__, "rank": i + 1}) for i, region in enumerate(regions)]
 
 
 def _describe(scores: Values, rows: NDArray[Any], cols: NDArray[Any], frame: Frame) -> FoundRegion:
@@ -82,7 +88,10 @@ def _describe(scores: Values, rows: NDArray[Any], cols: NDArray[Any], frame: Fra
 
 
 def _inner_share(rows: NDArray[Any], cols: NDArray[Any]) -> float:
-    """The share left of the squares' area after taking half a cell (8 px) off every side."""
+    """Returns the share of the squares' area that is left after eroding half a cell (8 px) from every side.
+
+    On a grid of twice the resolution a cell is 2×2 pixels, and half a cell one pixel: erosion by a 3×3 square.
+    """
     fine = np.zeros((2 * int(np.ptp(rows)) + 4, 2 * int(np.ptp(cols)) + 4), np.uint8)
     for dy in (0, 1):
         for dx in (0, 1):
@@ -91,9 +100,9 @@ def _inner_share(rows: NDArray[Any], cols: NDArray[Any]) -> float:
 
 
 def outline(rows: NDArray[Any], cols: NDArray[Any]) -> list[list[Corner]]:
-    """The closed boundary rings of a set of unit squares [c, c+1] × [r, r+1], as (x, y) corners.
+    """Returns the closed boundary rings of a set of unit squares [c, c+1] × [r, r+1], as (x, y) corners.
 
-    The outer ring first; each ring ends where it began and holds its corners only.
+    The outer ring is first. Each ring ends where it begins and contains only its corners.
     """
     edges = _edges(rows, cols)
     rings = []
@@ -104,7 +113,10 @@ def outline(rows: NDArray[Any], cols: NDArray[Any]) -> list[list[Corner]]:
 
 
 def _edges(rows: NDArray[Any], cols: NDArray[Any]) -> dict[Corner, list[Corner]]:
-    """Every side of a square beyond which there is none, from its start to its end, with the square on the right."""
+    """Returns the directed sides between a square and none, as start → ends, with the square on their right.
+
+    Two sides start at a corner where squares touch diagonally.
+    """
     top, left = int(rows.min()), int(cols.min())
     mask = np.zeros((int(np.ptp(rows)) + 3, int(np.ptp(cols)) + 3), bool)
     mask[rows - top + 1, cols - left + 1] = True
@@ -123,7 +135,10 @@ def _edges(rows: NDArray[Any], cols: NDArray[Any]) -> dict[Corner, list[Corner]]
 
 
 def _walk(edges: dict[Corner, list[Corner]], start: Corner) -> list[Corner]:
-    """Follow directed edges (inside on the right) from a start back to it, turning right where two meet."""
+    """Follows directed sides (inside on the right) from a start back to it, and removes them.
+
+    Where two sides start, the walk turns right, so that no ring passes through a corner where squares only touch.
+    """
     ring, heading = [start], (1, 0)
     while True:
         here = ring[-1]
@@ -138,14 +153,17 @@ def _walk(edges: dict[Corner, list[Corner]], start: Corner) -> list[Corner]:
 
 
 def _right_turn(heading: tuple[int, int], step: tuple[int, int]) -> int:
+    """The cross product: positive for a right turn, as y points down."""
     return heading[0] * step[1] - heading[1] * step[0]
 
 
 def _corners(ring: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Returns a closed ring without the points on its straight sides."""
     closed = [*ring, ring[1]]
-    kept = [b for a, b, c in zip(closed, closed[1:], closed[2:], strict=False) if (a[0] == b[0]) != (b[0] == c[0])]
-    return [*kept, kept[0]]
+    corners = [b for a, b, c in zip(closed, closed[1:], closed[2:], strict=False) if (a[0] == b[0]) != (b[0] == c[0])]
+    return [*corners, corners[0]]
 
 
 def _signed_area(ring: list[tuple[int, int]]) -> float:
+    """The shoelace formula, ½ Σ (xᵢ·yᵢ₊₁ − xᵢ₊₁·yᵢ)."""
     return sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairwise(ring)) / 2

@@ -1,1 +1,1 @@
-"""Outlines drawn by people, polygons, and lesion-level evaluation."""
+"""Outlines drawn by people, their polygons, and the evaluation of analyses against them."""

@@ -1,7 +1,7 @@
-"""Analyses held against the tumour that people outlined: a figure with the weights it belongs to, and what was missed.
+"""Compares analyses with the tumour that people outlined: FROC figures, and the lesions that were missed.
 
-An evaluation is one row of work over many slides; its state is the row's, its figures the row's result. The detections
-of a slide are the regions of its analysis, each at its highest cell, found again where another threshold is asked for.
+An evaluation is one row of work over many slides: the row's state is its state, the row's result its figures. The
+detections of a slide are the regions of its analysis, each at its highest cell. Another threshold draws them again.
 """
 
 from typing import Any
@@ -26,25 +26,25 @@ MOST_SLIDES = 1000
 STATES = {"open": "queued", "claimed": "running", "done": "succeeded"}
 
 
-def outline(session: Session, slide: Slide, found: Annotation) -> None:
-    """Keep a slide's outlines, in place of those it had.
+def outline(session: Session, slide: Slide, annotation: Annotation) -> None:
+    """Stores a slide's outlines in place of those that it has.
 
     Raises:
         Invalid: an outline lies off the slide. NotFound: the slide was deleted meanwhile.
     """
     catalog.lock(session, slide)
     info = catalog.info_of(slide)
-    for polygon in found.polygons:
+    for polygon in annotation.polygons:
         low, high = polygon.vertices.min(0), polygon.vertices.max(0)
         if (high < 0).any() or low[0] > info.width or low[1] > info.height:
             detail = f"the outline {polygon.name} lies off the slide, which has {info.width}×{info.height} px"
             raise Invalid("bad-annotation", detail, "send coordinates in level-0 pixels of this very slide")
     slide.updated_at = clock(session)
-    session.merge(Outlines(slide_id=slide.id, content=found.to_dict(), created_at=slide.updated_at))
+    session.merge(Outlines(slide_id=slide.id, content=annotation.to_dict(), created_at=slide.updated_at))
 
 
 def outlines_of(session: Session, slide: Slide) -> Annotation:
-    """Raises NotFound when nobody outlined the slide."""
+    """Returns a slide's outlines. Raises NotFound when it has none."""
     row = session.get(Outlines, slide.id)
     if row is None:
         raise NotFound(
@@ -54,7 +54,7 @@ def outlines_of(session: Session, slide: Slide) -> Annotation:
 
 
 def remove_outlines(session: Session, slide: Slide) -> None:
-    """Raises NotFound when the slide was deleted meanwhile."""
+    """Removes a slide's outlines. Raises NotFound when the slide was deleted meanwhile."""
     catalog.lock(session, slide)
     slide.updated_at = clock(session)
     session.execute(delete(Outlines).where(Outlines.slide_id == slide.id))
@@ -63,33 +63,35 @@ def remove_outlines(session: Session, slide: Slide) -> None:
 def request(
     session: Session, visitor: Visitor, mode: froc.Mode, analysis_ids: list[str], threshold: float | None
 ) -> Work:
-    """Queue an evaluation.
+    """Opens the work of an evaluation.
 
     Raises:
-        NotFound: an analysis or its slide's outlines are not there. Conflict: an analysis has no results, or they are
-        of different weights. Invalid: two analyses of one slide, or all slides are left out.
+        NotFound: there is no such analysis, or its slide has no outlines. Conflict: an analysis has no results, or
+            they are of different weights. Invalid: two analyses of one slide, or no slide is exhaustively annotated.
     """
-    found = [requests.find(session, visitor, analysis_id) for analysis_id in analysis_ids]
-    for analysis in found:
+    analyses = [requests.find(session, visitor, analysis_id) for analysis_id in analysis_ids]
+    for analysis in analyses:
         results.require_results(analysis)
-    if len({analysis.slide_id for analysis in found}) < len(found):
+    if len({analysis.slide_id for analysis in analyses}) < len(analyses):
         raise Invalid("slide-twice", "two of the analyses are of one slide", "name one analysis a slide")
-    digests = {str((analysis.provenance or {}).get("weights_sha256")) for analysis in found}
+    digests = {str((analysis.provenance or {}).get("weights_sha256")) for analysis in analyses}
     if len(digests) > 1:
         raise Conflict("different-weights", "the analyses were made with different weights", "evaluate each by itself")
-    slides = [session.get_one(Slide, analysis.slide_id) for analysis in sorted(found, key=lambda one: one.slide_id)]
-    for slide in slides:  # in one order; none of them is deleted meanwhile, and each was asked for now
+    slides = [session.get_one(Slide, analysis.slide_id) for analysis in sorted(analyses, key=lambda one: one.slide_id)]
+    for slide in slides:  # in the order of ids: two requests that lock the same slides do not deadlock
         catalog.lock(session, slide)
-        slide.updated_at = clock(session)
+        slide.updated_at = clock(session)  # retention counts from here
     if not any(outlines_of(session, slide).exhaustive for slide in slides):
-        detail = "none of the slides is exhaustively annotated: what they show beyond their outlines is unknown"
+        detail = (
+            "none of the slides is exhaustively annotated: tissue beyond their outlines is unknown, not free of tumour"
+        )
         raise Invalid("nothing-to-evaluate", detail, "PUT an annotation with exhaustive=true")
-    asked = {"mode": mode, "analyses": analysis_ids, "threshold": threshold, "weights_sha256": digests.pop()}
-    return leases.add(session, "evaluate", visitor.workspace_id, found[0].slide_id, payload=asked)
+    payload = {"mode": mode, "analyses": analysis_ids, "threshold": threshold, "weights_sha256": digests.pop()}
+    return leases.add(session, "evaluate", visitor.workspace_id, analyses[0].slide_id, payload=payload)
 
 
 def find(session: Session, visitor: Visitor, evaluation_id: str) -> Work:
-    """Raises NotFound."""
+    """Returns an evaluation's row. Raises NotFound."""
     row = session.get(Work, evaluation_id)
     if row is None or row.kind != "evaluate" or row.workspace_id != visitor.workspace_id:
         foreign = row is not None and row.workspace_id != visitor.workspace_id
@@ -100,38 +102,40 @@ def find(session: Session, visitor: Visitor, evaluation_id: str) -> Work:
 
 
 def listed(session: Session, visitor: Visitor, analysis_id: str | None = None, limit: int = 100) -> list[Work]:
-    """The newest first; those that an analysis is part of, when it is named."""
+    """Returns evaluations, newest first; only those that include an analysis, where one is named."""
     mine = select(Work).where(Work.kind == "evaluate", Work.workspace_id == visitor.workspace_id)
     newest = session.scalars(mine.order_by(Work.created_at.desc(), Work.id).limit(limit))
     return [row for row in newest if analysis_id is None or analysis_id in row.payload["analyses"]]
 
 
 def state_of(row: Work) -> str:
-    """queued, running, succeeded, failed or cancelled."""
+    """Returns queued, running, succeeded, failed or cancelled."""
     return "failed" if "refused" in (row.result or {}) else STATES.get(row.state, row.state)
 
 
-def measure(session: Session, analysis_id: str, asked: dict[str, Any]) -> dict[str, Any]:
-    """One slide: its lesions, hits and false positives; `left_out` when it is not exhaustively annotated.
+def measure(session: Session, analysis_id: str, request: dict[str, Any]) -> dict[str, Any]:
+    """Compares one slide with its outlines: lesions, hits and false positives.
+
+    A slide that is not exhaustively annotated is `left_out`. `request`: the payload of the evaluation's row.
 
     Raises:
-        NotFound, Conflict: the analysis, its results or the outlines are gone since they were asked for.
+        NotFound, Conflict: the analysis, its results or the outlines were removed since the request.
     """
     analysis = session.get(Analysis, analysis_id)
     slide = None if analysis is None else session.get(Slide, analysis.slide_id)
     if analysis is None or slide is None or slide.state == "deleted":
         raise NotFound("no-such-analysis", "a slide was deleted meanwhile", "evaluate the others")
     outlines, info = outlines_of(session, slide), catalog.info_of(slide)
-    known = {"slide_id": slide.id, "analysis_id": analysis.id, "filename": slide.filename}
+    names = {"slide_id": slide.id, "analysis_id": analysis.id, "filename": slide.filename}
     if not outlines.exhaustive:
-        return {**known, "left_out": "not exhaustively annotated"}
+        return {**names, "left_out": "not exhaustively annotated"}
     assert info.mpp_x is not None
     assert info.mpp_y is not None
     place = froc.Place(info.width, info.height, info.mpp_x, info.mpp_y)
-    detections = _detections(session, analysis, asked["threshold"])
-    session.commit()  # what follows takes its time and reads nothing
-    result = froc.evaluate_slide(outlines, place, detections, asked["mode"])
-    return {**known, "result": result}
+    detections = _detections(session, analysis, request["threshold"])
+    session.commit()  # the comparison takes long and reads nothing, so no transaction stays open for it
+    result = froc.evaluate_slide(outlines, place, detections, request["mode"])
+    return {**names, "result": result}
 
 
 def _detections(session: Session, analysis: Analysis, threshold: float | None) -> list[froc.Detection]:
@@ -143,22 +147,21 @@ def _detections(session: Session, analysis: Analysis, threshold: float | None) -
     return [froc.Detection(float(x), float(y), float(score)) for x, y, score in peaks]
 
 
-def sum_up(slides: list[dict[str, Any]], asked: dict[str, Any]) -> dict[str, Any]:
-    """The figure over all slides, JSON-ready; `refused` with the reason where there is none to give."""
+def sum_up(slides: list[dict[str, Any]], request: dict[str, Any]) -> dict[str, Any]:
+    """Returns the figure over all slides, JSON-ready; `refused` with the reason where no lesion counts."""
     measured = [slide for slide in slides if "result" in slide]
-    told = [
-        {**{k: v for k, v in slide.items() if k != "result"}, **_slide_told(slide.get("result"))} for slide in slides
+    summaries = [
+        {**{k: v for k, v in slide.items() if k != "result"}, **_summary(slide.get("result"))} for slide in slides
     ]
     try:
-        figure = froc.froc([slide["result"] for slide in measured], asked["mode"])
+        figure = froc.froc([slide["result"] for slide in measured], request["mode"])
     except ValueError as error:
         reason = {"code": "no-lesions", "detail": str(error), "action": "add slides with tumour"}
-        return {"refused": reason, "slides": told}
-    return {"figure": figure, "slides": told, "weights_sha256": asked["weights_sha256"]}
+        return {"refused": reason, "slides": summaries}
+    return {"figure": figure, "slides": summaries, "weights_sha256": request["weights_sha256"]}
 
 
-def _slide_told(result: froc.SlideResult | None) -> dict[str, Any]:
+def _summary(result: froc.SlideResult | None) -> dict[str, Any]:
     if result is None:
         return {}
-    known = result.to_dict()
-    return {**known, "misses": [lesion.__dict__ for lesion in result.misses]}
+    return {**result.to_dict(), "misses": [lesion.__dict__ for lesion in result.misses]}

@@ -15,7 +15,7 @@ A slide that is not exhaustively annotated is left out: what it shows beyond its
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -36,7 +36,7 @@ FALSE_POSITIVES = (0.25, 0.5, 1, 2, 4, 8)
 
 @dataclass(frozen=True)
 class Place:
-    """A slide's level 0: its size in px and µm per px."""
+    """A slide's level 0: its size in px and µm per px. Masks have pixels of RESOLUTION_UM."""
 
     width: int
     height: int
@@ -66,7 +66,7 @@ class Detection:
 
 @dataclass(frozen=True)
 class Lesion:
-    """One part of the evaluation mask; `counted` unless it is too small. `score`: its best detection's, 0 if missed."""
+    """One part of the evaluation mask. `counted`: not too small. `score`: of its best detection, 0 if missed."""
 
     label: int
     counted: bool
@@ -80,7 +80,7 @@ class Lesion:
 
 @dataclass(frozen=True)
 class SlideResult:
-    """What one slide gives to the curve."""
+    """The part of one slide in the curve."""
 
     lesions: list[Lesion]
     false_positives: list[Detection]
@@ -94,7 +94,7 @@ class SlideResult:
 
 
 def tumour_mask(annotation: Annotation, place: Place) -> Mask:
-    """Inside any tumour outline and outside every hole, at the evaluation's resolution."""
+    """Returns the mask inside any tumour outline and outside every hole, at RESOLUTION_UM."""
     shape = place.mask_shape()
     mask = np.zeros(shape, bool)
     for polygon in sorted(annotation.polygons, key=lambda p: p.hole):
@@ -104,14 +104,14 @@ def tumour_mask(annotation: Annotation, place: Place) -> Mask:
 
 
 def label_lesions(mask: Mask, mode: Mode) -> Labels:
-    """The parts of the evaluation mask, numbered from 1."""
+    """Returns the parts of the evaluation mask, int32, numbered from 1; 0 is background."""
     if mode == "camelyon16":
         mask = fill_holes(grow(mask, JOIN_UM / 2))
     return np.asarray(cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[1], np.int32)
 
 
 def grow(mask: Mask, by_um: float) -> Mask:
-    """Pixels nearer than `by_um` to the mask, centre to centre, by exact Euclidean distance."""
+    """Returns the pixels nearer than `by_um` to the mask, centre to centre, by exact Euclidean distance."""
     if not mask.any():
         return mask
     distance = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
@@ -119,20 +119,23 @@ def grow(mask: Mask, by_um: float) -> Mask:
 
 
 def fill_holes(mask: Mask) -> Mask:
-    """Background that cannot reach the border by 4-connected steps joins the mask."""
+    """Adds background that is not connected to the border: by 4 neighbours, the dual of lesions' 8."""
     _, labels = cv2.connectedComponents((~mask).astype(np.uint8), connectivity=4)
     edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     return mask | ~np.isin(labels, np.unique(edge))
 
 
 def major_axis_px(rows: NDArray[Any], cols: NDArray[Any]) -> float:
-    """The major axis of the ellipse with the same second central moments: 4·√λ₁ of the pixel centres' covariance."""
+    """Returns 4·√λ₁, λ₁ the larger eigenvalue of the pixel centres' covariance.
+
+    That is the major axis of the ellipse with the same second central moments.
+    """
     covariance = np.cov(np.stack([rows, cols]).astype(float), bias=True)
     return float(4 * np.sqrt(max(0.0, np.linalg.eigvalsh(covariance)[1])))
 
 
 def describe(labels: Labels, place: Place, mode: Mode) -> list[Lesion]:
-    """Every part, by its label."""
+    """Returns every part as a lesion, in the order of labels."""
     smallest, lesions = (ITC_UM if mode == "camelyon16" else STRICT_UM), []
     flat = labels.ravel()
     order = np.argsort(flat, kind="stable")
@@ -154,7 +157,7 @@ def describe(labels: Labels, place: Place, mode: Mode) -> list[Lesion]:
 
 
 def evaluate_slide(annotation: Annotation, place: Place, detections: Iterable[Detection], mode: Mode) -> SlideResult:
-    """Which lesions the detections hit, and which detections hit none. A slide without outlines has no lesion."""
+    """Returns which lesions detections hit, and which detections hit none. Those on uncounted lesions are ignored."""
     labels = label_lesions(tumour_mask(annotation, place), mode)
     lesions = {lesion.label: lesion for lesion in describe(labels, place, mode)}
     false: list[Detection] = []
@@ -163,12 +166,12 @@ def evaluate_slide(annotation: Annotation, place: Place, detections: Iterable[De
         if label == 0:
             false.append(detection)
         elif lesions[label].counted and (not lesions[label].found or detection.score > lesions[label].score):
-            known = {**asdict(lesions[label]), "score": detection.score, "found": True}
-            lesions[label] = Lesion(**known)
+            lesions[label] = replace(lesions[label], score=detection.score, found=True)
     return SlideResult(list(lesions.values()), false)
 
 
 def _label_at(labels: Labels, place: Place, detection: Detection) -> int:
+    """The label under a detection; 0 on background and off the slide."""
     x, y = place.to_mask(np.array([detection.x_l0, detection.y_l0]))
     row, col = int(np.floor(y)), int(np.floor(x))
     inside = 0 <= row < labels.shape[0] and 0 <= col < labels.shape[1]
@@ -176,13 +179,13 @@ def _label_at(labels: Labels, place: Place, detection: Detection) -> int:
 
 
 def _at_least(values: NDArray[np.float64], thresholds: list[float]) -> NDArray[np.float64]:
-    """How many values reach each threshold."""
+    """Returns how many values are ≥ each threshold."""
     counts: NDArray[np.float64] = len(values) - np.searchsorted(np.sort(values), thresholds).astype(np.float64)
     return counts
 
 
 def froc(results: list[SlideResult], mode: Mode) -> dict[str, Any]:
-    """The curve, the sensitivity at each agreed rate of false positives, and their mean.
+    """Returns the curve, the sensitivity at each of FALSE_POSITIVES, and their mean, JSON-ready.
 
     Raises:
         ValueError: no slide has a lesion that counts, so there is no sensitivity.
@@ -198,16 +201,16 @@ def froc(results: list[SlideResult], mode: Mode) -> dict[str, Any]:
     else:
         thresholds = [t for t in thresholds if t > 0]
     rates = [*(_at_least(false, thresholds) / len(results)).tolist(), 0.0]
-    found = [*(_at_least(scores, thresholds) / len(scores)).tolist(), 0.0]
+    sensitivity = [*(_at_least(scores, thresholds) / len(scores)).tolist(), 0.0]
     if mode == "camelyon16":
-        at = [float(np.interp(f, rates[::-1], found[::-1])) for f in FALSE_POSITIVES]
+        at = [float(np.interp(f, rates[::-1], sensitivity[::-1])) for f in FALSE_POSITIVES]
     else:
-        at = [max(s for rate, s in zip(rates, found, strict=True) if rate <= f) for f in FALSE_POSITIVES]
+        at = [max(s for rate, s in zip(rates, sensitivity, strict=True) if rate <= f) for f in FALSE_POSITIVES]
     return {
         "mode": mode,
         "score": float(np.mean(at)),
         "sensitivity_at": dict(zip(map(str, FALSE_POSITIVES), at, strict=True)),
-        "curve": {"thresholds": [*thresholds, None], "false_positives_per_slide": rates, "sensitivity": found},
+        "curve": {"thresholds": [*thresholds, None], "false_positives_per_slide": rates, "sensitivity": sensitivity},
         "slides": len(results),
         "lesions": len(scores),
         "ignored_lesions": ignored,

@@ -1,8 +1,8 @@
-"""Tumour outlines drawn by people: ASAP's XML and the polygon JSON of Camelyon16, as polygons in level-0 pixels.
+"""Reads tumour outlines drawn by people, ASAP's XML or Camelyon16's JSON, as polygons in level-0 pixels.
 
-An outline counts what lies inside it by the even-odd rule. Hands cross their own line a little at nearly every
-lesion; that is accepted. An outline for which the rules of area disagree by more than 2 % (a figure of eight, a loop
-drawn twice) says no longer what it encloses, and is refused with its name and place.
+An outline encloses what the even-odd rule says. Outlines drawn by hand cross themselves a little at nearly every
+lesion, which is accepted. Where signed area and even-odd area differ by more than 2 % (a figure of eight, a loop drawn
+twice), what the outline encloses is unclear: it is refused with its name and the place of the crossing.
 """
 
 import json
@@ -21,7 +21,7 @@ MOST_POLYGONS, MOST_VERTICES = 5_000, 500_000
 MOST_JSON_VALUES = 3 * MOST_VERTICES + 20 * MOST_POLYGONS  # an object in memory takes 20 times the two bytes of "[]"
 FARTHEST_PX = 1e8
 MOST_DISAGREEMENT = 0.02
-LEAST_PX2 = 1e-3  # disagreement that is rounding
+LEAST_PX2 = 1e-3  # smaller differences are rounding
 TUMOUR = {"_0", "_1", "tumor", "tumour", "metastases", "metastasis", "positive"}
 HOLES = {"_2", "exclusion", "normal", "negative"}
 FORMATS = "send ASAP's XML, or JSON with `positive` and `negative` polygons"
@@ -29,7 +29,7 @@ FORMATS = "send ASAP's XML, or JSON with `positive` and `negative` polygons"
 
 @dataclass(frozen=True)
 class Polygon:
-    """An outline, (n, 2) float64 x, y in level-0 px, not closed; `hole`: what is inside is not tumour."""
+    """An outline: float64 (n, 2) of x, y in level-0 px, not closed. `hole`: its inside is not tumour."""
 
     name: str
     vertices: NDArray[np.float64]
@@ -38,26 +38,27 @@ class Polygon:
 
 @dataclass(frozen=True)
 class Annotation:
-    """All outlines of a slide. `exhaustive`: all of its tumour is outlined, so that what is not is none."""
+    """All outlines of a slide. `exhaustive`: all of its tumour is outlined, so tissue outside of them is not tumour."""
 
     polygons: tuple[Polygon, ...]
     exhaustive: bool = True
 
     def to_dict(self) -> dict[str, Any]:
-        shown = [{"name": p.name, "hole": p.hole, "vertices": p.vertices.tolist()} for p in self.polygons]
-        return {"polygons": shown, "exhaustive": self.exhaustive}
+        polygons = [{"name": p.name, "hole": p.hole, "vertices": p.vertices.tolist()} for p in self.polygons]
+        return {"polygons": polygons, "exhaustive": self.exhaustive}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> "Annotation":
-        made = (Polygon(p["name"], np.array(p["vertices"], float), p["hole"]) for p in content["polygons"])
-        return cls(tuple(made), content["exhaustive"])
+        polygons = (Polygon(p["name"], np.array(p["vertices"], float), p["hole"]) for p in content["polygons"])
+        return cls(tuple(polygons), content["exhaustive"])
 
 
 def parse(content: bytes, exhaustive: bool = True) -> Annotation:
-    """An annotation file.
+    """Reads an annotation file.
 
     Raises:
-        Invalid: neither format, a group or number that means nothing, or an outline that does not say what it encloses.
+        Invalid: neither format, over a limit, an unknown group, a coordinate that is not a number, or an outline of
+            which it is unclear what it encloses.
     """
     if len(content) > MOST_BYTES:
         raise _bad(f"the annotation has {len(content)} bytes; {MOST_BYTES} is the most", "simplify the outlines")
@@ -90,15 +91,15 @@ def _in_order(outline: asap.Outline) -> list[tuple[str | None, str | None]]:
     try:
         points = sorted(outline.points, key=lambda point: float(point.order))
     except ValueError as error:
-        raise _bad(f"{outline.name} has a point whose Order is no number", "look at the file") from error
+        raise _bad(f"{outline.name} has a point whose Order is no number", "correct it in the file") from error
     return [(point.x, point.y) for point in points]
 
 
 def _is_hole(name: str, group: str) -> bool:
-    known = group.strip().lower()
-    if known not in TUMOUR | HOLES:
+    name_of_group = group.strip().lower()
+    if name_of_group not in TUMOUR | HOLES:
         raise _bad(f"{name} is of the group {group!r}, which is neither tumour nor hole", f"use {sorted(TUMOUR)}")
-    return known in HOLES
+    return name_of_group in HOLES
 
 
 def _from_json(content: bytes) -> list[Polygon]:
@@ -106,9 +107,9 @@ def _from_json(content: bytes) -> list[Polygon]:
     if values > MOST_JSON_VALUES:
         raise _bad(f"the JSON holds {values} values; {MOST_JSON_VALUES} is the most", "simplify the outlines")
     try:
-        known = json.loads(content)
-        lists = [(outline, hole) for key, hole in (("positive", False), ("negative", True)) for outline in known[key]]
-        named = [(str(outline["name"]), outline["vertices"], hole) for outline, hole in lists]
+        document = json.loads(content)
+        lists = ((document["positive"], False), (document["negative"], True))
+        named = [(str(one["name"]), one["vertices"], hole) for outlines, hole in lists for one in outlines]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _bad(f"the JSON is no annotation: {type(error).__name__} {error}", FORMATS) from error
     return [Polygon(name, _numbers(name, vertices), hole) for name, vertices, hole in named]
@@ -118,11 +119,11 @@ def _numbers(name: str, pairs: Any) -> NDArray[np.float64]:
     try:
         vertices = np.array(pairs, dtype=np.float64)
     except (ValueError, TypeError) as error:
-        raise _bad(f"{name} has coordinates that are no numbers", "look at the file") from error
+        raise _bad(f"{name} has coordinates that are no numbers", "correct it in the file") from error
     if vertices.ndim != 2 or vertices.shape[1] != 2 or len(vertices) < 3:
         raise _bad(f"{name} has no three points", "remove it, or draw it again")
     if not (np.abs(vertices) <= FARTHEST_PX).all():
-        raise _bad(f"{name} has coordinates that are no numbers", "look at the file")
+        raise _bad(f"{name} has coordinates that are no numbers", "correct it in the file")
     closed = (vertices[0] == vertices[-1]).all()
     return vertices[:-1] if closed and len(vertices) > 3 else vertices
 
@@ -132,8 +133,8 @@ def _check(polygon: Polygon) -> None:
     if abs(drawn - inside) <= MOST_DISAGREEMENT * max(drawn, inside) + LEAST_PX2:
         return
     x, y = first_crossing(polygon.vertices)
-    where = f"at ({x:.0f}, {y:.0f})"
-    raise _bad(f"the outline {polygon.name} crosses itself {where}, so what it encloses is unclear", "draw it again")
+    place = f"at ({x:.0f}, {y:.0f})"
+    raise _bad(f"the outline {polygon.name} crosses itself {place}, so what it encloses is unclear", "draw it again")
 
 
 def _bad(detail: str, action: str) -> Invalid:

@@ -1,4 +1,4 @@
-"""Polygons on pixel grids: which pixel centres lie inside, by the even-odd rule."""
+"""Polygons on pixel grids: which pixel centres are inside, by the even-odd rule, and their areas."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,18 +6,18 @@ from numpy.typing import NDArray
 Points = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 FINE_PX = 2048
-MOST_AT_ONCE, MOST_PAIRS = 1 << 21, 1 << 28  # crossings that are in memory; pairs of edges that are looked at
-FLAT = 1e-9  # of its length: an outline that is no wider than rounding encloses nothing
+MOST_AT_ONCE, MOST_PAIRS = 1 << 21, 1 << 28  # crossings in memory at once; pairs of edges compared
+FLAT = 1e-9  # of its length: an outline no wider than rounding encloses nothing
 
 
 def fill(vertices: Points, shape: tuple[int, int]) -> Mask:
-    """The pixels of a grid whose centres (col + ½, row + ½) lie inside the outline.
+    """Returns which pixels of a grid have their centre (col + ½, row + ½) inside the outline, bool `shape`.
 
-    Along each row every edge that crosses the row's centre line flips all pixels to its right, so a pixel is inside
-    where it was flipped an odd number of times: one running parity a row. O(crossings + pixels of the outline's box).
+    Each edge that crosses a row's centre line flips all pixels to its right. A pixel is inside where it was flipped an
+    odd number of times, which is a running XOR along the row. O(crossings + pixels of the outline's box).
 
     Args:
-        vertices: (n, 2) x, y in pixels of the grid, not closed; parts outside the grid are cut off.
+        vertices: float64 (n, 2) of x, y in pixels of the grid, not closed. Parts outside the grid are clipped.
     """
     mask = np.zeros(shape, bool)
     top, bottom = (
@@ -30,7 +30,7 @@ def fill(vertices: Points, shape: tuple[int, int]) -> Mask:
         return mask
     flips = np.zeros((bottom - top, right - left + 1), np.uint8)
     ends, at_once = np.roll(vertices, -1, axis=0), max(1, MOST_AT_ONCE // (bottom - top))
-    for first in range(0, len(vertices), at_once):  # a zigzag crosses every row with every edge
+    for first in range(0, len(vertices), at_once):  # in parts: a zigzag crosses every row with every edge
         edges = slice(first, first + at_once)
         rows, xs = _crossings(vertices[edges], ends[edges], top, bottom)
         cols = np.clip(np.ceil(xs - 0.5), left, right).astype(np.int64) - left
@@ -40,10 +40,10 @@ def fill(vertices: Points, shape: tuple[int, int]) -> Mask:
 
 
 def _crossings(a: Points, b: Points, top: int, bottom: int) -> tuple[NDArray[np.int64], Points]:
-    """Where edges from a to b cross the centre lines of rows top … bottom − 1: row and x of each."""
+    """Returns row and x of each crossing of edges a → b with the centre lines y = row + ½ of rows top … bottom − 1."""
     low, high = np.minimum(a[:, 1], b[:, 1]), np.maximum(a[:, 1], b[:, 1])
     first = np.clip(np.ceil(low - 0.5), top, bottom).astype(np.int64)
-    last = np.clip(np.ceil(high - 0.5), top, bottom).astype(np.int64)  # half open, so a shared vertex counts once
+    last = np.clip(np.ceil(high - 0.5), top, bottom).astype(np.int64)  # half open: a shared vertex counts once
     counts = np.maximum(last - first, 0)
     edge = np.repeat(np.arange(len(a)), counts)
     rows = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts) + first[edge]
@@ -53,16 +53,21 @@ def _crossings(a: Points, b: Points, top: int, bottom: int) -> tuple[NDArray[np.
 
 
 def shoelace_area(vertices: Points) -> float:
-    """Signed area of the outline as it was drawn: a loop drawn against the rest counts less, one drawn twice double."""
+    """Returns the signed area ½ Σ (xᵢ·yᵢ₊₁ − xᵢ₊₁·yᵢ).
+
+    A loop drawn the other way subtracts, and one drawn twice counts double.
+
+    Coordinates are centred first, since differences of large products would lose the digits of a small outline.
+    """
     x, y = (vertices - vertices.mean(0)).T
     return float(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)) / 2)
 
 
 def even_odd_area(vertices: Points) -> float:
-    """Area inside by the even-odd rule, measured on a grid of 2048×2048 px.
+    """Returns the area inside by the even-odd rule, measured on a grid of 2048×2048 px.
 
-    The outline is turned to its principal axes first, and each is stretched to fill the grid: a thin sliver, lying at
-    any angle, is measured as well as a disc. Such a map multiplies every area by the same number.
+    The outline is turned to its principal axes, and each axis is stretched to fill the grid, so that a thin sliver at
+    any angle is measured as precisely as a disc. A linear map multiplies every area by its determinant.
     """
     centred = vertices - vertices.mean(0)
     turned = centred @ np.linalg.eigh(centred.T @ centred)[1]
@@ -74,8 +79,10 @@ def even_odd_area(vertices: Points) -> float:
 
 
 def first_crossing(vertices: Points) -> tuple[float, float]:
-    """The first point where the outline crosses itself, following it; its first vertex when none crosses properly,
-    or when so many edges went before that looking further would take minutes.
+    """Returns the first point where the outline crosses itself, in the order of its edges.
+
+    Edges a + t·d and b + u·e cross where t = (b − a) × e / (d × e) and u = (b − a) × d / (d × e) both lie in (0, 1).
+    Returns the first vertex when none cross so, or when MOST_PAIRS pairs of edges, which take minutes, are compared.
     """
     a, b = vertices, np.roll(vertices, -1, axis=0)
     for i in range(min(len(a), MOST_PAIRS // len(a))):

@@ -1,13 +1,16 @@
 """The network frame: the slide on a lattice of 0.972 µm pixels, centred on the slide.
 
-With s = 0.972 / mpp (level-0 pixels per network pixel) and N a multiple of 16 not smaller than W / s, network pixel j
-covers, along x, the level-0 interval
+With s = 0.972 / mpp (level-0 pixels per network pixel), W the slide's width in level-0 pixels and N the smallest
+multiple of 16 with N·s ≥ W, network pixel j covers along x the level-0 interval
 
     [W/2 + (j − N/2)·s,  W/2 + (j + 1 − N/2)·s]
 
-and what lies outside the slide is white. Because the lattice is centred and N is even, a turned or mirrored slide has
-the turned or mirrored frame, so that resampling commutes with all eight views. A halo of 48 px on every side gives
-every edge a cell: with it the frame has N + 96 pixels, and N/16 + 1 cells a side, with centres at j = 0, 16, …, N.
+and what lies outside the slide is white. y is the same. Pixel j mirrors onto pixel N − 1 − j, because the lattice is
+centred and N is even; so the frame of a turned or mirrored slide is the turned or mirrored frame, and resampling
+commutes with all eight views (D4).
+
+The network sees 96 px around a cell's centre. A halo of 48 px on every side therefore gives every edge a cell: with it
+the frame has N + 96 pixels and N/16 + 1 cells a side, with centres at j = 0, 16, …, N.
 """
 
 import math
@@ -15,11 +18,11 @@ from dataclasses import dataclass
 
 from core.errors import Invalid
 
-NETWORK_MPP = 0.972
+NETWORK_MPP = 0.972  # of PatchCamelyon: Camelyon16's 0.243 µm at 40×, times 4
 STRIDE_PX = 16
 HALO_PX = 48
 REGION_PX = 512
-SNAP = 1e-3  # TIFF's rationals give 0.97200001: within 0.1 % the lattices are taken to meet
+SNAP = 1e-3  # a TIFF's rational gives 0.97200001: within 0.1 % a ratio counts as whole
 
 
 @dataclass(frozen=True)
@@ -33,24 +36,25 @@ class Axis:
     def scale(self) -> float:
         """Level-0 pixels per network pixel; a whole number when within 0.1 % of one (1: not resampled)."""
         ratio = NETWORK_MPP / self.mpp
-        whole = round(ratio)
-        return float(whole) if abs(ratio - whole) <= SNAP * ratio else ratio
+        nearest = round(ratio)
+        return float(nearest) if abs(ratio - nearest) <= SNAP * ratio else ratio
 
     @property
     def size_net_px(self) -> int:
-        """N: a multiple of 16, without the halo."""
+        """N, a multiple of 16; the halo is not included."""
         exact = self.length_l0_px / self.scale
-        return STRIDE_PX * max(1, math.ceil(exact / STRIDE_PX - 1e-6))
+        return STRIDE_PX * max(1, math.ceil(exact / STRIDE_PX - 1e-6))  # rounding must not add 16 px of glass
 
     @property
     def cells(self) -> int:
         return self.size_net_px // STRIDE_PX + 1
 
     def to_l0(self, x_net: float) -> float:
-        """Where the lattice line x_net (0 at the frame's edge, without the halo) lies in level 0."""
+        """Returns the level-0 coordinate of lattice line x_net, which is 0 at the frame's edge without its halo."""
         return self.length_l0_px / 2 + (x_net - self.size_net_px / 2) * self.scale
 
     def to_net(self, x_l0: float) -> float:
+        """Returns the lattice coordinate of a level-0 one: the inverse of `to_l0`."""
         return (x_l0 - self.length_l0_px / 2) / self.scale + self.size_net_px / 2
 
 
@@ -59,7 +63,7 @@ class Frame:
     """The network frame of a slide.
 
     Raises (on `from_slide`):
-        Invalid: a slide coarser than the network, which would have to be invented between its pixels.
+        Invalid: the slide is coarser than the network, which would need detail that was not scanned.
     """
 
     x: Axis
@@ -78,10 +82,13 @@ class Frame:
         return cls(Axis(width_l0_px, mpp_x), Axis(height_l0_px, mpp_y))
 
     def affine_to_l0(self) -> tuple[float, float, float, float, float, float]:
-        """(a, b, c, d, e, f): the centre of cell (row, col) is x_l0 = a·col + b·row + c, y_l0 = d·col + e·row + f."""
+        """Returns (a, b, c, d, e, f). Cell (row, col) is centred at x_l0 = a·col + b·row + c, y_l0 = d·col + e·row + f.
+
+        Cell (0, 0) is centred on the frame's corner, network coordinate (0, 0).
+        """
         return (STRIDE_PX * self.x.scale, 0.0, self.x.to_l0(0), 0.0, STRIDE_PX * self.y.scale, self.y.to_l0(0))
 
     def cell_area_um2(self) -> float:
-        """The share of the slide that one cell stands for: 16×16 network pixels."""
+        """Returns the area of a cell's own square, 16×16 network pixels."""
         pixel = self.x.scale * self.x.mpp * self.y.scale * self.y.mpp
         return STRIDE_PX * STRIDE_PX * pixel

@@ -1,4 +1,4 @@
-"""What is known of a slide file: its levels, its scale, its scanned area."""
+"""What an inspection reads from a slide file: its levels, its scale, its scanned area."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,9 +10,10 @@ from core.pixels.native_tiles import BLOCK_PX, SHRINKS
 
 @dataclass(frozen=True)
 class Level:
-    """`downsample_*`: level-0 pixels per pixel of this level; tile sizes are the file's own where `native`.
+    """One level of the pyramid.
 
-    `made`: not in the file; rendered for the viewer, never read for the network.
+    `downsample_*`: level-0 pixels per pixel of this level. `native`: the file has JPEG tiles of this tile size.
+    `made`: the file lacks the level; it is rendered for the viewer and never read for the network.
     """
 
     width: int
@@ -27,7 +28,10 @@ class Level:
 
 @dataclass(frozen=True)
 class Source:
-    """Where pixels can be read from: a level of the file, or its own JPEG tiles decoded at 1/shrink."""
+    """Where pixels are read from: a level of the file, or its JPEG tiles decoded at 1/shrink.
+
+    `downsample_*`: level-0 pixels per pixel of the source.
+    """
 
     level: int
     shrink: int
@@ -36,20 +40,27 @@ class Source:
 
 
 def sources_of(levels: Sequence[Level], scaled: bool) -> list[Source]:
-    """The levels of a file and, where they may stand for levels that it lacks, its native tiles shrunk."""
-    whole = [Source(i, 1, level.downsample_x, level.downsample_y) for i, level in enumerate(levels)]
+    """Returns the levels of a file and, if `scaled`, each native level decoded at ½, ¼ and ⅛.
+
+    A JPEG is decoded smaller in whole blocks of 8×8, so tiles of another size cannot be.
+    """
+    full = [Source(i, 1, level.downsample_x, level.downsample_y) for i, level in enumerate(levels)]
     shrunk = [
         Source(i, k, k * level.downsample_x, k * level.downsample_y)
         for i, level in enumerate(levels)
         for k in SHRINKS
         if scaled and level.native and not (level.tile_width % BLOCK_PX or level.tile_height % BLOCK_PX)
     ]
-    return whole + shrunk
+    return full + shrunk
 
 
 @dataclass(frozen=True)
 class SlideInfo:
-    """The inspection's answer, kept with the slide's record."""
+    """The result of an inspection, stored as JSON in the slide's record (`to_dict`, `from_dict`).
+
+    `mpp_*`: µm per level-0 pixel, with `mpp_source`: file, objective (10 / its power) or user. `bounds_*`: OpenSlide's,
+    the corner of the scanned area in level-0 pixels. `stamp`: of a file by reference (core.slides.opening).
+    """
 
     vendor: str
     width: int
@@ -61,18 +72,18 @@ class SlideInfo:
     bounds_x: int = 0
     bounds_y: int = 0
     properties: dict[str, str] = field(default_factory=dict)
-    stamp: str | None = None  # of a file by reference when it was inspected (core.slides.storage)
+    stamp: str | None = None
 
     @property
     def file_levels(self) -> list[Level]:
         return [level for level in self.levels if not level.made]
 
     def sources(self, scaled: bool) -> list[Source]:
-        """Where the network's pixels may come from; `scaled`: tiles decoded at ½, ¼ or ⅛ too."""
+        """Returns where the network's pixels may come from; `scaled`: also JPEG tiles decoded at ½, ¼ or ⅛."""
         return sources_of(self.file_levels, scaled)
 
     def frame(self) -> Frame:
-        """Raises Invalid for a slide that is coarser than the network, ValueError without mpp."""
+        """Returns the network frame. Raises Invalid for a slide coarser than the network, ValueError without mpp."""
         if self.mpp_x is None or self.mpp_y is None:
             raise ValueError("a slide without mpp has no network frame")
         return Frame.from_slide(self.width, self.height, self.mpp_x, self.mpp_y)

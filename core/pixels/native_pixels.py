@@ -1,10 +1,11 @@
-"""Pixels straight from a slide's own JPEG tiles: pread, libjpeg-turbo, RGB; smaller by leaving frequencies out.
+"""Reads pixels from a slide's own JPEG tiles with libjpeg-turbo, at full size or at 1/2, 1/4, 1/8.
 
-Decoded at 1/k (k = 2, 4, 8), each 8×8 block of DCT coefficients becomes (8/k)×(8/k) pixels: what area averaging of the
-decoded tile would give but for rounding and the block's highest frequencies, at a fraction of the work. A tile that the
-slide's edge cuts off is decoded whole and averaged, since what the file pads it with is no part of the slide.
+Decoded at 1/k (k = 2, 4, 8), each 8×8 block of DCT coefficients becomes (8/k)×(8/k) pixels from its lowest frequencies
+(libjpeg's scaled inverse transform). That is the area average of the decoded block but for
+rounding and its highest frequencies, at a fraction of the work. A tile that crosses the slide's edge is decoded at full
+size and averaged, because its blocks there mix the slide with the file's padding.
 
-At k = 1 the pixels are those of OpenSlide where it does not resample (levels whose downsample is whole).
+At k = 1 the pixels equal OpenSlide's where it does not resample (levels whose downsample is a whole number).
 """
 
 import os
@@ -18,16 +19,16 @@ from numpy.typing import NDArray
 from core.pixels.native_tiles import NativeLevel
 
 Pixels = NDArray[np.uint8]
-KEPT_BYTES = 48 << 20
+CACHE_BYTES = 48 << 20
 WHITE = 255
 
 
 class Unusable(ValueError):
-    """A tile that is missing, damaged or another size than its directory says: another reader must see to it."""
+    """A tile is missing, damaged, or of another size than its directory states. OpenSlide may still read it."""
 
 
 def averaged(pixels: Pixels, k: int) -> Pixels:
-    """Mean over k×k, rounded half up; both sides multiples of k."""
+    """uint8 (k·H, k·W, 3) → (H, W, 3): the mean over k×k, rounded half up, in integers: ⌊(Σ + k²/2) / k²⌋."""
     height, width = (side // k for side in pixels.shape[:2])
     sums = pixels.reshape(height, k, width, k, 3).sum((1, 3), dtype=np.uint32)
     means: Pixels = ((sums + k * k // 2) // (k * k)).astype(np.uint8)
@@ -35,15 +36,15 @@ def averaged(pixels: Pixels, k: int) -> Pixels:
 
 
 class NativePixels:
-    """The native levels of an open file. Lately used tiles are kept, since regions overlap."""
+    """The native levels of an open file. Decoded tiles are cached: neighbouring regions share those at their edges."""
 
     def __init__(self, file: BinaryIO, levels: dict[int, NativeLevel]) -> None:
         self._file, self.levels = file, levels
-        self._kept: OrderedDict[tuple[int, int, int, int], Pixels] = OrderedDict()
+        self._cache: OrderedDict[tuple[int, int, int, int], Pixels] = OrderedDict()
         self._bytes = 0
 
     def read(self, number: int, shrink: int, x: int, y: int, width: int, height: int) -> Pixels:
-        """uint8 (height, width, 3) from pixel (x, y) of a level shrunk by `shrink`; white outside.
+        """Returns uint8 (height, width, 3) from pixel (x, y) of a level shrunk by `shrink`; white outside.
 
         Raises:
             Unusable: a tile cannot be decoded.
@@ -60,13 +61,13 @@ class NativePixels:
 
     def _tile(self, number: int, shrink: int, col: int, row: int) -> Pixels:
         key = (number, shrink, col, row)
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-        tile = self._kept[key] = self._decoded(self.levels[number], shrink, col, row)
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key]
+        tile = self._cache[key] = self._decoded(self.levels[number], shrink, col, row)
         self._bytes += tile.nbytes
-        while self._bytes > KEPT_BYTES:
-            self._bytes -= self._kept.popitem(last=False)[1].nbytes
+        while self._bytes > CACHE_BYTES:
+            self._bytes -= self._cache.popitem(last=False)[1].nbytes
         return tile
 
     def _decoded(self, level: NativeLevel, shrink: int, col: int, row: int) -> Pixels:
@@ -79,18 +80,18 @@ class NativePixels:
         if not cut_off:
             return tile
         tile = tile.copy()
-        tile[inside[1] :], tile[:, inside[0] :] = WHITE, WHITE
+        tile[inside[1] :], tile[:, inside[0] :] = WHITE, WHITE  # the padding is no part of the slide
         return averaged(tile, shrink) if shrink > 1 else tile
 
 
 def decoded(stream: bytes | None, width: int, height: int, shrink: int) -> Pixels:
-    """A whole JPEG of this very size as RGB, at 1/shrink.
+    """Decodes a complete JPEG of this size to uint8 RGB (height // shrink, width // shrink, 3).
 
     Raises:
-        Unusable: it is none, or of another size.
+        Unusable: no JPEG, damaged, or of another size.
     """
     if stream is None:
-        raise Unusable("no tile here")
+        raise Unusable("no tile at this place")
     options: dict[str, Any] = {"min_width": width // shrink, "min_height": height // shrink}
     try:
         if simplejpeg.decode_jpeg_header(stream)[:2] != (height, width):
@@ -104,7 +105,7 @@ def decoded(stream: bytes | None, width: int, height: int, shrink: int) -> Pixel
 
 
 def _paste(out: Pixels, tile: Pixels, x: int, y: int) -> None:
-    """Put a tile at (x, y) of a picture; what lies outside is cut off."""
+    """Copies a tile to (x, y) of an image, clipped to it."""
     left, top = max(0, x), max(0, y)
     right, bottom = min(out.shape[1], x + tile.shape[1]), min(out.shape[0], y + tile.shape[0])
     out[top:bottom, left:right] = tile[top - y : bottom - y, left - x : right - x]

@@ -1,8 +1,8 @@
-"""The slide file's own JPEG tiles: where they lie, and how to serve them without decoding.
+"""Finds a slide file's own JPEG tiles and completes them, so that they are served without decoding.
 
-A tiled TIFF keeps each JPEG tile as an abbreviated stream: the tables that all tiles share (JPEGTables, tag 347) are
-stored once. A whole JPEG is the tile with the tables put after its SOI marker. RGB-photometric tiles (common in SVS)
-carry no sign of it, and a decoder would take them for YCbCr; an Adobe APP14 segment with transform 0 says RGB.
+A tiled TIFF stores each JPEG tile as an abbreviated stream; the tables that all tiles share (JPEGTables, tag 347) are
+stored once. The tables inserted after a tile's SOI marker make it a complete JPEG. RGB tiles (photometric 2, common in
+SVS) do not state their colour space, and a decoder assumes YCbCr; an Adobe APP14 segment with transform 0 states RGB.
 
 TIFF 6.0, TIFF Technical Note 2 (JPEG-in-TIFF), BigTIFF; ITU T.81; Adobe TN 5116.
 """
@@ -19,19 +19,19 @@ from numpy.typing import NDArray
 WIDTH, HEIGHT, COMPRESSION, PHOTOMETRIC = 256, 257, 259, 262
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS, JPEG_TABLES = 322, 323, 324, 325, 347
 JPEG, RGB, YCBCR = 7, 2, 6
-BLOCK_PX, SHRINKS = 8, (2, 4, 8)  # side of a JPEG's DCT, and what its decoders can divide it by
+BLOCK_PX, SHRINKS = 8, (2, 4, 8)  # side of a DCT block, and by what decoders can divide it
 MOST_TILE_BYTES = 16 << 20
 MOST_DIRECTORIES, MOST_ENTRIES, MOST_TILES = 200, 500, 20_000_000
 FORMATS = {1: "B", 2: "B", 3: "H", 4: "I", 7: "B", 13: "I", 16: "Q", 18: "Q"}
 APP14_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"
 JFIF, ADOBE, SOS, COMMENT = 0xE0, 0xEE, 0xDA, 0xFE  # second bytes of markers
-FOREIGN = {COMMENT, *range(0xE1, 0xF0)} - {ADOBE}  # application segments: EXIF, XMP and whatever else
+FOREIGN = {COMMENT, *range(0xE1, 0xF0)} - {ADOBE}  # EXIF, XMP, comments: they may contain names (PHI)
 
 
 @dataclass(frozen=True)
 class NativeLevel:
-    """A level whose tiles can be served as they are. `offsets`, `counts`: (tile rows · tile columns,) uint64."""
+    """A level whose tiles can be served without decoding. `offsets`, `counts`: (tile rows · tile columns,) uint64."""
 
     width: int
     height: int
@@ -51,7 +51,7 @@ class NativeLevel:
         return -(-self.height // self.tile_height)
 
     def span(self, col: int, row: int) -> tuple[int, int] | None:
-        """(offset, bytes) of a whole tile; None at the edges that pad, and where there is none to serve."""
+        """Returns (offset, bytes) of a tile; None for one that is padded at the slide's edge, or not stored."""
         if (col + 1) * self.tile_width > self.width or (row + 1) * self.tile_height > self.height:
             return None
         place = row * self.columns + col
@@ -59,9 +59,9 @@ class NativeLevel:
         return (offset, count) if offset and len(SOI) < count <= MOST_TILE_BYTES else None
 
     def _own(self, stream: bytes) -> bytes | None:
-        """The tile without comments and foreign segments, where a scanner may have written anything.
+        """Returns the tile without comments and foreign segments, where a scanner may have written names.
 
-        None when a decoder would believe its JFIF or Adobe marker rather than the photometric tag.
+        None when its JFIF or Adobe marker contradicts the photometric tag: a decoder would follow the marker.
         """
         segments = list(_segments(stream))
         for kind, start, _ in segments:
@@ -73,12 +73,12 @@ class NativeLevel:
         return _without_foreign(stream, segments)
 
     def lies_within(self, size: int) -> bool:
-        """Whether every tile ends before the file does (without the sums that could overflow)."""
+        """Whether every tile ends before the file does. offset + count may overflow uint64, so it is not computed."""
         inside = (self.offsets <= size) & (self.counts <= size)
         return bool(inside.all() and (self.counts <= np.uint64(size) - self.offsets).all())
 
     def splice(self, stream: bytes) -> bytes | None:
-        """The tile's stream as a whole JPEG; None when it is none, or contradicts its directory's colours."""
+        """Returns a tile's stream as a complete JPEG; None when it is none, or contradicts the photometric tag."""
         own = self._own(stream) if stream[:2] == SOI else None
         if own is None:
             return None
@@ -87,7 +87,7 @@ class NativeLevel:
 
 
 def _segments(stream: bytes) -> Iterator[tuple[int, int, int]]:
-    """(second byte of the marker, start, end) of what stands before the first scan."""
+    """Yields (second byte of the marker, start, end) of each segment before the first scan (ITU T.81, annex B)."""
     place = len(SOI)
     while stream[place : place + 1] == b"\xff" and place + 4 <= len(stream) and stream[place + 1] != SOS:
         end = place + 2 + int.from_bytes(stream[place + 2 : place + 4], "big")
@@ -96,7 +96,7 @@ def _segments(stream: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _without_foreign(stream: bytes, segments: list[tuple[int, int, int]]) -> bytes:
-    """What is left when comments and others' application segments are cut out, from the last on."""
+    """Returns the stream without comments and foreign segments; cut from the last on, so that places stay valid."""
     for kind, start, end in reversed(segments):
         if kind in FOREIGN:
             stream = stream[:start] + stream[end:]
@@ -104,7 +104,7 @@ def _without_foreign(stream: bytes, segments: list[tuple[int, int, int]]) -> byt
 
 
 class _Tiff:
-    """Just enough of TIFF and BigTIFF; every read is checked against the file's size."""
+    """The part of TIFF 6.0 and BigTIFF that this needs. Every read is checked against the file's size."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.size = file, file.seek(0, io.SEEK_END)
@@ -123,14 +123,17 @@ class _Tiff:
         return self.file.read(count)
 
     def directories(self) -> list[dict[int, tuple[int, int, bytes, int]]]:
-        """Each directory's entries: tag → (type, count, inline value, place of the value)."""
-        found: list[dict[int, tuple[int, int, bytes, int]]] = []
-        seen, offset = set[int](), self.first
-        while offset and offset not in seen and len(found) < MOST_DIRECTORIES:
-            seen.add(offset)
+        """Returns each directory's entries: tag → (type, count, inline value, offset of the value).
+
+        A hostile file may link its directories in a circle; each is read once.
+        """
+        directories: list[dict[int, tuple[int, int, bytes, int]]] = []
+        visited, offset = set[int](), self.first
+        while offset and offset not in visited and len(directories) < MOST_DIRECTORIES:
+            visited.add(offset)
             entries, offset = self._directory(offset)
-            found.append(entries)
-        return found
+            directories.append(entries)
+        return directories
 
     def _directory(self, offset: int) -> tuple[dict[int, tuple[int, int, bytes, int]], int]:
         count_format, entry_size, inline = ("Q", 20, 8) if self.big else ("H", 12, 4)
@@ -158,17 +161,17 @@ class _Tiff:
 
 
 def native_levels(file: BinaryIO) -> list[NativeLevel]:
-    """Every JPEG-tiled RGB or YCbCr image of a TIFF, in file order; [] for any other file.
+    """Returns every JPEG-tiled RGB or YCbCr image of a TIFF, in file order; [] for any other file.
 
     Raises:
-        ValueError: a TIFF whose directories do not hold together.
+        ValueError: a TIFF whose directories are inconsistent or point outside the file.
     """
     try:
         tiff = _Tiff(file)
     except (ValueError, struct.error):
         return []
-    found = [_native_level(tiff, entries) for entries in tiff.directories()]
-    return [level for level in found if level is not None]
+    levels = [_native_level(tiff, entries) for entries in tiff.directories()]
+    return [level for level in levels if level is not None]
 
 
 def _native_level(tiff: _Tiff, entries: dict[int, tuple[int, int, bytes, int]]) -> NativeLevel | None:
@@ -188,7 +191,7 @@ def _native_level(tiff: _Tiff, entries: dict[int, tuple[int, int, bytes, int]]) 
 
 
 def dump(levels: dict[int, NativeLevel]) -> bytes:
-    """The index of a slide, by OpenSlide level, as .npz."""
+    """Returns the index of a slide's native levels, by OpenSlide level, as uncompressed .npz."""
     arrays: dict[str, NDArray[np.generic]] = {}
     for number, level in levels.items():
         head = [level.width, level.height, level.tile_width, level.tile_height, level.photometric]
@@ -201,7 +204,7 @@ def dump(levels: dict[int, NativeLevel]) -> bytes:
 
 
 def restore(content: bytes) -> dict[int, NativeLevel]:
-    """The inverse of `dump`. Raises ValueError for a compressed one, which `dump` never makes: it may be a bomb."""
+    """Reads what `dump` wrote. Raises ValueError for a compressed file, which it never writes: it may be a bomb."""
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         if any(member.compress_type for member in arrays.zip.infolist()):
             raise ValueError("a compressed tile index")

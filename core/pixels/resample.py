@@ -1,17 +1,20 @@
-"""Separable area average onto a lattice, in whole numbers, and so exact under the eight views.
+"""Separable area average onto a lattice, in integers, and so exact under the eight views.
 
-An output pixel is the mean of what it covers. Its edges lie on ticks of 1/64 source pixel (moved there by 1/128 at
-most), so that it covers a whole number of ticks of every row and of every column. With a the ticks² of its area,
+An output pixel is the mean of the source pixels that it covers. Its edges are moved to ticks of 1/64 source pixel, by
+1/128 at most, so that it covers a whole number of ticks of every row and column. With a its area in ticks²,
 
-    out = ⌊ (Σ ticks_of_row · ticks_of_column · grey level) / a + ½ ⌋
+    out = ⌊ S / a + ½ ⌋,    S = Σ ticks_of_row · ticks_of_column · grey level ≤ 255·a
 
-where the sum is a whole number of at most 255·a. For a ≤ 2¹⁶ (an output pixel of up to 4×4 source pixels) float32 holds
-it exactly, being below 2²⁴, and its division, which is rounded correctly, takes no quotient for the half next to it: of
-even a that is 1/a away at least, of odd a < 2¹⁶ more than 2⁻¹⁷, half of what float32 can tell below 256. float64 goes
-far beyond. Hence no order of summation, no turned slide and no processor changes a bit.
+float32 computes this exactly for a ≤ 2¹⁶, an output pixel of up to 4×4 source pixels:
 
-Rows first, then columns, each as products of small matrices: some output pixels times the source pixels that they
-cover. Along columns the three channels lie side by side, so there each weight stands on a 3×3 diagonal.
+* S is an integer below 2²⁴, so sums and products are exact in any order.
+* The correctly rounded quotient never reaches a half n + ½ from below. S / a differs from it by at least 1 / a where a
+  is even, and by at least 1 / 2a > 2⁻¹⁷ where a is odd, and 2⁻¹⁷ is half the spacing of float32 in [128, 256).
+
+Larger areas take float64. Hence no order of summation, no turned slide and no processor changes a bit.
+
+Rows are averaged first, then columns, each as products of small matrices: a few output pixels times the source pixels
+that they cover. Along columns the three channels lie side by side, so each weight is a 3×3 diagonal block.
 """
 
 from dataclasses import dataclass
@@ -21,16 +24,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
-Sums = NDArray[Any]  # whole numbers in float32 or float64
+Sums = NDArray[Any]  # integers in float32 or float64
 TICKS = 64
-AT_ONCE = 8
+AT_ONCE = 8  # output pixels in one product: more would multiply by more zeros
 CHANNELS = 3
 FLOAT32_TICKS2 = 2**16
 
 
 @dataclass(frozen=True)
 class Spans:
-    """Output pixel j covers the ticks [edges[j], edges[j + 1]) along an axis of the source, pixel i [64 i, 64 i + 64).
+    """Output pixels along one axis: j covers the ticks [edges[j], edges[j + 1]), source pixel i [64 i, 64 i + 64).
 
     `edges`: (n + 1,), increasing.
     """
@@ -39,12 +42,12 @@ class Spans:
 
     @property
     def first(self) -> int:
-        """The first source pixel that is covered."""
+        """The first source pixel that an output pixel covers."""
         return int(self.edges[0]) // TICKS
 
     @property
     def count(self) -> int:
-        """How many source pixels are covered."""
+        """How many source pixels the output pixels cover together."""
         return -(-int(self.edges[-1]) // TICKS) - self.first
 
     @property
@@ -59,17 +62,17 @@ class Spans:
 
 
 def spans(centre: float, step: float, lines: NDArray[np.int64]) -> Spans:
-    """Edges at centre + line·step, in source pixels, each on its nearest tick.
+    """Returns edges at centre + line·step, in source pixels, each on its nearest tick.
 
-    `lines`: (n + 1,) whole numbers, counted from the slide's centre. A line and the one opposite differ in nothing but
-    the sign, in floating point and in rounding too; so their ticks mirror each other about the centre's, and a line has
-    the same tick whichever part of the slide is asked for. The centre of a source of whole pixels lies on a tick.
+    `lines`: int64 (n + 1,), counted from the slide's centre. Opposite lines differ in their sign alone, and floating
+    point and rounding half to even keep that symmetry: their ticks mirror each other about the centre's. A line has the
+    same tick whichever part of the slide is read. The centre of a source of whole pixels is a multiple of ½, on a tick.
     """
     return Spans(round(TICKS * centre) + np.round(TICKS * step * lines).astype(np.int64))
 
 
 def area_average(source: Pixels, rows: Spans, cols: Spans) -> Pixels:
-    """uint8 (rows.count, cols.count, 3) → uint8 (n_rows, n_cols, 3)."""
+    """Averages uint8 (rows.count, cols.count, 3) to uint8 (n_rows, n_cols, 3)."""
     if rows.are_pixels and cols.are_pixels:
         return source
     largest = int(rows.lengths.max()) * int(cols.lengths.max())
@@ -80,15 +83,17 @@ def area_average(source: Pixels, rows: Spans, cols: Spans) -> Pixels:
     return sums.astype(np.uint8).reshape(len(rows.lengths), len(cols.lengths), CHANNELS)
 
 
-def covered(of: Spans) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For every AT_ONCE output pixels: their first source pixel (m,), and the ticks that each covers of the pixels
-    from there on (m, AT_ONCE, k); output pixels that fill up the last ones cover none."""
-    edges = np.pad(of.edges, (0, -len(of.lengths) % AT_ONCE), mode="edge")
+def covered(axis: Spans) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Returns, for every AT_ONCE output pixels, their first source pixel and the weights of the pixels from there on.
+
+    Shapes: int64 (m,), and ticks int64 (m, AT_ONCE, k). Output pixels that pad the last group have weights of 0.
+    """
+    edges = np.pad(axis.edges, (0, -len(axis.lengths) % AT_ONCE), mode="edge")
     low, high = edges[:-1].reshape(-1, AT_ONCE, 1), edges[1:].reshape(-1, AT_ONCE, 1)
     first = low[:, 0, 0] // TICKS
     k = int((-(-high[:, -1, 0] // TICKS) - first).max())
     pixel = TICKS * (first[:, None, None] + np.arange(k))
-    return first - of.first, (np.minimum(high, pixel + TICKS) - np.maximum(low, pixel)).clip(0)
+    return first - axis.first, (np.minimum(high, pixel + TICKS) - np.maximum(low, pixel)).clip(0)
 
 
 def _along_rows(source: Pixels, rows: Spans, kind: type[np.floating[Any]]) -> Sums:

@@ -13,6 +13,8 @@ FIELDS = {  # the API's fields, the database's columns and other people's names 
     "api/contract/people.py": {"who"},
     "api/contract/slides.py": {"made"},
     "core/database/people.py": {"who"},
+    "core/marks/froc.py": {"found"},
+    "core/pixels/levels.py": {"made"},
 }
 JS_DECLARATION = re.compile(r"\b(?:const|let|var|function\*?|class)\s+(?:([$\w]+)|[{[]([^=;]*?)[}\]]\s*(?:=|of\b))")
 JS_PARAMETERS = re.compile(r"(?:\bfunction\*?\s*[$\w]*\s*|=>?\s*|\()\(([^()]*)\)\s*(?:=>|\{)|\b([$\w]+)\s*=>")

@@ -10,7 +10,7 @@ from slides import tissue
 
 from core.pixels.frame import Frame
 from core.pixels.levels import Level, SlideInfo, Source, sources_of
-from core.pixels.native_pixels import KEPT_BYTES, NativePixels, Unusable, averaged
+from core.pixels.native_pixels import CACHE_BYTES, NativePixels, Unusable, averaged
 from core.pixels.native_tiles import native_levels
 from core.pixels.sampling import best_source, sample
 from core.reader.client import Reader
@@ -107,11 +107,11 @@ def test_a_tile_that_is_none_is_left_to_openslide(tmp_path, how):
 
 
 def test_what_is_kept_is_bounded(pixels, monkeypatch):
-    monkeypatch.setattr("core.pixels.native_pixels.KEPT_BYTES", 3 * TILE * TILE * 3)
+    monkeypatch.setattr("core.pixels.native_pixels.CACHE_BYTES", 3 * TILE * TILE * 3)
     for _ in range(2):
         np.testing.assert_array_equal(pixels.read(0, 1, 0, 0, 700, 500), pixels.read(0, 1, 0, 0, 700, 500))
-    assert pixels._bytes <= 3 * TILE * TILE * 3 < KEPT_BYTES
-    assert sum(tile.nbytes for tile in pixels._kept.values()) == pixels._bytes
+    assert pixels._bytes <= 3 * TILE * TILE * 3 < CACHE_BYTES
+    assert sum(tile.nbytes for tile in pixels._cache.values()) == pixels._bytes
 
 
 def test_the_coarsest_source_that_is_fine_enough_is_read():
