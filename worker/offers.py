@@ -84,7 +84,7 @@ class Serving:
             try:
                 offer = self._offer(name)
             except WeightsRefused as error:
-                log.warning("%s is not offered: %s", name, error)
+                log.warning("network not offered", extra={"fields": {"network": name, "reason": str(error)}})
             else:
                 if rivals or offer.card.purpose != COMPARISON:
                     self.offers[name] = offer

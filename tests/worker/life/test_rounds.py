@@ -7,7 +7,7 @@ from sqlalchemy.exc import OperationalError
 
 from core import logs
 from core.work import leases
-from worker.life import farewell, heartbeat, lease, reconciler
+from worker.life import farewell, heartbeat, lease
 from worker.life.lease import Lease
 from worker.life.rounds import Rounds
 
@@ -63,21 +63,6 @@ def test_a_heartbeat_goes_on_after_an_unforeseen_fault(monkeypatch):
     heartbeat.get_settings.cache_clear()
     heartbeat.start(None)
     assert step.succeeded.wait(PATIENCE)
-
-
-def test_one_row_that_cannot_be_failed_keeps_no_other_from_it(monkeypatch):
-    failed = []
-
-    def fail(work_id, _):
-        if work_id == "poisoned":
-            raise KeyError("unforeseen")
-        failed.append(work_id)
-
-    monkeypatch.setattr(reconciler, "_fail_row", fail)
-    monkeypatch.setattr(reconciler.leases, "exhausted", lambda _: [("poisoned", "a"), ("other", "a")])
-    monkeypatch.setattr(reconciler, "reading", lambda: threading.Lock())
-    reconciler.fail_exhausted()
-    assert failed == ["other"]
 
 
 @pytest.mark.parametrize("error", [AWAY, RuntimeError("unforeseen")])
