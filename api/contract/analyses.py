@@ -138,13 +138,19 @@ class AnalysisOut(BaseModel):
 class RegionsOut(BaseModel):
     threshold: float
     summary: str
+    summary_statement: Statement
     preliminary: Literal[True] = True
     notice: str = NOTICE
     regions: tuple[Region, ...]
 
     @classmethod
     def from_results(cls, results: Results) -> "RegionsOut":
-        return cls(threshold=results.threshold, summary=results.summary.sentence, regions=results.regions)
+        return cls(
+            threshold=results.threshold,
+            summary=results.summary.sentence,
+            summary_statement=results.summary,
+            regions=results.regions,
+        )
 
 
 class ProfileRequest(BaseModel):

@@ -1935,6 +1935,7 @@ export interface components {
             regions: components["schemas"]["Region"][];
             /** Summary */
             summary: string;
+            summary_statement: components["schemas"]["Statement"];
             /** Threshold */
             threshold: number;
         };
