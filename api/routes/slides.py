@@ -134,7 +134,7 @@ def _reveal(
         catalog.info_of(slide)  # raises Conflict before the inspection
         opening.require_unaltered(slide)
         trail.exported(session, slide.id)
-    with request.app.state.files.reader(opening.slide_file(slide).path) as reader:
+    with request.app.state.files.reader(opening.slide_file(slide)) as reader:
         content = reader.call(name)[1]
     return Jpeg(content, headers={"Cache-Control": "no-store"})
 

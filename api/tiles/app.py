@@ -36,6 +36,7 @@ from core.database.transactions import reading
 from core.errors import Conflict, Gone, NotFound, QuarterturnError, ReaderFault, SlideRejected
 from core.pixels.levels import SlideInfo
 from core.slides import catalog, opening, storage
+from core.slides.opening import SlideFile
 
 CACHE_SECONDS = 1.0
 CACHE_BYTES = 64 << 20
@@ -58,7 +59,7 @@ ADDRESSES = [(call, _address(call)) for call in (NATIVE_TILE, DEEP_ZOOM_TILE)]
 class Place:
     """The files of a slide's tiles. `version` changes with the slide file's content."""
 
-    path: Path
+    file: SlideFile
     index: Path
     version: str
     info: SlideInfo
@@ -171,7 +172,7 @@ class TileApp:
     def _cached(self, place: Place, request: TileRequest, tag: bytes) -> bytes | None:
         """A tile that needs no thread: a native one in the page cache, or one rendered before."""
         if request.native:
-            file = self.files.cached(place.path, place.version)
+            file = self.files.cached(place.file.path, place.version)
             content = file.tile_in_memory(request.level, request.col, request.row) if file else None
             if content is not None:
                 return content
@@ -181,7 +182,7 @@ class TileApp:
         """Reads or renders a tile in a thread. Raises NotFound beyond the grid, Gone, Conflict or ReaderFault."""
         content: bytes | None = None
         if request.native:
-            file = await self._in_thread(self.files.open, place.path, place.index, place.version)
+            file = await self._in_thread(self.files.open, place.file.path, place.index, place.version)
             content = await self._in_thread(_native, file, place.info, request)
         if content is None:
             content = await self._in_thread(self._render, place, request)
@@ -195,7 +196,7 @@ class TileApp:
             operation, fields = "render", _box(place.info, request)
         else:
             operation, fields = "dz", {"level": request.level, "col": request.col, "row": request.row}
-        with self.files.reader(place.path) as reader:
+        with self.files.reader(place.file) as reader:
             return reader.call(operation, **fields)[1]
 
     async def _in_thread(self, function: Any, *arguments: Any, urgent: bool = False) -> Any:
@@ -228,7 +229,7 @@ def _look_up(credential: Credential, request: TileRequest, origin: str) -> Place
             trail.record_denial(visitor, error.code, f"GET tiles of {slide_id}", origin)
         raise
     # A zip may have to be unpacked again, which takes minutes: after the transaction.
-    return Place(opening.slide_file(slide).path, index, version, info)
+    return Place(opening.slide_file(slide), index, version, info)
 
 
 def _native(file: TileFile, info: SlideInfo, request: TileRequest) -> bytes | None:

@@ -16,6 +16,7 @@ from core.pixels import native_tiles
 from core.reader.client import Reader
 from core.settings import get_settings
 from core.slides import opening
+from core.slides.opening import SlideFile
 
 FileKey = tuple[Path, str]  # the path and the stamp of its last change: another file may take the path
 MOST_READERS = 4
@@ -125,15 +126,15 @@ class SlideFiles:
         return file
 
     @contextmanager
-    def reader(self, path: Path) -> Iterator[Reader]:
+    def reader(self, slide_file: SlideFile) -> Iterator[Reader]:
         """The slide's reader, shared by all who are in here. Another file at the same path gets a reader of its own.
 
         Raises:
             Gone: there is no file.
         """
-        key = _key(path)
+        key = _key(slide_file.path)
         with self._lock:
-            reader, users = self._used.get(key) or (self._take_idle(key), 0)
+            reader, users = self._used.get(key) or (self._take_idle(key, slide_file), 0)
             self._used[key] = (reader, users + 1)
         try:
             yield reader
@@ -143,13 +144,14 @@ class SlideFiles:
             for one in closing:
                 one.close()
 
-    def _take_idle(self, key: FileKey) -> Reader:
+    def _take_idle(self, key: FileKey, slide_file: SlideFile) -> Reader:
         """The idle reader of this file, or a new one."""
         idle = self._idle.pop(key) if key in self._idle else None
         if idle is not None and idle.alive:
             return idle
-        settings, path = get_settings(), key[0]
-        return Reader(path, settings.reader_seconds, settings.reader_memory_bytes, opening.readable(path))
+        settings = get_settings()
+        limits = settings.reader_seconds, settings.reader_memory_bytes
+        return Reader(slide_file.path, *limits, slide_file.readable)
 
     def _release(self, key: FileKey) -> list[Reader]:
         """Counts one user less. Returns the readers to close, which waits and so must happen outside the lock."""

@@ -16,6 +16,7 @@ from api.tiles.app import Place, TileApp, TileRequest
 from api.tiles.open_files import SlideFiles, TileFile
 from core.errors import Gone, ReaderFailed, ReaderOutOfMemory, SlideUnreadable, StorageFault, Unauthenticated
 from core.pixels.levels import Level, SlideInfo, Source
+from core.slides.opening import SlideFile
 
 PLACE = object()
 
@@ -103,13 +104,13 @@ def test_another_file_in_the_same_place_has_a_reader_of_its_own(tmp_path):
         fresh = write_pyramid(tmp_path / "fresh.tiff", np.full((300, 400, 3), colour, np.uint8), 0.5)
         os.replace(fresh, path)
         for _ in range(2):
-            with files.reader(path) as reader:
+            with files.reader(SlideFile(path, (path,), "")) as reader:
                 stamps.append(int(reader.region(Source(0, 1, 1, 1), 0, 0, 8, 8)[0, 0, 0]))
     files.drop(path)
     assert not files._idle, "nothing of it is held any more"
     assert stamps == [200, 200, 30, 30]
     path.unlink()
-    with pytest.raises(Gone), files.reader(path):
+    with pytest.raises(Gone), files.reader(SlideFile(path, (path,), "")):
         pass
     files.close()
 
@@ -131,7 +132,7 @@ def test_a_tile_whose_reader_failed_may_be_asked_for_again(error, status, grid, 
             return TileFile(None, "v", {})
 
     levels = [Level(500, 400, 1.0, 1.0)]
-    place = Place(None, None, "v", SlideInfo("generic-tiff", 500, 400, levels, 0.5, 0.5, "file"))
+    place = Place(SlideFile(None, (), ""), None, "v", SlideInfo("generic-tiff", 500, 400, levels, 0.5, 0.5, "file"))
     monkeypatch.setattr(tile_app, "_look_up", lambda *_: place)
     answer = call(TileApp(None, Failing()), "GET", f"/api/v1/slides/{'0' * 32}{grid}")
     assert (answer.status, answer.headers.get("retry-after")) == (status, "2" if status == 503 else None)

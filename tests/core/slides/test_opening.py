@@ -53,7 +53,7 @@ def test_api_and_worker_open_the_same_file_of_a_zip_whose_parts_are_missing(zip_
                 answers[door] = readers.reader_of(slide).call("inspect")[0]["info"]
                 readers.close_readers()
             else:
-                with files.reader(opening.slide_file(slide).path) as reader:
+                with files.reader(opening.slide_file(slide)) as reader:
                     answers[door] = reader.call("inspect")[0]["info"]
                 files.drop(opening.reader_path(slide.id, slide.file))
         assert answers["api"] == answers["worker"]
