@@ -28,7 +28,7 @@ export function make(tag, className = "", text = "") {
 }
 
 /** Shows a text, or hides the element where there is none. @param {HTMLElement} element @param {string} text */
-export function say(element, text) {
+export function showText(element, text) {
   element.textContent = text;
   element.hidden = !text;
 }

@@ -1,7 +1,7 @@
 // The audit trail, newest first, and whether its chain of hashes is intact.
 // It is loaded only when it is opened, since each reading is itself recorded.
 import { isManager, request } from "../../shared/http.js";
-import { make, part, say } from "../../shared/dom.js";
+import { make, part, showText } from "../../shared/dom.js";
 import { panel } from "../../shared/panel.js";
 import { attempt } from "../state.js";
 
@@ -11,12 +11,12 @@ const PAGE = 50;
 const describe = (detail) => Object.entries(detail).filter(([, value]) => value !== null).map(([name, value]) => `${name} ${value}`).join(", ");
 
 /** @param {import("../../shared/types").AuditRow} entry */
-function line({ at, who, action, subject, detail, origin }) {
+function line({ at, who: name, action, subject, detail, origin }) {
   const row = make("tr");
   const object = make("td", "", subject.slice(0, 12));
   object.title = subject;
   const when = at === null ? "" : new Date(at).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
-  row.append(...[when, who, action].map((text) => make("td", "", text)), object, ...[describe(detail), origin].map((text) => make("td", "", text)));
+  row.append(...[when, name, action].map((text) => make("td", "", text)), object, ...[describe(detail), origin].map((text) => make("td", "", text)));
   return row;
 }
 
@@ -39,7 +39,7 @@ async function check(host, signal) {
   const { holds, broken_at } = await request("get", "/api/v1/audit/check", { signal });
   const chain = part(host, "chain");
   chain.className = holds ? "chain small" : "chain message";
-  say(chain, holds
+  showText(chain, holds
     ? "The audit trail is intact: no row is missing or was changed."
     : `The audit trail is broken: row ${broken_at} is missing or was changed. Keep this database as it is and see docs/operations.md.`);
 }

@@ -1,6 +1,6 @@
 // People who sign in with a name and a password, for administrators.
 import { isManager, request } from "../../shared/http.js";
-import { part, say } from "../../shared/dom.js";
+import { part, showText } from "../../shared/dom.js";
 import { panel } from "../../shared/panel.js";
 import { day } from "../../shared/words.js";
 import { ROLES, attempt, failure, roleLabel } from "../state.js";
@@ -39,7 +39,7 @@ function openReset(host, { id, login }) {
   const dialog = part(host, "reset", HTMLDialogElement);
   Object.assign(dialog.dataset, { person: id, login });
   part(host, "reset-title").textContent = `New password for ${login}`;
-  say(part(host, "reset-error"), "");
+  showText(part(host, "reset-error"), "");
   dialog.showModal();
 }
 
@@ -56,7 +56,7 @@ function watchReset(host, store, life) {
       dialog.close();
       store.set({ error: "", done: `${login} has a new password.` });
     } catch (error) {
-      say(part(host, "reset-error"), failure(error));
+      showText(part(host, "reset-error"), failure(error));
     }
   }, life);
   life.addEventListener("abort", () => dialog.close(), { once: true });

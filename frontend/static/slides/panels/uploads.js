@@ -73,7 +73,7 @@ class Row {
       removeFingerprintOnSuccess: true,
       fingerprint,
       urlStorage: namelessStorage(),
-      onProgress: (sent) => this.progress(sent, file.size),
+      onProgress: (done) => this.progress(done, file.size),
       onSuccess: () => {
         this.item.remove();
         done();
@@ -89,10 +89,10 @@ class Row {
     this.upload.start();
   }
 
-  /** @param {number} sent @param {number} total bytes */
-  progress(sent, total) {
-    this.bar.value = sent;
-    this.text.textContent = `${size(sent)} of ${size(total)}`;
+  /** @param {number} done @param {number} total bytes */
+  progress(done, total) {
+    this.bar.value = done;
+    this.text.textContent = `${size(done)} of ${size(total)}`;
   }
 
   async toggle() {

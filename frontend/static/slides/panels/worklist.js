@@ -1,6 +1,6 @@
 // The slides, newest first, with their states. It is read again every second while something runs.
 import { request } from "../../shared/http.js";
-import { make, part, say } from "../../shared/dom.js";
+import { make, part, showText } from "../../shared/dom.js";
 import { panel, repeat } from "../../shared/panel.js";
 import { explain, size } from "../../shared/words.js";
 import { changed, report } from "../state.js";
@@ -116,7 +116,7 @@ function show(host, store, life) {
   const draw = (/** @type {import("../../shared/types").SlidePage} */ page, /** @type {string} */ query) => {
     part(host, "slides").replaceChildren(...page.slides.map((slide) => row(store, slide)));
     more.hidden = !page.next_cursor;
-    say(part(host, "empty"), page.slides.length ? "" : query ? "No slides match this search." : "No slides yet. Drop a file above to begin.");
+    showText(part(host, "empty"), page.slides.length ? "" : query ? "No slides match this search." : "No slides yet. Drop a file above to begin.");
   };
   const refresh = async () => {
     try {
@@ -148,6 +148,6 @@ export const { mount, unmount } = panel((host, /** @type {SlidesStore} */ store,
     host.hidden = !signedIn;
     if (signedIn) show(host, store, current);
   }, life);
-  store.watch((state) => state.error, (error) => say(part(host, "error"), error), life);
+  store.watch((state) => state.error, (error) => showText(part(host, "error"), error), life);
   life.addEventListener("abort", () => part(host, "slides").replaceChildren(), { once: true });
 });

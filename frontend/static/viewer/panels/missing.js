@@ -1,5 +1,5 @@
 // Tiles that could not be loaded, counted, with a way to try again. Without it they would look like empty glass.
-import { part, say } from "../../shared/dom.js";
+import { part, showText } from "../../shared/dom.js";
 import { panel } from "../../shared/panel.js";
 import { isGivenUp, refresh } from "../retries.js";
 
@@ -13,7 +13,7 @@ function watchTiles(host, viewer, life) {
   const views = [viewer, viewer.navigator]; // the navigator loads tiles of its own, which are not counted
   const show = () => {
     const count = [...missing.values()].filter((image) => image === viewer.world.getItemAt(0)).length;
-    say(part(host, "missing-text"), describe(count));
+    showText(part(host, "missing-text"), describe(count));
     host.hidden = count === 0;
   };
   /** @param {import("../retries.js").Failure} event */

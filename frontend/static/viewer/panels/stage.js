@@ -1,5 +1,5 @@
 // The slide itself: deep zoom, the pointer's place, and the outline of the region that was asked for.
-import { make, part, say } from "../../shared/dom.js";
+import { make, part, showText } from "../../shared/dom.js";
 import { panel } from "../../shared/panel.js";
 import { describeValue } from "../quantities.js";
 import { RETRIES, drawRecovered } from "../retries.js";
@@ -114,7 +114,7 @@ function show(host, store, tiles, life) {
 
 export const { mount, unmount } = panel((host, /** @type {import("../state.js").ViewerStore} */ store, life) => {
   const pointer = part(host, "pointer");
-  store.watch(describePointer, (text) => say(pointer, text), life);
+  store.watch(describePointer, (text) => showText(pointer, text), life);
   store.watch((state) => state.tiles, (tiles, current) => tiles && show(host, store, tiles, current), life);
   life.addEventListener("abort", () => (part(host, "scale").hidden = true), { once: true });
 });
