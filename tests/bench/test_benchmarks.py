@@ -78,6 +78,7 @@ def test_a_walk_asks_for_each_tile_once_and_stays_on_the_slide():
     assert tiles == viewer_walk(sizes, 800)
 
 
+@pytest.mark.slow
 def test_the_gpu_s_benchmark_runs_on_any_device():
     section = Section("g", "")
     gpu.rows(section, torch.device("cpu"), 1, 112, compiled=False)

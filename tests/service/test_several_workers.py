@@ -26,17 +26,6 @@ def ask(client, slide, **settings):
     return analysis["id"], f"/api/v1/analyses/{analysis['id']}"
 
 
-def until_both_work(own, client, tmp_path):
-    """A worker's row appears before it takes its first work: small slides come until each has inspected one."""
-    path = write_pyramid(tmp_path / "small.tiff", tissue(300, 300), 0.5)
-    for _ in range(30):
-        for slide_id in [client.upload(path, {}) for _ in range(4)]:
-            client.wait_for_slide(slide_id)
-        if len(own.rows("SELECT DISTINCT worker FROM work WHERE kind = 'inspect'")) == 2:
-            return
-    raise AssertionError("one of the workers takes no work")
-
-
 def test_two_workers_share_one_slide_and_one_gives_the_same_bits(own, tmp_path):
     client = own.client()
     own.start_worker("one", QUARTERTURN_THREADS="1")
@@ -45,12 +34,23 @@ def test_two_workers_share_one_slide_and_one_gives_the_same_bits(own, tmp_path):
     alone, place = ask(client, slide)
     client.poll(place, lambda a: a["state"] == "succeeded", PATIENCE)
     own.start_worker("two", QUARTERTURN_THREADS="1")
-    until_both_work(own, client, tmp_path)
+    until(lambda: client.http.get("/readyz").json()["workers"] == 2)
     shared, place = ask(client, slide)
+    let_each_do_a_band(own, shared)
     client.poll(place, lambda a: a["state"] == "succeeded", PATIENCE)
     assert len({worker for worker, _ in own.rows(BANDS, id=shared)}) == 2, "both did a part"
     assert len({worker for worker, _ in own.rows(BANDS, id=alone)}) == 1
     np.testing.assert_array_equal(planes(client, shared), planes(client, alone))
+
+
+def let_each_do_a_band(own, analysis_id):
+    """The worker that is first to have done a band stands still until the other has done one, too."""
+    done = "SELECT DISTINCT worker FROM work WHERE analysis_id = :id AND kind = 'band' AND state = 'done'"
+    ((first,), *_) = until(lambda: own.rows(done, id=analysis_id), every=0.02)
+    group = os.getpgid(int(first.rsplit(":", 1)[1]))
+    stop_inside_claim(own, next(name for name, process in own.processes.items() if process.pid == group))
+    until(lambda: len(own.rows(done, id=analysis_id)) == 2)
+    os.killpg(group, signal.SIGCONT)
 
 
 def test_an_analysis_whose_kind_of_worker_is_gone_starts_anew_and_says_so(own, tmp_path):

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from monai.apps.pathology.utils import compute_isolated_tumor_cells, compute_multi_instance_mask
-from monai.metrics.froc import compute_fp_tp_probs, compute_froc_curve_data, compute_froc_score
 
 from core.errors import Invalid
 from core.marks import froc
@@ -86,15 +84,20 @@ print(area > 0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1 << 20)
 """
 
 
+@pytest.mark.slow
 def test_outlines_that_are_made_to_cost_cost_little():
     """A zigzag crosses every row with every edge; a loop drawn twice never crosses itself properly."""
     done = subprocess.run([sys.executable, "-c", ZIGZAG], capture_output=True, text=True, timeout=240)
     assert done.stdout.split() == ["True", "True"], done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*major_axis_length.*:FutureWarning")  # MONAI's use of scikit-image
 @pytest.mark.parametrize("seed", range(4))
 def test_camelyon16_is_what_monai_computes(seed):
+    from monai.apps.pathology.utils import compute_isolated_tumor_cells, compute_multi_instance_mask
+    from monai.metrics.froc import compute_fp_tp_probs, compute_froc_curve_data, compute_froc_score
+
     annotations = [case(10 * seed + i, lesions=5 if i else 0) for i in range(4)]
     false, true, targets = [], [], 0
     for annotation, detections in annotations:
@@ -180,6 +183,7 @@ def strict_by_brute_force(annotations):
     return at, len(lesions)
 
 
+@pytest.mark.slow
 def test_strict_is_what_brute_force_finds():
     annotations = [case(seed, lesions=3, detections=25, points=9) for seed in (50, 51)]
     results = [froc.evaluate_slide(annotation, PLACE, detections, "strict") for annotation, detections in annotations]

@@ -16,19 +16,22 @@ MEMORY = 2 << 30
 
 def ramps(height, width):
     """A picture whose every part tells where it lies."""
-    y, x = np.mgrid[:height, :width]
-    return np.stack([255 * y // height, 255 * x // width, 128 + 0 * x], -1).astype(np.uint8)
+    picture = np.full((height, width, 3), 128, np.uint8)
+    picture[..., 0] = (255 * np.arange(height) // height)[:, None]
+    picture[..., 1] = 255 * np.arange(width) // width
+    return picture
 
 
-@pytest.fixture
-def flat(tmp_path):
+@pytest.fixture(scope="module")
+def flat(tmp_path_factory):
     """72 million pixels in one level."""
-    path = tmp_path / "flat.tiff"
+    path = tmp_path_factory.mktemp("flat") / "flat.tiff"
     tifffile.imwrite(path, ramps(8000, 9000), tile=(512, 512), compression="zlib", photometric="rgb",
                      resolution=(5e4, 5e4), resolutionunit="CENTIMETER")  # fmt: skip
     return path
 
 
+@pytest.mark.slow
 def test_a_large_flat_slide_has_a_thumbnail_overviews_and_tissue(flat, tmp_path):
     with Reader(flat, 60, MEMORY) as reader:
         answer, _ = reader.call("inspect")
@@ -52,6 +55,7 @@ def flat_jpeg(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_a_large_flat_jpeg_slide_is_looked_at_like_any_other(flat_jpeg, tmp_path):
     truth = np.asarray(Image.fromarray(ramps(9001, 9003)).resize((400, 400), Image.Resampling.BOX), int)
     with Reader(flat_jpeg, 60, MEMORY) as reader:
@@ -67,6 +71,7 @@ def test_a_large_flat_jpeg_slide_is_looked_at_like_any_other(flat_jpeg, tmp_path
             assert reader.call("render", x=0, y=0, **box)[1][:2] == b"\xff\xd8"
 
 
+@pytest.mark.slow
 def test_what_our_decoder_leaves_is_averaged_by_openslide_in_strips(flat_jpeg, monkeypatch):
     monkeypatch.setattr("core.reader.operations.MOST_REGION_PX", 300_000)
     slide, box = OpenedSlide(flat_jpeg), (250, 130, 300, 200)
@@ -82,6 +87,7 @@ def unusable(*_):
     raise Unusable("none of ours")
 
 
+@pytest.mark.slow
 def test_a_read_that_is_too_large_is_refused(flat):
     with Reader(flat, 60, MEMORY) as reader, pytest.raises(Exception, match="too many"):
         reader.region(Source(0, 1, 1.0, 1.0), 0, 0, 9000, 8000)

@@ -1,5 +1,6 @@
 """The digits benchmark: the same digits for every system, and something is learnt."""
 
+import pytest
 import torch
 
 from model.evidence.digits import DigitNet, test_error, turned_digits
@@ -16,6 +17,7 @@ def test_digits_are_drawn_by_seed_and_turned():
     assert (first[0] != other[0]).any()
 
 
+@pytest.mark.slow
 def test_every_system_answers_ten_classes_and_one_learns():
     picture = turned_digits(torch.Generator().manual_seed(0))[0][:2]
     for system in SYSTEMS.values():

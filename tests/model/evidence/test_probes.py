@@ -63,6 +63,7 @@ def test_stability_tells_every_change(network, split):
     assert all(one["moved_logits"] > 0 for one in result.values())
 
 
+@pytest.mark.slow
 def test_an_unturned_plane_is_seen_and_random_weights_pass(split):
     torch.manual_seed(1)
     network = DenseNet(DenseNetConfig("p4m", n0=6, growth=6)).eval()

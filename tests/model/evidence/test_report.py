@@ -104,6 +104,7 @@ def test_the_committed_page_says_what_the_committed_files_say():
     assert probed["eight_views"]["score"] <= 1e-5
 
 
+@pytest.mark.slow
 def test_rivals_on_valid_and_test_stand_in_one_row_each(tmp_path, data):
     for name in RIVALS[:-1]:
         keep(tmp_path, Job("rivals", name, steps=360), data, 3 if name != "harmonic" else 1, valid=0, test=0)
@@ -116,6 +117,7 @@ def test_rivals_on_valid_and_test_stand_in_one_row_each(tmp_path, data):
     assert len({line.count("|") for line in lines if line.startswith("| ")}) == 1
 
 
+@pytest.mark.slow
 def test_less_data_says_who_is_ahead_and_only_where_it_is_decided(tmp_path, data):
     for seed in (1, 2, 3):
         for system, strength in (("p4m-densenet", 4.0), ("z2-densenet", 1.0)):

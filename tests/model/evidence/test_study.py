@@ -78,6 +78,7 @@ def tiny(split, tmp_path, monkeypatch):
     return data
 
 
+@pytest.mark.slow
 def test_a_job_answers_whole(tiny, tmp_path):
     job = jobs.Job("tiny", "z2-densenet", steps=2)
     runs.run_job(job, tiny, tmp_path / "work")
@@ -91,6 +92,7 @@ def test_a_job_answers_whole(tiny, tmp_path):
     assert np.isfinite(answer["test"]).all()
 
 
+@pytest.mark.slow
 def test_averaged_views_are_the_same_weights_asked_eight_times(tiny, tmp_path):
     plain, averaged = (jobs.Job("tiny", name, steps=2) for name in ("z2-densenet", "z2-eight-views"))
     runs.run_job(plain, tiny, tmp_path / "work")

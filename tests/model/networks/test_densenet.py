@@ -71,6 +71,7 @@ def test_a_plain_network_is_not_equivariant():
         assert (network(turn(x, get_group("p4").elements[1])) - network(x)).abs().max() > 1e-4
 
 
+@pytest.mark.slow
 @names
 def test_the_gradient_turns_with_the_input(name):
     network = lively(name)
@@ -111,12 +112,14 @@ def test_freezing_leaves_the_network_as_it_was(name):
         torch.testing.assert_close(network(x), before, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_dense_equals_patchwise():
     frozen = freeze(lively("p4m"))
     region = np.random.default_rng(3).integers(0, 256, (144, 176, 3), dtype=np.uint8)
     np.testing.assert_allclose(infer(frozen, region[None])[0], infer_patchwise(frozen, region), rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_dense_maps_turn_in_float32():
     frozen = freeze(lively("p4m").float())
     region = np.random.default_rng(4).integers(0, 256, (512, 512, 3), dtype=np.uint8)

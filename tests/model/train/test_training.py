@@ -45,6 +45,7 @@ def data(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_the_same(data, tmp_path, capsys):
     through, killed = tmp_path / "through", tmp_path / "killed"
     main([str(data), "--out", str(through), "--epochs", "2", *SMALL])
@@ -68,6 +69,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(data, tmp_path, capsys):
     assert (killed / "checkpoint.pt").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_what_was_trained_can_be_shipped_and_measured(data, tmp_path, capsys):
     out, into, answer = tmp_path / "run", tmp_path / "shipped", tmp_path / "answer.json"
     main([str(data), "--out", str(out), "--epochs", "1", *SMALL])
