@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import LargeBinary, Table
 
-from core.database.record import Record
+from core.database.tables import METADATA
 from core.errors import Invalid
 from core.slides import durable
 
@@ -28,7 +28,7 @@ ALLOWED_PATH = re.compile(r"tables/[a-z_]+\.jsonl|slides/[0-9a-f]{32}/(slide(\.[
 
 def saved_tables() -> list[Table]:
     """Returns the tables of a backup, each after those that its foreign keys refer to."""
-    return [table for table in Record.metadata.sorted_tables if table.name not in LEFT_OUT]
+    return [table for table in METADATA.sorted_tables if table.name not in LEFT_OUT]
 
 
 def to_json(row: Any) -> dict[str, Any]:
