@@ -7,7 +7,7 @@ from fastapi import Request
 
 from api.request.trail import origin_of
 from core.access import people
-from core.errors import TooMany, Unauthenticated
+from core.errors import QuarterturnError, TooMany
 
 MOST_TRIES, MOST_OF_ADDRESS, TRIES_SECONDS = 10, 100, 60.0
 _tries: TTLCache[str, int] = TTLCache(4096, TRIES_SECONDS)
@@ -32,16 +32,16 @@ def check_password(request: Request, login: str, password: str) -> people.Proof:
             )
         for place in limits:
             _tries[place] = _tries.get(place, 0) + 1
-    wrong = False
+    counts = False
     try:
         proof = people.authenticate(login, password)
-        _take_off(f"{origin} {login}", MOST_TRIES)  # who knows the password now may have mistyped it before
+        _take_off(f"{origin} {login}", MOST_TRIES)  # one who knows the password may have mistyped it before
         return proof
-    except Unauthenticated:
-        wrong = True
+    except QuarterturnError:
+        counts = True  # also where too many passwords are checked at once: guessing in parallel must not be free
         raise
     finally:
-        if not wrong:
+        if not counts:
             _take_off(f"{origin} {login}")
             _take_off(origin)
 

@@ -19,12 +19,14 @@ class FromHere:
 
 @pytest.fixture(autouse=True)
 def passwords(monkeypatch):
-    """`right` succeeds, `away` finds no database, all others are wrong."""
+    """`right` succeeds, `away` finds no database, `crowded` no slot, all others are wrong."""
     sign_in_tries._tries.clear()
 
     def authenticate(_, password):
         if password == "away":
             raise OSError("the database is away")
+        if password == "crowded":
+            raise TooMany("too-many-sign-ins", "too many passwords are checked at once", "try again")
         if password != "right":
             raise Unauthenticated("not-signed-in", "the name or the password is wrong", "try again")
         return PROOF
@@ -43,6 +45,14 @@ def test_a_fault_of_ours_is_no_wrong_try():
         with pytest.raises(OSError, match="away"):
             check_password(FromHere, "mia", "away")
     assert check_password(FromHere, "mia", "right") is PROOF
+
+
+def test_a_try_that_is_refused_because_too_many_come_at_once_counts():
+    for _ in range(MOST_TRIES):
+        with pytest.raises(TooMany, match="at once"):
+            check_password(FromHere, "mia", "crowded")
+    with pytest.raises(TooMany, match="failed"):
+        check_password(FromHere, "mia", "right")
 
 
 def test_wrong_tries_are_limited():
