@@ -17,7 +17,7 @@ from api.edge.headers import SecurityHeaders
 from api.edge.same_origin import SameOriginWrites
 from api.readiness import ReadinessProbe
 from api.request import trail
-from api.request.once import Replayed, replay
+from api.request.idempotency import Replayed, replay
 from api.routes import analyses, audit, evaluations, keys, people, results, service, session, slides, uploads
 from api.tiles.app import TileApp
 from api.tiles.open_files import SlideFiles

@@ -3,4 +3,4 @@
 from core.work.doorbell import make_celery
 
 app = make_celery()
-app.conf.include = ["worker.tasks", "worker.life.reconciler", "worker.life.farewell"]
+app.conf.include = ["worker.tasks", "worker.life.reconciler", "worker.life.shutdown"]

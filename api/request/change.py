@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import BackgroundTasks, Depends, Request
 from pydantic import BaseModel
 
-from api.request.once import IdempotencyKey, IdempotentRequest
+from api.request.idempotency import IdempotencyKey, IdempotentRequest
 from api.request.trail import Trail
 from api.request.transactions import Write, ring
 from api.request.visitor import Visitor

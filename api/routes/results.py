@@ -20,6 +20,7 @@ from core.database.slides import Slide
 from core.errors import NotFound
 from core.exports import geojson, pictures, tables
 from core.heatmap import planes
+from core.heatmap.grid import affine_to_l0
 from core.pixels.levels import SlideInfo
 from core.slides import catalog
 
@@ -60,7 +61,7 @@ def get_heat_map(
         logits = plane(session, analysis, info)
         values = logits if quantity == "logit" and dtype == "float32" else planes.to_scores(logits)
     array = planes.to_uint8(values) if dtype == "uint8" else values
-    affine = ", ".join(repr(value) for value in info.frame().affine_to_l0())
+    affine = ", ".join(repr(value) for value in affine_to_l0(info.frame()))
     headers = {"Quarterturn-Affine": affine, "Cache-Control": "private, max-age=3600"}
     return Npy(planes.to_npy(array), headers=headers)
 

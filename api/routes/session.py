@@ -11,6 +11,7 @@ from api.request.trail import AuditTrail
 from api.request.transactions import Read, Write
 from api.request.visitor import Visitor, cookie_name
 from core.access import credentials, people, visitor
+from core.access.sign_in import Proof, confirm
 from core.database.transactions import writing
 from core.errors import Invalid, Unauthenticated
 from core.settings import get_settings
@@ -44,10 +45,10 @@ def sign_in(body: SignIn, request: Request, response: Response) -> Me:
     return me
 
 
-def _open_session(session: Session, body: SignIn, proof: people.Proof | None) -> tuple[visitor.Visitor, str]:
+def _open_session(session: Session, body: SignIn, proof: Proof | None) -> tuple[visitor.Visitor, str]:
     """The visitor and the secret of a new session. Raises Unauthenticated or Invalid."""
     if proof is not None:
-        principal = people.confirm(session, proof)
+        principal = confirm(session, proof)
         return principal, credentials.issue(session, principal.principal_id, "session", _session_seconds())
     if body.token:
         return credentials.open_session(session, body.token)

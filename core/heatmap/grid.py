@@ -13,6 +13,16 @@ from core.pixels.frame import HALO_PX, REGION_PX, STRIDE_PX, Frame
 from core.pixels.tissue import Mask
 
 REGION_CELLS = (REGION_PX - 2 * HALO_PX) // STRIDE_PX + 1  # 27
+Affine = tuple[float, float, float, float, float, float]
+
+
+def affine_to_l0(frame: Frame) -> Affine:
+    """Returns the heat map's affine (a, b, c, d, e, f), from cells to level-0 pixels.
+
+    Cell (row, col) is centred at x_l0 = a·col + b·row + c, y_l0 = d·col + e·row + f. Cell (0, 0) is centred on the
+    frame's corner, network coordinate (0, 0).
+    """
+    return (STRIDE_PX * frame.x.scale, 0.0, frame.x.to_l0(0), 0.0, STRIDE_PX * frame.y.scale, frame.y.to_l0(0))
 
 
 @dataclass(frozen=True)

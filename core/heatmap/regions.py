@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from core.heatmap.grid import affine_to_l0
 from core.heatmap.planes import Values
 from core.pixels.frame import Frame
 
@@ -66,7 +67,7 @@ def find_regions(scores: Values, threshold: float, frame: Frame) -> list[FoundRe
 def _describe(scores: Values, rows: NDArray[Any], cols: NDArray[Any], frame: Frame) -> FoundRegion:
     values = scores[rows, cols]
     peak = int(values.argmax())
-    a, _, c, _, e, f = frame.affine_to_l0()
+    a, _, c, _, e, f = affine_to_l0(frame)
     area = len(rows) * frame.cell_area_um2()
     box = (
         a * (cols.min() - 0.5) + c,

@@ -81,13 +81,6 @@ class Frame:
             )
         return cls(Axis(width_l0_px, mpp_x), Axis(height_l0_px, mpp_y))
 
-    def affine_to_l0(self) -> tuple[float, float, float, float, float, float]:
-        """Returns (a, b, c, d, e, f). Cell (row, col) is centred at x_l0 = a·col + b·row + c, y_l0 = d·col + e·row + f.
-
-        Cell (0, 0) is centred on the frame's corner, network coordinate (0, 0).
-        """
-        return (STRIDE_PX * self.x.scale, 0.0, self.x.to_l0(0), 0.0, STRIDE_PX * self.y.scale, self.y.to_l0(0))
-
     def cell_area_um2(self) -> float:
         """Returns the area of a cell's own square, 16×16 network pixels."""
         pixel = self.x.scale * self.x.mpp * self.y.scale * self.y.mpp

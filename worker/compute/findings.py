@@ -21,6 +21,7 @@ from core.analyses.results import (
     Unread,
 )
 from core.analyses.statements import Statement, Withheld, reason, state, summarise, withhold
+from core.heatmap.grid import affine_to_l0
 from core.heatmap.planes import Values, to_scores
 from core.heatmap.regions import find_regions
 from core.pixels.frame import NETWORK_MPP
@@ -57,7 +58,7 @@ def gather(parts: Assembled, info: SlideInfo, identifiers: dict[str, Any], thres
     rows, cols = parts.logits.shape
     return Results(
         threshold=threshold,
-        grid=Grid(rows=rows, cols=cols, affine_l0=frame.affine_to_l0(), network_mpp=NETWORK_MPP),
+        grid=Grid(rows=rows, cols=cols, affine_l0=affine_to_l0(frame), network_mpp=NETWORK_MPP),
         coverage=covered,
         max_score=float(np.nanmax(scores)) if covered.analysed_cells else None,
         regions=tuple(regions),

@@ -1,1 +1,1 @@
-"""A worker's life: lease, heartbeat, farewell, reconciler."""
+"""A worker's life: lease, heartbeat, shutdown, reconciler."""

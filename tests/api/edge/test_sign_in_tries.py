@@ -4,7 +4,7 @@ import pytest
 
 from api.edge import sign_in_tries
 from api.edge.sign_in_tries import MOST_TRIES, check_password
-from core.access import people
+from core.access import sign_in
 from core.errors import TooMany, Unauthenticated
 
 PROOF = object()
@@ -31,7 +31,7 @@ def passwords(monkeypatch):
             raise Unauthenticated("not-signed-in", "the name or the password is wrong", "try again")
         return PROOF
 
-    monkeypatch.setattr(people, "authenticate", authenticate)
+    monkeypatch.setattr(sign_in, "authenticate", authenticate)
 
 
 def wrong(times):

@@ -12,7 +12,7 @@ from admin import migrate
 from api.contract import problems
 from api.request import transactions
 from api.request.change import Change
-from api.request.once import Replayed, replay
+from api.request.idempotency import Replayed, replay
 from core import settings
 from core.database import transactions as database
 from core.database.people import Audit

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import Invalid
-from core.heatmap.grid import bands, grid_shape
+from core.heatmap.grid import affine_to_l0, bands, grid_shape
 from core.heatmap.regions import find_regions, outline
 from core.pixels.frame import NETWORK_MPP, Axis, Frame
 from core.pixels.levels import Source
@@ -180,7 +180,7 @@ def test_regions_lie_where_their_cells_do(mpp):
     scores[0, 0] = 0.95  # one cell alone is no region
     scores[10, 2:4] = np.nan
     (region,) = find_regions(scores, 0.5, frame)
-    a, _, c, _, e, f = frame.affine_to_l0()
+    a, _, c, _, e, f = affine_to_l0(frame)
     assert region.bbox_l0 == pytest.approx((4.5 * a + c, 3.5 * e + f, 7.5 * a + c, 6.5 * e + f))
     assert region.area_um2 == pytest.approx(9 * (16 * 0.972) ** 2, rel=2e-3)
     assert region.area_corrected_um2 == pytest.approx(region.area_um2 * 4 / 9)

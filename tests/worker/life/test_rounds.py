@@ -7,7 +7,7 @@ from sqlalchemy.exc import OperationalError
 
 from core import logs
 from core.work import leases
-from worker.life import farewell, heartbeat, lease
+from worker.life import heartbeat, lease, shutdown
 from worker.life.lease import Lease
 from worker.life.rounds import Rounds
 
@@ -99,13 +99,13 @@ def end_of(monkeypatch):
     def exit_(status):
         raise Ended
 
-    monkeypatch.setattr(farewell.os, "_exit", exit_)
+    monkeypatch.setattr(shutdown.os, "_exit", exit_)
     monkeypatch.setenv("QUARTERTURN_STOP_SECONDS", "0")
-    farewell.get_settings.cache_clear()
-    monkeypatch.setattr(farewell, "DRAIN_SECONDS", 0.05)
-    monkeypatch.setattr(farewell, "RELEASE_EVERY_SECONDS", 0.01)
+    shutdown.get_settings.cache_clear()
+    monkeypatch.setattr(shutdown, "DRAIN_SECONDS", 0.05)
+    monkeypatch.setattr(shutdown, "RELEASE_EVERY_SECONDS", 0.01)
     with pytest.raises(Ended):
-        farewell.end()
+        shutdown.end()
 
 
 @pytest.mark.parametrize("error", [AWAY, RuntimeError("unforeseen")])
@@ -117,8 +117,8 @@ def test_a_worker_that_was_asked_to_end_ends(error, monkeypatch, caplog):
         releases.append(name)
         raise error
 
-    monkeypatch.setattr(farewell, "active_children", lambda: [type("Child", (), {"pid": 2**22 + 1})])
-    monkeypatch.setattr(farewell.leases, "release_all", release)
+    monkeypatch.setattr(shutdown, "active_children", lambda: [type("Child", (), {"pid": 2**22 + 1})])
+    monkeypatch.setattr(shutdown.leases, "release_all", release)
     end_of(monkeypatch)
     assert len(releases) > 1, "released again, since a message in the pool makes it claim again"
     assert "pool did not drain; work released, exiting" in caplog.text
@@ -128,5 +128,5 @@ def test_a_worker_ends_even_where_its_children_cannot_be_listed(monkeypatch):
     def broken():
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setattr(farewell, "active_children", broken)
+    monkeypatch.setattr(shutdown, "active_children", broken)
     end_of(monkeypatch)

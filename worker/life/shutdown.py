@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 @worker_shutting_down.connect  # type: ignore[untyped-decorator] # celery ships no types
 def begin(**_: Any) -> None:
     """Start the shutdown in the worker's parent when it was signalled."""
-    threading.Thread(target=end, name="farewell", daemon=True).start()
+    threading.Thread(target=end, name="shutdown", daemon=True).start()
 
 
 def end() -> None:
