@@ -17,7 +17,8 @@ QuarterturnError
 ├── ReaderFault                a reader gave no answer; the slide may be fine, so the request may be repeated
 │   ├── ReaderEnded            the child process ended; the file may be the cause
 │   │   ├── ReaderFailed       it crashed (signal, exit code) or answered out of protocol
-│   │   └── ReaderTimedOut     it used up its wall clock or its CPU time
+│   │   ├── ReaderTimedOut     it used up its wall clock or its CPU time
+│   │   └── ReaderStarved      it died of a failed allocation (also a ReaderOutOfMemory); the file may claim too much
 │   └── MachineFault           this machine is the cause, never the file
 │       ├── ReaderOutOfMemory  the reader needs more memory than it may use
 │       └── StorageFault       the disk or share failed, or the file vanished
@@ -109,6 +110,10 @@ class MachineFault(ReaderFault):
 
 
 class ReaderOutOfMemory(MachineFault):
+    pass
+
+
+class ReaderStarved(ReaderEnded, ReaderOutOfMemory):
     pass
 
 

@@ -8,7 +8,7 @@ import re
 import signal
 from dataclasses import dataclass
 
-from core.errors import ReaderFailed, ReaderFault, ReaderOutOfMemory, ReaderTimedOut
+from core.errors import ReaderFailed, ReaderFault, ReaderOutOfMemory, ReaderStarved, ReaderTimedOut
 
 # Python's, GLib's (which aborts), C++'s: each is written to standard error before the process ends.
 OUT_OF_MEMORY = re.compile(r"MemoryError|failed to allocate|cannot allocate memory|bad_alloc", re.IGNORECASE)
@@ -40,7 +40,7 @@ class Ending:
         if self.timed_out or self.status == -signal.SIGXCPU:  # the limit of CPU time, of about as many seconds
             return timed_out(seconds)
         if OUT_OF_MEMORY.search(self.stderr):
-            return out_of_memory()
+            return out_of_memory(ReaderStarved)
         return crashed(self.name)
 
 
@@ -49,9 +49,9 @@ def timed_out(seconds: float) -> ReaderTimedOut:
     return ReaderTimedOut("reader-timeout", detail, f"try again, or give readers more time ({MORE_TIME})")
 
 
-def out_of_memory() -> ReaderOutOfMemory:
+def out_of_memory(kind: type[ReaderOutOfMemory] = ReaderOutOfMemory) -> ReaderOutOfMemory:
     action = "try again, or give readers more memory (QUARTERTURN_READER_MEMORY_BYTES)"
-    return ReaderOutOfMemory("too-much-memory", "the machine ran out of memory for reading this slide", action)
+    return kind("too-much-memory", "the machine ran out of memory for reading this slide", action)
 
 
 def crashed(ending: str) -> ReaderFailed:

@@ -16,6 +16,7 @@ from core.errors import (
     ReaderFailed,
     ReaderFault,
     ReaderOutOfMemory,
+    ReaderStarved,
     ReaderTimedOut,
     StorageFault,
 )
@@ -62,9 +63,9 @@ ENDINGS = [
     ("sys.exit(3)", ReaderFailed, "reader-crashed", "exit code 3"),
     ("os.kill(os.getpid(), signal.SIGXCPU)", ReaderTimedOut, "reader-timeout", "SIGXCPU"),
     ("time.sleep(60)", ReaderTimedOut, "reader-timeout", "running"),
-    ("raise MemoryError", ReaderOutOfMemory, "too-much-memory", "exit code 1"),
+    ("raise MemoryError", ReaderStarved, "too-much-memory", "exit code 1"),
     ("sys.stderr.write('GLib-ERROR: gmem.c:106: failed to allocate 99 bytes'); sys.stderr.flush(); os.abort()",
-     ReaderOutOfMemory, "too-much-memory", "SIGABRT"),
+     ReaderStarved, "too-much-memory", "SIGABRT"),
 ]  # fmt: skip
 
 
