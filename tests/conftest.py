@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from servers import Service
-from service_engines import ENGINES, settings_of
+from service_engines import ENGINES, remove_shared, settings_of
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -14,6 +14,10 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole services first, quick tests last: files are dealt out one by one, and the last one should be short."""
     items.sort(key=lambda item: item.get_closest_marker("services") is None)
+
+
+def pytest_sessionfinish() -> None:
+    remove_shared()
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ LOCK_SECONDS = 0.3  # far below the tests' lease: a worker that stands still ins
 TRANSACTIONS = """
     SELECT 1 FROM pg_stat_activity
     WHERE backend_type = 'client backend' AND xact_start IS NOT NULL AND pid <> pg_backend_pid()
+    AND datname = current_database()
 """
 
 

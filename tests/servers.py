@@ -1,6 +1,7 @@
 """Real servers for tests: PostgreSQL and Redis in temporary folders, and Quarterturn itself on either engine."""
 
 import contextlib
+import functools
 import os
 import pwd
 import shutil
@@ -22,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PATCH = {**TUS, "Content-Type": "application/offset+octet-stream"}
 PATIENCE = 240.0  # seconds: a bound on hanging, not on speed, so that a slow or busy machine passes too
 KEY = "a-key-for-tests-0123456789-0123456789"
+MIGRATED: set[str] = set()  # URLs of databases that are copies of a migrated one
 FAST = {
     "QUARTERTURN_LEASE_SECONDS": "3",
     "QUARTERTURN_RECONCILE_SECONDS": "0.5",
@@ -121,7 +123,17 @@ class Postgres:
 
     @property
     def url(self) -> str:
-        return f"postgresql+psycopg://quarterturn@{self.address}:{self.port}/postgres"
+        return self._url("postgres")
+
+    def _url(self, database: str) -> str:
+        return f"postgresql+psycopg://quarterturn@{self.address}:{self.port}/{database}"
+
+    def create_database(self, name: str, template: str = "template1") -> str:
+        """Creates a database, empty or as a copy of another; returns its URL."""
+        engine = create_engine(self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+        return self._url(name)
 
 
 class Redis:
@@ -157,6 +169,20 @@ class Redis:
         return f"redis://{self.address}:{self.port}/0"
 
 
+def migrate(environment: dict[str, str], on: tuple[str, ...] = ()) -> None:
+    command = [*on, sys.executable, "-m", "admin", "migrate"]
+    own = {"QUARTERTURN_ADMIN_KEY": KEY, **environment}
+    subprocess.run(command, check=True, cwd=ROOT, env=own, stdout=subprocess.DEVNULL)
+
+
+@functools.cache
+def migrated_file() -> bytes:
+    """An SQLite database with this version's schema, the administrator and the tests' key."""
+    with tempfile.TemporaryDirectory(prefix="quarterturn-template-") as folder:
+        migrate({**os.environ, "QUARTERTURN_DATA": folder})
+        return (Path(folder) / "quarterturn.db").read_bytes()
+
+
 @dataclass
 class Service:
     """An API and workers, as processes, on one engine."""
@@ -171,8 +197,15 @@ class Service:
         self.data.mkdir(parents=True, exist_ok=True)
         own = {"QUARTERTURN_DATA": str(self.data), "QUARTERTURN_PORT": str(self.port), "QUARTERTURN_ADMIN_KEY": KEY}
         self.environment = {**os.environ, **FAST, **own, **self.environment}
-        migrate = [*self.migrate_on, sys.executable, "-m", "admin", "migrate"]
-        subprocess.run(migrate, check=True, cwd=ROOT, env=self.environment)
+        self._migrate()
+
+    def _migrate(self) -> None:
+        """Brings the database to this version's schema; a copy of one that was migrated costs a tenth of the time."""
+        url, file = self.environment.get("QUARTERTURN_DATABASE_URL"), self.data / "quarterturn.db"
+        if url is None and not file.exists():
+            file.write_bytes(migrated_file())
+        elif url not in MIGRATED:
+            migrate(self.environment, self.migrate_on)
 
     @property
     def url(self) -> str:

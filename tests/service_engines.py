@@ -1,15 +1,45 @@
-"""The two engines that everything must hold on."""
+"""The two engines that everything must hold on; one PostgreSQL serves a whole test process, each service a database."""
 
-from servers import Postgres, Redis
+import functools
+import itertools
+import os
+
+from servers import MIGRATED, Postgres, Redis, migrate
 
 ENGINES = ("embedded", "production")
+_numbers = itertools.count()
+
+
+@functools.cache
+def shared_postgres():
+    return Postgres()
+
+
+def remove_shared():
+    """At the end of the test process."""
+    if shared_postgres.cache_info().currsize:
+        shared_postgres().remove()
+
+
+@functools.cache
+def _template():
+    """The name of a database with this version's schema, the administrator and the tests' key."""
+    name = "migrated"
+    migrate({**os.environ, "QUARTERTURN_DATABASE_URL": shared_postgres().create_database(name)})
+    return name
+
+
+def migrated_database():
+    """The URL of a copy of the template, for one service."""
+    url = shared_postgres().create_database(f"service{next(_numbers)}", _template())
+    MIGRATED.add(url)
+    return url
 
 
 def settings_of(engine, folder, stop_later):
     """Environment of an engine; starts the servers that it needs."""
     if engine == "embedded":
         return {}
-    postgres, redis = Postgres(), Redis(folder / "redis")
-    stop_later(postgres.remove)
+    redis = Redis(folder / "redis")
     stop_later(redis.stop)
-    return {"QUARTERTURN_DATABASE_URL": postgres.url, "QUARTERTURN_BROKER_URL": redis.url}
+    return {"QUARTERTURN_DATABASE_URL": migrated_database(), "QUARTERTURN_BROKER_URL": redis.url}

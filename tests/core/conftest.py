@@ -1,7 +1,8 @@
 """A database of its own for each test, on SQLite and on PostgreSQL."""
 
 import pytest
-from servers import Postgres
+from servers import migrated_file
+from service_engines import shared_postgres
 from sqlalchemy import text
 
 from core.database import transactions
@@ -13,10 +14,8 @@ ENGINES = ("sqlite", "postgresql")
 
 
 @pytest.fixture(scope="session")
-def postgres():
-    running = Postgres()
-    yield running
-    running.remove()
+def postgres_url():
+    return shared_postgres().create_database("core")
 
 
 @pytest.fixture(params=ENGINES)
@@ -24,7 +23,9 @@ def own_database(request, tmp_path, monkeypatch):
     """An empty database of this version's schema with the default workspace; settings are read anew."""
     monkeypatch.setenv("QUARTERTURN_DATA", str(tmp_path))
     if request.param == "postgresql":
-        monkeypatch.setenv("QUARTERTURN_DATABASE_URL", request.getfixturevalue("postgres").url)
+        monkeypatch.setenv("QUARTERTURN_DATABASE_URL", request.getfixturevalue("postgres_url"))
+    else:
+        (tmp_path / "quarterturn.db").write_bytes(migrated_file())
     forget()
     migrate()
     with transactions.writing() as session:
