@@ -5,12 +5,13 @@ from servers import migrated_file
 from service_engines import shared_postgres
 from sqlalchemy import text
 
-from core.database import transactions
+from core.database import analyses, people, slides, transactions
 from core.database.migrations import migrate
 from core.database.record import DEFAULT_WORKSPACE, Record, Workspace
 from core.settings import get_settings
 
 ENGINES = ("sqlite", "postgresql")
+assert {analyses, people, slides}, "imported, so that the metadata has every table"
 
 
 @pytest.fixture(scope="session")

@@ -4,13 +4,12 @@ The model is what callers were told. Whatever happens: no late write counts, nob
 stays still until it is retried, and in the end every band is done once and the analysis has succeeded, or was ended.
 """
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from work_rows import LEASE_SECONDS, let_leases_run_out
 
 from core.access.visitor import Visitor
 from core.analyses import requests, states
@@ -38,7 +37,6 @@ RESULTS = Results(
     regions=(),
     summary=summarise(0, 1.0),
 )
-LEASE = 0.05
 WHO = Visitor("p", DEFAULT_WORKSPACE, "analyst", "someone")
 CARD = {"threshold": 0.5, "scope": {}, "digest": "0" * 64}
 SIDE_PX = 1100
@@ -48,9 +46,9 @@ ASKED = {"tissue": "all", "threshold": None, "rotation_check": False}
 @pytest.fixture(autouse=True)
 def quick(own_database, monkeypatch):
     for name, value in (
-        ("LEASE_SECONDS", LEASE),
+        ("LEASE_SECONDS", LEASE_SECONDS),
         ("MAX_ATTEMPTS", 1000),
-        ("RETRY_SECONDS", 0.01),
+        ("RETRY_SECONDS", LEASE_SECONDS),
         ("REGIONS_PER_BAND", 1),
     ):
         monkeypatch.setenv(f"QUARTERTURN_{name}", str(value))
@@ -141,7 +139,7 @@ class Analysing(RuleBasedStateMachine):
 
     @rule()
     def leases_run_out(self):
-        time.sleep(LEASE * 1.2)
+        let_leases_run_out()
 
     @rule()
     def cancel(self):
@@ -206,13 +204,14 @@ class Analysing(RuleBasedStateMachine):
         """Left in peace, what lives ends well: every band once, then the finish."""
         if not hasattr(self, "id"):
             return
-        end = time.monotonic() + 20
-        while self.alive() and time.monotonic() < end:
+        for _ in range(10 * self.bands):
+            if not self.alive():
+                break
             with transactions.writing() as session:
                 states.add_finish(session, states.lock(session, self.id))  # as the reconciler does
             claim = leases.claim_next("w", {"m": "f"})
             if claim is None:
-                time.sleep(LEASE / 2)
+                let_leases_run_out()
                 continue
             self.claims = [claim]
             with transactions.writing() as session:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from work_rows import LEASE_SECONDS, let_leases_run_out
 
 from core.database import transactions
 from core.database.analyses import Work
@@ -15,14 +16,13 @@ from core.settings import get_settings
 from core.work import leases
 
 pytestmark = pytest.mark.services
-LEASE = 0.05
 
 
 @pytest.fixture(autouse=True)
 def slide(own_database, monkeypatch):
-    monkeypatch.setenv("QUARTERTURN_LEASE_SECONDS", str(LEASE))
+    monkeypatch.setenv("QUARTERTURN_LEASE_SECONDS", str(LEASE_SECONDS))
     monkeypatch.setenv("QUARTERTURN_MAX_ATTEMPTS", "1000")
-    monkeypatch.setenv("QUARTERTURN_RETRY_SECONDS", "0.01")
+    monkeypatch.setenv("QUARTERTURN_RETRY_SECONDS", str(LEASE_SECONDS))
     get_settings.cache_clear()
     with transactions.writing() as session:
         session.add(Slide(id="s", workspace_id=DEFAULT_WORKSPACE, filename="x", file="x", created_at=0, updated_at=0))
@@ -50,10 +50,9 @@ class Rows(RuleBasedStateMachine):
             assert claim.id not in self.cancelled
             self.claims.append(claim)
 
-    @rule(pause=st.booleans())
-    def wait(self, pause):
-        if pause:
-            time.sleep(LEASE * 1.5)
+    @rule()
+    def leases_run_out(self):
+        let_leases_run_out()
 
     @rule(data=st.data())
     def complete(self, data):
@@ -101,17 +100,24 @@ def test_rows():
     Rows.TestCase().runTest()
 
 
+def database_time():
+    with transactions.reading() as session:
+        return transactions.clock(session)
+
+
 def test_a_row_given_back_waits_longer_each_time(monkeypatch):
-    monkeypatch.setenv("QUARTERTURN_RETRY_SECONDS", "0.1")
+    monkeypatch.setenv("QUARTERTURN_RETRY_SECONDS", "20")
     get_settings.cache_clear()
     with transactions.writing() as session:
         leases.add(session, "profile", DEFAULT_WORKSPACE, "s")
-    for pause in (0.1, 0.2, 0.4):
-        claim = leases.claim_next("w", {"m": "f"})
+    for pause in (20, 40, 80):
+        claim, before = leases.claim_next("w", {"m": "f"}), database_time()
         leases.reopen(claim, {"code": "x", "detail": "x"})
+        with transactions.reading() as session:
+            assert before + pause <= session.get_one(Work, claim.id).lease_until <= database_time() + pause
         assert leases.claim_next("w", {"m": "f"}) is None
         assert leases.claimable_count(1) == 0, "nobody rings for it either"
-        time.sleep(pause + 0.05)
+        let_leases_run_out()
     assert leases.claim_next("w", {"m": "f"}).attempts == 4
 
 
@@ -122,7 +128,7 @@ def test_a_row_claimed_too_often_fails_with_its_count(monkeypatch):
         leases.add(session, "profile", DEFAULT_WORKSPACE, "s")
     for _ in range(2):
         assert leases.claim_next("w", {"m": "f"}) is not None
-        time.sleep(LEASE * 1.5)
+        let_leases_run_out()
     assert leases.claim_next("w", {"m": "f"}) is None
     with transactions.writing() as session:
         ((work_id, _),) = leases.exhausted(session)
