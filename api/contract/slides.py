@@ -93,7 +93,7 @@ class SlideReference(BaseModel):
     model_config = {"extra": "forbid"}
     path: str = Field(min_length=1, max_length=300, description="relative to the service's import folder")
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="the file is refused when it has another")
-    identifiers: dict[str, Any] = Field({}, json_schema_extra=IDENTIFIERS)
+    identifiers: dict[str, object] = Field({}, json_schema_extra=IDENTIFIERS)
 
 
 class SlideChange(BaseModel):
@@ -101,7 +101,7 @@ class SlideChange(BaseModel):
 
     model_config = {"extra": "forbid"}
     mpp: float | None = Field(None, gt=0.01, lt=100, description="micrometres per pixel at level 0")
-    identifiers: dict[str, Any] | None = Field(None, json_schema_extra=IDENTIFIERS)
+    identifiers: dict[str, object] | None = Field(None, json_schema_extra=IDENTIFIERS)
 
 
 class LevelOut(BaseModel):
