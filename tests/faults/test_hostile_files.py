@@ -42,7 +42,7 @@ def open_and_read(path):
         assert "Traceback" not in error.detail
         return error.code
     finally:
-        assert time.monotonic() - began < 2 * SECONDS + 5
+        assert time.monotonic() - began < 2 * SECONDS + 60, "a process may take long to start on a busy machine"
     return None
 
 

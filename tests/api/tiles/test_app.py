@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import threading
 import time
 from io import FileIO
 
@@ -24,11 +25,13 @@ PLACE = object()
 @pytest.fixture
 def lookups(monkeypatch):
     """Who was looked up, and how it ends: `fails` is raised."""
-    state = {"times": 0, "fails": None}
+    state = {"times": 0, "fails": None, "may_end": threading.Event()}
+    state["may_end"].set()
 
     def read_slide(*_):
         state["times"] += 1
         time.sleep(0.1)
+        state["may_end"].wait()
         if state["fails"]:
             raise state["fails"]
         return PLACE
@@ -74,11 +77,14 @@ def test_one_who_leaves_takes_nothing_from_the_others(lookups):
     app = TileApp(None, SlideFiles())
 
     async def crowd():
+        lookups["may_end"].clear()
         first = asyncio.ensure_future(ask(app, 1))
-        await asyncio.sleep(0.02)
+        while not lookups["times"]:
+            await asyncio.sleep(0.01)
         others = asyncio.ensure_future(ask(app, 5))
         await asyncio.sleep(0.02)
         first.cancel()
+        lookups["may_end"].set()
         assert await others == [PLACE] * 5
         assert lookups["times"] == 1
 
