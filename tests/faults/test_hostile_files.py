@@ -13,6 +13,7 @@ from core.pixels.levels import Source
 from core.reader.client import Reader
 from faults.mutants import mutants
 
+pytestmark = pytest.mark.slow
 COUNT = int(os.environ.get("QUARTERTURN_MUTANTS", "24"))  # of each kind; `make faults` tries 500
 SECONDS, MEMORY = 20.0, 3 << 30
 REASONS = {

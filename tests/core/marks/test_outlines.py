@@ -62,6 +62,7 @@ except Invalid as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_is_made_to_fill_the_memory_is_refused_in_little(name, repository):
     """Measured in a process of its own: kibibytes over those of the body itself."""

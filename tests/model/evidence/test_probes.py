@@ -31,6 +31,7 @@ def test_eight_views_agree_for_p4m_and_not_for_a_plain_network(network, split):
     assert probes.eight_views(freeze(plain), split.patches)["logit"] > 1e-4
 
 
+@pytest.mark.slow
 def test_quarter_turns_move_nothing_and_going_back_is_no_turn(network, split):
     result = probes.angles(freeze(network), split.patches[:4])
     assert result["angle"] == list(range(0, 360, 5))

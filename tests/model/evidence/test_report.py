@@ -49,6 +49,7 @@ def probed():
     return {"systems": {name: dict.fromkeys(rivals.SIZES, 7.0) | {"half_mflop_per_cell": 3.0} for name in SYSTEMS}}
 
 
+@pytest.mark.slow
 def test_rivals_stand_beside_each_other_once_all_have_run(tmp_path, data, probed):
     names = (*RIVALS, FLOOR)
     job = Job("folds", "", steps=360, data="fold", fold=2)

@@ -123,6 +123,7 @@ def turned(split, element):
     return Split(patches, split.labels, split.groups)
 
 
+@pytest.mark.slow
 def test_the_floor_answers_like_a_network(split, tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "ANSWERS", tmp_path)
     data = pcam_.Data.__new__(pcam_.Data)

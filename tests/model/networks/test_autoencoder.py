@@ -47,6 +47,7 @@ def test_a_cells_description_is_its_patchs(network):
         torch.testing.assert_close(network.describe(patch)[0, :, 0, 0], dense[0, :, row, col], **CLOSE)
 
 
+@pytest.mark.slow
 def test_its_error_falls_when_it_learns(network):
     torch.manual_seed(0)
     learner = Autoencoder((2, 3, 3, 4)).train()

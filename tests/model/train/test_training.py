@@ -133,6 +133,7 @@ def test_a_file_that_is_no_hdf5_is_refused_in_a_sentence(data, tmp_path, capsys)
     assert "no HDF5 file" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(data, tmp_path, capsys):
     out = tmp_path / "run"
     assert main([str(data), "--out", str(out), "--epochs", "1", *SMALL]) == 0
@@ -147,6 +148,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(data, t
     assert (out / "checkpoint.pt").read_bytes() == poisoned != before
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_architecture_is_refused(data, tmp_path, capsys):
     out = tmp_path / "run"
     assert main([str(data), "--out", str(out), "--epochs", "1", *SMALL]) == 0
@@ -187,6 +189,7 @@ def test_measuring_without_data_or_shipping_without_weights_says_what_is_missing
     assert "--ship needs --weights" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_kill_between_metrics_and_checkpoint_leaves_no_step_twice(data, tmp_path):
     out = tmp_path / "run"
     assert main([str(data), "--out", str(out), "--epochs", "1", "--validate", "2", *SMALL]) == 0
