@@ -22,7 +22,7 @@ def test_from_drop_to_region(page, service, tmp_path):
     page.wait_for_selector("[data-part=progress]:not([hidden])")
     page.wait_for_selector("[data-part=layer]:not([hidden])", state="visible")
     expect(page.locator("[data-part=selftest]")).to_contain_text("does not say that a score is right")
-    expect(page.locator("[data-panel=banner]")).to_contain_text("organ is not stated")
+    expect(page.locator("[data-panel=banner]")).to_contain_text("organ of this slide is not stated")
     page.wait_for_function(SETTLED)
     page.wait_for_load_state("networkidle")
     requests = []
