@@ -112,7 +112,7 @@ def refuse_what_is_damaged(own, slide, empty, tmp_path):
     empty.change("DELETE FROM principals WHERE id = 'p'")
 
 
-def test_a_damaged_backup_changes_nothing_and_a_whole_one_brings_all_back(own, lived_in, empty, tmp_path):
+def test_backup_load_restores_everything_and_rejects_damaged_backups(own, lived_in, empty, tmp_path):
     client, slide, analysis, location = lived_in
     before, rows = planes(client, analysis["id"]), everything(own)
     assert [name for name, records in rows.items() if not records] == ["idempotency"], "an instance in use"

@@ -140,7 +140,7 @@ def test_a_short_admin_key_is_refused(run, monkeypatch):
     assert run("migrate")[::2] == (1, "QUARTERTURN_ADMIN_KEY is shorter than 32 characters: choose a longer one.\n")
 
 
-def test_a_database_that_does_not_answer_is_one_sentence(run, monkeypatch):
+def test_unreachable_database_is_reported_in_one_sentence(run, monkeypatch):
     monkeypatch.setenv("QUARTERTURN_DATABASE_URL", "postgresql+psycopg://someone@127.0.0.1:1/none")
     status, out, error = run("audit")
     assert (status, out, error.startswith("The database does not answer: ")) == (1, "", True)

@@ -10,7 +10,7 @@ from bench.sections import gpu
 from bench.sections.tiles import viewer_walk
 
 
-def test_a_target_is_met_on_its_own_side():
+def test_targets_are_compared_in_their_direction():
     assert Target("a", 5, 5.0).met
     assert not Target("a", 5, 4.9).met
     assert Target("a", 5, 4.9, at_most=True).met
@@ -47,7 +47,7 @@ def run(**reached):
     return {"s": Section("s", "", targets=[*targets, Target("start", 1, reached["speed"], unit="s")])}
 
 
-def test_what_fell_is_said_and_what_rose_is_not(tmp_path):
+def test_only_fallen_ratios_are_reported(tmp_path):
     path = tmp_path / "kept.json"
     baseline.write(path, "this", [run(speed=10.0, cost=5.0, gone=1.0, alone=None)])
     before = baseline.read(path, "this")
@@ -59,7 +59,7 @@ def test_what_fell_is_said_and_what_rose_is_not(tmp_path):
     ]
 
 
-def test_of_several_runs_the_least_favourable_are_kept_and_other_processors_stay(tmp_path):
+def test_baseline_keeps_the_worst_run_per_processor(tmp_path):
     path = tmp_path / "kept.json"
     baseline.write(path, "other", [run(speed=1.0)])
     baseline.write(path, "this", [run(speed=10.0, cost=5.0), run(speed=9.0, cost=4.0), run(speed=11.0, cost=6.0)])
@@ -70,7 +70,7 @@ def test_of_several_runs_the_least_favourable_are_kept_and_other_processors_stay
     assert compare_with_stored(run(speed=9.0), {"speed": 9.0}, "this") == ["No ratio fell by more than 15%."]
 
 
-def test_a_walk_asks_for_each_tile_once_and_stays_on_the_slide():
+def test_walk_requests_each_tile_once_within_the_slide():
     sizes = [(60, 40), (15, 10), (4, 3)]
     tiles = viewer_walk(sizes, 800)
     assert len(set(tiles)) == len(tiles) == 800

@@ -69,7 +69,7 @@ def covered_shares(shape, affine, boxes, mpp):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_all_that_speaks_of_places_agrees_with_the_truth(case, page, service, tmp_path):
+def test_record_regions_exports_and_screen_agree_with_the_planted_squares(case, page, service, tmp_path):
     mpp, downsamples = CASES[case]
     path, boxes = planted(tmp_path, mpp, downsamples)
     client, cell = service.client(), 16 * NETWORK_MPP / mpp

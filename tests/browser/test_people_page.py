@@ -23,7 +23,7 @@ def sign_in(page, login, password):
     page.click("[data-panel=signin] button")
 
 
-def test_a_key_is_shown_once_works_and_is_revoked(page, service):
+def test_key_is_shown_once_works_and_is_revoked(page, service):
     page.get_by_role("link", name="People and keys").click()
     expect(page.locator("[data-part=keys] tr")).to_have_count(1)
     page.get_by_label("Purpose").fill("the LIMS of ward 3")
@@ -89,7 +89,7 @@ def test_a_person_is_added_changes_the_password_and_is_removed(page, chromium, s
     expect(mias.locator("[data-panel=signin]")).to_be_visible()
 
 
-def test_the_audit_is_shown_and_told_when_it_was_tampered_with(page, service):
+def test_audit_page_shows_tampering(page, service):
     page.goto(f"{service.url}/people")
     page.locator("[data-part=audit] summary").click()
     expect(page.locator("[data-part=chain]")).to_contain_text("The audit trail is intact")

@@ -29,7 +29,7 @@ def row(page, name):
     return page.locator(f"[data-part=slides] li.slide:has-text('{name}')")
 
 
-def test_empty_then_a_question_then_an_answer(page, tmp_path):
+def test_slide_list_asks_for_missing_mpp(page, tmp_path):
     expect(page.locator("[data-part=empty]")).to_have_text("No slides yet. Drop a file above to begin.")
     drop(page, write_pyramid(tmp_path / "no mpp.tiff", tissue(500, 600), None))
     asking = row(page, "no mpp.tiff")
@@ -63,7 +63,7 @@ def test_the_list_says_how_far_an_analysis_is(page, service, tmp_path):
     expect(row(page, "blank.tiff").locator(".state")).to_have_text(["ready", "results withheld"])
 
 
-def test_a_bad_file_says_why(page, tmp_path):
+def test_rejected_file_shows_its_reason(page, tmp_path):
     (tmp_path / "letter.svs").write_text("Dear colleague,\n" * 50)
     drop(page, tmp_path / "letter.svs")
     bad = row(page, "letter.svs")
@@ -71,7 +71,7 @@ def test_a_bad_file_says_why(page, tmp_path):
     expect(bad.locator(".reason")).to_contain_text("not a whole-slide image")
 
 
-def test_pause_and_go_on_lose_no_byte(page, service, tmp_path):
+def test_paused_upload_resumes_without_loss(page, service, tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (1300, 1700, 3), dtype=np.uint8)
     path = write_pyramid(tmp_path / "large.tiff", noise, 0.5)
     network = page.context.new_cdp_session(page)
@@ -96,7 +96,7 @@ def test_pause_and_go_on_lose_no_byte(page, service, tmp_path):
     assert slide["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_an_upload_given_up_leaves_nothing(page, service, tmp_path):
+def test_cancelled_upload_leaves_nothing(page, service, tmp_path):
     noise = np.random.default_rng(1).integers(0, 256, (1300, 1700, 3), dtype=np.uint8)
     network = page.context.new_cdp_session(page)
     slow = {"offline": False, "latency": 5, "downloadThroughput": -1, "uploadThroughput": 1_500_000}
@@ -110,7 +110,7 @@ def test_an_upload_given_up_leaves_nothing(page, service, tmp_path):
     assert set((service.data / "slides").iterdir()) == before
 
 
-def test_who_signed_out_is_asked_to_sign_in(page):
+def test_signed_out_user_sees_the_sign_in_form(page):
     page.click("[data-part=sign-out]")
     expect(page.locator("[data-panel=signin]")).to_be_visible()
     expect(page.locator("[data-panel=worklist]")).to_be_hidden()
@@ -120,7 +120,7 @@ def test_who_signed_out_is_asked_to_sign_in(page):
 
 
 @pytest.mark.parametrize("make", [named_svs, named_dicom, named_mrxs])
-def test_a_patient_s_name_in_a_file_is_on_no_page(page, service, tmp_path, make):
+def test_patient_name_in_a_file_is_on_no_page(page, service, tmp_path, make):
     """In the list, the viewer and its results, in whatever the page holds; the file's own name is where it belongs."""
     client = service.client()
     slide = client.wait_for_slide(client.upload(make(tmp_path), {}))

@@ -13,7 +13,7 @@ SQUARE = (300, 420, 250)  # top, left, side in level-0 px
 SETTLED = "() => { const v = window.quarterturn.viewer; return v?.world.getItemAt(0)?.getFullyLoaded(); }"
 
 
-def test_from_drop_to_region(page, service, tmp_path):
+def test_viewer_leads_from_upload_to_a_region(page, service, tmp_path):
     path = write_pyramid(tmp_path / "lymph node.tiff", tissue(911, 1237, [SQUARE]), 0.25, (2, 4))
     page.set_input_files("[data-part=files]", path)
     page.click("li.slide:has-text('lymph node.tiff') a.button")
@@ -35,7 +35,7 @@ def test_from_drop_to_region(page, service, tmp_path):
     assert requests == [], "changing colours asks the service for nothing"
 
 
-def test_cancel_try_again_and_keys(page, service, tmp_path):
+def test_viewer_cancels_retries_and_has_keyboard_shortcuts(page, service, tmp_path):
     client = service.client()
     path = write_pyramid(tmp_path / "keys.tiff", tissue(1000, 1200, [SQUARE]), 0.5)
     slide = client.wait_for_slide(client.upload(path, {}))
@@ -65,7 +65,7 @@ def test_cancel_try_again_and_keys(page, service, tmp_path):
     expect(page.locator("[data-part=angle-text]")).to_contain_text("quarter turns differ by")
 
 
-def test_another_analysis_shows_nothing_of_the_one_before(page, service, tmp_path):
+def test_switching_analyses_clears_the_previous_one(page, service, tmp_path):
     """While it runs, and when it is withheld, no heat map, region or export of the earlier one is in sight."""
     client = service.client()
     path = write_pyramid(tmp_path / "twice.tiff", tissue(1500, 1700, [SQUARE]), 0.5)
@@ -92,7 +92,7 @@ def analysed(client, tmp_path):
     return slide
 
 
-def test_a_tap_measures_a_cell(page, service, tmp_path):
+def test_tap_measures_a_cell(page, service, tmp_path):
     slide = analysed(service.client(), tmp_path)
     page.goto(f"{service.url}/slides/{slide['id']}")
     page.wait_for_selector("[data-part=angles]:not([hidden])", state="visible")
@@ -104,7 +104,7 @@ def test_a_tap_measures_a_cell(page, service, tmp_path):
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 720), (1024, 768), (768, 1024)])
-def test_nothing_is_out_of_reach_on_small_screens(page, service, tmp_path, width, height):
+def test_pages_fit_small_screens(page, service, tmp_path, width, height):
     """At the size of a small laptop and of a tablet either way up: no sideways scrolling, controls large enough."""
     slide = analysed(service.client(), tmp_path)
     page.set_viewport_size({"width": width, "height": height})
@@ -129,7 +129,7 @@ def test_nothing_is_out_of_reach_on_small_screens(page, service, tmp_path, width
             assert button.bounding_box()["height"] >= 30
 
 
-def test_a_region_is_jumped_to(page, service, test_data):
+def test_region_button_moves_the_view(page, service, test_data):
     client = service.client()
     slide = client.wait_for_slide(client.upload(test_data / "slides" / "CMU-1-Small-Region.svs", {"organ": "skin"}))
     client.analyse(slide["id"])
@@ -147,7 +147,7 @@ def test_a_region_is_jumped_to(page, service, test_data):
     assert page.locator(".outline").count() == 1
 
 
-def test_the_unfamiliar_is_a_layer_of_its_own(page, service, test_data):
+def test_strangeness_is_a_separate_layer(page, service, test_data):
     """It is fetched once, when it is first asked for; its limit stands in the middle; scores come back as they were."""
     client = service.client()
     slide = client.wait_for_slide(client.upload(test_data / "slides" / "CMU-1-Small-Region.svs", {"organ": "skin"}))
@@ -179,7 +179,7 @@ def test_the_unfamiliar_is_a_layer_of_its_own(page, service, test_data):
     assert len([url for url in requests if "heatmap" in url]) == 1
 
 
-def test_what_was_missed_is_listed_and_shown(page, service, tmp_path):
+def test_missed_lesions_are_listed_and_shown(page, service, tmp_path):
     client = service.client()
     path = write_pyramid(tmp_path / "outlined.tiff", tissue(1500, 1700, [SQUARE]), 0.5)
     slide = client.wait_for_slide(client.upload(path, {"organ": "lymph node"}))

@@ -19,7 +19,7 @@ def demo(service, folder):
 
 
 @pytest.mark.parametrize("service", ["embedded"], indirect=True)  # as `make run` starts it
-def test_offline_a_synthetic_slide_is_shown(service, client, tmp_path):
+def test_demo_uses_a_synthetic_slide_when_offline(service, client, tmp_path):
     first = demo(service, tmp_path)
     assert first.returncode == 0, first.stderr
     assert "a synthetic slide, since the real one could not be fetched" in first.stdout

@@ -34,7 +34,7 @@ def fail(log):
 
 
 @given(text=st.text(max_size=80), name=st.text(max_size=20))
-def test_a_text_line_is_one_line_whatever_it_holds(text, name):
+def test_text_log_records_stay_on_one_line(text, name):
     line = written(logs.TextLines(), lambda log: log.warning("%s", text, extra={"fields": {name: text}}))
     assert line.endswith("\n")
     assert not NOT_PRINTED.search(line[:-1])
@@ -49,7 +49,7 @@ def test_a_json_line_is_one_object_on_one_line(text):
     assert abs(datetime.fromisoformat(fields["time"]) - datetime.now(UTC)).total_seconds() < 60
 
 
-def test_an_exception_forges_no_line():
+def test_exceptions_cannot_forge_log_lines():
     lines = written(logs.TextLines(), fail).splitlines()
     assert sum(" ERROR tests it failed" in line for line in lines) == 1
     assert all(line.startswith("  | ") for line in lines[1:])
@@ -57,7 +57,7 @@ def test_an_exception_forges_no_line():
     assert "ValueError" in json.loads(line)["exception"]
 
 
-def test_times_are_utc_and_say_so():
+def test_log_times_are_utc():
     line = written(logs.TextLines(), lambda log: log.warning("x"))
     at = datetime.fromisoformat(line.split(" ")[0])
     assert at.tzinfo is UTC
@@ -65,7 +65,7 @@ def test_times_are_utc_and_say_so():
 
 
 @pytest.mark.parametrize("formatter", [logs.TextLines(), logs.JsonLines("worker")])
-def test_a_correlation_is_of_its_block_alone(formatter):
+def test_correlation_is_limited_to_its_block(formatter):
     def act(log):
         log.warning("before")
         with logs.correlated("c" * 100):

@@ -44,7 +44,7 @@ STALLS = pytest.param("stalls", "reader-timeout", marks=pytest.mark.skipif(not A
 
 
 @pytest.mark.parametrize(("how", "code"), [("dies", "reader-crashed"), STALLS])
-def test_a_slide_on_which_every_reader_ends_is_refused_and_the_next_is_not(own, tmp_path, how, code):
+def test_slide_that_kills_every_reader_is_rejected_and_the_next_is_not(own, tmp_path, how, code):
     """The poison slide: tried as often as another fault might have been the cause, then refused with the reason."""
     more, armed = crashing(own, "call core/reader/operations.py do_inspect")
     armed.touch()
@@ -80,7 +80,7 @@ def dies_of(own, armed, method, path, **arguments):
     own.start_api()
 
 
-def test_a_crash_between_commit_and_message_loses_neither_slide_nor_analysis(own, tmp_path):
+def test_crash_between_commit_and_message_loses_nothing(own, tmp_path):
     """Both are committed, and no message of them was ever sent: workers find them by themselves."""
     content = write_pyramid(tmp_path / "slide.tiff", tissue(600, 700), 0.5).read_bytes()
     armed, client = start_crashing_api(own), own.client()
@@ -106,7 +106,7 @@ def test_a_crash_between_commit_and_message_loses_neither_slide_nor_analysis(own
 
 @pytest.mark.skipif(not ALL, reason="two minutes: make faults runs it")
 @pytest.mark.timeout(900)
-def test_a_worker_that_dies_at_any_point_changes_no_bit(own, tmp_path):
+def test_worker_crash_at_any_point_changes_no_value(own, tmp_path):
     client = own.client()
     own.start_worker("calm")
     path = write_pyramid(tmp_path / "slide.tiff", tissue(1100, 1300, [(200, 250, 151)]), 0.5)

@@ -43,7 +43,7 @@ def ended(client, analysis):
     return until_ended(client, place)["state"]
 
 
-def test_readiness_says_what_is_away_and_work_is_taken_without_a_broker(scene, tmp_path):
+def test_readiness_names_missing_services_and_requests_work_without_a_broker(scene, tmp_path):
     client = scene.service.client()
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(600, 700), 0.5), {}))
     assert readiness(client) == (200, [])

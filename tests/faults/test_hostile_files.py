@@ -73,7 +73,7 @@ def test_truncated_files_are_refused(kind, tmp_path):
         assert code in REASONS or (kind == "svs" and code is None), length
 
 
-def test_a_directory_that_leads_to_itself_is_refused(tmp_path):
+def test_cyclic_tiff_directory_is_rejected(tmp_path):
     path = tmp_path / "loop.tiff"
     path.write_bytes(leading_to_itself(small_slides(tmp_path)["tiff"]))
     assert open_and_read(path) in (None, *REASONS), "OpenSlide may read the first level and stop there"

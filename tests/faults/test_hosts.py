@@ -83,7 +83,7 @@ def ended(client, analysis_id, seconds=240):
 
 @pytest.mark.skipif(os.environ.get("QUARTERTURN_FAULTS") != "all", reason="a minute and a half: make faults runs it")
 @pytest.mark.timeout(600)
-def test_one_host_is_cut_off_and_the_other_finishes(cluster, hosts, tmp_path):
+def test_analysis_finishes_when_one_host_is_cut_off(cluster, hosts, tmp_path):
     service, client = cluster
     start_worker(service, hosts, "left", tmp_path)
     client.wait_for_worker(PATIENCE)

@@ -45,7 +45,7 @@ def test_every_copied_source_exists(repository):
     assert {"api", "worker", "worker-cuda"} <= targets
 
 
-def test_the_migrations_make_what_the_records_say(tmp_path):
+def test_migrations_match_the_records(tmp_path):
     url = f"sqlite:///{tmp_path / 'x.db'}"
     migrate(url)
     command.check(configuration(url))

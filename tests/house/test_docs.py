@@ -14,7 +14,7 @@ def test_the_theory_page_runs(repository):
     exec(compile("\n".join(blocks), "docs/theory.md", "exec"), {})
 
 
-def test_every_link_of_the_pages_leads_somewhere(repository):
+def test_links_in_documentation_resolve(repository):
     for page in pages(repository):
         for target in re.findall(r"\]\((?!https?:|#)([\w/.-]+[./][\w/.-]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"

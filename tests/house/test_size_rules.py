@@ -56,7 +56,7 @@ def test_files_are_short(repository):
     assert statistics.median(lengths.values()) <= 150
 
 
-def test_no_drawers_of_oddments(repository):
+def test_no_catch_all_modules(repository):
     assert [path for path in sources(repository) if path.stem in FORBIDDEN_NAMES] == []
 
 
@@ -72,6 +72,6 @@ def test_broad_excepts_stand_at_the_process_edges_only(repository):
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_modules_say_what_they_are(repository, package):
+def test_modules_have_docstrings(repository, package):
     silent = [p for p in (repository / package).rglob("*.py") if "versions" not in p.parts]
     assert [path for path in silent if ast.get_docstring(ast.parse(path.read_text())) is None] == []

@@ -66,7 +66,7 @@ def outlined(client, slides):
 
 
 @pytest.mark.parametrize("mode", ["camelyon16", "strict"])
-def test_what_was_found_and_missed_is_told_with_the_weights(client, slides, outlined, mode):
+def test_evaluation_reports_hits_and_misses_with_the_weights(client, slides, outlined, mode):
     used = [client.call("GET", f"/api/v1/slides/{slide['id']}").json()["updated_at"] for slide, _ in slides.values()]
     done = evaluate(client, slides, mode)
     assert done["state"] == "succeeded", done["reason"]
@@ -88,14 +88,14 @@ def test_what_was_found_and_missed_is_told_with_the_weights(client, slides, outl
     assert listed["slides"] == [], "the many lesions are each evaluation's own"
 
 
-def test_a_threshold_of_its_own_finds_other_regions(client, slides, outlined):
+def test_evaluation_applies_its_own_threshold(client, slides, outlined):
     """At a threshold that nothing reaches there is no detection, hit or false."""
     none = evaluate(client, slides, "strict", threshold=0.9999999)
     assert none["figure"]["score"] == 0
     assert len(none["slides"][0]["misses"]) == 3
 
 
-def test_a_slide_that_is_not_exhaustively_annotated_is_left_out(client, slides, outlined):
+def test_evaluation_leaves_out_slides_without_exhaustive_annotation(client, slides, outlined):
     client.call("PUT", WHERE.format(slides["clean"][0]["id"]) + "?exhaustive=false", content=outlines())
     done = evaluate(client, slides, "strict")
     assert done["figure"]["slides"] == 1
@@ -105,14 +105,14 @@ def test_a_slide_that_is_not_exhaustively_annotated_is_left_out(client, slides, 
     assert "exhaustive=true" in refused.json()["action"]
 
 
-def test_without_a_lesion_no_figure_is_given(client, slides, outlined):
+def test_evaluation_needs_a_lesion(client, slides, outlined):
     done = evaluate(client, slides, "strict", names=("clean",))
     assert done["state"] == "failed"
     assert done["figure"] is None
     assert "no slide has a lesion" in done["reason"]["detail"]
 
 
-def test_outlines_come_back_and_go(client, slides, outlined):
+def test_annotation_can_be_read_and_removed(client, slides, outlined):
     place = WHERE.format(slides["tumour"][0]["id"])
     stored = client.call("GET", place).json()
     assert stored["polygons"][0]["vertices"] == corners(*SQUARES[0])
@@ -137,7 +137,7 @@ def test_outlines_come_back_and_go(client, slides, outlined):
         (b'{"positive": [{"name": "bow", "vertices": [[0,0],[9,9],[9,0],[0,9]]}], "negative": []}', "crosses itself"),
     ],
 )
-def test_a_bad_annotation_changes_nothing(client, slides, outlined, content, sentence):
+def test_rejected_annotation_changes_nothing(client, slides, outlined, content, sentence):
     place = WHERE.format(slides["tumour"][0]["id"])
     before = client.call("GET", place).json()
     answer = client.http.put(place, content=content)
@@ -160,7 +160,7 @@ def test_analyses_that_cannot_be_compared_are_refused(client, slides, outlined):
     assert client.http.get(f"/api/v1/evaluations/{one}").status_code == 404
 
 
-def test_the_command_sends_analyses_and_tells(service, client, tmp_path, monkeypatch, capsys):
+def test_camelyon_command_uploads_analyses_and_evaluates(service, client, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("QUARTERTURN_URL", service.url)
     monkeypatch.setenv("QUARTERTURN_KEY", KEY)
     for folder in ("slides", "outlines"):

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.services
 EVERY_WRITE = "SELECT id, state, token, attempts, worker, done_at FROM work WHERE analysis_id = :id ORDER BY id"
 
 
-def test_a_worker_killed_mid_slide_changes_nothing(own, tmp_path):
+def test_analysis_survives_a_killed_worker(own, tmp_path):
     """One worker is killed with all its children, another is stopped and woken: both leave the same bits."""
     client = own.client()
     own.start_worker("first")
@@ -46,7 +46,7 @@ def test_a_worker_killed_mid_slide_changes_nothing(own, tmp_path):
     assert float(again) >= 1, "and the metrics tell"
 
 
-def test_an_upload_goes_on_where_the_server_was_killed(own, tmp_path):
+def test_upload_resumes_after_server_kill(own, tmp_path):
     client, content = own.client(), os.urandom(9 << 20)
     name = base64.b64encode(b"slide.svs").decode()
     headers = {**TUS, "Upload-Length": str(len(content)), "Upload-Metadata": f"filename {name}"}
@@ -72,7 +72,7 @@ time.sleep(600)
 
 
 @pytest.mark.parametrize("cut", ["server", "client", "network"])
-def test_what_was_durable_in_the_middle_of_a_patch_is_there_after_it_was_cut(own, cut):
+def test_interrupted_patch_keeps_its_durable_bytes(own, cut):
     """kill -9 of the API or of the client, or a reset, while the body is coming: HEAD, go on, the same sha256."""
     client, content, some = own.client(), os.urandom(24 << 20), 18 << 20
     headers = {**TUS, "Upload-Length": str(len(content)), "Upload-Metadata": "filename eC5zdnM="}
@@ -104,7 +104,7 @@ def test_what_was_durable_in_the_middle_of_a_patch_is_there_after_it_was_cut(own
     assert hashlib.sha256(file.read_bytes()).digest() == hashlib.sha256(content).digest()
 
 
-def test_a_head_ends_a_patch_whose_client_hangs(own):
+def test_head_ends_a_hanging_patch(own):
     client = own.client()
     headers = {**TUS, "Upload-Length": "1000"}
     location = client.call("POST", "/api/v1/uploads", headers=headers).headers["Location"]
@@ -114,7 +114,7 @@ def test_a_head_ends_a_patch_whose_client_hangs(own):
     client.call("PATCH", location, headers={**PATCH, "Upload-Offset": "400"}, content=b"y" * 600)
 
 
-def test_a_stranger_ends_nobody_s_patch(own):
+def test_foreign_workspace_cannot_end_a_patch(own):
     """Who may not see an upload gets 404, and whoever sends it notices nothing."""
     client = own.client()
     location = client.call("POST", "/api/v1/uploads", headers={**TUS, "Upload-Length": "1000"}).headers["Location"]
@@ -130,7 +130,7 @@ def test_a_stranger_ends_nobody_s_patch(own):
         assert b" 204 " in sending.recv(100)
 
 
-def test_clients_that_hang_ask_and_come_back_at_once_lose_no_byte(own):
+def test_concurrent_upload_requests_lose_no_byte(own):
     """Each round a PATCH hangs in the middle, several HEADs and PATCHes want the upload; the offset stays the truth."""
     client, content = own.client(), os.urandom(3_000_000)
     headers = {**TUS, "Upload-Length": str(len(content)), "Upload-Metadata": "filename eC5zdnM="}
@@ -155,7 +155,7 @@ def test_clients_that_hang_ask_and_come_back_at_once_lose_no_byte(own):
         connection.close()
 
 
-def test_a_patch_from_which_nothing_comes_is_ended_and_its_bytes_are_safe(own):
+def test_silent_patch_is_ended_and_its_bytes_are_safe(own):
     own.environment |= {"QUARTERTURN_UPLOAD_SILENT_SECONDS": "0.5"}
     own.kill("api")
     own.start_api()
@@ -181,7 +181,7 @@ def head_of_patch(port, location, offset, promised):
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def test_an_upload_whose_last_answer_was_never_given_is_finished(own):
+def test_upload_is_finished_when_its_last_answer_was_lost(own):
     """All bytes are safe and the API dies before it says so: the next HEAD, or a worker, hands the slide on."""
     client = own.client()
     uploads = []
@@ -205,7 +205,7 @@ def test_an_upload_whose_last_answer_was_never_given_is_finished(own):
         assert principals == [("administrator",)], "told once, whoever finished it"
 
 
-def test_a_slide_that_is_deleted_in_the_middle_of_its_analysis_and_of_being_looked_at(own, tmp_path):
+def test_slide_can_be_deleted_during_analysis_and_viewing(own, tmp_path):
     client = own.client()
     own.start_worker()
     own.wait_for_worker()
@@ -227,7 +227,7 @@ def test_a_slide_that_is_deleted_in_the_middle_of_its_analysis_and_of_being_look
     assert client.analyse(again["id"], rotation_check=False)["state"] == "succeeded", "the worker goes on"
 
 
-def test_a_worker_that_was_stopped_past_its_lease_writes_nothing(own, tmp_path):
+def test_worker_stopped_past_its_lease_writes_nothing(own, tmp_path):
     client = own.client()
     own.start_worker("zombie")
     own.wait_for_worker()

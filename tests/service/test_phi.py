@@ -39,7 +39,7 @@ def answers(client, slide, analysis):
 
 
 @pytest.mark.parametrize("make", KINDS)
-def test_the_name_is_planted(make, tmp_path):
+def test_patient_name_is_planted(make, tmp_path):
     """Where OpenSlide finds properties, and in more of the file than there."""
     path = make(tmp_path)
     content = path.read_bytes()
@@ -56,7 +56,7 @@ def test_the_name_is_planted(make, tmp_path):
 
 
 @pytest.mark.parametrize("make", KINDS)
-def test_a_name_is_nowhere_that_it_need_not_be(client, service, tmp_path, make):
+def test_patient_name_appears_only_where_needed(client, service, tmp_path, make):
     slide = client.wait_for_slide(client.upload(make(tmp_path), {}))
     analysis = client.analyse(slide["id"], rotation_check=False)
     assert analysis["state"] == "succeeded"

@@ -34,7 +34,7 @@ def start(tmp_path, request):
     return started
 
 
-def test_a_shared_folder_that_was_away_costs_no_slide(start, tmp_path):
+def test_slide_survives_a_missing_shared_folder(start, tmp_path):
     service = start(QUARTERTURN_RETRY_SECONDS="0.3", QUARTERTURN_MAX_ATTEMPTS="3")
     client = service.client()
     path = write_pyramid(tmp_path / "slide.tiff", tissue(400, 500), 0.5)
@@ -57,7 +57,7 @@ def test_a_shared_folder_that_was_away_costs_no_slide(start, tmp_path):
     assert client.http.post(f"{place}/inspect").status_code == 409
 
 
-def test_an_analysis_that_could_not_read_its_slide_can_be_tried_again(start, tmp_path):
+def test_failed_analysis_can_be_retried_after_the_slide_is_restored(start, tmp_path):
     """Half of the file's tiles are overwritten and come back: failed with the reason, then whole, and nothing else."""
     service = start()
     client = service.client()
@@ -90,7 +90,7 @@ def test_an_analysis_that_could_not_read_its_slide_can_be_tried_again(start, tmp
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount the small disk that this fills")
-def test_a_disk_that_fills_up_loses_no_byte_that_was_acknowledged(start, tmp_path, engine, request):
+def test_full_disk_loses_no_acknowledged_byte(start, tmp_path, engine, request):
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk], capture_output=True).returncode:
@@ -127,7 +127,7 @@ def fill_up_and_go_on(service, disk):
     assert file.read_bytes() == content
 
 
-def test_many_slides_are_viewed_at_once(start, tmp_path):
+def test_more_slides_than_readers_can_be_viewed(start, tmp_path):
     """More slides than the API keeps readers: every decoded tile comes, from whichever reader."""
     service = start()
     client = service.client()
@@ -153,7 +153,7 @@ def readers_of(service):
     return children(service.processes["api"].pid, "core.reader.child")
 
 
-def test_readers_end_with_their_killed_parent(start, tmp_path):
+def test_readers_end_when_the_api_is_killed(start, tmp_path):
     service = start()
     client = service.client()
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(700, 900), 0.5), {}))

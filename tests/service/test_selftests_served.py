@@ -147,7 +147,7 @@ def test_networks_are_served_by_name_each_under_its_own_group(served, tmp_path):
     assert "resnet" in unknown.json()["detail"]
 
 
-def test_a_faster_computation_tells_its_drift_and_its_name(served, tmp_path):
+def test_faster_backend_reports_its_drift_and_name(served, tmp_path):
     """The same slide by torch in float32 and by OpenVINO in bfloat16: another fingerprint, the same map to a drift."""
     service = served({})
     path = write_pyramid(tmp_path / "slide.tiff", tissue(900, 1200, [(300, 400, 251)]), 0.5)

@@ -26,7 +26,7 @@ def ask(client, slide, **settings):
     return analysis["id"], f"/api/v1/analyses/{analysis['id']}"
 
 
-def test_two_workers_share_one_slide_and_one_gives_the_same_bits(own, tmp_path):
+def test_two_workers_share_a_slide_with_identical_results(own, tmp_path):
     client = own.client()
     own.start_worker("one", QUARTERTURN_THREADS="1")
     own.wait_for_worker()
@@ -53,7 +53,7 @@ def let_each_do_a_band(own, analysis_id):
     os.killpg(group, signal.SIGCONT)
 
 
-def test_an_analysis_whose_kind_of_worker_is_gone_starts_anew_and_says_so(own, tmp_path):
+def test_analysis_restarts_when_no_worker_has_its_fingerprint(own, tmp_path):
     """Bits of two kinds of worker must not meet in one answer: the new one does all of it, and is named."""
     client = own.client()
     own.start_worker("old", QUARTERTURN_THREADS="1")
@@ -70,7 +70,7 @@ def test_an_analysis_whose_kind_of_worker_is_gone_starts_anew_and_says_so(own, t
     assert len({worker for worker, _ in own.rows(BANDS, id=analysis_id)}) == 1
 
 
-def test_a_worker_that_shall_end_gives_back_and_nobody_waits(own, tmp_path):
+def test_stopping_worker_releases_its_claims(own, tmp_path):
     """SIGTERM in the middle of a long band: no lease has to run out, no attempt is lost."""
     own.environment |= {"QUARTERTURN_LEASE_SECONDS": "300", "QUARTERTURN_REGIONS_PER_BAND": "60"}
     own.kill("api")
@@ -90,7 +90,7 @@ def test_a_worker_that_shall_end_gives_back_and_nobody_waits(own, tmp_path):
     assert own.rows("SELECT DISTINCT attempts FROM work WHERE analysis_id = :id", id=analysis) == [(1,)]
 
 
-def test_a_worker_ends_even_when_its_pool_never_does(own, tmp_path):
+def test_worker_stops_although_its_pool_hangs(own, tmp_path):
     """The process that computes stands still, and SIGTERM comes: Celery would wait for its task for ever."""
     client = own.client()
     own.start_worker("one", QUARTERTURN_STOP_SECONDS="0")
@@ -106,7 +106,7 @@ def test_a_worker_ends_even_when_its_pool_never_does(own, tmp_path):
     assert until_ended(client, place)["state"] == "succeeded"
 
 
-def test_cancel_is_at_once_and_the_worker_stops(own, tmp_path):
+def test_cancel_takes_effect_at_once_and_the_worker_stops(own, tmp_path):
     client = own.client()
     own.start_worker("worker")
     own.wait_for_worker()
@@ -125,7 +125,7 @@ def test_cancel_is_at_once_and_the_worker_stops(own, tmp_path):
     assert client.http.get(f"{place}/heatmap").status_code == 409
 
 
-def test_an_upload_that_nobody_goes_on_with_expires(own):
+def test_abandoned_upload_expires(own):
     own.environment["QUARTERTURN_UPLOAD_EXPIRES_HOURS"] = str(3 / 3600)
     own.kill("api")
     own.start_api()
@@ -140,7 +140,7 @@ def test_an_upload_that_nobody_goes_on_with_expires(own):
     until(lambda: not folder.exists())
 
 
-def test_files_whose_slide_is_gone_are_swept(own, tmp_path):
+def test_files_of_deleted_slides_are_removed(own, tmp_path):
     """The API dies after a deletion's commit and before the files went: a worker removes them."""
     client = own.client()
     own.start_worker("first")

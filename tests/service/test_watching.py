@@ -37,7 +37,7 @@ def lines(service, name):
     return [json.loads(text) for text in texts if text.startswith("{")]
 
 
-def test_one_search_finds_a_request_and_all_that_came_of_it(watched):
+def test_correlation_links_a_request_to_its_work(watched):
     _, service, analysis = watched
     (request,) = (line for line in lines(service, "api") if line["correlation"] == ASKED_BY)
     assert (request["method"], request["status"], request["service"]) == ("POST", 201, "api")
@@ -60,7 +60,7 @@ def metrics(client):
     }
 
 
-def test_metrics_say_what_is(watched):
+def test_metrics_report_the_state(watched):
     client, _, _ = watched
     values = metrics(client)
     assert values["quarterturn_workers"] == 1
@@ -77,7 +77,7 @@ def test_metrics_say_what_is(watched):
     assert metrics(client)['quarterturn_requests_total{method="GET",status="200"}'] > 1
 
 
-def test_a_page_of_another_site_changes_nothing(watched):
+def test_cross_site_writes_are_rejected(watched):
     """With a browser's cookie: a form, JSON as text/plain, and what modern browsers say of where they come from."""
     client, service, _ = watched
     browser = service.client()

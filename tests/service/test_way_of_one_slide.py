@@ -18,7 +18,7 @@ pytestmark = pytest.mark.services
 TERMINAL = ("ready", "needs_input", "rejected")
 
 
-def test_what_an_analysis_says(client, tmp_path):
+def test_analysis_results_are_consistent(client, tmp_path):
     path = write_pyramid(tmp_path / "slide.tiff", tissue(900, 1200, [(300, 400, 250)]), 0.25, (2, 4))
     slide, analysis = analysed(client, path, threshold=0.01)
     scores, affine = heat_map(client, analysis["id"])
@@ -54,7 +54,7 @@ def test_geojson_origins_on_a_slide_with_bounds(client, tmp_path):
         np.testing.assert_allclose(ours - theirs, np.broadcast_to([304, 208], ours.shape))
 
 
-def test_a_slide_without_mpp_asks(client, tmp_path):
+def test_slide_without_mpp_needs_input(client, tmp_path):
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "slide.tiff", tissue(600, 700), None), {}))
     assert slide["state"] == "needs_input"
     assert slide["reason"]["code"] == "mpp-missing"
@@ -65,14 +65,14 @@ def test_a_slide_without_mpp_asks(client, tmp_path):
     assert (slide["state"], slide["mpp_x"], slide["mpp_source"]) == ("ready", 0.5, "user")
 
 
-def test_a_slide_coarser_than_the_network_is_refused_with_the_reason(client, tmp_path):
+def test_slide_coarser_than_the_network_is_rejected(client, tmp_path):
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "slide.tiff", tissue(600, 700), 2.0), {}))
     assert slide["state"] == "ready", "it can be looked at"
     with pytest.raises(ServiceError, match=r"2\.000 µm per pixel"):
         client.analyse(slide["id"])
 
 
-def test_bare_glass_is_withheld_not_called_clean(client, tmp_path):
+def test_slide_without_tissue_is_withheld(client, tmp_path):
     blank = np.full((600, 700, 3), 245, np.uint8)
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "slide.tiff", blank, 0.5), {}))
     analysis = client.analyse(slide["id"])
@@ -82,7 +82,7 @@ def test_bare_glass_is_withheld_not_called_clean(client, tmp_path):
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_an_answer_is_given_once_per_idempotency_key(client, tmp_path):
+def test_analysis_creation_is_idempotent(client, tmp_path):
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "slide.tiff", tissue(400, 500), 0.5), {}))
     ask = lambda body: client.http.post(  # noqa: E731 - the same call thrice
         f"/api/v1/slides/{slide['id']}/analyses", json=body, headers={"Idempotency-Key": f"k-{slide['id']}"}
@@ -121,7 +121,7 @@ def test_a_profile_is_flat_at_quarter_turns(client, tmp_path):
     )
 
 
-def test_events_tell_every_change_until_the_end(client, tmp_path):
+def test_event_stream_reports_every_change(client, tmp_path):
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "slide.tiff", tissue(400, 500), 0.5), {}))
     analysis = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={}).json()
     with client.http.stream("GET", f"/api/v1/analyses/{analysis['id']}/events") as stream:
@@ -146,7 +146,7 @@ def test_real_slides_upload_view_and_analyse(client, service, test_data):
         assert analysis["results"]["scope_notes"], "aperio and dicom are not among the card's scanners"
 
 
-def test_native_tiles_have_the_colours_that_openslide_sees(client, test_data):
+def test_native_tiles_have_openslide_colours(client, test_data):
     import openslide
 
     path = test_data / "slides" / "CMU-1-Small-Region.svs"
@@ -174,7 +174,7 @@ def test_an_upload_with_the_wrong_sha256_is_rejected(client, service, tmp_path):
     until(lambda: not (service.data / "slides" / slide_id).exists())
 
 
-def test_nobody_comes_in_without_a_key(service):
+def test_requests_without_a_key_are_rejected(service):
     for path in ("/api/v1/slides", "/api/v1/models", f"/api/v1/slides/{'0' * 32}/tiles/0/0_0.jpeg"):
         answer = httpx.get(service.url + path)
         assert answer.status_code == 401

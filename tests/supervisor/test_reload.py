@@ -39,7 +39,7 @@ def test_a_change_restarts_the_child_without_a_pause(child, source, tmp_path):
     assert child.process.pid != first
 
 
-def test_an_end_that_nobody_asked_for_still_counts(child, source, tmp_path):
+def test_unexpected_end_counts_as_a_failure(child, source, tmp_path):
     child.process.kill()
     until(lambda: child.supervise() is not None)
     assert child.failures == 1

@@ -54,7 +54,7 @@ def children_of(pid):
     return mine - {pid}
 
 
-def test_up_restart_stop_and_again(tmp_path):
+def test_supervisor_starts_restarts_and_stops_the_service(tmp_path):
     data, port, log = tmp_path / "data", free_port(), tmp_path / "log"
     health = lambda: httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200  # noqa: E731
     running = start(data, port, log)
@@ -87,7 +87,7 @@ def test_up_restart_stop_and_again(tmp_path):
     assert again.wait(PATIENCE) == 0
 
 
-def test_nothing_outlives_a_supervisor_that_was_killed(tmp_path):
+def test_children_end_when_the_supervisor_is_killed(tmp_path):
     data, port, log = tmp_path / "data", free_port(), tmp_path / "log"
     running = start(data, port, log)
     until(lambda: "#token=" in log.read_text())
@@ -115,7 +115,7 @@ def upgrade():
 """
 
 
-def test_an_upgrade_migrates_and_keeps_what_is_there(tmp_path):
+def test_upgrade_migrates_existing_data(tmp_path):
     """This version runs and is stopped; a next one, whose schema has a column more, starts on the same data."""
     data, port, log = tmp_path / "data", free_port(), tmp_path / "log"
     running = start(data, port, log)
@@ -152,7 +152,7 @@ def is_alive(pid):
     return bool(cmdline(pid))
 
 
-def test_reasons_not_to_start(tmp_path):
+def test_supervisor_refuses_to_start_with_a_reason(tmp_path):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -170,7 +170,7 @@ def test_reasons_not_to_start(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount the small disk that this fills")
-def test_a_full_disk_is_one_sentence(tmp_path):
+def test_full_disk_is_reported_in_one_sentence(tmp_path):
     small = tmp_path / "small"
     small.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(small)], capture_output=True)

@@ -48,7 +48,7 @@ def running(tmp_path):
         service.stop()
 
 
-def test_every_call_keeps_what_the_document_says(running, tmp_path):
+def test_every_call_conforms_to_the_openapi_document(running, tmp_path):
     ids = objects(running.client(), tmp_path)
     command = [
         Path(sys.executable).with_name("st"), "--config-file", CONTRACT / "schemathesis.toml", "run",

@@ -37,12 +37,12 @@ NEEDED = {
 
 
 @pytest.mark.parametrize("call", NEEDED)
-def test_what_a_call_needs(call):
+def test_calls_require_their_scope(call):
     assert scope_of(*call.split()) == NEEDED[call]
 
 
 @pytest.mark.parametrize("scope", ["read", "upload", "analyse", "manage"])
-def test_a_key_does_what_it_is_for_and_nothing_else(client, service, scope):
+def test_key_is_limited_to_its_scopes(client, service, scope):
     key = client.call("POST", "/api/v1/keys", json={"name": f"for {scope}", "role": "admin", "scopes": [scope]}).json()
     assert key["scopes"] == [scope]
     own = Client(service.url, key["key"])
@@ -59,7 +59,7 @@ def test_a_key_does_what_it_is_for_and_nothing_else(client, service, scope):
     assert {row["detail"].get("code") for row in refusals} >= {"scope-needed"}
 
 
-def test_a_key_makes_no_key_for_more_than_it_is_for_itself(client, service):
+def test_key_cannot_create_a_key_with_more_scopes(client, service):
     request = {"name": "a manager", "role": "admin", "scopes": ["manage"]}
     manager = Client(service.url, client.call("POST", "/api/v1/keys", json=request).json()["key"])
     for scopes, status in ((["manage"], 201), (["read", "manage"], 403), (None, 403)):
@@ -69,7 +69,7 @@ def test_a_key_makes_no_key_for_more_than_it_is_for_itself(client, service):
     assert manager.http.get("/api/v1/keys").status_code == 200
 
 
-def test_a_session_has_the_scopes_of_its_key_and_tiles_ask_for_them(client, service, tmp_path):
+def test_session_and_tiles_enforce_the_scopes_of_the_key(client, service, tmp_path):
     key = client.call("POST", "/api/v1/keys", json={"name": "in and out", "scopes": ["upload", "upload"]}).json()
     own = Client(service.url, key["key"])
     path = write_pyramid(tmp_path / "slide.tiff", tissue(300, 400), 0.5)

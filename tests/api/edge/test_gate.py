@@ -48,7 +48,7 @@ def head(method, path, port, **fields):
     ("method", "path"),
     [("POST", "slides"), ("PATCH", f"uploads/{'0' * 32}"), ("PUT", f"slides/{'0' * 32}/annotation")],
 )  # fmt: skip
-def test_nobody_unknown_has_a_body_read(service, method, path):
+def test_unauthenticated_request_bodies_are_not_read(service, method, path):
     accepted, answer = pour(
         service.port, head(method, f"/api/v1/{path}", service.port, Tus_Resumable="1.0.0", Upload_Offset="0")
     )
@@ -58,7 +58,7 @@ def test_nobody_unknown_has_a_body_read(service, method, path):
 
 @pytest.mark.parametrize("path", ["slides", "uploads", f"uploads/{'0' * 32}", f"slides/{'0' * 32}/annotation"])
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
-def test_of_who_is_not_known_not_a_byte_is_asked_for(method, path, monkeypatch):
+def test_gate_rejects_before_receiving_the_body(method, path, monkeypatch):
     """The gate itself, without a system's buffers: 401 before the first part of the body."""
     monkeypatch.setattr(trail, "record_denied_request", lambda *_: None)
     received, answered = [], []
@@ -82,7 +82,7 @@ def test_of_who_is_not_known_not_a_byte_is_asked_for(method, path, monkeypatch):
     assert received == []
 
 
-def test_a_body_without_end_is_refused_before_it_is_read(client, service):
+def test_endless_body_is_rejected_before_it_is_read(client, service):
     bearer = f"Bearer {KEY}"
     accepted, _ = pour(service.port, head("POST", "/api/v1/slides", service.port, Authorization=bearer))
     assert accepted < 16 << 20
@@ -99,7 +99,7 @@ def test_a_body_without_end_is_refused_before_it_is_read(client, service):
     assert client.call("GET", "/api/v1/session").json()["role"] == "admin", "the service goes on"
 
 
-def test_bursts_are_answered_with_429_and_end_by_themselves(own):
+def test_request_bursts_get_429_until_tokens_return(own):
     own.environment["QUARTERTURN_REQUESTS_PER_SECOND"] = "0.2"
     own.environment["QUARTERTURN_REQUEST_BURST"] = "20"
     own.kill("api")
@@ -114,7 +114,7 @@ def test_bursts_are_answered_with_429_and_end_by_themselves(own):
     until(lambda: client.http.get("/api/v1/slides").status_code == 200)
 
 
-def test_heads_that_never_end_are_cut_off(own):
+def test_slow_or_oversized_request_heads_are_cut_off(own):
     """In time, and in size: nobody knows yet who sends them."""
     own.environment["QUARTERTURN_HEAD_SECONDS"] = "1.5"
     own.kill("api")
@@ -144,7 +144,7 @@ def test_heads_that_never_end_are_cut_off(own):
     assert accepted < 16 << 20
 
 
-def test_guessing_a_password_is_slowed_down_and_keeps_nobody_else_out(own):
+def test_password_guessing_is_throttled_per_login(own):
     for login in ("mia", "noa"):
         own.client().call("POST", "/api/v1/people", json={"login": login, "password": "four mild turnips dancing"})
     client = Client(own.url, "")
@@ -167,12 +167,12 @@ def test_guessing_a_password_is_slowed_down_and_keeps_nobody_else_out(own):
     [("PATCH", "slides/annotation"), ("POST", "analyses/annotation/profiles"), ("POST", "uploads/x"),
      ("PUT", "people/annotation/password")],
 )  # fmt: skip
-def test_no_name_of_a_thing_opens_the_gate_for_a_large_body(client, method, path):
+def test_path_names_do_not_raise_the_body_limit(client, method, path):
     answer = client.http.request(method, f"/api/v1/{path}", content=b"[" + b" " * (2 << 20))
     assert answer.status_code == 413
 
 
-def test_many_viewers_at_once_hold_nobody_up(client, tmp_path):
+def test_many_concurrent_viewers_are_served(client, tmp_path):
     """Each first look is told before it is shown: who waits to tell holds no connection."""
     path = write_pyramid(tmp_path / "slide.tiff", tissue(300, 400), 0.5)
     slides = [client.wait_for_slide(client.upload(path, {}))["id"] for _ in range(3)]
@@ -184,7 +184,7 @@ def test_many_viewers_at_once_hold_nobody_up(client, tmp_path):
     assert set(statuses) == {200}
 
 
-def test_without_a_database_the_answer_is_503(own):
+def test_missing_database_answers_503(own):
     if "QUARTERTURN_DATABASE_URL" not in own.environment:
         pytest.skip("SQLite is a file: it is not away")
     own.environment["QUARTERTURN_DATABASE_URL"] = "postgresql+psycopg://quarterturn@127.0.0.1:9/postgres"
@@ -209,7 +209,7 @@ def test_without_a_database_the_answer_is_503(own):
         ({"HOST": "127.0.0.1"}, True), ({"HOST": "::1"}, True),
     ],
 )  # fmt: skip
-def test_beyond_loopback_nobody_serves_without_tls_and_users(settings, starts, tmp_path):
+def test_serving_beyond_loopback_requires_tls_and_users(settings, starts, tmp_path):
     """Asked of the rule alone where it would start: tests listen on loopback only."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("QUARTERTURN_")}
     chosen = {f"QUARTERTURN_{name}": value for name, value in settings.items()}

@@ -14,7 +14,7 @@ WANTED = {
 }
 
 
-def test_every_answer_has_them(client, tmp_path):
+def test_every_response_has_the_security_headers(client, tmp_path):
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(300, 400), 0.5), {}))["id"]
     stranger = {"Authorization": "Bearer nobody"}
     requests = [
@@ -38,7 +38,7 @@ def test_every_answer_has_them(client, tmp_path):
             assert answer.headers["content-type"] == "application/problem+json", path
 
 
-def test_a_fault_that_nobody_foresaw_says_nothing_of_itself(client, service, tmp_path):
+def test_unexpected_errors_do_not_leak_details(client, service, tmp_path):
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(300, 400), 0.5), {}))["id"]
     service.change("UPDATE slides SET info = '{}' WHERE id = :id", id=slide)
     answer = client.http.get(f"/api/v1/slides/{slide}/tiles")
@@ -52,7 +52,7 @@ def test_a_fault_that_nobody_foresaw_says_nothing_of_itself(client, service, tmp
     client.call("DELETE", f"/api/v1/slides/{slide}")
 
 
-def test_a_session_s_cookie_stays_with_us(client):
+def test_session_cookie_is_httponly_and_same_site(client):
     answer = client.http.post("/api/v1/session", json={"key": KEY})
     (cookie,) = answer.headers.get_list("set-cookie")
     flags = {part.strip().lower() for part in cookie.split(";")[1:]}
@@ -60,7 +60,7 @@ def test_a_session_s_cookie_stays_with_us(client):
     assert not any(flag.startswith("domain") for flag in flags)
 
 
-def test_behind_tls_a_session_s_cookie_is_bound_to_this_host(own):
+def test_session_cookie_is_secure_and_host_bound_behind_tls(own):
     own.environment |= {"QUARTERTURN_PUBLIC_URL": "https://slides.hospital.example"}
     own.kill("api")
     own.start_api()
@@ -72,7 +72,7 @@ def test_behind_tls_a_session_s_cookie_is_bound_to_this_host(own):
     assert not any(flag.startswith("domain") for flag in flags)
 
 
-def test_a_method_that_is_not_taken_is_told_which_are(client):
+def test_wrong_method_lists_the_allowed_methods(client):
     allowed = {
         "": "GET, POST",
         f"/{'0' * 32}.dzi": "GET",

@@ -61,7 +61,7 @@ def test_wrong_tries_are_limited():
         check_password(FromHere, "mia", "right")
 
 
-def test_one_who_knows_the_password_begins_anew():
+def test_successful_sign_in_resets_the_failure_count():
     wrong(MOST_TRIES - 1)
     assert check_password(FromHere, "mia", "right") is PROOF
     wrong(MOST_TRIES)

@@ -34,7 +34,7 @@ def send(client, method, path, key, body=None):
     return client.http.request(method, path, json=body, headers={"Idempotency-Key": key})
 
 
-def test_a_key_lives_until_it_is_revoked(client, service):
+def test_key_works_until_it_is_revoked(client, service):
     key = client.call("POST", "/api/v1/keys", json={"name": "lims", "role": "viewer", "expires_days": 1}).json()
     assert key["key"].startswith("qt_")
     own = Client(service.url, key["key"])
@@ -55,7 +55,7 @@ def test_a_key_lives_until_it_is_revoked(client, service):
     assert client.http.delete("/api/v1/keys/0123456789abcdef").status_code == 404
 
 
-def test_a_key_ends_by_itself(client, service):
+def test_key_expires(client, service):
     key = client.call("POST", "/api/v1/keys", json={"name": "guest", "role": "viewer", "expires_days": 1}).json()
     own = Client(service.url, key["key"])
     assert own.http.get("/api/v1/session").status_code == 200
@@ -67,7 +67,7 @@ def test_a_key_ends_by_itself(client, service):
     assert key["key"] not in "".join(log.read_text() for log in service.data.glob("*.log"))
 
 
-def test_a_session_ends_with_the_key_that_opened_it(client, service):
+def test_session_ends_when_its_key_is_revoked(client, service):
     key = client.call("POST", "/api/v1/keys", json={"name": "nurse", "role": "viewer"}).json()
     browser = httpx.Client(base_url=service.url)
     assert browser.post("/api/v1/session", json={"key": key["key"]}).status_code == 201
@@ -80,14 +80,14 @@ def made_notice(client):
     return client.call("GET", "/api/v1/models").json()["notice"]
 
 
-def test_a_replayed_key_request_makes_no_second_key_and_repeats_no_secret(client):
+def test_replayed_key_creation_returns_the_same_key_without_its_secret(client):
     first, second = (send(client, "POST", "/api/v1/keys", "once", {"name": "replayed"}).json() for _ in range(2))
     assert first["id"] == second["id"]
     assert (first["key"] is None, second["key"]) == (False, None)
     assert sum(key["name"] == "replayed" for key in client.call("GET", "/api/v1/keys").json()) == 1
 
 
-def test_wrong_key_requests(client):
+def test_invalid_key_requests_are_rejected(client):
     for body in (
         {},
         {"name": ""},
@@ -98,7 +98,7 @@ def test_wrong_key_requests(client):
         assert client.http.post("/api/v1/keys", json=body).status_code == 422
 
 
-def test_every_change_of_an_analysis_is_done_once_per_key(client, slide):
+def test_analysis_changes_are_idempotent(client, slide):
     start = f"/api/v1/slides/{slide['id']}/analyses"
     first, again = (send(client, "POST", start, "start-" + slide["id"], {}) for _ in range(2))
     assert (first.status_code, again.status_code) == (201, 201)
@@ -111,7 +111,7 @@ def test_every_change_of_an_analysis_is_done_once_per_key(client, slide):
     assert len(client.call("GET", start).json()) == 1
 
 
-def test_of_many_at_once_with_one_key_one_is_done(client, slide):
+def test_concurrent_requests_with_one_idempotency_key_run_once(client, slide):
     start = f"/api/v1/slides/{slide['id']}/analyses"
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: send(client, "POST", start, "race-" + slide["id"], {}), range(8)))
@@ -120,7 +120,7 @@ def test_of_many_at_once_with_one_key_one_is_done(client, slide):
     assert len(client.call("GET", start).json()) == 1
 
 
-def test_a_profile_asked_for_by_many_is_made_once(client, slide):
+def test_concurrent_profile_requests_share_one_profile(client, slide):
     analysis = client.analyse(slide["id"])
     scores, _ = heat_map(client, analysis["id"])
     row, col = (int(place[0]) for place in np.nonzero(np.isfinite(scores)))
@@ -131,7 +131,7 @@ def test_a_profile_asked_for_by_many_is_made_once(client, slide):
     assert len({answer.json()["id"] for answer in answers}) == 1
 
 
-def test_mpp_and_identifiers_in_one_change_are_both_kept(client, tmp_path):
+def test_mpp_and_identifiers_change_in_one_request(client, tmp_path):
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(400, 500), None), {}))
     change = {"mpp": 0.5, "identifiers": {"accession": "A-1"}}
     client.call("PATCH", f"/api/v1/slides/{slide['id']}", json=change)
@@ -139,7 +139,7 @@ def test_mpp_and_identifiers_in_one_change_are_both_kept(client, tmp_path):
     assert (slide["mpp_x"], slide["identifiers"]) == (0.5, {"accession": "A-1"})
 
 
-def test_a_slide_is_deleted_while_everything_else_wants_it(client, tmp_path):
+def test_concurrent_changes_and_deletion_are_consistent(client, tmp_path):
     """Changes and deletion at once: each answers as if it came before or after, and deleted stays deleted."""
     for _ in range(4):
         slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(400, 500), None), {}))
@@ -153,7 +153,7 @@ def test_a_slide_is_deleted_while_everything_else_wants_it(client, tmp_path):
         assert client.http.get(path).status_code == 404
 
 
-def test_the_scale_that_analyses_stand_on_stays(client, tmp_path):
+def test_mpp_is_fixed_once_an_analysis_uses_it(client, tmp_path):
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(400, 500), None), {}))
     for mpp in (0.25, 0.5):  # a slip of the pen can be mended before anything stands on it
         client.call("PATCH", f"/api/v1/slides/{slide['id']}", json={"mpp": mpp})
@@ -170,18 +170,18 @@ def test_the_scale_that_analyses_stand_on_stays(client, tmp_path):
 @pytest.mark.parametrize(
     "path", ["slides/%00", "slides?query=%00", "analyses/a%00", "uploads/%00", "slides?cursor=%00"]
 )
-def test_a_zero_byte_is_no_fault_of_the_server(client, path):
+def test_zero_byte_in_a_path_is_no_server_error(client, path):
     answer = client.http.get(f"/api/v1/{path}")
     assert answer.status_code in (200, 404, 422)
 
 
-def test_deeply_nested_identifiers(client):
+def test_deeply_nested_identifiers_are_rejected(client):
     deep = base64.b64encode(b"[" * 2500).decode()
     headers = {"Tus-Resumable": "1.0.0", "Upload-Length": "5", "Upload-Metadata": f"identifiers {deep}"}
     assert client.http.post("/api/v1/uploads", headers=headers).status_code == 422
 
 
-def test_a_slide_deleted_while_it_is_sent(client, service):
+def test_deleting_a_slide_ends_its_upload(client, service):
     tus = {"Tus-Resumable": "1.0.0"}
     location = client.call("POST", "/api/v1/uploads", headers={**tus, "Upload-Length": "10"}).headers["Location"]
     client.call("DELETE", f"/api/v1/slides/{location[-32:]}")
@@ -192,7 +192,7 @@ def test_a_slide_deleted_while_it_is_sent(client, service):
     until(lambda: not (service.data / "slides" / location[-32:]).exists())
 
 
-def test_a_file_by_reference_that_is_gone_is_a_clear_answer(client, imports):
+def test_missing_referenced_file_answers_410(client, imports):
     content = tissue(600, 700)
     tifffile.imwrite(imports / "moved.tiff", content, tile=(256, 256), compression="jpeg", photometric="rgb",
                      resolution=(2e4, 2e4), resolutionunit="CENTIMETER")  # fmt: skip
@@ -204,14 +204,14 @@ def test_a_file_by_reference_that_is_gone_is_a_clear_answer(client, imports):
     assert (answer.status_code, answer.headers["content-type"]) == (410, "application/problem+json")
 
 
-def test_a_deleted_slide_is_deleted_once_per_key(client, service, slide):
+def test_slide_deletion_is_idempotent(client, service, slide):
     path, key = f"/api/v1/slides/{slide['id']}", "delete-" + slide["id"]
     assert [send(client, "DELETE", path, key).status_code for _ in range(2)] == [204, 204]
     assert client.http.delete(path).status_code == 404
     until(lambda: not (service.data / "slides" / slide["id"]).exists())
 
 
-def test_a_slide_by_reference_is_read_where_it_lies(client, service, imports):
+def test_referenced_slide_is_read_in_place(client, service, imports):
     path = write_pyramid(imports / "referred.tiff", tissue(400, 500, [(150, 200, 90)]), 0.5)
     body = {"path": "referred.tiff", "identifiers": {"organ": "lymph node", "accession": "A-1"}}
     reference = client.call("POST", "/api/v1/slides", json=body).json()
@@ -224,7 +224,7 @@ def test_a_slide_by_reference_is_read_where_it_lies(client, service, imports):
     until(lambda: not (service.data / "slides" / slide["id"]).exists())
 
 
-def test_a_slide_by_reference_that_was_changed_is_shown_and_analysed_no_more(client, service, imports):
+def test_changed_referenced_slide_is_neither_shown_nor_analysed(client, service, imports):
     path = write_pyramid(imports / "changing.tiff", tissue(400, 500), 0.5)
     slide = client.wait_for_slide(client.call("POST", "/api/v1/slides", json={"path": "changing.tiff"}).json()["id"])
     place = f"/api/v1/slides/{slide['id']}"
@@ -240,7 +240,7 @@ def test_a_slide_by_reference_that_was_changed_is_shown_and_analysed_no_more(cli
     assert path.exists()
 
 
-def test_a_slide_by_reference_that_went_is_told_of_without_its_name(client, service, imports):
+def test_missing_referenced_slide_is_reported_without_its_name(client, service, imports):
     """Its name and place are in no reason and no log, though every error of the system's names them."""
     name = "ROE^RICHARD.tiff"
     path = write_pyramid(imports / name, tissue(400, 500), 0.5)
@@ -258,7 +258,7 @@ def test_a_slide_by_reference_that_went_is_told_of_without_its_name(client, serv
         assert "ROE^RICHARD" not in log.read_text(), log.name
 
 
-def test_a_stream_ends_with_its_key(client, service, imports):
+def test_event_stream_ends_when_its_key_is_revoked(client, service, imports):
     write_pyramid(imports / "long.tiff", tissue(400, 500), 0.5)
     slide = client.wait_for_slide(client.call("POST", "/api/v1/slides", json={"path": "long.tiff"}).json()["id"])
     (imports / "long.tiff").rename(imports / "elsewhere.tiff")  # so that the analysis stays under way
@@ -274,7 +274,7 @@ def test_a_stream_ends_with_its_key(client, service, imports):
     client.call("DELETE", f"/api/v1/slides/{slide['id']}")
 
 
-def test_a_zip_by_reference_is_unpacked_with_us_and_stays(client, service, imports):
+def test_referenced_zip_is_unpacked_and_left_in_place(client, service, imports):
     (imports / "referred.zip").write_bytes(zipped(mrxs(tissue(512, 768), 0.5)))
     slide = client.wait_for_slide(client.call("POST", "/api/v1/slides", json={"path": "referred.zip"}).json()["id"])
     assert (slide["vendor"], slide["width"]) == ("mirax", 768)
@@ -284,7 +284,7 @@ def test_a_zip_by_reference_is_unpacked_with_us_and_stays(client, service, impor
     assert (imports / "referred.zip").exists()
 
 
-def test_a_bad_file_by_reference_is_rejected_and_stays(client, imports):
+def test_bad_referenced_file_is_rejected_and_left_in_place(client, imports):
     (imports / "text.svs").write_text("no slide")
     reference = client.call("POST", "/api/v1/slides", json={"path": "text.svs"}).json()
     slide = client.poll(f"/api/v1/slides/{reference['id']}", lambda s: s["state"] == "rejected", PATIENCE)
@@ -295,14 +295,14 @@ def test_a_bad_file_by_reference_is_rejected_and_stays(client, imports):
 @pytest.mark.parametrize(
     "path", ["../data/quarterturn.db", "/etc/passwd", "missing.svs", ".", "link.svs", "a\0b", "x" * 299]
 )
-def test_nothing_outside_the_import_folder_can_be_named(client, imports, path):
+def test_references_cannot_leave_the_import_folder(client, imports, path):
     if not (imports / "link.svs").is_symlink():
         (imports / "link.svs").symlink_to("/etc/passwd")
     answer = client.http.post("/api/v1/slides", json={"path": path})
     assert (answer.status_code, answer.json()["type"]) == (422, "urn:quarterturn:problem:no-such-file")
 
 
-def test_the_documentation_offers_the_key_on_every_change(service):
+def test_every_mutating_call_documents_idempotency_key(service):
     paths = httpx.get(service.url + "/openapi.json").json()["paths"]
     assert {"/api/v1/keys", "/api/v1/keys/{key_id}"} <= set(paths)
     for path, calls in paths.items():

@@ -33,7 +33,7 @@ def key_of(client, service, name, role):
     return Client(service.url, key["key"]), key["id"]
 
 
-def test_the_life_of_a_slide_is_told_in_order(client, service, slide):
+def test_audit_records_the_life_of_a_slide_in_order(client, service, slide):
     ann, key_id = key_of(client, service, "ann", "analyst")
     place = f"/api/v1/slides/{slide['id']}"
     ann.call("PATCH", place, json={"identifiers": {"accession": "S26-1"}})
@@ -59,14 +59,14 @@ def test_the_life_of_a_slide_is_told_in_order(client, service, slide):
     assert client.call("GET", "/api/v1/audit/check").json() == {"holds": True, "broken_at": None}
 
 
-def test_what_is_sent_twice_is_told_once(client, slide):
+def test_replayed_request_is_audited_once(client, slide):
     headers = {"Idempotency-Key": f"again-{slide['id']}"}
     for _ in range(2):
         client.call("PATCH", f"/api/v1/slides/{slide['id']}", json={"identifiers": {"block": "A1"}}, headers=headers)
     assert [action for action, _ in told_of(client, slide["id"])].count("slide.change") == 1
 
 
-def test_an_upload_that_is_given_up_is_told_and_its_file_s_name_is_not(client):
+def test_terminated_upload_is_audited_without_its_file_name(client):
     name = base64.b64encode(b"DOE^JOHN.svs").decode()
     headers = {**TUS, "Upload-Length": "10", "Upload-Metadata": f"filename {name}"}
     location = client.call("POST", "/api/v1/uploads", headers=headers).headers["Location"]
@@ -76,7 +76,7 @@ def test_an_upload_that_is_given_up_is_told_and_its_file_s_name_is_not(client):
     assert "DOE" not in client.call("GET", "/api/v1/audit").text
 
 
-def test_refusals_are_told_once_a_minute_for_each_place(client, service, slide):
+def test_refusals_are_audited_once_a_minute_per_path(client, service, slide):
     vera, _ = key_of(client, service, "vera", "viewer")
     place = f"/api/v1/slides/{slide['id']}"
     for _ in range(3):
@@ -93,7 +93,7 @@ def test_refusals_are_told_once_a_minute_for_each_place(client, service, slide):
     assert "qt_wrong" not in str(rows)
 
 
-def test_nothing_of_another_workspace_is_there(client, service, slide):
+def test_other_workspaces_are_invisible(client, service, slide):
     """Whatever can be asked for by an id: a slide, its analysis, upload, evaluation, a person, a key."""
     analysis = client.analyse(slide["id"], rotation_check=False)["id"]
     person = client.call("POST", "/api/v1/people", json={"login": "elsewhere", "password": "four mild turnips"}).json()
@@ -141,7 +141,7 @@ def of_another(service, slide_id, person_id, key_id):
             service.change(query, to="default", id=one)
 
 
-def test_another_workspace_s_slide_is_404_and_told(client, service, slide):
+def test_foreign_slide_answers_404_and_is_audited(client, service, slide):
     service.change("INSERT INTO workspaces (id, name) SELECT 'other', 'Other' WHERE NOT EXISTS "
                    "(SELECT 1 FROM workspaces WHERE id = 'other')")  # fmt: skip
     service.change("UPDATE slides SET workspace_id = 'other' WHERE id = :id", id=slide["id"])
@@ -153,7 +153,7 @@ def test_another_workspace_s_slide_is_404_and_told(client, service, slide):
     assert [action for action, _ in told_of(client, *places)] == ["access.denied", "access.denied"]
 
 
-def test_signing_in_and_out_is_told(client, service):
+def test_sign_in_and_sign_out_are_audited(client, service):
     sam, _ = key_of(client, service, "sam", "viewer")
     secret = sam.http.headers["Authorization"].split()[1]
     with Client(service.url, "").http as browser:
@@ -165,7 +165,7 @@ def test_signing_in_and_out_is_told(client, service):
     assert [row["action"] for row in rows if row["who"] == "sam"] == ["session.close", "session.open"]
 
 
-def test_what_cannot_be_written_down_does_not_happen(client, service, slide):
+def test_request_fails_when_the_audit_cannot_be_written(client, service, slide):
     analysis = client.analyse(slide["id"], rotation_check=False)
     base, place = f"/api/v1/analyses/{analysis['id']}", f"/api/v1/slides/{slide['id']}"
     calls = [

@@ -28,7 +28,7 @@ def files(service):
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
-def test_no_get_changes_anything(client, service, tmp_path):
+def test_get_requests_change_nothing(client, service, tmp_path):
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(600, 700), 0.5), {}))["id"]
     client.call("PUT", f"/api/v1/slides/{slide}/annotation", content=b'{"positive": [], "negative": []}')
     analysis = client.analyse(slide, rotation_check=False)["id"]

@@ -19,7 +19,7 @@ def browser(service):
     return httpx.Client(base_url=service.url, timeout=PATIENCE)
 
 
-def test_a_person_signs_in_works_and_is_told(client, service):
+def test_person_signs_in_changes_password_and_is_audited(client, service):
     person = client.call(
         "POST", "/api/v1/people", json={"login": "mia", "role": "analyst", "password": SENTENCE}
     ).json()
@@ -53,7 +53,7 @@ def test_a_person_signs_in_works_and_is_told(client, service):
     assert SENTENCE not in str(rows)
 
 
-def test_passwords_are_kept_as_argon2id_and_nobody_learns_who_exists(client, service):
+def test_passwords_are_argon2id_and_sign_in_does_not_reveal_logins(client, service):
     client.call("POST", "/api/v1/people", json={"login": "noa", "password": SENTENCE})
     ((digest,),) = service.rows("SELECT hash FROM passwords WHERE login = 'noa'")
     assert digest.startswith("$argon2id$")
@@ -69,13 +69,13 @@ def test_passwords_are_kept_as_argon2id_and_nobody_learns_who_exists(client, ser
     [("li", SENTENCE, 422), ("eve<b>", SENTENCE, 422), ("eve", "short", 422), ("eve", "a" * 40, 422),
      ("evelyn", "evelyn evelyn 1", 422), ("eve", "x" * 300, 422)],
 )  # fmt: skip
-def test_bad_names_and_passwords_are_refused(client, login, password, status):
+def test_bad_logins_and_passwords_are_rejected(client, login, password, status):
     answer = client.http.post("/api/v1/people", json={"login": login, "password": password})
     assert answer.status_code == status
     assert password not in answer.text or len(password) < 7
 
 
-def test_a_name_is_one_person_s(client):
+def test_logins_are_unique(client):
     request = {"login": "ira", "password": SENTENCE}
     with ThreadPoolExecutor(4) as pool:
         statuses = list(pool.map(lambda _: client.http.post("/api/v1/people", json=request).status_code, range(4)))
@@ -83,7 +83,7 @@ def test_a_name_is_one_person_s(client):
     assert client.http.post("/api/v1/people", json=request).status_code == 409
 
 
-def test_another_password_is_another_request(client):
+def test_idempotency_key_with_another_password_is_rejected(client):
     """The key of a repetition is no way to be told of a change that was not made."""
     headers, request = {"Idempotency-Key": "people-once"}, {"login": "una", "password": SENTENCE}
     person = client.http.post("/api/v1/people", json=request, headers=headers)
@@ -99,7 +99,7 @@ def test_another_password_is_another_request(client):
     assert mia.post("/api/v1/session", json={"login": "una", "password": OTHER}).status_code == 201
 
 
-def test_a_key_s_last_use_is_known(client, service):
+def test_key_shows_its_last_use(client, service):
     key_row = client.call("POST", "/api/v1/keys", json={"name": "robot", "role": "viewer"}).json()
 
     def used():
@@ -111,7 +111,7 @@ def test_a_key_s_last_use_is_known(client, service):
     assert used() is not None
 
 
-def test_quotas_end_with_a_sentence_and_come_back(own, tmp_path):
+def test_quotas_are_enforced_and_released(own, tmp_path):
     own.environment |= {"QUARTERTURN_QUOTA_BYTES": "2000000", "QUARTERTURN_QUOTA_ANALYSES": "1"}
     own.environment |= {"QUARTERTURN_QUOTA_SLIDES": "3", "QUARTERTURN_IMPORT_DIR": str(tmp_path)}
     own.kill("api")

@@ -50,7 +50,7 @@ def key_of(client, service, name, role):
     return Client(service.url, key["key"])
 
 
-def test_who_may_see_sees_and_is_written_down(client, service, labelled):
+def test_label_and_macro_require_a_role_and_are_audited(client, service, labelled):
     place = f"/api/v1/slides/{labelled['id']}"
     analyst, viewer = key_of(client, service, "ann", "analyst"), key_of(client, service, "vera", "viewer")
     assert analyst.http.get(f"{place}/label").status_code == 403
@@ -67,14 +67,14 @@ def test_who_may_see_sees_and_is_written_down(client, service, labelled):
     assert client.call("GET", "/api/v1/audit/check").json() == {"holds": True, "broken_at": None}
 
 
-def test_the_name_on_a_slide_is_nowhere_else(client, labelled):
+def test_label_text_appears_nowhere_else(client, labelled):
     place = f"/api/v1/slides/{labelled['id']}"
     for path in (place, "/api/v1/slides", f"{place}/tiles", "/api/v1/audit"):
         assert NAME not in client.call("GET", path).text
     assert not near(colours(client.call("GET", f"{place}/thumbnail")), RED)
 
 
-def test_a_slide_without_them_says_so(client, tmp_path):
+def test_slide_without_label_or_macro_answers_404(client, tmp_path):
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "bare.tiff", tissue(400, 400), 0.5), {}))
     for name in ("label", "macro"):
         answer = client.http.get(f"/api/v1/slides/{slide['id']}/{name}")
@@ -82,7 +82,7 @@ def test_a_slide_without_them_says_so(client, tmp_path):
         assert answer.json()["type"].endswith(f"no-{name}")
 
 
-def test_pages_of_the_audit_lead_from_the_newest_to_the_first(client, labelled):
+def test_audit_pages_run_from_newest_to_oldest(client, labelled):
     for _ in range(3):
         client.call("GET", f"/api/v1/slides/{labelled['id']}/label")
     first = client.call("GET", "/api/v1/audit", params={"limit": 2}).json()
@@ -92,7 +92,7 @@ def test_pages_of_the_audit_lead_from_the_newest_to_the_first(client, labelled):
     assert after["next_cursor"] is None
 
 
-def test_an_audit_that_cannot_be_written_shows_nothing(client, service, labelled):
+def test_label_is_withheld_when_the_audit_cannot_be_written(client, service, labelled):
     service.change("ALTER TABLE audit RENAME TO audit_away")
     try:
         answer = client.http.get(f"/api/v1/slides/{labelled['id']}/label")
@@ -103,7 +103,7 @@ def test_an_audit_that_cannot_be_written_shows_nothing(client, service, labelled
     assert client.http.get(f"/api/v1/slides/{labelled['id']}/label").status_code == 200
 
 
-def test_a_damaged_label_is_refused_and_costs_the_slide_nothing(client, tmp_path):
+def test_damaged_label_is_rejected_and_the_slide_stays_usable(client, tmp_path):
     """An error sticks to OpenSlide's handle: the reader opens the slide anew."""
     label = np.random.default_rng(0).integers(0, 256, (120, 200, 3), dtype=np.uint8)
     path = write_svs(tmp_path / "hurt.svs", tissue(500, 600), 0.5, label, painted(100, 300, GREEN), "x")

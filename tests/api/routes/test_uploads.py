@@ -24,7 +24,7 @@ def offset_of(client, location):
 
 
 @pytest.mark.parametrize("length", ["-5", "0", "x", "", "1.5", str(2**62), "٣"])
-def test_wrong_lengths(client, length):
+def test_upload_rejects_wrong_lengths(client, length):
     answer = client.http.post("/api/v1/uploads", headers={**TUS, "Upload-Length": length.encode()})
     assert answer.status_code in (413, 422)
     assert answer.json()["type"].startswith("urn:quarterturn:problem:")
@@ -32,19 +32,19 @@ def test_wrong_lengths(client, length):
 
 
 @pytest.mark.parametrize("offset", ["1", "-1", "x", "11", str(2**62)])
-def test_wrong_offsets(client, location, offset):
+def test_upload_rejects_wrong_offsets(client, location, offset):
     answer = client.http.patch(location, headers={**PATCH, "Upload-Offset": offset}, content=b"12345")
     assert answer.status_code in (409, 422)
     assert offset_of(client, location) == 0
 
 
-def test_what_must_be_said_and_is_not(client, location):
+def test_upload_requires_its_headers(client, location):
     assert client.http.post("/api/v1/uploads", headers=TUS).status_code == 422
     assert client.http.patch(location, headers=PATCH, content=b"12345").status_code == 422
     assert offset_of(client, location) == 0
 
 
-def test_a_name_of_four_kilobytes_is_refused_with_the_reason(client):
+def test_upload_rejects_overlong_metadata(client):
     name = base64.b64encode(b"n" * 4096).decode()
     headers = {**TUS, "Upload-Length": "5", "Upload-Metadata": f"filename {name}"}
     answer = client.http.post("/api/v1/uploads", headers=headers)
@@ -52,19 +52,19 @@ def test_a_name_of_four_kilobytes_is_refused_with_the_reason(client):
     assert "4096 characters" in answer.json()["detail"]
 
 
-def test_more_than_was_declared(client, location):
+def test_upload_rejects_more_bytes_than_declared(client, location):
     answer = client.http.patch(location, headers={**PATCH, "Upload-Offset": "0"}, content=b"x" * 11)
     assert answer.status_code == 413
     assert offset_of(client, location) <= 10
 
 
 @pytest.mark.parametrize("metadata", ["filename !!!", "sha256 YWJj", "identifiers W10=", "filename /w=="])
-def test_wrong_metadata(client, metadata):
+def test_upload_rejects_wrong_metadata(client, metadata):
     headers = {**TUS, "Upload-Length": "5", "Upload-Metadata": metadata}
     assert client.http.post("/api/v1/uploads", headers=headers).status_code == 422
 
 
-def test_checksums(client, location):
+def test_upload_verifies_checksums(client, location):
     def send(algorithm, digest):
         checksum = f"{algorithm} {base64.b64encode(digest).decode()}"
         headers = {**PATCH, "Upload-Offset": "0", "Upload-Checksum": checksum}
@@ -77,7 +77,7 @@ def test_checksums(client, location):
     assert offset_of(client, location) == 5
 
 
-def test_capabilities_and_version(client, location):
+def test_upload_reports_capabilities_and_version(client, location):
     answer = client.http.options("/api/v1/uploads")
     assert answer.headers["Tus-Extension"] == "creation,termination,checksum,expiration"
     answer = client.http.head(location)
@@ -85,7 +85,7 @@ def test_capabilities_and_version(client, location):
     assert client.http.patch(location, headers={**TUS, "Upload-Offset": "0"}, content=b"1").status_code == 415
 
 
-def test_termination(client, location):
+def test_upload_can_be_terminated(client, location):
     client.call("DELETE", location, headers=TUS)
     assert client.http.head(location, headers=TUS).status_code == 410
     assert client.http.head("/api/v1/uploads/" + "0" * 32, headers=TUS).status_code == 404

@@ -47,7 +47,7 @@ def ask(app, count, slide="0" * 32):
     return asyncio.gather(*requests, return_exceptions=True)
 
 
-def test_one_looks_for_all_who_ask_at_once(lookups):
+def test_concurrent_lookups_are_coalesced(lookups):
     app = TileApp(None, SlideFiles())
 
     async def crowd():
@@ -60,7 +60,7 @@ def test_one_looks_for_all_who_ask_at_once(lookups):
     asyncio.run(crowd())
 
 
-def test_a_refusal_is_for_all_who_asked_and_for_no_one_later(lookups):
+def test_coalesced_refusal_is_not_cached(lookups):
     app = TileApp(None, SlideFiles())
 
     async def crowd():
@@ -73,7 +73,7 @@ def test_a_refusal_is_for_all_who_asked_and_for_no_one_later(lookups):
     asyncio.run(crowd())
 
 
-def test_one_who_leaves_takes_nothing_from_the_others(lookups):
+def test_cancelled_client_does_not_cancel_a_shared_lookup(lookups):
     app = TileApp(None, SlideFiles())
 
     async def crowd():
@@ -91,7 +91,7 @@ def test_one_who_leaves_takes_nothing_from_the_others(lookups):
     asyncio.run(crowd())
 
 
-def test_what_one_may_see_is_looked_up_for_each_who_asks(lookups):
+def test_lookups_are_made_per_credential(lookups):
     """Nobody sees a slide, unseen by the audit, because another looks at it just now."""
     app, request = TileApp(None, SlideFiles()), TileRequest(True, "0" * 32, 0, 0, 0)
 
@@ -103,7 +103,7 @@ def test_what_one_may_see_is_looked_up_for_each_who_asks(lookups):
     asyncio.run(two())
 
 
-def test_another_file_in_the_same_place_has_a_reader_of_its_own(tmp_path):
+def test_replaced_file_gets_a_new_reader(tmp_path):
     """A reader keeps its file open: of one that came to lie there since, it knows nothing."""
     path, files, stamps = tmp_path / "slide.tiff", SlideFiles(), []
     for colour in (200, 30):

@@ -32,7 +32,7 @@ def opened(tmp_path):
     files.close()
 
 
-def test_a_tile_in_memory_needs_no_waiting_and_one_on_disk_says_so(opened):
+def test_cached_tile_is_read_at_once(opened):
     _, path, file = opened
     tile = file.tile(0, 1, 1)
     assert tile[:2] == b"\xff\xd8"
@@ -45,7 +45,7 @@ def test_a_tile_in_memory_needs_no_waiting_and_one_on_disk_says_so(opened):
     assert file.tile(0, 1, 1) == tile
 
 
-def test_files_that_are_dropped_or_replaced_are_opened_anew(opened, tmp_path):
+def test_dropped_or_replaced_files_are_reopened(opened, tmp_path):
     files, path, file = opened
     assert files.cached(path, "v1") is file
     assert files.cached(path, "v2") is None, "another content"
@@ -55,7 +55,7 @@ def test_files_that_are_dropped_or_replaced_are_opened_anew(opened, tmp_path):
     assert files.open(path, tmp_path / "tiles.npz", "v1") is not file
 
 
-def test_tiles_of_every_kind_come_twice_the_same_and_go_with_their_slide(service, tmp_path):
+def test_tiles_are_repeatable_and_end_with_their_slide(service, tmp_path):
     client = service.client()
     slide = client.wait_for_slide(client.upload(write(tmp_path / "slide.tiff"), {}))
     tiles = client.call("GET", f"/api/v1/slides/{slide['id']}/tiles").json()
@@ -75,7 +75,7 @@ def test_tiles_of_every_kind_come_twice_the_same_and_go_with_their_slide(service
     until(lambda: not has_open(service, "api", slide["id"]))
 
 
-def test_a_revoked_key_sees_no_more_tiles(client, service, tmp_path):
+def test_revoked_key_gets_no_tiles(client, service, tmp_path):
     slide = client.wait_for_slide(client.upload(write(tmp_path / "slide.tiff"), {}))
     key = client.call("POST", "/api/v1/keys", json={"name": "screen", "role": "viewer"}).json()
     screen, tile = Client(service.url, key["key"]), f"/api/v1/slides/{slide['id']}/tiles/0/1_1.jpeg"

@@ -33,7 +33,7 @@ def broken():
     return administrator.number if administrator else None
 
 
-def test_many_at_once_make_one_chain(visitor):
+def test_concurrent_audit_rows_form_one_chain(visitor):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: append(visitor, 5), range(4)))
     assert broken() is None
@@ -41,7 +41,7 @@ def test_many_at_once_make_one_chain(visitor):
         assert [row.number for row in audit.list_rows(session, visitor)] == list(range(20, 0, -1))
 
 
-def test_a_transaction_that_fails_leaves_no_row_and_no_gap(visitor):
+def test_failed_transaction_leaves_no_audit_row_and_no_gap(visitor):
     append(visitor)
     with pytest.raises(RuntimeError), transactions.writing() as session:
         audit.write(session, visitor, "slide.label.reveal", "s", "127.0.0.1")
@@ -60,7 +60,7 @@ def test_a_transaction_that_fails_leaves_no_row_and_no_gap(visitor):
         "UPDATE audit SET hash = (SELECT hash FROM audit WHERE number = 2) WHERE number = 3",
     ],
 )
-def test_what_was_changed_or_removed_shows(visitor, deed):
+def test_audit_check_detects_changed_and_removed_rows(visitor, deed):
     append(visitor, 6)
     assert broken() is None
     with transactions.writing() as session:
@@ -68,7 +68,7 @@ def test_what_was_changed_or_removed_shows(visitor, deed):
     assert broken() == 3
 
 
-def test_a_line_cannot_be_forged_by_its_content(visitor):
+def test_audit_row_content_cannot_forge_another_row(visitor):
     """Content is one JSON value: line breaks and quotes in a name make no row of their own."""
     with transactions.writing() as session:
         row = audit.write(session, visitor, "slide.label.reveal", 'x","y\r\n2026', "127.0.0.1")
@@ -76,7 +76,7 @@ def test_a_line_cannot_be_forged_by_its_content(visitor):
     assert broken() is None
 
 
-def test_the_command_finds_a_changed_row_and_a_cut_off_end(visitor, capsys):
+def test_audit_command_detects_changed_rows_and_truncation(visitor, capsys):
     append(visitor, 3)
     assert admin.audit.main([]) == 0
     seal = capsys.readouterr().out.split()[-1]

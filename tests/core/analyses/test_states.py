@@ -232,6 +232,6 @@ class Analysing(RuleBasedStateMachine):
             assert self.state in ("cancelled", "deleted"), "it never ended"
 
 
-def test_analyses():
+def test_analysis_state_machine():
     Analysing.TestCase.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
     Analysing.TestCase().runTest()

@@ -30,7 +30,7 @@ def inside_by_definition(vertices, x, y):
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.floats(-3, 15), st.floats(-3, 12)), min_size=3, max_size=9))
-def test_filling_is_the_even_odd_rule_at_pixel_centres(points):
+def test_fill_follows_the_even_odd_rule_at_pixel_centres(points):
     vertices = np.array(points)
     expected = [[inside_by_definition(vertices, col + 0.5, row + 0.5) for col in range(12)] for row in range(9)]
     np.testing.assert_array_equal(fill(vertices, (9, 12)), expected)
@@ -38,7 +38,7 @@ def test_filling_is_the_even_odd_rule_at_pixel_centres(points):
 
 @pytest.mark.parametrize("angle_deg", [0, 30, 45, 90])
 @pytest.mark.parametrize("width", [2e-4, 1e-2, 0.7, 40.0])
-def test_a_sliver_at_any_angle_encloses_what_it_encloses(angle_deg, width):
+def test_fill_is_exact_for_slivers_at_any_angle(angle_deg, width):
     along, across = np.exp(1j * np.deg2rad(angle_deg)), 1j * np.exp(1j * np.deg2rad(angle_deg))
     corners = [0, 5000 * along, 5000 * along + width * across, width * across]
     vertices = np.array([(c.real + 7000, c.imag + 900) for c in corners])
@@ -85,7 +85,7 @@ print(area > 0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 1 << 20)
 
 
 @pytest.mark.slow
-def test_outlines_that_are_made_to_cost_cost_little():
+def test_costly_outlines_are_processed_quickly():
     """A zigzag crosses every row with every edge; a loop drawn twice never crosses itself properly."""
     done = subprocess.run([sys.executable, "-c", ZIGZAG], capture_output=True, text=True, timeout=240)
     assert done.stdout.split() == ["True", "True"], done.stderr
@@ -94,7 +94,7 @@ def test_outlines_that_are_made_to_cost_cost_little():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*major_axis_length.*:FutureWarning")  # MONAI's use of scikit-image
 @pytest.mark.parametrize("seed", range(4))
-def test_camelyon16_is_what_monai_computes(seed):
+def test_camelyon16_score_equals_monai(seed):
     from monai.apps.pathology.utils import compute_isolated_tumor_cells, compute_multi_instance_mask
     from monai.metrics.froc import compute_fp_tp_probs, compute_froc_curve_data, compute_froc_score
 
@@ -184,7 +184,7 @@ def strict_by_brute_force(annotations):
 
 
 @pytest.mark.slow
-def test_strict_is_what_brute_force_finds():
+def test_strict_score_equals_brute_force():
     annotations = [case(seed, lesions=3, detections=25, points=9) for seed in (50, 51)]
     results = [froc.evaluate_slide(annotation, PLACE, detections, "strict") for annotation, detections in annotations]
     ours = froc.froc(results, "strict")
@@ -200,7 +200,7 @@ def square(x, y, side, hole=False):
     return Polygon(f"square at {x}, {y}", corners, hole)
 
 
-def test_the_modes_differ_where_they_should():
+def test_scoring_modes_differ_where_they_should():
     """A gap of 60 µm joins, a hole is lesion, and two bits of 150 µm count: each in one mode only."""
     gap = Annotation((square(300, 300, 900), square(1320, 300, 900)))
     joined, apart = (froc.evaluate_slide(gap, PLACE, [], mode).lesions for mode in froc.MODES)
@@ -216,7 +216,7 @@ def test_the_modes_differ_where_they_should():
     assert small.false_positives == [], "a detection on a lesion too small is neither hit nor false"
 
 
-def test_without_a_lesion_there_is_no_sensitivity():
+def test_sensitivity_needs_a_lesion():
     nothing = froc.evaluate_slide(Annotation(()), PLACE, [Detection(5, 5, 0.3)], "strict")
     assert len(nothing.false_positives) == 1
     with pytest.raises(ValueError, match="no slide has a lesion"):
@@ -280,6 +280,6 @@ FIGURE_OF_EIGHT = {"positive": [{"name": "bow", "vertices": [[0, 0], [100, 100],
         (CROSSED_XML.encode(), "Annotation 0 crosses itself"),
     ],
 )
-def test_what_is_no_annotation_is_refused_in_a_sentence(content, sentence):
+def test_invalid_annotations_are_rejected_with_a_reason(content, sentence):
     with pytest.raises(Invalid, match=sentence):
         parse(content)

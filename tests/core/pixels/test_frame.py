@@ -21,7 +21,7 @@ mpps = st.floats(0.1, NETWORK_MPP)
 
 
 @given(lengths, mpps)
-def test_the_frame_is_centred_even_and_covers_the_slide(length, mpp):
+def test_frame_is_centred_and_covers_the_slide(length, mpp):
     axis = Axis(length, mpp)
     n = axis.size_net_px
     assert n % 16 == 0
@@ -32,13 +32,13 @@ def test_the_frame_is_centred_even_and_covers_the_slide(length, mpp):
     assert axis.to_net(axis.to_l0(5.0)) == pytest.approx(5.0)
 
 
-def test_tiffs_rationals_do_not_resample():
+def test_rounded_tiff_resolution_does_not_resample():
     assert Axis(1152, 0.97200001).scale == 1.0
     assert Axis(1152, 0.97200001).size_net_px == 1152
     assert Axis(4000, 0.2430001).scale == 4.0
 
 
-def test_coarser_than_the_network_is_refused():
+def test_slides_coarser_than_the_network_are_rejected():
     with pytest.raises(Invalid, match="made up"):
         Frame.from_slide(100, 100, 1.0, 1.0)
 

@@ -48,12 +48,12 @@ def by_openslide(path, x, y, width, height):
 
 
 @pytest.mark.parametrize("box", [(0, 0, 700, 500), (100, 37, 300, 260), (-40, -60, 200, 100), (600, 450, 300, 200)])
-def test_whole_pixels_are_openslide_s_bit_for_bit(file, pixels, box):
+def test_unscaled_pixels_equal_openslide(file, pixels, box):
     np.testing.assert_array_equal(pixels.read(0, 1, *box), by_openslide(file, *box))
 
 
 @pytest.mark.parametrize("k", [2, 4, 8])
-def test_shrunk_pixels_are_the_averages_nearly(file, pixels, k):
+def test_scaled_pixels_approximate_averages(file, pixels, k):
     frame = pixels.read(0, 1, 0, 0, 704, 504)  # white beyond the slide's edge
     shrunk = pixels.read(0, k, 0, 0, 704 // k, 504 // k)
     difference = np.abs(shrunk.astype(int) - averaged(frame, k))
@@ -73,7 +73,7 @@ def shared(tmp_path_factory):
 @given(
     st.integers(-50, 200), st.integers(-50, 150), st.integers(1, 120), st.integers(1, 120), st.sampled_from([1, 2, 4])
 )
-def test_any_part_is_part_of_the_whole(shared, x, y, width, height, k):
+def test_parts_equal_crops_of_the_full_read(shared, x, y, width, height, k):
     frame = shared.read(0, k, -64, -64, 400, 400)
     np.testing.assert_array_equal(shared.read(0, k, x, y, width, height), frame[y + 64 :, x + 64 :][:height, :width])
 
@@ -97,7 +97,7 @@ def spoil(path, how):
 
 
 @pytest.mark.parametrize("how", ["garbage", "another size"])
-def test_a_tile_that_is_none_is_left_to_openslide(tmp_path, how):
+def test_invalid_tiles_are_left_to_openslide(tmp_path, how):
     path = write(tmp_path / "slide.tiff")
     spoil(path, how)
     with path.open("rb") as opened:
@@ -106,7 +106,7 @@ def test_a_tile_that_is_none_is_left_to_openslide(tmp_path, how):
             pixels.read(0, 2, 0, 0, 200, 200)
 
 
-def test_what_is_kept_is_bounded(pixels, monkeypatch):
+def test_tile_cache_is_bounded(pixels, monkeypatch):
     monkeypatch.setattr("core.pixels.native_pixels.CACHE_BYTES", 3 * TILE * TILE * 3)
     for _ in range(2):
         np.testing.assert_array_equal(pixels.read(0, 1, 0, 0, 700, 500), pixels.read(0, 1, 0, 0, 700, 500))
@@ -114,7 +114,7 @@ def test_what_is_kept_is_bounded(pixels, monkeypatch):
     assert sum(tile.nbytes for tile in pixels._cache.values()) == pixels._bytes
 
 
-def test_the_coarsest_source_that_is_fine_enough_is_read():
+def test_coarsest_sufficient_source_is_read():
     levels = [Level(9000, 9000, 1.0, 1.0, native=True), Level(2250, 2250, 4.0, 4.0), Level(90, 90, 100.0, 100.0)]
     scaled, exact = sources_of(levels, True), sources_of(levels, False)
     assert best_source(scaled, 3.888) == Source(0, 2, 2.0, 2.0), "at 0.25 µm the 10× level is a little too coarse"
@@ -127,7 +127,7 @@ def test_the_coarsest_source_that_is_fine_enough_is_read():
 
 
 @pytest.mark.parametrize("mpp", [0.243, 0.25, 0.499])
-def test_the_network_s_pixels_are_nearly_the_same_either_way(tmp_path, mpp):
+def test_scaled_and_exact_reading_nearly_agree(tmp_path, mpp):
     path = write(tmp_path / "slide.tiff", mpp=mpp)
     with Reader(path, 60, MEMORY) as reader:
         info = SlideInfo.from_dict(reader.call("inspect")[0]["info"])

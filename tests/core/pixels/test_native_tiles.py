@@ -29,7 +29,7 @@ def jpeg_tiff(request, tmp_path):
     return path, tifffile.imread(path)
 
 
-def test_a_spliced_tile_decodes_to_the_file_s_own_pixels(jpeg_tiff):
+def test_spliced_tile_decodes_to_the_original_pixels(jpeg_tiff):
     path, pixels = jpeg_tiff
     with path.open("rb") as file:
         (level,) = native_levels(file)
@@ -50,7 +50,7 @@ def segment(kind, content):
 
 
 @pytest.mark.parametrize("kind", [0xFE, 0xE1, 0xED, 0xEF], ids=["comment", "exif", "iptc", "app15"])
-def test_what_a_scanner_wrote_beside_the_pixels_is_not_passed_on(jpeg_tiff, kind):
+def test_tile_metadata_is_stripped(jpeg_tiff, kind):
     """In a tile and in the tables of all tiles."""
     path, _ = jpeg_tiff
     with path.open("rb") as file:
@@ -65,7 +65,7 @@ def test_what_a_scanner_wrote_beside_the_pixels_is_not_passed_on(jpeg_tiff, kind
     assert native_tiles._without_foreign(tables, list(native_tiles._segments(tables))) == level.tables
 
 
-def test_the_index_of_a_slide_is_kept_as_it_was(jpeg_tiff):
+def test_tile_index_survives_storage(jpeg_tiff):
     with jpeg_tiff[0].open("rb") as file:
         (level,) = native_levels(file)
     (restored,) = restore(dump({0: level})).values()
@@ -74,13 +74,13 @@ def test_the_index_of_a_slide_is_kept_as_it_was(jpeg_tiff):
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**40))
-def test_no_place_outside_the_file_passes(offset, count, size):
+def test_tile_offsets_outside_the_file_are_rejected(offset, count, size):
     one = np.array([offset], np.uint64), np.array([count], np.uint64)
     assert NativeLevel(1, 1, 1, 1, 2, b"", *one).lies_within(size) == (offset + count <= size)
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_an_answer_or_a_value_error(noise):
+def test_arbitrary_bytes_parse_or_raise_value_error(noise):
     for head in (b"", b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0"):
         try:
             native_levels(io.BytesIO(head + noise))
@@ -88,7 +88,7 @@ def test_any_bytes_are_an_answer_or_a_value_error(noise):
             continue
 
 
-def test_a_tile_whose_own_marker_says_other_colours_is_left_to_others():
+def test_tiles_with_other_colour_markers_are_not_native():
     """A decoder believes JFIF and Adobe markers; OpenSlide believes the directory."""
     plain, jfif = b"\xff\xd8\xff\xdb\x00\x04ab\xff\xda", b"\xff\xd8\xff\xe0\x00\x04ab\xff\xda"
     adobe = [SOI + APP14_RGB[:-1] + bytes([transform]) + b"\xff\xda" for transform in (0, 1)]

@@ -32,7 +32,7 @@ def flat(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_large_flat_slide_has_a_thumbnail_overviews_and_tissue(flat, tmp_path):
+def test_large_single_level_slide_is_inspected(flat, tmp_path):
     with Reader(flat, 60, MEMORY) as reader:
         answer, _ = reader.call("inspect")
         info = SlideInfo.from_dict(answer["info"])
@@ -56,7 +56,7 @@ def flat_jpeg(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_large_flat_jpeg_slide_is_looked_at_like_any_other(flat_jpeg, tmp_path):
+def test_large_single_level_jpeg_slide_is_inspected(flat_jpeg, tmp_path):
     truth = np.asarray(Image.fromarray(ramps(9001, 9003)).resize((400, 400), Image.Resampling.BOX), int)
     with Reader(flat_jpeg, 60, MEMORY) as reader:
         info = SlideInfo.from_dict(reader.call("inspect")[0]["info"])
@@ -72,7 +72,7 @@ def test_a_large_flat_jpeg_slide_is_looked_at_like_any_other(flat_jpeg, tmp_path
 
 
 @pytest.mark.slow
-def test_what_our_decoder_leaves_is_averaged_by_openslide_in_strips(flat_jpeg, monkeypatch):
+def test_openslide_fallback_averages_in_strips(flat_jpeg, monkeypatch):
     monkeypatch.setattr("core.reader.operations.MOST_REGION_PX", 300_000)
     slide, box = OpenedSlide(flat_jpeg), (250, 130, 300, 200)
     quarter = Source(0, 4, 4.0, 4.0)
@@ -88,12 +88,12 @@ def unusable(*_):
 
 
 @pytest.mark.slow
-def test_a_read_that_is_too_large_is_refused(flat):
+def test_too_large_reads_are_rejected(flat):
     with Reader(flat, 60, MEMORY) as reader, pytest.raises(Exception, match="too many"):
         reader.region(Source(0, 1, 1.0, 1.0), 0, 0, 9000, 8000)
 
 
-def test_a_render_of_any_part_is_that_part(tmp_path):
+def test_render_of_a_part_shows_that_part(tmp_path):
     path = write_pyramid(tmp_path / "slide.tiff", ramps(900, 1100), 0.5, (2, 4))
     with Reader(path, 60, MEMORY) as reader:
         content = reader.call("render", x=512, y=256, width=256, height=256, out=[128, 128])[1]

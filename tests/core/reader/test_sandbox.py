@@ -84,19 +84,19 @@ def outcome(tmp_path):
     return json.loads(done.stdout)
 
 
-def test_it_reads_what_it_may_and_its_threads_run(outcome):
+def test_sandboxed_reader_keeps_its_permitted_operations(outcome):
     for attempt in ("read what is open", "list what is open", "start a thread", "signal itself", "limit itself"):
         assert outcome[attempt] == "done"
 
 
-def test_no_other_file_is_read_or_changed(outcome):
+def test_sandboxed_reader_cannot_access_other_files(outcome):
     if "landlock" not in outcome["held"]:
         pytest.skip("this kernel has no Landlock")
     for attempt in ("read what is closed", "read through a link", "read /etc/passwd", "write", "remove"):
         assert outcome[attempt] == "PermissionError", attempt
 
 
-def test_no_network_no_programs_no_signals(outcome):
+def test_sandboxed_reader_has_no_network_processes_or_signals(outcome):
     if "seccomp" not in outcome["held"]:
         pytest.skip("no seccomp filter for this machine")
     reaching = ("open a socket", "open a socket pair", "start a program", "fork", "kill the parent", "share memory")
@@ -109,7 +109,7 @@ def test_no_network_no_programs_no_signals(outcome):
     [b"\xff\xff\xff\xff", b"\x00\x00\x00\x04null", b'\x00\x00\x00\x0b{"ok":true}',
      b'\x00\x00\x00\x21{"ok":true,"bytes":99999999999999}', b'\x00\x00\x00\x18{"ok": true,"bytes":"x"}'],
 )  # fmt: skip
-def test_a_reader_that_was_taken_over_is_not_believed(answer, tmp_path, monkeypatch):
+def test_malformed_reader_answers_are_rejected(answer, tmp_path, monkeypatch):
     script = tmp_path / "liar"
     script.write_text(f"#!{sys.executable}\nimport sys, time\nsys.stdin.readline()\n"
                       f"sys.stdout.buffer.write({answer!r})\nsys.stdout.flush()\ntime.sleep(30)\n")  # fmt: skip
@@ -122,7 +122,7 @@ def test_a_reader_that_was_taken_over_is_not_believed(answer, tmp_path, monkeypa
         assert not reader.alive
 
 
-def test_a_reader_says_what_keeps_it_in_and_reads_all_the_same(tmp_path):
+def test_reader_reports_its_confinement(tmp_path):
     path = tmp_path / "slide.tiff"
     pixels = tissue(300, 400)
     tifffile.imwrite(path, pixels, tile=(256, 256), photometric="rgb", resolution=(20_000, 20_000))
@@ -138,7 +138,7 @@ def test_a_reader_says_what_keeps_it_in_and_reads_all_the_same(tmp_path):
     assert ("landlock" in confinement) == (sandbox.landlock_version() > 0)
 
 
-def test_a_reader_s_environment_holds_no_secret(tmp_path, monkeypatch):
+def test_reader_environment_contains_no_secret(tmp_path, monkeypatch):
     monkeypatch.setenv("QUARTERTURN_ADMIN_KEY", "must-not-be-seen-by-a-hostile-file")
     with Reader(tmp_path / "none", 60, 4 << 30) as reader:
         assert reader.confinement()

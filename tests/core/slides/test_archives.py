@@ -36,7 +36,7 @@ def contents(path):
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 @pytest.mark.parametrize("above", ["", "a folder/of the lab/"])
 @pytest.mark.parametrize("make", [mrxs, vms])
-def test_the_pixels_are_those_that_were_zipped(make, above, method, tmp_path):
+def test_unpacked_slide_has_the_zipped_pixels(make, above, method, tmp_path):
     files = {f"{above}{name}": content for name, content in make(PIXELS, 0.5).items()}
     path = unpacked(zipped({**files, "__MACOSX/x": b"", f"{above}.DS_Store": b""}, method), tmp_path)
     assert path == tmp_path / "parts" / f"slide.{make.__name__}"
@@ -44,7 +44,7 @@ def test_the_pixels_are_those_that_were_zipped(make, above, method, tmp_path):
     assert [name.name for name in tmp_path.iterdir() if name.name.startswith("parts")] == ["parts"]
 
 
-def test_files_beside_it_may_be_called_as_we_call_the_slide(tmp_path):
+def test_companions_may_share_the_stored_slide_name(tmp_path):
     """Hamamatsu names a slide's pictures after the slide, and somebody calls every slide "slide"."""
     named = {"slide.vms": "case 7.vms", "slide.jpg": "an image(1,0).jpg", "a map.jpg": "a map.jpg"}
     files = vms(PIXELS, 0.5, image="slide.jpg")
@@ -54,14 +54,14 @@ def test_files_beside_it_may_be_called_as_we_call_the_slide(tmp_path):
 
 
 @pytest.mark.parametrize("names", [["漢" * 100 + ".dat"], ["ß.dat", "ss.dat"], ["é.dat", "e\u0301.dat"]])
-def test_names_that_a_file_system_could_not_keep_apart_or_at_all(names, tmp_path):
+def test_ambiguous_or_invalid_zip_names_are_rejected(names, tmp_path):
     files = {**mrxs(PIXELS, 0.5, name="x"), **{f"x/{name}": b"1" for name in names}}
     with pytest.raises(ArchiveRefused) as refused:
         unpacked(zipped(files), tmp_path)
     assert refused.value.code in ("zip-kinds", "zip-names")
 
 
-def test_a_damaged_zip_s_sentence_holds_nothing_out_of_it(tmp_path):
+def test_damaged_zip_reason_contains_no_content(tmp_path):
     content = zipped({"DOE^JOHN.svs": b"x" * 100}, zipfile.ZIP_STORED).replace(b"DOE^JOHN", b"DOE^JANE", 1)
     with pytest.raises(ArchiveRefused) as refused:
         unpacked(content, tmp_path)
@@ -69,7 +69,7 @@ def test_a_damaged_zip_s_sentence_holds_nothing_out_of_it(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["case 7/DOE^JOHN", "case 7/x.DOE", "DOE^JOHN/Data0001.dat", "case 7/DOE^JOHN.dat"])
-def test_a_refused_file_is_told_by_its_number_not_its_name(name, tmp_path):
+def test_rejected_zip_entry_is_named_by_number(name, tmp_path):
     with pytest.raises(ArchiveRefused) as refused:
         unpacked(zipped({**mrxs(PIXELS, 0.5), name: b"x"}), tmp_path)
     assert refused.value.code == "zip-kinds"
@@ -77,7 +77,7 @@ def test_a_refused_file_is_told_by_its_number_not_its_name(name, tmp_path):
     assert "DOE" not in refused.value.detail + refused.value.action
 
 
-def test_two_workers_at_once_leave_one_whole_slide(tmp_path):
+def test_concurrent_unpacking_leaves_one_complete_slide(tmp_path):
     (tmp_path / "slide.zip").write_bytes(zipped(mrxs(PIXELS, 0.5), zipfile.ZIP_STORED))
     with ThreadPoolExecutor(4) as pool:
         futures = [pool.submit(archives.unpack, tmp_path / "slide.zip", tmp_path, lambda: None) for _ in range(8)]
@@ -86,12 +86,12 @@ def test_two_workers_at_once_leave_one_whole_slide(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["parts", "slide.zip"]
 
 
-def test_one_file_of_any_kind_may_come_zipped(tmp_path):
+def test_single_file_slides_may_be_zipped(tmp_path):
     content = write_pyramid(tmp_path / "one.tiff", PIXELS, 0.5).read_bytes()
     assert np.array_equal(contents(unpacked(zipped({"lab/One Slide.TIFF": content}), tmp_path)), PIXELS)
 
 
-def test_a_dicom_series_is_known_by_its_bytes(tmp_path, test_data):
+def test_dicom_series_is_recognised_by_content(tmp_path, test_data):
     content = (test_data / "slides" / "cytomine_wsi.dcm").read_bytes()
     other = bytes(128) + b"DICM" + b"of another series"
     path = unpacked(zipped({"1/IM0001": other, "1/IM0002.dcm": content, "DICOMDIR": other}), tmp_path)
@@ -116,7 +116,7 @@ def test_hostile_zips_are_refused_and_leave_nothing(content, code, tmp_path):
     assert [path.name for path in folder.iterdir()] == ["slide.zip"]
 
 
-def test_a_directory_without_end_is_never_read(tmp_path):
+def test_oversized_zip_directory_is_not_read(tmp_path):
     """Its size is a claim: a directory of 100 MB costs no memory."""
     path = tmp_path / "slide.zip"
     path.write_bytes(overlapping(1_000)[:-22])
@@ -129,7 +129,7 @@ def test_a_directory_without_end_is_never_read(tmp_path):
         archives.unpack(path, tmp_path, lambda: None)
 
 
-def test_an_unpacking_that_was_cut_off_is_begun_anew(tmp_path):
+def test_interrupted_unpacking_starts_over(tmp_path):
     content, steps = zipped(mrxs(PIXELS, 0.5)), iter(range(2))
 
     def killed():
@@ -149,7 +149,7 @@ def test_an_unpacking_that_was_cut_off_is_begun_anew(tmp_path):
     assert archives.unpack(tmp_path / "slide.zip", tmp_path, killed) == first, "what is there is not made again"
 
 
-def test_a_zip_that_does_not_fit_is_no_fault_of_the_slide(tmp_path, monkeypatch):
+def test_full_disk_while_unpacking_does_not_reject_the_slide(tmp_path, monkeypatch):
     monkeypatch.setenv("QUARTERTURN_MIN_FREE_BYTES", str(1 << 60))
     monkeypatch.setenv("QUARTERTURN_DATA", str(tmp_path / "data"))
     get_settings.cache_clear()
@@ -171,7 +171,7 @@ FILES = st.lists(st.tuples(names, st.binary(max_size=40)), max_size=5)
 
 
 @given(files=FILES, main=st.sampled_from(["", "a.mrxs", "b.vms"]))
-def test_whatever_the_names_nothing_is_written_outside(files, main, tmp_path_factory):
+def test_unpacking_writes_nothing_outside_its_folder(files, main, tmp_path_factory):
     root = tmp_path_factory.mktemp("any")
     folder = root / "mine"
     folder.mkdir()
@@ -189,14 +189,14 @@ def test_whatever_the_names_nothing_is_written_outside(files, main, tmp_path_fac
         assert not any(path.is_symlink() for path in root.rglob("*"))
 
 
-def test_a_name_that_is_empty_behind_its_zero_byte(tmp_path):
+def test_zip_name_with_leading_zero_byte_is_rejected(tmp_path):
     content = zipped({"Qlide.svs": b"x"}).replace(b"Qlide", b"\0lide")
     with pytest.raises(ArchiveRefused, match="name"):
         unpacked(content, tmp_path)
 
 
 @pytest.mark.parametrize("which", [mrxs, vms])
-def test_every_byte_of_a_zip_may_be_wrong(which, tmp_path):
+def test_corrupted_zips_are_unpacked_or_rejected(which, tmp_path):
     """Seeded damage: unpacked or refused, never anything else."""
     content = zipped(which(tissue(256, 256), 0.5))
     for number in range(60):

@@ -204,6 +204,6 @@ class Sending(RuleBasedStateMachine):
         shutil.rmtree(storage.absolute("slides"), ignore_errors=True)
 
 
-def test_uploads():
+def test_upload_state_machine():
     Sending.TestCase.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
     Sending.TestCase().runTest()

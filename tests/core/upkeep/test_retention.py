@@ -55,7 +55,7 @@ def left():
         return {row.id for row in session.query(Slide).where(Slide.state != "deleted")}
 
 
-def test_slides_go_when_nothing_happened_to_them_for_long(keep):
+def test_idle_slides_are_deleted(keep):
     with transactions.writing() as session:
         old = [slide(session, 31), slide(session, 40, "rejected"), slide(session, 99, analysed=[("succeeded", 31)])]
         old.append(slide(session, 99, analysed=[("failed", 50), ("cancelled", 1)]))
@@ -74,14 +74,14 @@ def test_slides_go_when_nothing_happened_to_them_for_long(keep):
             assert NAMED not in f"{row.filename}{row.identifiers}{row.reason}"
 
 
-def test_nothing_goes_unless_it_was_asked_for(own_database):
+def test_retention_is_off_by_default(own_database):
     with transactions.writing() as session:
         slide(session, 5000)
     assert retention.purge().slides == 0
     assert len(left()) == 1
 
 
-def test_what_was_used_in_the_meantime_stays(keep, monkeypatch):
+def test_recently_used_slides_stay(keep, monkeypatch):
     with transactions.writing() as session:
         mine = slide(session, 31)
     due_before = retention.due_slides
@@ -97,7 +97,7 @@ def test_what_was_used_in_the_meantime_stays(keep, monkeypatch):
     assert left() == {mine}
 
 
-def test_what_was_outlined_lately_stays(keep):
+def test_recently_annotated_slides_stay(keep):
     info = SlideInfo("x", 500, 500, [Level(500, 500, 1.0, 1.0)], 0.5, 0.5, "file")
     with transactions.writing() as session:
         mine, asked_of, other = (slide(session, 31) for _ in range(3))
@@ -111,7 +111,7 @@ def test_what_was_outlined_lately_stays(keep):
         evaluations.outline(session, session.get_one(Slide, other), Annotation(()))
 
 
-def test_a_slide_by_reference_leaves_no_path(own_database):
+def test_deleted_referenced_slide_leaves_no_path(own_database):
     with transactions.writing() as session:
         row = session.get_one(Slide, slide(session, 1))
         row.file = f"/import/{NAMED}.svs"
@@ -121,7 +121,7 @@ def test_a_slide_by_reference_leaves_no_path(own_database):
         assert session.get_one(Slide, row.id).file == ""
 
 
-def test_a_deleted_upload_leaves_no_name(own_database):
+def test_deleted_upload_leaves_no_name(own_database):
     with transactions.writing() as session:
         administrator = credentials.ensure_administrator(session)
         visitor = Visitor(administrator.id, administrator.workspace_id, administrator.role, administrator.name)
@@ -135,7 +135,7 @@ def test_a_deleted_upload_leaves_no_name(own_database):
         assert (row.filename, row.identifiers) == ("", {})
 
 
-def test_answers_sessions_and_silent_workers_go_and_keys_stay(own_database):
+def test_expired_answers_sessions_and_workers_are_purged(own_database):
     at = time.time()
     with transactions.writing() as session:
         administrator = credentials.ensure_administrator(session).id
@@ -160,7 +160,7 @@ def test_answers_sessions_and_silent_workers_go_and_keys_stay(own_database):
         assert [row.key for row in session.query(Idempotency)] == ["1"]
 
 
-def test_the_command_says_what_would_go(keep, capsys):
+def test_retention_command_lists_due_slides(keep, capsys):
     with transactions.writing() as session:
         old, _young = slide(session, 31), slide(session, 1)
     assert admin.retention.main([]) == 0

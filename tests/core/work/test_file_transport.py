@@ -39,7 +39,7 @@ def channel(folders):
     return Connection("filesystem://", transport=FILES, transport_options=folders).channel()
 
 
-def test_a_reader_beside_a_writer_gets_every_message_whole_and_once(folders, channel):
+def test_concurrent_reader_gets_each_message_once(folders, channel):
     command = [sys.executable, "-c", WRITER, json.dumps(folders), str(MESSAGES), FILES]
     writer, numbers = subprocess.Popen(command, cwd=ROOT), []
     while writer.poll() is None or channel._size("queue"):
@@ -51,7 +51,7 @@ def test_a_reader_beside_a_writer_gets_every_message_whole_and_once(folders, cha
     assert len(channel.get_table("exchange")) == MESSAGES // 100
 
 
-def test_a_broken_message_is_as_good_as_lost_and_the_next_one_arrives(folders, channel):
+def test_broken_message_is_skipped(folders, channel):
     (Path(folders["data_folder_in"]) / f"{0:020d}_cut.queue.msg").write_text("{")
     channel._put("queue", "rung")
     assert channel._size("queue") == 2
@@ -61,7 +61,7 @@ def test_a_broken_message_is_as_good_as_lost_and_the_next_one_arrives(folders, c
     assert list(Path(folders["data_folder_in"]).iterdir()) == []
 
 
-def test_two_readers_get_every_message_once(folders, channel):
+def test_two_readers_share_messages_without_duplicates(folders, channel):
     for number in range(400):
         channel._put("queue", number)
     other = Connection("filesystem://", transport=FILES, transport_options=folders).channel()

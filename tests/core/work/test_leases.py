@@ -95,7 +95,7 @@ class Rows(RuleBasedStateMachine):
             assert rows[work_id].state == "cancelled"
 
 
-def test_rows():
+def test_work_row_state_machine():
     Rows.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
     Rows.TestCase().runTest()
 
@@ -105,7 +105,7 @@ def database_time():
         return transactions.clock(session)
 
 
-def test_a_row_given_back_waits_longer_each_time(monkeypatch):
+def test_reopened_row_pauses_twice_as_long_each_time(monkeypatch):
     monkeypatch.setenv("QUARTERTURN_RETRY_SECONDS", "20")
     get_settings.cache_clear()
     with transactions.writing() as session:
@@ -121,7 +121,7 @@ def test_a_row_given_back_waits_longer_each_time(monkeypatch):
     assert leases.claim_next("w", {"m": "f"}).attempts == 4
 
 
-def test_a_row_claimed_too_often_fails_with_its_count(monkeypatch):
+def test_row_fails_after_max_attempts(monkeypatch):
     monkeypatch.setenv("QUARTERTURN_MAX_ATTEMPTS", "2")
     get_settings.cache_clear()
     with transactions.writing() as session:
@@ -137,7 +137,7 @@ def test_a_row_claimed_too_often_fails_with_its_count(monkeypatch):
         assert leases.fail_exhausted(session, work_id) is None, "once"
 
 
-def test_a_renewed_lease_ends_later_and_keeps_others_out(monkeypatch):
+def test_renewed_lease_ends_later_and_excludes_others(monkeypatch):
     monkeypatch.setenv("QUARTERTURN_LEASE_SECONDS", "600")
     get_settings.cache_clear()
     with transactions.writing() as session:

@@ -18,14 +18,14 @@ def gaussian():
     return draw, fit(draw(4000), draw(2000))
 
 
-def test_the_threshold_is_exceeded_as_often_as_said(gaussian):
+def test_threshold_is_exceeded_at_the_stated_rate(gaussian):
     draw, density = gaussian
     exceeded = (density.strangeness(draw(20_000)) > density.threshold).mean()
     assert exceeded == pytest.approx(EXCEEDED_BY, abs=0.01)
 
 
 @pytest.mark.parametrize("scale", [0.1, 3.0])
-def test_too_near_is_as_strange_as_too_far(gaussian, scale):
+def test_density_is_two_sided(gaussian, scale):
     draw, density = gaussian
     assert (density.strangeness(draw(500, scale)) > density.threshold).mean() > 0.95
 

@@ -60,7 +60,7 @@ def strange(detector, learner, density, pixels):
     )[0]
 
 
-def test_the_look_answers_bit_for_bit_as_the_network_does(detector):
+def test_encoder_output_equals_the_network_bit_for_bit(detector):
     np.testing.assert_array_equal(infer_with_features(detector, region(128, 160))[0], infer(detector, region(128, 160)))
 
 
@@ -81,7 +81,7 @@ def test_a_cell_is_as_strange_as_its_patch(detector, learner, density):
         np.testing.assert_allclose(strange(detector, learner, density, patch)[0, 0], dense[row, col], atol=2e-4)
 
 
-def test_its_file_brings_everything_back_and_is_vouched_for(tmp_path, detector, learner, density):
+def test_density_file_round_trips_and_is_checked(tmp_path, detector, learner, density):
     path = familiarity_file.path_of("p4m-densenet", tmp_path)
     familiarity_file.write(Familiarity(learner, density, {"usual_shares": [0.01, 0.04]}), DETECTOR, path)
     again = familiarity_file.read(path, DETECTOR)
@@ -97,7 +97,7 @@ def test_its_file_brings_everything_back_and_is_vouched_for(tmp_path, detector, 
 
 
 @pytest.mark.parametrize("fields", [{}, {"usual_shares": []}, {"usual_shares": 3}])
-def test_a_file_that_lacks_what_is_asked_of_it_is_refused_when_it_is_read(tmp_path, learner, density, fields):
+def test_incomplete_density_file_is_rejected(tmp_path, learner, density, fields):
     path = familiarity_file.path_of("p4m-densenet", tmp_path)
     familiarity_file.write(Familiarity(learner, density, fields), DETECTOR, path)
     with pytest.raises(WeightsRefused, match="cannot be read"):
@@ -105,7 +105,7 @@ def test_a_file_that_lacks_what_is_asked_of_it_is_refused_when_it_is_read(tmp_pa
 
 
 @pytest.mark.parametrize("content", [b"", b"no safetensors at all", (2**60).to_bytes(8, "little") + b"{}"])
-def test_what_is_no_such_file_is_refused(tmp_path, content):
+def test_other_files_are_rejected(tmp_path, content):
     path = familiarity_file.path_of("p4m-densenet", tmp_path)
     path.write_bytes(content)
     with pytest.raises(WeightsRefused, match="cannot be read"):

@@ -32,7 +32,7 @@ def region(seed=0, side=176):
     return np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
 
 
-def test_weights_come_back_as_they_went(network, tmp_path):
+def test_weights_round_trip(network, tmp_path):
     card = saved(network, tmp_path, temperature=1.5)
     again, card_again = load_network("tiny", tmp_path)
     assert card_again == card
@@ -64,7 +64,7 @@ def test_missing_weights_are_refused(tmp_path):
         load_network("none", tmp_path)
 
 
-def test_golden_outputs_tell_swapped_channels_and_wrong_weights(network, tmp_path):
+def test_golden_outputs_detect_swapped_channels_and_wrong_weights(network, tmp_path):
     card = saved(network, tmp_path)
     assert golden.check(freeze(network), card) <= golden.TOLERANCE
     with torch.no_grad():

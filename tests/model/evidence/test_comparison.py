@@ -32,19 +32,19 @@ def test_a_stronger_system_wins_and_an_equal_one_ties():
     assert not same.decided
 
 
-def test_turned_about_the_difference_changes_sign():
+def test_swapping_systems_changes_the_sign():
     one, other = answer_of(2.0), answer_of(1.5)
     assert paired(one, other).difference == pytest.approx(-paired(other, one).difference)
 
 
-def test_a_row_knows_the_slides_apart():
+def test_row_resamples_by_slide():
     """Brightness between slides costs the pooled AUC, not the one within slides."""
     figures = figures_of(answer_of(2.0))
     assert figures["within_slide_auc"] > figures["auc"]
     assert figures["auc_interval"][0] < figures["auc"] < figures["auc_interval"][1]
 
 
-def test_answers_come_back_with_what_was_run(tmp_path):
+def test_answers_are_read_with_their_job(tmp_path):
     job = Job("folds", "p4m-densenet", steps=3, data="fold", fold=1)
     about = {**asdict(job), "name": job.name, "patches": 7, "parameters": 11}
     logits = np.array([0.5, -1.0], np.float32)

@@ -32,7 +32,7 @@ def test_eight_views_agree_for_p4m_and_not_for_a_plain_network(network, split):
 
 
 @pytest.mark.slow
-def test_quarter_turns_move_nothing_and_going_back_is_no_turn(network, split):
+def test_quarter_turns_give_zero_change(network, split):
     result = probes.angles(freeze(network), split.patches[:4])
     assert result["angle"] == list(range(0, 360, 5))
     moved, back = np.array(result["moved"]), np.array(result["there_and_back"])
@@ -42,7 +42,7 @@ def test_quarter_turns_move_nothing_and_going_back_is_no_turn(network, split):
     assert moved[~quarters].min() > 0
 
 
-def test_a_turn_by_a_quarter_is_the_groups(split):
+def test_probe_quarter_turn_equals_the_group_action(split):
     images = torch.from_numpy(split.patches).permute(0, 3, 1, 2).float()
     torch.testing.assert_close(probes.turned(images, 90.0), images.rot90(1, (2, 3)), atol=1e-2, rtol=0)
     torch.testing.assert_close(probes.turned(images, 0.0), images, atol=1e-2, rtol=0)
@@ -58,14 +58,14 @@ def test_a_shift_is_by_eight_pixels(split):
     assert sum(result) == 1
 
 
-def test_stability_tells_every_change(network, split):
+def test_stability_reports_every_change(network, split):
     result = probes.stability(freeze(network), split, temperature=2.0)
     assert set(result) == set(probes.CHANGES)
     assert all(one["moved_logits"] > 0 for one in result.values())
 
 
 @pytest.mark.slow
-def test_an_unturned_plane_is_seen_and_random_weights_pass(split):
+def test_controls_detect_an_unturned_plane_and_pass_random_weights(split):
     torch.manual_seed(1)
     network = DenseNet(DenseNetConfig("p4m", n0=6, growth=6)).eval()
     result = probes.controls(network, split)

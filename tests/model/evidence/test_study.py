@@ -79,7 +79,7 @@ def tiny(split, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_job_answers_whole(tiny, tmp_path):
+def test_job_writes_complete_answers(tiny, tmp_path):
     job = jobs.Job("tiny", "z2-densenet", steps=2)
     runs.run_job(job, tiny, tmp_path / "work")
     answer = np.load(tmp_path / "evidence" / f"{job.name}.npz")
@@ -105,7 +105,7 @@ def test_averaged_views_are_the_same_weights_asked_eight_times(tiny, tmp_path):
     assert np.ptp(views, 0).max() > 1e-3, "one view alone promises nothing"
 
 
-def test_a_job_is_one_process_s_at_a_time(tmp_path):
+def test_job_runs_in_one_process_at_a_time(tmp_path):
     plain, averaged = (jobs.Job("tiny", name, steps=2) for name in ("z2-densenet", "z2-eight-views"))
     with runs.lock_job(plain, tmp_path) as first, runs.lock_job(plain, tmp_path) as second:
         assert first
@@ -124,7 +124,7 @@ def turned(split, element):
 
 
 @pytest.mark.slow
-def test_the_floor_answers_like_a_network(split, tmp_path, monkeypatch):
+def test_boosted_trees_answer_like_a_network(split, tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "ANSWERS", tmp_path)
     data = pcam_.Data.__new__(pcam_.Data)
     bright = Split(split.patches // 2 + 100 * split.labels[:, None, None, None], split.labels, split.groups)

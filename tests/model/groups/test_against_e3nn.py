@@ -56,7 +56,7 @@ def test_all_64_products_are_the_tables(judged):
 
 
 @pytest.mark.parametrize("wrong", ["transposed", "abelian", "quaternion"])
-def test_another_table_is_found_out(judged, wrong):
+def test_wrong_group_table_is_detected(judged, wrong):
     """Each is a Latin square with the identity first; the last two are even groups of order eight."""
     product = np.asarray(P4M.product)
     if wrong == "transposed":

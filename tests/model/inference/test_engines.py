@@ -32,7 +32,7 @@ def regions(count, height, width):
 
 @pytest.mark.parametrize("family", ["p4m", "p4", "z2"])
 @pytest.mark.parametrize("size", [(1, 96, 96), (3, 112, 176), (1, 256, 96)])
-def test_openvino_answers_as_torch_does(family, size):
+def test_openvino_equals_torch(family, size):
     reference = frozen(family)
     detector = Engine("openvino").prepare(reference)
     logits = infer(detector, regions(*size))
@@ -55,7 +55,7 @@ def test_the_shipped_network_on_openvino_is_still_exact():
 
 
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
-def test_bfloat16_drifts_and_says_so(backend):
+def test_bfloat16_drift_is_measured(backend):
     reference = freeze(load_network()[0])
     detector = Engine(backend, "bfloat16").prepare(reference)
     worst = drift.check(detector, reference, "bfloat16")
@@ -65,7 +65,7 @@ def test_bfloat16_drifts_and_says_so(backend):
         drift.check(detector, reference, "float32")
 
 
-def test_another_network_s_answers_are_refused():
+def test_golden_outputs_of_another_network_are_rejected():
     with pytest.raises(WeightsRefused, match="logits off"):
         drift.check(frozen("p4"), frozen("p4m"), "float32")
 
@@ -77,7 +77,7 @@ def test_answers_that_are_no_numbers_are_refused():
         drift.check(broken, frozen(), "bfloat16")
 
 
-def test_a_family_without_a_graph_is_torch_s_and_says_so():
+def test_family_without_openvino_graph_uses_torch():
     reference = frozen("harmonic")
     assert Engine("openvino").prepare(reference) is reference
     assert Engine("openvino").describe(get_family("harmonic"))["backend"] == "torch-cpu"

@@ -19,7 +19,7 @@ def regions(count):
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("ahead", [1, 2])
-def test_what_was_sent_arrives(device, ahead):
+def test_staged_regions_arrive_unchanged(device, ahead):
     staging, staged, expected = Staging(torch.device(device), ahead + 1), [], regions(9)
     for number, pixels in enumerate(expected):
         staged.append(staging.send(pixels.copy()))
@@ -32,7 +32,7 @@ def test_what_was_sent_arrives(device, ahead):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-def test_nothing_is_computed_before_its_copy_is_there():
+def test_computation_waits_for_its_copy():
     """The copies' stream is held up for about a tenth of a second: whoever does not wait for it reads nothings."""
     device, (pixels,) = torch.device("cuda"), regions(1)
     staging = Staging(device)
@@ -45,7 +45,7 @@ def test_nothing_is_computed_before_its_copy_is_there():
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_a_region_that_was_sent_is_answered_as_one_that_was_not(device):
+def test_staged_region_gives_the_same_answer(device):
     network = freeze(load_network()[0]).to(device)
     (pixels,) = regions(1)
     staging = Staging(torch.device(device))

@@ -86,7 +86,7 @@ def test_the_gradient_turns_with_the_input(name):
         torch.testing.assert_close(gradient(turn(x, element)), turn(gradient(x), element), rtol=0, atol=1e-10)
 
 
-def test_sizes_that_are_no_multiple_of_sixteen_break_it():
+def test_sizes_that_are_no_multiple_of_16_break_equivariance():
     network, x = lively("p4m"), picture(104, 104)
     with torch.no_grad():
         assert (
@@ -95,7 +95,7 @@ def test_sizes_that_are_no_multiple_of_sixteen_break_it():
 
 
 @names
-def test_frozen_equals_the_network(name):
+def test_frozen_network_equals_the_network(name):
     network = lively(name)
     frozen = freeze(network)
     x = picture(128, 144)

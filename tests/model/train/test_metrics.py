@@ -17,7 +17,7 @@ def detector(n, slope=1.0):
     return labels, slope * logits
 
 
-def test_auc_is_scikit_learns():
+def test_auc_equals_scikit_learn():
     labels, logits = detector(500)
     assert metrics.auc(labels, logits.round(1)) == pytest.approx(roc_auc_score(labels, logits.round(1)))
 
@@ -36,7 +36,7 @@ def test_too_extreme_scores_show():
     assert metrics.calibration_slope(labels, logits)[0] == pytest.approx(1 / 2.5, rel=0.05)
 
 
-def test_the_slope_is_scikit_learns():
+def test_slope_equals_scikit_learn():
     labels, logits = detector(800, slope=0.7)
     theirs = LogisticRegression(C=1e9).fit(logits[:, None], labels)
     assert metrics.calibration_slope(labels, logits) == pytest.approx(

@@ -46,7 +46,7 @@ def data(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_and_ends_the_same(data, tmp_path, capsys):
+def test_killed_run_resumes_to_the_same_result(data, tmp_path, capsys):
     through, killed = tmp_path / "through", tmp_path / "killed"
     main([str(data), "--out", str(through), "--epochs", "2", *SMALL])
     command = [sys.executable, "-m", "model.train", str(data), "--out", str(killed), "--epochs", "2", *SMALL]

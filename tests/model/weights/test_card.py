@@ -17,7 +17,7 @@ def card(**metrics):
 
 
 @given(shares, shares)
-def test_worth_follows_bayes(score, prevalence):
+def test_predictive_value_follows_bayes(score, prevalence):
     """A score is p(tumour | patch) under the card's mix; with the likelihood ratio it holds, any other mix follows."""
     calibrated = card(**VALID)
     ratio = score / (1 - score) * (1 - calibrated.prevalence) / calibrated.prevalence
@@ -26,12 +26,12 @@ def test_worth_follows_bayes(score, prevalence):
 
 
 @given(shares)
-def test_in_its_own_mix_a_score_is_worth_itself(score):
+def test_score_is_its_own_predictive_value_in_the_calibration_mix(score):
     calibrated = card(**VALID)
     assert calibrated.score_at(score, calibrated.prevalence) == pytest.approx(score, rel=1e-9)
 
 
-def test_it_counts_as_a_simulation_does():
+def test_predictive_value_equals_a_simulation():
     """A million cells of two Gaussian classes, scored for an even mix, in a mix of one in a hundred."""
     rng, calibrated = np.random.default_rng(0), card(valid={"positive": 1, "patches": 2})
     labels = rng.random(1_000_000) < RARE

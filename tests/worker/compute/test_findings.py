@@ -60,7 +60,7 @@ def test_a_slide_with_more_of_the_unfamiliar_than_any_held_out_one_gets_a_banner
     assert not banner or "20% of this tissue looks unlike" in notes[0].sentence
 
 
-def test_where_nobody_can_say_nothing_is_said():
+def test_findings_omit_familiarity_without_a_model():
     assert familiarity(np.full((2, 2), np.nan, np.float32), familiarity_card(0.1)) is None
     assert familiarity(np.ones((2, 2), np.float32), None) is None
     assert unfamiliar_notes(None) == []

@@ -32,7 +32,7 @@ def loaded(monkeypatch, outcomes):
     [([None], True), ([ReaderFailed, None], True), ([ReaderTimedOut, None], True),
      ([ReaderFailed, ReaderFailed], False), ([SlideUnreadable, None], False)],
 )  # fmt: skip
-def test_a_reader_that_ended_costs_no_region(outcomes, there, monkeypatch):
+def test_ended_reader_is_replaced_without_losing_a_region(outcomes, there, monkeypatch):
     ((_, pixels),) = loaded(monkeypatch, outcomes)
     assert isinstance(pixels, np.ndarray) == there
     assert there or type(pixels) is outcomes[0], "the region's gap has its reason"
@@ -45,7 +45,7 @@ def test_what_is_no_fault_of_the_file_leaves_no_gap(kind, monkeypatch):
         loaded(monkeypatch, [kind, None])
 
 
-def test_nobody_waits_for_a_reading_thread_that_died(monkeypatch):
+def test_dead_reading_thread_does_not_block(monkeypatch):
     with pytest.raises(EOFError):
         loaded(monkeypatch, [RuntimeError])
 
