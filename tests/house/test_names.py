@@ -25,7 +25,7 @@ JS_KEYWORDS = {"if", "for", "while", "switch", "catch"}
 
 def python_files(repository):
     files = (path for package in PYTHON for path in sorted((repository / package).rglob("*.py")))
-    return [path for path in files if "versions" not in path.parts and "peers" not in path.parts]
+    return [path for path in files if "versions" not in path.parts]
 
 
 def python_names(tree):
@@ -73,19 +73,8 @@ def banned_by_file(repository):
     return {file: names for file, names in by_file.items() if names}
 
 
-def not_done(repository):
-    """Files that still have some, one a line; the list only shrinks, and ends empty."""
-    path = repository / "tests" / "house" / "names_not_done.txt"
-    return set(path.read_text().split()) if path.exists() else set()
-
-
 def test_names_say_what_they_name(repository):
-    exempt = not_done(repository)
-    assert {file: names for file, names in banned_by_file(repository).items() if file not in exempt} == {}
-
-
-def test_the_list_of_files_that_are_not_done_only_shrinks(repository):
-    assert not_done(repository) - set(banned_by_file(repository)) == set(), "remove these lines from names_not_done.txt"
+    assert banned_by_file(repository) == {}
 
 
 @pytest.mark.parametrize(
