@@ -1,4 +1,4 @@
-"""The heat map of an analysis, as the service answers it."""
+"""Reads the heat map of an analysis from the service."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Slides of many files, made on the spot, and zips of them: honest ones and hostile ones."""
+"""Synthetic slides of several files, and zips of them: valid and hostile."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""A network whose answer is known beforehand: how much of a cell's own 32×32 px is as dark as planted nuclei.
+"""A network with a known answer: the share of a cell's own 32×32 px that is as dark as planted nuclei.
 
 The green channel, brighter than NUCLEUS, is cut off by the ReLU; what remains runs along the skip connections alone,
 through every average pool. Pools of 2×2 in five stages leave the plain mean over the 32×32 px around a cell's centre,

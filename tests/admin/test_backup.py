@@ -1,4 +1,4 @@
-"""What was saved from one instance is found again in another, on either engine; a damaged backup changes nothing."""
+"""A backup of one instance restores on another, on either engine; a damaged backup changes nothing."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The benchmark's own arithmetic: what it calls met, what it calls fallen, a walk that asks for each tile once."""
+"""The benchmark's arithmetic: met targets, fallen ratios, and a walk that requests each tile once."""
 
 import pytest
 import torch

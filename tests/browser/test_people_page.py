@@ -1,4 +1,4 @@
-"""People and keys in a real browser: made, used, shut out; and a person's own password."""
+"""People and keys in a browser: creation, use, removal, and changing one's own password."""
 
 import httpx2 as httpx
 import pytest

@@ -1,4 +1,4 @@
-"""The slide list in a real browser: empty, asking, refusing; uploads that are dropped, paused and given up."""
+"""The slide list in a browser: empty, missing data, rejections; uploads that are dropped, paused and cancelled."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""The demo of `make run` where no package can be fetched: a synthetic slide, sent and analysed like any other."""
+"""The demo of `make run` without network access: a synthetic slide, uploaded and analysed like any other."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Log lines: whatever stands in them, one line is one line; times are UTC; a correlation is of its block alone."""
+"""Log lines: one record is one line, times are UTC, and a correlation is limited to its block."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The faults: each hurts a part of a running service for real, and leaves it as it would stand after somebody came.
+"""The faults: each damages a part of a running service for real, and leaves it as an operator would repair it.
 
 One that found nothing to hurt raises: it was no fault.
 """

@@ -1,4 +1,4 @@
-"""What must hold when the faults are over: nothing that was acknowledged is lost, and nothing untrue is told."""
+"""Invariants after the faults: nothing acknowledged is lost, and no answer is untrue."""
 
 import contextlib
 import hashlib

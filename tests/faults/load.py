@@ -1,4 +1,4 @@
-"""People who use the service while it is hurt: they repeat what was not acknowledged, and remember what was."""
+"""Clients that use the service during faults: they repeat what was not acknowledged, and record what was."""
 
 import base64
 import contextlib

@@ -1,4 +1,4 @@
-"""A service with everything that it stands on in our hands, so that each part can be hurt and healed."""
+"""A service together with everything that it depends on, so that each part can be damaged and repaired."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""python -m faults.soak: hurt a service at random while people use it, and prove that nothing was lost.
+"""python -m faults.soak: injects faults at random under load, and verifies that nothing was lost.
 
 The seed gives the order of the faults; how they meet the load is the machine's own chance.
 """

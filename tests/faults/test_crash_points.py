@@ -1,4 +1,4 @@
-"""kill -9 at the very points where it hurts most: between a commit and its message, and at every step of a worker."""
+"""kill -9 at the critical points: between a commit and its message, and at every step of a worker."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Some faults on a service in use, on both engines; `make faults` does them all, and `make soak` goes on at random."""
+"""Some faults on a service under load, on both engines; `make faults` runs all, `make soak` runs them at random."""
 
 from pathlib import Path
 

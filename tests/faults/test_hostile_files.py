@@ -1,4 +1,4 @@
-"""Damaged and hostile files: a reader answers or says why not, and whoever asked it goes on."""
+"""Damaged and hostile files: a reader answers or gives a reason, and its client goes on."""
 
 import os
 import time

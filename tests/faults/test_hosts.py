@@ -1,4 +1,4 @@
-"""Three hosts, one slide: the cable of one is pulled in the middle, the other finishes, to the bit; then it is back."""
+"""Three hosts, one slide: one host is disconnected, the other finishes with identical bits, then the first returns."""
 
 import os
 import subprocess

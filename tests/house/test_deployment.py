@@ -1,4 +1,4 @@
-"""What can be proved of the images without an engine: the compose file's schema, and that what is copied exists."""
+"""The deployment files without a container engine: the compose schema, and the existence of copied sources."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""What the pages claim in Python is run."""
+"""The documentation's Python runs, and its links, paths and modules exist."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What a machine lacks is said in one sentence, before anything is installed."""
+"""`make` reports a missing requirement in one sentence before it installs anything."""
 
 import os
 import shutil

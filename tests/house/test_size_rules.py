@@ -1,4 +1,4 @@
-"""The house rules that no linter knows: short functions and files, no drawers of oddments, no unfinished marks."""
+"""House rules that no linter checks: short functions and files, no catch-all modules, no unfinished marks."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Whichever of the eight ways the scan is turned, the answer is the same: through the running service."""
+"""The eight views of a slide get the same heat map from the running service."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Analyses held against outlines, through the running service, under a network whose answers are known."""
+"""Evaluations of analyses against outlines, with the running service and a network of known answers."""
 
 import json
 

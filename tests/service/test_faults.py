@@ -1,4 +1,4 @@
-"""kill -9 and stopped processes, for real: nothing acknowledged is lost, and the answer is the same to the bit."""
+"""kill -9 and SIGSTOP: nothing acknowledged is lost, and the result is bit-identical."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""A patient's name, planted wherever a scanner or a person would put it, is found nowhere that it need not be.
+"""A patient's name, planted wherever a scanner or a person puts it, appears only where it is needed.
 
 What a file carries (properties, descriptions, tags, comments of its JPEGs, names within a zip) must be nowhere at all;
 the file's own name is shown to those who may see the slide, and is in no log, address, header, audit, export or metric.

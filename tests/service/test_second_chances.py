@@ -1,4 +1,4 @@
-"""Faults that pass: what was acknowledged waits for them to end, and nothing is judged by another's fault."""
+"""Transient faults: acknowledged work waits for their end, and no slide is rejected for another's fault."""
 
 import os
 import subprocess

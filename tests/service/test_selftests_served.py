@@ -1,4 +1,4 @@
-"""What the self-tests do to the service: weights that are not what they say do not serve; a failed check withholds."""
+"""The self-tests in the service: wrong weights are not served, and a failed check withholds the results."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Workers that share, stop, come back and differ: what an analysis says of itself stays true."""
+"""Workers that share, stop, return and differ: an analysis stays consistent."""
 
 import os
 import signal

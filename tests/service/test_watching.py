@@ -1,4 +1,4 @@
-"""What operators watch: one correlation from a request to its bands in all logs, and metrics that say what is."""
+"""Monitoring: one correlation from a request to its bands in all logs, and metrics that match the state."""
 
 import json
 

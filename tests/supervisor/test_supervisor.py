@@ -1,4 +1,4 @@
-"""`make run`: up, watched, restarted, stopped; and each reason not to start is one sentence."""
+"""`make run`: start, restart, stop, and one sentence for each reason not to start."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What a worker process offers: what its folder holds, as it was when the process started."""
+"""A worker process offers the contents of its weights folder as they were when the process started."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The table of calls is the app: each names what the other has, and all that is derived from a call fits it."""
+"""The table of calls matches the application's routes, and everything derived from a call fits it."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A key may be for a part of what its role may do; whatever no rule names is for managers."""
+"""A key may be limited to a part of what its role permits; calls without a rule require `manage`."""
 
 import pytest
 from slides import tissue, write_pyramid

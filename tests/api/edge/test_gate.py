@@ -1,4 +1,4 @@
-"""Who is not known, comes too often or sends too much is kept out, before a body is read."""
+"""The gate rejects unauthenticated, too frequent and oversized requests before reading a body."""
 
 import asyncio
 import contextlib

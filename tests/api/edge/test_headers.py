@@ -1,6 +1,4 @@
-"""Every answer, whatever it is, carries the headers that keep a browser in; a session's cookie cannot be read or sent
-from elsewhere.
-"""
+"""Every response carries the security headers, and a session cookie stays with this host."""
 
 import pytest
 from servers import KEY, until

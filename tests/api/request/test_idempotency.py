@@ -1,4 +1,4 @@
-"""Calls that change something: keys and roles, slides by reference, and Idempotency-Key on every one of them."""
+"""Mutating calls: keys and roles, referenced slides, and Idempotency-Key on each of them."""
 
 import base64
 from concurrent.futures import ThreadPoolExecutor

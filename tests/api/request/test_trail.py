@@ -1,4 +1,4 @@
-"""Who did what is written down: every change with it, every view and export before it, every refusal once a minute."""
+"""The audit trail: a change commits with its row, a view or an export follows its row, refusals count once a minute."""
 
 import base64
 import contextlib

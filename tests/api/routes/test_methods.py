@@ -1,4 +1,4 @@
-"""To look changes nothing: whoever only gets, by whatever address, leaves every row and every file as it was."""
+"""GET requests change no row and no file."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""People with passwords, what is known of keys, and quotas."""
+"""People with passwords, the use of keys, and quotas."""
 
 from concurrent.futures import ThreadPoolExecutor
 

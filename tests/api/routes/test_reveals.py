@@ -1,4 +1,4 @@
-"""Label and macro stay in the reader child until a role asks for them, and whoever does is written down."""
+"""Label and macro stay in the reader child until a role requests them, and each request is audited."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""tus 1.0.0 at its edges: every wrong request is a clear 4xx and moves nothing."""
+"""tus 1.0.0: every wrong request gets a clear 4xx and moves no offset."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""What stands before a tile, without a service: of many who ask the same at one moment, one looks for all."""
+"""The tile application without a service: concurrent lookups of the same slide are coalesced."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Tiles are answered from memory at once, from disk after a wait, made when the file has none, and never to another."""
+"""Tiles come from memory at once, from disk after a wait, or rendered, and only to those permitted."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The audit's chain: it holds as written, at once from many threads, and shows whatever was changed afterwards."""
+"""The audit's hash chain: it verifies under concurrent writes and shows every later change."""
 
 from concurrent.futures import ThreadPoolExecutor
 

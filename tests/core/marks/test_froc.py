@@ -1,4 +1,4 @@
-"""Lesion-level evaluation: the challenge's procedure judged by MONAI, the strict one by brute force over pixels."""
+"""Lesion-level evaluation: the challenge's procedure against MONAI, the strict one against brute force over pixels."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Pixels from a file's own tiles are OpenSlide's; shrunk while they are decoded they are its averages, nearly."""
+"""Pixels decoded from a file's own tiles equal OpenSlide's; scaled decoding approximates their averages."""
 
 import numpy as np
 import openslide

@@ -1,4 +1,4 @@
-"""Tiles passed through as they lie in the file: spliced JPEG decodes to the same pixels; lies about places are seen."""
+"""Native tiles: spliced JPEG decodes to the same pixels, and false offsets are rejected."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""The reader child on slides that a test makes: what is too large to read at once is put together from parts."""
+"""The reader child on synthetic slides: reads that are too large are assembled from parts."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a reader child has given up, tried for real: each attempt is made inside and its outcome printed."""
+"""The reader child's sandbox: each forbidden operation is attempted from the inside."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""One slide of many files comes as a zip: what belongs to it is unpacked at once, and nothing else ever."""
+"""Zipped slides of several files: unpacking is atomic, and writes nothing but the slide."""
 
 import os
 import random

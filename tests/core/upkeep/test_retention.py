@@ -1,4 +1,4 @@
-"""What goes by itself: slides that nothing happened to for long, told in the audit; answers, sessions, workers."""
+"""Retention: idle slides are deleted and audited; expired answers, sessions and workers are purged."""
 
 import base64
 import time

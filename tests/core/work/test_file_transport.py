@@ -1,4 +1,4 @@
-"""The embedded mode's doorbell: a message is whole or not there, whoever reads while it is written."""
+"""The embedded mode's doorbell: a message is complete or absent, also for a concurrent reader."""
 
 import json
 import subprocess

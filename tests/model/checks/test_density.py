@@ -1,4 +1,4 @@
-"""The density is two-sided, its threshold means what it says, and corruptions do what their names say."""
+"""The density is two-sided, its threshold has the stated rate, and corruptions do what their names say."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Strangeness is a map as the scores are: it turns with the slide, whatever the cuts, and its file is vouched for."""
+"""Strangeness is a map like the scores: it turns with the slide, independent of regions, and its file is verified."""
 
 import numpy as np
 import pytest

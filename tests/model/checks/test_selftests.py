@@ -1,4 +1,4 @@
-"""Golden outputs, the rotation check, profiles, and the refusal of weights that are not what their card says."""
+"""Golden outputs, the rotation check, profiles, and the rejection of weights that differ from their card."""
 
 import dataclasses
 import json

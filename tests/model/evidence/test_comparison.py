@@ -1,4 +1,4 @@
-"""Comparisons count what they say: same patches, whole slides, and no difference where there is none."""
+"""Comparisons pair the same patches, resample slides, and find no difference where there is none."""
 
 import json
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Probes say what they name: nothing moves where nothing may, and faults that are put in are seen."""
+"""Probes measure what they name: zero where the network is exact, and injected faults are detected."""
 
 import numpy as np
 import pytest

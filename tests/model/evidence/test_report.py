@@ -1,4 +1,4 @@
-"""The page says what its files say, and says so where a run is missing."""
+"""The report agrees with its files, and says where a run is missing."""
 
 import json
 from dataclasses import asdict, replace

@@ -1,4 +1,4 @@
-"""The study's splits keep slides apart, its jobs have names of their own, and an answer once given stays."""
+"""The study's splits separate slides, its jobs have distinct names, and a stored answer stays."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Every family against its own law, in float64, for every element of its exact group; and what each is not."""
+"""Every family satisfies its own law, in float64, for every element of its exact group, and no more."""
 
 import math
 

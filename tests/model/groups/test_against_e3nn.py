@@ -1,4 +1,4 @@
-"""e3nn as an independent judge: our group table and regular representation against representations of O(3).
+"""e3nn as an independent reference: the group table and regular representation against representations of O(3).
 
 e3nn knows nothing of this package. Its matrices are made from a rotation about the z axis and a reflection, so they
 multiply as turns and mirrors do in space, and the table must follow them. Equal characters would not do: any Latin

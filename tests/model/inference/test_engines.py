@@ -1,4 +1,4 @@
-"""Whatever computes a detector answers as torch's float32 does, to its precision's rounding, or does not serve."""
+"""Every engine equals torch in float32 up to its precision's rounding, or does not serve."""
 
 import dataclasses
 

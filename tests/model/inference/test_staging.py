@@ -1,4 +1,4 @@
-"""Regions on their way to a device: the same bytes arrive, in order, however many were sent before."""
+"""Regions staged for a device arrive unchanged and in order."""
 
 import numpy as np
 import pytest

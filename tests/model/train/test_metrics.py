@@ -1,4 +1,4 @@
-"""Figures against their definitions, and against what is known of made-up detectors."""
+"""Metrics against their definitions, scikit-learn and synthetic detectors."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Training on a tiny data set: goes on after a kill as if nothing had happened, and what it makes can be measured."""
+"""Training on a tiny data set: it resumes after a kill with the same result, and its output can be measured."""
 
 import json
 import os

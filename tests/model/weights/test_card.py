@@ -1,4 +1,4 @@
-"""What a card says of its scores: the mix that they are calibrated for, and what they are worth in another."""
+"""A card's statements about scores: the calibration mix, and predictive values in other mixes."""
 
 import numpy as np
 import pytest

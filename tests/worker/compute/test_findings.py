@@ -1,4 +1,4 @@
-"""What a finished analysis says of its checks and of the unfamiliar: no more than was looked at."""
+"""The findings of an analysis on its checks and on familiarity claim no more than was computed."""
 
 from types import SimpleNamespace
 

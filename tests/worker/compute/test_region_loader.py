@@ -1,4 +1,4 @@
-"""Regions that a reader brings: one that was killed is replaced, and its region is read again, once."""
+"""The region loader replaces a killed reader and reads its region once more."""
 
 from contextlib import closing
 
