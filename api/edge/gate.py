@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.contract import calls
 from api.contract.calls import PREFIX, SAFE_METHODS
 from api.contract.problems import ACCESS_ERRORS, from_database, from_error, pool_exhausted
-from api.edge.buckets import Buckets
+from api.edge.rate_limits import Buckets
 from api.metrics import REFUSED
 from api.request import trail
 from api.request.visitor import authenticate, cached_principal_id

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from core import errors
 from core.errors import QuarterturnError, ReaderFault
 from core.pixels.levels import Source
-from core.reader.endings import Ending
+from core.reader.exit_status import Ending
 from core.reader.redaction import paths_of_slide, without_paths
 
 SECRETS = "QUARTERTURN_"  # settings with this prefix include keys and passwords; a reader gets none of them

@@ -13,7 +13,7 @@ import openslide
 
 from core.errors import QuarterturnError, SlideRejected, SlideUnreadable, SlideUnsupported, StorageFault
 from core.pixels import native_tiles
-from core.reader.endings import out_of_memory
+from core.reader.exit_status import out_of_memory
 from core.reader.redaction import paths_of_slide, without_paths
 
 NOT_SUPPORTED = re.compile(r"unsupported|(not|n't) (yet )?(supported|implemented)|unknown compression", re.IGNORECASE)
