@@ -1,9 +1,10 @@
-"""The grid of cells, and how it is cut into regions (windows read at once) and bands (pieces of work).
+"""The grid of cells, and how it is cut into region images (windows read at once) and bands (pieces of work).
 
-A region is 512×512 network pixels. With a stride of 16 and a halo of 48 px it holds (512 − 96)/16 + 1 = 27×27 cells.
-Region (i, j) starts at cell (27·i, 27·j), that is at pixel (432·i, 432·j) of the frame with its halo. A convolution's
-rounding may depend on the shape of its input, so regions are cut from the grid alone, whatever worker computes them:
-any split of the work gives the same bits. A band is a run of neighbouring regions in one row of regions.
+A region image is 512×512 network pixels. With a stride of 16 and a halo of 48 px it holds (512 − 96)/16 + 1 = 27×27
+cells. Region image (i, j) starts at cell (27·i, 27·j), that is at pixel (432·i, 432·j) of the frame with its halo. A
+convolution's rounding may depend on the shape of its input, so region images are cut from the grid alone, whatever
+worker computes them: any split of the work gives the same bits. A band is a run of neighbouring region images in one
+row of them. A *region* of the results is something else: connected cells above the threshold (core.heatmap.regions).
 """
 
 from collections.abc import Iterator
@@ -26,8 +27,8 @@ def affine_to_l0(frame: Frame) -> Affine:
 
 
 @dataclass(frozen=True)
-class Region:
-    """Cells [row, row_end) × [col, col_end)."""
+class RegionImage:
+    """The place of a region image: cells [row, row_end) × [col, col_end)."""
 
     row: int
     col: int
@@ -36,13 +37,13 @@ class Region:
 
     @property
     def origin_net_px(self) -> tuple[int, int]:
-        """(y, x) of the region's first pixel in the frame without its halo; pixels of the halo are negative."""
+        """(y, x) of the region image's first pixel in the frame without its halo; pixels of the halo are negative."""
         return STRIDE_PX * self.row - HALO_PX, STRIDE_PX * self.col - HALO_PX
 
 
 @dataclass(frozen=True)
 class Band:
-    """Cells [row, row_end) × [col, col_end): regions side by side, cut off at the grid's edge."""
+    """Cells [row, row_end) × [col, col_end): region images side by side, cut off at the grid's edge."""
 
     row: int
     col: int
@@ -53,10 +54,10 @@ class Band:
     def shape(self) -> tuple[int, int]:
         return self.row_end - self.row, self.col_end - self.col
 
-    def regions(self) -> list[Region]:
-        """Returns the band's regions, from left to right."""
+    def regions(self) -> list[RegionImage]:
+        """Returns the band's region images, from left to right."""
         starts = range(self.col, self.col_end, REGION_CELLS)
-        return [Region(self.row, c, self.row_end, min(c + REGION_CELLS, self.col_end)) for c in starts]
+        return [RegionImage(self.row, c, self.row_end, min(c + REGION_CELLS, self.col_end)) for c in starts]
 
     def to_dict(self) -> dict[str, int]:
         return {"row": self.row, "col": self.col, "row_end": self.row_end, "col_end": self.col_end}
@@ -67,18 +68,18 @@ def grid_shape(frame: Frame) -> tuple[int, int]:
     return frame.y.cells, frame.x.cells
 
 
-def has_tissue(mask: Mask, region: Region) -> bool:
-    """Whether any cell of a region is tissue."""
+def has_tissue(mask: Mask, region: RegionImage) -> bool:
+    """Whether any cell of a region image is tissue."""
     return bool(mask[region.row : region.row_end, region.col : region.col_end].any())
 
 
 def bands(mask: Mask, regions_per_band: int) -> Iterator[Band]:
-    """Yields bands that cover every tissue cell of a mask. A band begins and ends with a region that has tissue."""
+    """Yields bands that cover every tissue cell of a mask. A band begins and ends with one that has tissue."""
     rows, cols = mask.shape
     for row in range(0, rows, REGION_CELLS):
-        row_end, run = min(row + REGION_CELLS, rows), list[Region]()
+        row_end, run = min(row + REGION_CELLS, rows), list[RegionImage]()
         for col in range(0, cols, REGION_CELLS):
-            region = Region(row, col, row_end, min(col + REGION_CELLS, cols))
+            region = RegionImage(row, col, row_end, min(col + REGION_CELLS, cols))
             if has_tissue(mask, region):
                 run.append(region)
             if run and (not has_tissue(mask, region) or len(run) == regions_per_band):

@@ -9,7 +9,7 @@ import numpy as np
 from core.analyses.results import UnreadRegion
 from core.analyses.statements import Reason
 from core.errors import QuarterturnError
-from core.heatmap.grid import Band, Region
+from core.heatmap.grid import Band, RegionImage
 from core.heatmap.planes import Values
 from core.pixels.tissue import Mask
 from model.inference.dense import infer_with_features
@@ -45,7 +45,7 @@ def band_values(
     served: Served,
     band: Band,
     mask: Mask,
-    loaded: Iterable[tuple[Region, Pixels | InFlight | Unread]],
+    loaded: Iterable[tuple[RegionImage, Pixels | InFlight | Unread]],
     staging: Staging,
     advance: Callable[[], None],
 ) -> BandValues:
@@ -95,7 +95,7 @@ def _of_tissue(answer: Values, tissue: Mask) -> Values:
     return np.where(tissue, answer, NOTHING)
 
 
-def _unread(region: Region, cells: int, error: Unread) -> UnreadRegion:
+def _unread(region: RegionImage, cells: int, error: Unread) -> UnreadRegion:
     why = Reason(code=error.code, detail=error.detail, action=error.action)
     return UnreadRegion(**region.__dict__, cells=cells, reason=why)
 

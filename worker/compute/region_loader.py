@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import QuarterturnError, ReaderEnded, SlideRejected
-from core.heatmap.grid import Region
+from core.heatmap.grid import RegionImage
 from core.pixels.frame import HALO_PX, STRIDE_PX
 from core.pixels.levels import SlideInfo
 from core.pixels.sampling import sample
@@ -30,7 +30,7 @@ def network_pixels(reader: Reader, info: SlideInfo, origin: tuple[int, int], sha
     return sample(reader.region, info.sources(scaled), info.frame(), origin, shape)
 
 
-def region_pixels(reader: Reader, info: SlideInfo, region: Region) -> Pixels:
+def region_pixels(reader: Reader, info: SlideInfo, region: RegionImage) -> Pixels:
     """uint8 (H, W, 3): all network pixels that the region's cells see, the halo included."""
     rows = STRIDE_PX * (region.row_end - region.row - 1) + 2 * HALO_PX
     cols = STRIDE_PX * (region.col_end - region.col - 1) + 2 * HALO_PX
@@ -48,11 +48,11 @@ class RegionLoader(Generic[Sent]):
         self,
         open_reader: Callable[[], Reader],
         info: SlideInfo,
-        regions: Iterable[Region],
+        regions: Iterable[RegionImage],
         send: Callable[[Pixels], Sent],
     ) -> None:
         self._open_reader, self._info, self._regions, self._send = open_reader, info, list(regions), send
-        self._ready: queue.Queue[tuple[Region, Sent | Unread] | BaseException] = queue.Queue(AHEAD)
+        self._ready: queue.Queue[tuple[RegionImage, Sent | Unread] | BaseException] = queue.Queue(AHEAD)
         self._stop, self.seconds = threading.Event(), 0.0
         inherited = copy_context().run  # the correlation of log lines, which a new thread lacks
         self._thread = threading.Thread(target=inherited, args=(self._run,), name="region-loader", daemon=True)
@@ -68,7 +68,7 @@ class RegionLoader(Generic[Sent]):
         finally:
             self._put(ended)  # whatever ended this thread, the iterating thread must not wait for ever
 
-    def _load(self, region: Region) -> tuple[Region, Sent | Unread] | BaseException:
+    def _load(self, region: RegionImage) -> tuple[RegionImage, Sent | Unread] | BaseException:
         began = time.perf_counter()
         try:
             return region, self._read(region)
@@ -77,7 +77,7 @@ class RegionLoader(Generic[Sent]):
         finally:
             self.seconds += time.perf_counter() - began
 
-    def _read(self, region: Region) -> Sent | Unread:
+    def _read(self, region: RegionImage) -> Sent | Unread:
         """A reader that ended is replaced once, since the file need not be the cause. Faults of the machine raise."""
         try:
             return self._send(region_pixels(self._open_reader(), self._info, region))
@@ -90,7 +90,7 @@ class RegionLoader(Generic[Sent]):
         except (ReaderEnded, SlideRejected) as error:
             return error
 
-    def _put(self, item: tuple[Region, Sent | Unread] | BaseException) -> bool:
+    def _put(self, item: tuple[RegionImage, Sent | Unread] | BaseException) -> bool:
         while not self._stop.is_set():
             try:
                 self._ready.put(item, timeout=0.2)  # never for ever: after a fault nobody takes from the queue
@@ -99,7 +99,7 @@ class RegionLoader(Generic[Sent]):
             return True
         return False
 
-    def __iter__(self) -> Generator[tuple[Region, Sent | Unread], None, None]:
+    def __iter__(self) -> Generator[tuple[RegionImage, Sent | Unread], None, None]:
         self._thread.start()
         try:
             for _ in self._regions:

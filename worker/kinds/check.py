@@ -22,7 +22,7 @@ def check(claim: leases.Claim, lease: Lease, served: Served) -> None:
     info, payload = catalog.info_of(slide), dict(claim.payload)
     seed = payload.pop("seed")
     try:
-        pixels: Pixels | None = region_pixels(reader_of(slide), info, grid.Region(**payload))
+        pixels: Pixels | None = region_pixels(reader_of(slide), info, grid.RegionImage(**payload))
     except (ReaderEnded, SlideRejected):
         pixels = None  # the band that holds these cells reports them
     lease.advance()

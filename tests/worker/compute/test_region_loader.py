@@ -7,10 +7,10 @@ import pytest
 
 from core import logs
 from core.errors import ReaderFailed, ReaderOutOfMemory, ReaderTimedOut, SlideUnreadable, StorageFault
-from core.heatmap.grid import Region
+from core.heatmap.grid import RegionImage
 from worker.compute import region_loader
 
-REGION = Region(0, 0, 1, 1)
+REGION = RegionImage(0, 0, 1, 1)
 
 
 def loaded(monkeypatch, outcomes):
