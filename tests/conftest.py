@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,12 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole services first, quick tests last: files are dealt out one by one, and the last one should be short."""
-    items.sort(key=lambda item: item.get_closest_marker("services") is None)
+    """Files that start most services first, quick ones last: files are dealt out one by one, and the last is short."""
+    costs: Counter[Path] = Counter()
+    for item in items:
+        is_service = item.get_closest_marker("services") is not None
+        costs[item.path] += 10 if "own" in getattr(item, "fixturenames", ()) else 3 * is_service
+    items.sort(key=lambda item: (-costs[item.path], item.path))
 
 
 def pytest_sessionfinish() -> None:
