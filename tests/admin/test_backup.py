@@ -13,9 +13,9 @@ from many_files import zipped
 from servers import PATCH, ROOT, Service, until_ended
 from service_engines import settings_of
 from slides import tissue, write_pyramid
+from tables import TABLES
 
 from cli.client import TUS
-from core.database.record import Record
 
 pytestmark = pytest.mark.services
 HALF, SENTENCE = os.urandom(500_000), "four mild turnips dancing"
@@ -71,7 +71,7 @@ def everything(service):
     with service._database().connect() as connection:
         return {
             table.name: sorted(str(tuple(row)) for row in connection.execute(table.select()))
-            for table in Record.metadata.sorted_tables if table.name != "workers"
+            for table in TABLES if table.name != "workers"
         }  # fmt: skip
 
 

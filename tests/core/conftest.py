@@ -4,14 +4,14 @@ import pytest
 from servers import migrated_file
 from service_engines import shared_postgres
 from sqlalchemy import text
+from tables import TABLES
 
-from core.database import analyses, people, slides, transactions
+from core.database import transactions
 from core.database.migrations import migrate
-from core.database.record import DEFAULT_WORKSPACE, Record, Workspace
+from core.database.record import DEFAULT_WORKSPACE, Workspace
 from core.settings import get_settings
 
 ENGINES = ("sqlite", "postgresql")
-assert {analyses, people, slides}, "imported, so that the metadata has every table"
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +30,7 @@ def own_database(request, tmp_path, monkeypatch):
     forget()
     migrate()
     with transactions.writing() as session:
-        for table in reversed(Record.metadata.sorted_tables):
+        for table in reversed(TABLES):
             session.execute(text(f'DELETE FROM "{table.name}"'))
         session.add(Workspace(id=DEFAULT_WORKSPACE, name="Default"))
     yield tmp_path

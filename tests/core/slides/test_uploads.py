@@ -58,7 +58,7 @@ class Sending(RuleBasedStateMachine):
         self.acknowledged += len(chunk)
 
     @precondition(lambda self: self.alone())
-    @rule(size=st.integers(1, 150), honest=st.booleans(), whole=st.booleans())
+    @rule(size=st.integers(1, 150), honest=st.booleans(), complete=st.booleans())
     def patch_with_checksum(self, size, honest, complete):
         chunk = self.content[self.acknowledged : self.acknowledged + size]
         digest = hashlib.sha256(chunk if honest else chunk + b"!").digest()
@@ -100,7 +100,7 @@ class Sending(RuleBasedStateMachine):
         writer.write(self.content[writer.offset : writer.offset + size])
 
     @precondition(lambda self: self.under_way)
-    @rule(whole=st.booleans())
+    @rule(complete=st.booleans())
     def end_patch(self, complete):
         """Its bytes count, unless the upload ended meanwhile."""
         writer, self.under_way = self.under_way, None

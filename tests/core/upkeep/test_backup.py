@@ -6,11 +6,12 @@ import shutil
 import pytest
 from many_files import zipped
 from sqlalchemy import text
+from tables import TABLES
 
 from core.database import transactions
 from core.database.analyses import Work
 from core.database.migrations import migrate
-from core.database.record import DEFAULT_WORKSPACE, Record
+from core.database.record import DEFAULT_WORKSPACE
 from core.database.slides import NOT_INSPECTED, Slide
 from core.errors import Conflict
 from core.pixels.levels import Level, SlideInfo
@@ -53,7 +54,7 @@ def move(own_database, monkeypatch):
         transactions.get_engine.cache_clear()
         migrate()
         with transactions.writing() as session:
-            for table in reversed(Record.metadata.sorted_tables):
+            for table in reversed(TABLES):
                 session.execute(text(f'DELETE FROM "{table.name}"'))
         return restore.load(folder)
 
