@@ -52,7 +52,7 @@ class Figure(BaseModel):
     mode: Mode
     score: float
     sensitivity_at: dict[str, float] = Field(description="by false positives a slide")
-    curve: Curve | None = Field(None, description="left out of lists")
+    curve: Curve | None = Field(None, description="left out of lists", exclude_if=lambda curve: curve is None)
     slides: int
     lesions: int
     ignored_lesions: int

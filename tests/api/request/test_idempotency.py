@@ -235,7 +235,7 @@ def test_changed_referenced_slide_is_neither_shown_nor_analysed(client, service,
     assert problem["type"].endswith("slide-file-changed")
     ended = client.analyse(slide["id"], rotation_check=False)
     assert ended["state"] == "failed"
-    assert "changed after it was looked at" in ended["reason"]["detail"]
+    assert "changed after its inspection" in ended["reason"]["detail"]
     client.call("DELETE", place)
     assert path.exists()
 
