@@ -138,7 +138,7 @@ def test_networks_are_served_by_name_each_under_its_own_group(served, tmp_path):
     for analysis in analyses.values():
         assert analysis["results"]["familiarity"] is None
         answer = client.http.get(f"/api/v1/analyses/{analysis['id']}/heatmap", params={"quantity": "strangeness"})
-        assert (answer.status_code, answer.json()["detail"]) == (404, "nobody knows what is familiar to this network")
+        assert (answer.status_code, answer.json()["detail"]) == (404, "this network has no familiarity to compare with")
     broken = client.analyse(slide["id"], model="spoiled")
     assert broken["state"] == "failed"
     assert "golden pictures" in broken["reason"]["detail"]
