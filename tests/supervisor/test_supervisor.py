@@ -35,6 +35,19 @@ def start(data, port, log, root=ROOT):
         return subprocess.Popen(COMMAND, cwd=root, env=environment(data, port), stdout=file, stderr=file)
 
 
+def until_in_log(running, log, words, times=1):
+    """Waits until the log says the words so many times; fails at once with the log if the service ends instead."""
+
+    def said():
+        ended = running.poll() is not None
+        if log.read_text().count(words) >= times:
+            return True
+        assert not ended, log.read_text()
+        return False
+
+    until(said)
+
+
 def refused(data, port, **more):
     ended = subprocess.run(
         COMMAND, cwd=ROOT, env=environment(data, port, **more), capture_output=True, text=True, timeout=PATIENCE
@@ -58,11 +71,11 @@ def test_supervisor_starts_restarts_and_stops_the_service(tmp_path):
     data, port, log = tmp_path / "data", free_port(), tmp_path / "log"
     health = lambda: httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200  # noqa: E731
     running = start(data, port, log)
-    until(lambda: "#token=" in log.read_text())
+    until_in_log(running, log, "#token=")
     assert "Another Quarterturn" in refused(data, free_port())
     api = next(pid for pid in children_of(running.pid) if b"\0api\0" in cmdline(pid))
     os.kill(api, signal.SIGKILL)
-    until(lambda: "The API ended (signal 9)" in log.read_text())
+    until_in_log(running, log, "The API ended (signal 9)")
     until(health)
     token = re.search(r"#token=(\S+)", log.read_text())[1]
     session = f"http://127.0.0.1:{port}/api/v1/session"
@@ -81,7 +94,7 @@ def test_supervisor_starts_restarts_and_stops_the_service(tmp_path):
     assert running.wait(PATIENCE) == 0
     assert all(not is_alive(pid) for pid in children), "Ctrl-C stops every process"
     again = start(data, port, log)
-    until(lambda: log.read_text().count("The API is ready") == 2)
+    until_in_log(again, log, "The API is ready", times=2)
     assert httpx.get(session, headers={"Cookie": cookie}).status_code == 200, "data is kept"
     again.send_signal(signal.SIGTERM)
     assert again.wait(PATIENCE) == 0
@@ -90,14 +103,14 @@ def test_supervisor_starts_restarts_and_stops_the_service(tmp_path):
 def test_children_end_when_the_supervisor_is_killed(tmp_path):
     data, port, log = tmp_path / "data", free_port(), tmp_path / "log"
     running = start(data, port, log)
-    until(lambda: "#token=" in log.read_text())
+    until_in_log(running, log, "#token=")
     children = children_of(running.pid)
     assert len(children) >= 2
     running.kill()
     running.wait()
     until(lambda: not any(is_alive(pid) for pid in children))
     again = start(data, port, log)
-    until(lambda: log.read_text().count("#token=") == 2)
+    until_in_log(again, log, "#token=", times=2)
     again.send_signal(signal.SIGTERM)
     assert again.wait(PATIENCE) == 0
 
@@ -119,7 +132,7 @@ def test_upgrade_migrates_existing_data(tmp_path):
     """This version runs and is stopped; a next one, whose schema has a column more, starts on the same data."""
     data, port, log = tmp_path / "data", free_port(), tmp_path / "log"
     running = start(data, port, log)
-    until(lambda: "#token=" in log.read_text())
+    until_in_log(running, log, "#token=")
     slide_id = Client(f"http://127.0.0.1:{port}", KEY).upload(
         write_pyramid(tmp_path / "old.tiff", tissue(400, 500), 0.5), {}
     )
@@ -128,10 +141,11 @@ def test_upgrade_migrates_existing_data(tmp_path):
     newer = tmp_path / "newer"
     for package in ("api", "core", "model", "supervisor", "worker", "frontend"):
         shutil.copytree(ROOT / package, newer / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", newer)  # the version stands there
     head = ScriptDirectory.from_config(configuration("sqlite://")).get_current_head()
     (newer / "core/database/migrations/versions/next.py").write_text(NEXT.format(head=head))
     again = start(data, port, log, newer)
-    until(lambda: log.read_text().count("#token=") == 2)
+    until_in_log(again, log, "#token=", times=2)
     slide = Client(f"http://127.0.0.1:{port}", KEY).wait_for_slide(slide_id)
     assert (slide["filename"], slide["state"]) == ("old.tiff", "ready")
     with sqlite3.connect(data / "quarterturn.db") as database:
