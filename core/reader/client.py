@@ -6,7 +6,7 @@ that crashes or stalls it costs one child. The child answers one request at a ti
     request:  one line of JSON                      {"op": "region", "level": 0, …}
     answer:   4 bytes (big-endian) length of JSON, the JSON {"ok": …, "bytes": n, …}, n bytes of payload
 
-What the child writes to standard error is drained while a request waits, and its end is kept for the log.
+What the child writes to standard error is drained while a request waits. Its last bytes are stored for the log.
 """
 
 import contextlib
@@ -32,15 +32,16 @@ from core import errors
 from core.errors import QuarterturnError, ReaderFault
 from core.pixels.levels import Source
 from core.reader.exit_status import Ending
-from core.reader.redaction import paths_of_slide, without_paths
+from core.reader.redaction import bounded, paths_of_slide, without_paths
 
 SECRETS = "QUARTERTURN_"  # settings with this prefix include keys and passwords; a reader gets none of them
 SANDBOX_SECONDS, SANDBOX_MEMORY, SANDBOX_KEPT_SECONDS = 30.0, 4 << 30, 600.0
+# Bytes of an answer, and of standard error: what is stored, and what one read takes.
 MOST_HEAD, MOST_PAYLOAD = 1 << 20, 1 << 28
 MOST_STDERR, MOST_DRAINED_AT_ONCE = 4096, 1 << 16
-LAST_WORDS_SECONDS = 1.0  # a child whose pipe has closed is given so long to be reaped with its own exit status
+EXIT_SECONDS = 1.0  # how long a child whose pipe has closed may take to end by itself
 # glibc returns freed memory at once and takes it again with the next region: decision 12 has the measurement.
-KEEP_FREED = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 28)}
+MALLOC_SETTINGS = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 28)}
 ANSWERED = {
     kind.__name__: kind
     for kind in (
@@ -50,7 +51,7 @@ ANSWERED = {
         errors.SlideUnreadable,
         errors.SlideUnsupported,
     )
-}  # what a child may answer: no other class is made of what it sends
+}  # the classes that a child may name in an answer
 log = logging.getLogger(__name__)
 
 
@@ -66,8 +67,13 @@ def _bounded(count: object, most: int) -> int:
 
 
 def _refusal(answer: dict[str, Any]) -> QuarterturnError:
-    """Raises KeyError or TypeError for an answer that no child of ours gives."""
-    return ANSWERED[answer["error"]](str(answer["code"]), str(answer["detail"]), str(answer["action"]))
+    """The error of an answer, its texts bounded: a child under hostile control may send any.
+
+    Raises:
+        KeyError, TypeError: the answer is out of protocol.
+    """
+    code, detail, action = (bounded(str(answer[name])) for name in ("code", "detail", "action"))
+    return ANSWERED[answer["error"]](code, detail, action)
 
 
 def _log(fault: ReaderFault, op: str, ending: Ending, seconds: float) -> None:
@@ -86,12 +92,13 @@ class Reader:
         self._seconds, self._lock = seconds, threading.Lock()
         self._paths = [*paths_of_slide(path), *readable]
         self._stderr, self._closed = b"", False
+        self._ended: tuple[Ending, float] | None = None  # how the child ended, and the limit of the call that saw it
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(SECRETS)},
             "OPENBLAS_NUM_THREADS": "1",
             "OMP_NUM_THREADS": "1",
             "MALLOC_ARENA_MAX": "2",
-            **KEEP_FREED,
+            **MALLOC_SETTINGS,
         }
         self._child = subprocess.Popen(
             [sys.executable, "-m", "core.reader.child", str(path), files, str(memory_bytes), str(os.getpid())],
@@ -113,26 +120,35 @@ class Reader:
         """Sends one request and returns the head and the payload of its answer.
 
         Raises:
-            ReaderFault: the reader or this machine failed. It is logged here and nowhere else.
+            ReaderFault: the reader or this machine failed. It is logged here and nowhere else, once: calls that waited
+                while the reader ended raise the same error.
             SlideRejected: the slide cannot be read. NoSuchPart: it has no such tile or picture.
         """
         limit = seconds or self._seconds
         with self._lock:
-            began = time.monotonic()
+            if self._ended is not None:  # this client killed the child: its status says nothing of the cause any more
+                raise self._ended[0].error(self._ended[1])
+            began, self._stderr = time.monotonic(), b""  # what earlier calls left there is no cause of this one's end
             try:
                 answer, payload = self._exchange({"op": op, "seconds": limit, **arguments}, began + limit)
                 if answer["ok"]:
+                    self._drain()  # it was written during this call
                     return answer, payload
-                refusal, ending, cause = _refusal(answer), Ending(None, self._last_words()), None
+                refusal, ending, cause = _refusal(answer), Ending(None, self._error_output()), None
             except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
                 ending = self._end(error)
                 refusal, cause = ending.error(limit), error
+                self._ended = ending, limit
         if isinstance(refusal, ReaderFault) and not self._closed:
             _log(refusal, op, ending, time.monotonic() - began)
         raise refusal from cause
 
     def _exchange(self, request: dict[str, Any], deadline: float) -> tuple[dict[str, Any], bytes]:
-        """Raises TimeoutError at the deadline, EOFError or OSError of a child that ended, ValueError of a lie."""
+        """Sends a request and receives its answer.
+
+        Raises:
+            TimeoutError: the deadline passed. EOFError, OSError: the child ended. ValueError: out of protocol.
+        """
         assert self._child.stdin is not None
         self._child.stdin.write(json.dumps(request).encode() + b"\n")
         self._child.stdin.flush()
@@ -141,7 +157,7 @@ class Reader:
         return answer, self._receive(_bounded(answer["bytes"] if answer["ok"] else 0, MOST_PAYLOAD), deadline)
 
     def _receive(self, count: int, deadline: float) -> bytes:
-        """So many bytes of the answer; standard error is drained meanwhile, so that a full pipe stalls no child."""
+        """Reads `count` bytes of the answer. Standard error is drained meanwhile: a full pipe would stall the child."""
         assert self._child.stdout is not None
         assert self._child.stderr is not None
         parts, out, err = [], self._child.stdout.fileno(), self._child.stderr.fileno()
@@ -164,7 +180,7 @@ class Reader:
         return b"".join(parts)
 
     def _drain(self) -> bool:
-        """Take what the child wrote to standard error, and keep its end; False when no more can come."""
+        """Reads what the child wrote to standard error and stores the last of it. False at the end of the pipe."""
         assert self._child.stderr is not None
         try:
             part = os.read(self._child.stderr.fileno(), MOST_DRAINED_AT_ONCE)
@@ -174,20 +190,21 @@ class Reader:
         return bool(part)
 
     def _end(self, error: Exception) -> Ending:
-        """End a child that gave no answer, and say how it ended.
+        """Kills a child that gave no answer; returns how it ended.
 
-        Its own exit status is its cause of death, so a child that closed its pipe is waited for before it is killed.
+        A child that closed its pipe is about to exit. It gets EXIT_SECONDS for that, since its own exit status names
+        the cause and the status of a killed child does not.
         """
         if isinstance(error, EOFError | BrokenPipeError):
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._child.wait(LAST_WORDS_SECONDS)
+                self._child.wait(EXIT_SECONDS)
         status = self._child.poll()
-        ending = Ending(status, self._last_words(), timed_out=isinstance(error, TimeoutError))
+        ending = Ending(status, self._error_output(), timed_out=isinstance(error, TimeoutError))
         self._kill()
         return ending
 
-    def _last_words(self) -> str:
-        """The end of what the child wrote to standard error, without paths."""
+    def _error_output(self) -> str:
+        """The last of what the child wrote to standard error, without paths."""
         self._drain()
         return without_paths(self._stderr.decode(errors="replace"), self._paths).strip()
 

@@ -10,8 +10,12 @@ from dataclasses import dataclass
 
 from core.errors import ReaderFailed, ReaderFault, ReaderOutOfMemory, ReaderStarved, ReaderTimedOut
 
-# Python's, GLib's (which aborts), C++'s: each is written to standard error before the process ends.
-OUT_OF_MEMORY = re.compile(r"MemoryError|failed to allocate|cannot allocate memory|bad_alloc", re.IGNORECASE)
+# The messages of Python, GLib (which aborts), C++, libc, OpenSlide, libjpeg, libtiff and OpenJPEG. They stand in
+# standard error before a process ends, and in OpenSlide's reasons.
+OUT_OF_MEMORY = re.compile(
+    r"MemoryError|bad_alloc|(failed to|cannot|could(n't| not)) allocate|(insufficient|not enough|out of) memory",
+    re.IGNORECASE,
+)
 MORE_TIME = "QUARTERTURN_READER_SECONDS, in inspection QUARTERTURN_INSPECT_SECONDS"
 
 

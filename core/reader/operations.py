@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from openslide.deepzoom import DeepZoomGenerator
 from PIL import Image
 
-from core.errors import NoSuchPart, SlideUnreadable, SlideUnsupported, StorageFault
+from core.errors import MachineFault, NoSuchPart, SlideUnreadable, SlideUnsupported
 from core.pixels import native_tiles
 from core.pixels.levels import Level, SlideInfo, Source, sources_of
 from core.pixels.native_pixels import NativePixels, Unusable, averaged
@@ -219,7 +219,7 @@ class OpenedSlide:
             rgba = self.slide.associated_images[name]
         except openslide.OpenSlideError as error:
             reason = from_openslide(error, self.path, f"the {name} is damaged")
-            if isinstance(reason, StorageFault):
+            if isinstance(reason, MachineFault):
                 raise reason from error
             raise NoSuchPart(f"no-{name}", reason.detail, NO_COMPANION) from error
         return Image.alpha_composite(Image.new("RGBA", rgba.size, WHITE), rgba).convert("RGB")

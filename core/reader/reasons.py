@@ -1,7 +1,7 @@
 """Turns what went wrong in the reader child into the errors of the domain. Loaded by the child alone.
 
-OpenSlide has one error class and free text. The text decides between a fault of the storage, a slide that is not
-supported and a slide that is damaged; a text that is none of the first two counts as damage.
+OpenSlide has one error class and free text. The text decides between a fault of the storage, a lack of memory, a slide
+that is not supported and a slide that is damaged. A text that is none of the first three counts as damage.
 """
 
 import errno
@@ -13,10 +13,13 @@ import openslide
 
 from core.errors import QuarterturnError, SlideRejected, SlideUnreadable, SlideUnsupported, StorageFault
 from core.pixels import native_tiles
-from core.reader.exit_status import out_of_memory
-from core.reader.redaction import paths_of_slide, without_paths
+from core.reader.exit_status import OUT_OF_MEMORY, out_of_memory
+from core.reader.redaction import bounded, paths_of_slide, without_paths, without_quotations
 
-NOT_SUPPORTED = re.compile(r"unsupported|(not|n't) (yet )?(supported|implemented)|unknown compression", re.IGNORECASE)
+# Not "Unsupported marker type": libjpeg says so of a marker that no JPEG has, in a file that is damaged.
+NOT_SUPPORTED = re.compile(
+    r"unsupported(?! marker type)|(not|n't) (yet )?(supported|implemented)|unknown compression", re.IGNORECASE
+)
 STORAGE = re.compile(r"I/O error|Input/output error|Stale file handle|Remote I/O", re.IGNORECASE)
 FORMATS = "send SVS, NDPI, SCN, BIF, DICOM or pyramidal TIFF; MRXS, VMS and DICOM series as a zip of all files"
 COPY = "export or copy it again"
@@ -41,8 +44,11 @@ def storage_fault(words: str) -> StorageFault:
 
 
 def from_openslide(error: openslide.OpenSlideError, path: Path, damage: str) -> QuarterturnError:
-    """OpenSlide's own reason, without paths; `damage`: what to call it when the file is damaged."""
-    words = without_paths(str(error), paths_of_slide(path))
+    """OpenSlide's own reason, bounded, without paths and quotations. `damage`: what to call it for a damaged file."""
+    # Quotations go before the text decides: a file whose content says "I/O error" has not failed to be read.
+    words = bounded(without_quotations(without_paths(str(error), paths_of_slide(path))))
+    if OUT_OF_MEMORY.search(words):
+        return out_of_memory()
     if STORAGE.search(words):
         return storage_fault(words)
     if NOT_SUPPORTED.search(words):

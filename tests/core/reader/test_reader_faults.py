@@ -18,10 +18,12 @@ from core.errors import (
     ReaderOutOfMemory,
     ReaderStarved,
     ReaderTimedOut,
+    SlideUnreadable,
     StorageFault,
 )
 from core.pixels.levels import Source
 from core.reader.client import MOST_STDERR, Reader
+from core.reader.redaction import MOST_CHARACTERS
 
 MEMORY = 2 << 30
 
@@ -128,3 +130,40 @@ def test_a_reader_that_is_closed_on_purpose_is_no_event(slide, caplog):
     with pytest.raises(ReaderEnded):
         reader.call("inspect")
     assert not caplog.records
+
+
+def test_calls_that_waited_for_a_reader_that_timed_out_report_the_time_out_and_are_not_logged(child, caplog):
+    reader, errors = child("time.sleep(60)", seconds=2), []
+
+    def call():
+        with pytest.raises(ReaderFault) as raised:
+            reader.call("inspect")
+        errors.append(raised.value)
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    with reader:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert [type(error) for error in errors] == [ReaderTimedOut] * 4
+    assert len([record for record in caplog.records if record.name == "core.reader.client"]) == 1
+
+
+ANSWER = "b = b'{\"ok\": true, \"bytes\": 0}'; os.write(1, len(b).to_bytes(4, 'big') + b)"
+
+
+def test_what_an_earlier_call_wrote_is_not_the_cause_of_a_later_end(child, caplog):
+    lines = f"os.write(2, b'warning: failed to allocate')\n{ANSWER}\nsys.stdin.readline()\nsys.exit(3)"
+    with child(lines) as reader:
+        reader.call("inspect")
+        with pytest.raises(ReaderFailed, match="exit code 3"):
+            reader.call("inspect")
+
+
+def test_the_texts_of_an_answer_are_bounded(child):
+    body = "{'ok': False, 'error': 'SlideUnreadable', 'code': 'c' * 9999, 'detail': 'd' * 9999, 'action': 'a' * 9999}"
+    lines = f"import json; b = json.dumps({body}).encode(); os.write(1, len(b).to_bytes(4, 'big') + b); time.sleep(9)"
+    with child(lines) as reader, pytest.raises(SlideUnreadable) as raised:
+        reader.call("inspect")
+    assert max(len(text) for text in (raised.value.code, raised.value.detail, raised.value.action)) <= MOST_CHARACTERS

@@ -3,14 +3,16 @@
 from pathlib import Path
 
 import numpy as np
+import openslide
 import pytest
 import tifffile
 from many_files import mrxs, vms
 from slides import tissue, write_svs
 
-from core.errors import SlideUnreadable, SlideUnsupported
+from core.errors import ReaderOutOfMemory, SlideUnreadable, SlideUnsupported
 from core.reader.client import Reader
-from core.reader.redaction import paths_of_slide, without_paths
+from core.reader.reasons import from_openslide
+from core.reader.redaction import MOST_CHARACTERS, paths_of_slide, without_paths
 
 MEMORY = 2 << 30
 
@@ -91,3 +93,69 @@ PATHS = [
 @pytest.mark.parametrize(("message", "expected"), PATHS)
 def test_paths_go_and_reasons_stay(message, expected):
     assert without_paths(message, paths_of_slide(Path("/data/Jane Doe/case 7.mrxs"))) == expected
+
+
+COMPANIONS = [
+    ("/import/x/1 Jane Doe.dcm: bad", "…: bad"),
+    ("Couldn't open /import/x/1 Jane Doe.dcm", "Couldn't open …"),
+    ("/import/x2/Jane Doe.dcm: bad", "…: bad"),
+    ("Reading /import/x/1/Jane/Slidedat.ini: bad", "Reading …/Slidedat.ini: bad"),
+]
+
+
+@pytest.mark.parametrize(("message", "expected"), COMPANIONS)
+def test_a_file_whose_name_begins_with_a_known_path_leaves_no_rest_of_its_name(message, expected):
+    assert without_paths(message, paths_of_slide(Path("/import/x/1.dcm"))) == expected
+
+
+def reason(message):
+    return from_openslide(openslide.OpenSlideError(message), Path("/data/case 7.mrxs"), "the file is damaged")
+
+
+ALLOCATIONS = [
+    "Couldn't allocate 99 bytes for zstd decompression",
+    "Insufficient memory (case 4)",
+    "Couldn't open /data/case 7.mrxs: Cannot allocate memory",
+    "Not enough memory to decode tile-component",
+    "Failed to allocate memory for tile buffer (3 elements of 4 bytes each)",
+    "Out of memory",
+]
+
+
+@pytest.mark.parametrize("message", ALLOCATIONS)
+def test_a_failed_allocation_is_not_called_damage(message):
+    assert isinstance(reason(message), ReaderOutOfMemory)
+
+
+def test_an_unknown_marker_in_a_jpeg_is_damage():
+    assert isinstance(reason("Unsupported marker type 0x13"), SlideUnreadable)
+    assert isinstance(reason("Unsupported JPEG process: SOF type 0xc9"), SlideUnsupported)
+
+
+QUOTATIONS = ["Key file contains line “Jane ” Doe” which is not a group", 'Bad attribute "Jane "Doe" in XML']
+
+
+@pytest.mark.parametrize("message", QUOTATIONS)
+def test_a_reason_repeats_no_content_of_the_file(message):
+    detail = reason(message).detail
+    assert "Jane" not in detail
+    assert "Doe" not in detail
+    assert "…" in detail
+
+
+def test_a_quoted_line_does_not_decide_what_the_fault_is():
+    assert isinstance(reason("Key file contains line “I/O error, out of memory” which is not a group"), SlideUnreadable)
+
+
+def test_a_reason_has_a_limit():
+    assert len(reason("x" * 700_000).detail) <= MOST_CHARACTERS + 50
+
+
+@pytest.mark.slow
+def test_a_long_line_of_an_index_file_does_not_stand_in_the_reason(folder):
+    put(folder, mrxs(tissue(512, 768), 0.5))
+    index = folder / "case 7" / "Slidedat.ini"
+    index.write_text("Jane Doe " * 80_000 + "\n" + index.read_text())
+    detail = refusal(folder / "case 7.mrxs", SlideUnreadable).detail
+    assert "Jane" not in detail
+    assert len(detail) <= MOST_CHARACTERS + 50
