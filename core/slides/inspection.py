@@ -64,8 +64,21 @@ def accept(session: Session, slide: Slide, info: SlideInfo, sha256: str, tissue:
 
 
 def record_failure(session: Session, slide: Slide, reason: dict[str, Any]) -> None:
-    """Records an inspection that failed for no known fault of the file: its bytes stay, to be inspected again."""
-    slide.state, slide.reason, slide.updated_at = "rejected", {**reason, "code": NOT_INSPECTED}, clock(session)
+    """Records an inspection that failed for no known fault of the file: its bytes stay, to be inspected again.
+
+    A slide that was inspected before returns to its former state, so its results stay readable. The reason stays with
+    it, and `accept` removes it.
+    """
+    slide.state = "rejected" if slide.sha256 is None else _state_before(slide)
+    slide.reason, slide.updated_at = {**reason, "code": NOT_INSPECTED}, clock(session)
+
+
+def _state_before(slide: Slide) -> str:
+    """The state of an inspected slide before its next inspection began: `ready`, or `needs_input` without a scale."""
+    info = SlideInfo.from_dict(slide.info or {})
+    # `amend` removes the mask of the former scale. Without the new mask the person's scale does not count yet.
+    unscaled = info.mpp_x is None or (info.mpp_source == "user" and slide.tissue is None)
+    return "needs_input" if unscaled else "ready"
 
 
 def is_outdated(slide: Slide) -> bool:
@@ -94,7 +107,7 @@ def inspect_again(session: Session, slide: Slide) -> Work:
         Gone: the slide's file is not there.
     """
     lock(session, slide)
-    failed = slide.state == "rejected" and (slide.reason or {}).get("code") == NOT_INSPECTED
+    failed = slide.state != "inspecting" and (slide.reason or {}).get("code") == NOT_INSPECTED
     if not failed and not is_outdated(slide):
         raise Conflict("nothing-to-inspect", "the inspection of this slide did not fail", "see the slide's state")
     if not storage.absolute(slide.file).exists():
@@ -131,5 +144,5 @@ def amend(session: Session, slide: Slide, mpp: float | None, identifiers: dict[s
         detail = f"analyses of this slide were made at {info.mpp_x} µm per pixel"
         raise Conflict("mpp-in-use", detail, "upload the slide again to analyse it at another")
     slide.info = replace(info, mpp_x=mpp, mpp_y=mpp, mpp_source="user").to_dict()
-    slide.state, slide.reason = "inspecting", None
+    slide.state, slide.reason, slide.tissue = "inspecting", None, None  # the mask is of the former scale
     return leases.add(session, "inspect", slide.workspace_id, slide.id, payload={"mpp": mpp})

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from core import logs
 from core.database.analyses import Analysis, Work
@@ -71,7 +71,14 @@ def _claimable() -> ColumnElement[bool]:
     # A claimed row counts as free once its lease has expired: no process needs to notice that a worker died.
     waits = Work.lease_until >= now()  # of a claimed row: its lease; of an open one: its pause after a fault
     free = or_(Work.lease_until.is_(None), ~waits)
-    return and_(Work.state.in_(UNFINISHED), free, Work.attempts < get_settings().max_attempts)
+    # While a slide is inspected again, other work on it would fail and use up its attempts. The subquery names no
+    # column of the row, so it runs once a query, and `work_to_claim` leads it to the few unfinished inspections.
+    inspection = aliased(Work)
+    inspected_now = select(inspection.slide_id).where(
+        inspection.state.in_(UNFINISHED), inspection.lane == LANES["inspect"]
+    )
+    readable = or_(Work.kind == "inspect", Work.slide_id.notin_(inspected_now))
+    return and_(Work.state.in_(UNFINISHED), free, Work.attempts < get_settings().max_attempts, readable)
 
 
 def _next_row(offers: Mapping[str, str]) -> Select[str, str | None, str, str | None]:

@@ -6,9 +6,11 @@ from typing import Any
 
 from core.access import audit
 from core.access.visitor import Visitor
+from core.analyses.results import to_stored
+from core.analyses.statements import reason
 from core.database.slides import Slide
 from core.database.transactions import writing
-from core.errors import Gone, Invalid, ReaderEnded, SlideRejected, SlideUnreadable
+from core.errors import Gone, Invalid, ReaderEnded, ReaderFailed, SlideRejected, SlideUnreadable
 from core.pixels.levels import SlideInfo
 from core.reader.client import Reader
 from core.settings import get_settings
@@ -22,10 +24,14 @@ from worker.readers import close_readers
 
 THUMBNAIL_PX = 400
 READER_TRIES = 3
+AFTER_CRASHES = "check that the file opens in another program, or export it again, then upload it again"
 
 
 def inspect(claim: leases.Claim, lease: Lease, _: Served) -> None:
     """Open the slide in a reader child and record what it is, or reject it with the reason.
+
+    A reader that ends is tried READER_TRIES times. A slide whose reader crashes each time is rejected. Where the time
+    or the memory does not suffice, the inspection fails and the slide's bytes stay: an operator can raise the limits.
 
     Raises:
         ReaderEnded, MachineFault: this machine may be the cause, so the row is tried again.
@@ -41,10 +47,14 @@ def inspect(claim: leases.Claim, lease: Lease, _: Served) -> None:
         info, tissue = _read(slide, file, claim.payload.get("mpp"), lease)
     except (ReaderEnded, SlideRejected) as error:
         if isinstance(error, ReaderEnded) and claim.attempts < READER_TRIES:
-            raise  # the reader's end may be this machine's fault; a MachineFault always is, and is not caught here
+            raise  # the next try may succeed, perhaps on another machine
+        if isinstance(error, ReaderEnded) and not isinstance(error, ReaderFailed):
+            _give_up(claim, error)
+            return
         if slide.sha256 is not None or durable.sha256(path, lease.advance) != sha256:
             raise  # these bytes were accepted before, or are still being written: retry instead of rejecting
-        _reject(claim, {"code": error.code, "detail": error.detail, "action": error.action})
+        action = AFTER_CRASHES if isinstance(error, ReaderFailed) else error.action
+        _reject(claim, {"code": error.code, "detail": error.detail, "action": action})
         return
     with writing() as session:
         locked = session.get_one(Slide, slide.id, with_for_update={"key_share": True})
@@ -93,6 +103,18 @@ def _is_fine_enough(info: SlideInfo) -> bool:
     except Invalid:
         return False
     return True
+
+
+def _give_up(claim: leases.Claim, error: ReaderEnded) -> None:
+    """Record an inspection that needs more time or memory than a reader may use. The bytes stay."""
+    cause = {"cause": error.detail, "cause_code": error.code}
+    failed = reason("inspect-failed", kind=claim.kind, attempts=claim.attempts, **cause)
+    why = to_stored(failed.model_copy(update={"action": error.action}))
+    with writing() as session:
+        slide = session.get_one(Slide, claim.slide_id, with_for_update={"key_share": True})
+        leases.complete(session, claim, {"failed": why})
+        inspection.record_failure(session, slide, why)
+    close_readers()
 
 
 def _reject(claim: leases.Claim, reason: dict[str, Any]) -> None:

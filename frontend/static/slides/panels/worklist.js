@@ -99,7 +99,8 @@ function row(store, slide) {
   facts.append(make("span", `state ${slide.state}`, STATES[slide.state] ?? slide.state), " ", ...analysisState(slide), describe(slide));
   const text = make("div");
   text.append(make("div", "name", slide.filename), facts);
-  if (slide.reason && slide.state === "rejected") text.append(make("div", "reason", `${explain(slide.reason)}.`));
+  const failed = slide.state === "rejected" || slide.reason?.code === "inspect-failed"; // also of a slide that stays usable
+  if (slide.reason && failed) text.append(make("div", "reason", `${explain(slide.reason)}.`));
   if (slide.state === "needs_input") text.append(question(store, slide));
   item.append(thumbnail(slide), text, actions(store, slide));
   return item;

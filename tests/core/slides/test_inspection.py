@@ -1,0 +1,149 @@
+"""Where an inspection that fails leaves the slide: its file, its state and its results."""
+
+import pytest
+
+from core.analyses.statements import REASONS
+from core.database import transactions
+from core.database.analyses import Analysis, Work
+from core.database.record import DEFAULT_WORKSPACE
+from core.database.slides import NOT_INSPECTED, Slide
+from core.errors import Gone, ReaderFailed, ReaderStarved, ReaderTimedOut
+from core.pixels.levels import Level, SlideInfo
+from core.slides import durable, inspection, opening, storage
+from core.work import leases
+from worker.kinds import inspect as kind
+
+pytestmark = pytest.mark.services
+REASON = {"code": "x", "detail": "it failed", "action": "try again"}
+OFFERS = {"m": "f"}
+
+
+class Progress:
+    def advance(self):
+        """No lease is renewed here."""
+
+
+@pytest.fixture
+def imported(own_database):
+    path = own_database / "import" / "s.svs"
+    path.parent.mkdir()
+    path.write_bytes(b"a slide by reference")
+    return path
+
+
+def slide(path, *, mpp_source="file", **fields):
+    """An inspected slide by reference, with what its inspection derived."""
+    info = SlideInfo("x", 500, 500, [Level(500, 500, 1.0, 1.0)], 0.5, 0.5, mpp_source, stamp=opening.stamp(path))
+    with transactions.writing() as session:
+        inspected = {"state": "ready", "sha256": durable.sha256(path), "info": info.to_dict(), "tissue": b"1"}
+        row = Slide(id="s", workspace_id=DEFAULT_WORKSPACE, filename="s", file=str(path), **inspected | fields)
+        row.created_at = row.updated_at = 0.0
+        session.add(row)
+    for name in (storage.TILE_INDEX, storage.THUMBNAIL):
+        durable.write(storage.folder("s") / name, b"derived")
+
+
+def get():
+    with transactions.reading() as session:
+        return session.get_one(Slide, "s")
+
+
+def open_inspection(action=inspection.inspect_again, *arguments):
+    with transactions.writing() as session:
+        action(session, session.get_one(Slide, "s"), *arguments)
+    return leases.claim_next("w", OFFERS)
+
+
+def test_a_slide_whose_next_inspection_fails_is_ready_as_before(imported):
+    slide(imported)
+    imported.write_bytes(b"another file")
+    claim = open_inspection()
+    with pytest.raises(Gone, match="changed"):
+        kind.inspect(claim, Progress(), None)
+    with transactions.writing() as session:
+        inspection.record_failure(session, session.get_one(Slide, "s"), REASON)
+    row = get()
+    assert (row.state, row.reason["code"], row.reason["detail"]) == ("ready", NOT_INSPECTED, "it failed")
+    assert open_inspection().kind == "inspect", "it may be tried again"
+
+
+def test_a_scale_that_was_never_inspected_is_asked_for_again(imported):
+    slide(imported, state="needs_input", tissue=None, mpp_source=None)
+    open_inspection(inspection.amend, 0.25, None)
+    with transactions.writing() as session:
+        inspection.record_failure(session, session.get_one(Slide, "s"), REASON)
+    assert get().state == "needs_input"
+
+
+def test_a_slide_that_was_never_inspected_is_rejected(imported):
+    slide(imported, state="inspecting", sha256=None, info=None, tissue=None)
+    with transactions.writing() as session:
+        inspection.record_failure(session, session.get_one(Slide, "s"), REASON)
+    assert get().state == "rejected"
+
+
+def analyse():
+    with transactions.writing() as session:
+        session.add(
+            Analysis(id="a", workspace_id=DEFAULT_WORKSPACE, slide_id="s", model="m", settings={}, created_at=0.0)
+        )
+        session.flush()
+        leases.add(session, "band", DEFAULT_WORKSPACE, "s", analysis_id="a")
+
+
+def test_no_other_work_of_a_slide_is_claimed_while_it_is_inspected(imported):
+    slide(imported)
+    analyse()
+    imported.write_bytes(b"another file")
+    claim = open_inspection()
+    assert (claim.kind, leases.claim_next("w", OFFERS)) == ("inspect", None)
+    assert leases.claimable_count(1) == 0
+    with transactions.writing() as session:
+        leases.complete(session, claim)
+        inspection.record_failure(session, session.get_one(Slide, "s"), REASON)
+    band = leases.claim_next("w", OFFERS)
+    assert (band.kind, band.attempts) == ("band", 1)
+
+
+def fresh_inspection(path, attempts, monkeypatch, error):
+    """A first inspection in its last try, whose reader ends with this error."""
+
+    def fail(*_):
+        raise error
+
+    slide(path, state="inspecting", sha256=None, info=None, tissue=None)
+    monkeypatch.setattr(kind, "_read", fail)
+    with transactions.writing() as session:
+        leases.add(session, "inspect", DEFAULT_WORKSPACE, "s", attempts=attempts - 1)
+    return leases.claim_next("w", OFFERS)
+
+
+@pytest.mark.parametrize("error", [
+    ReaderTimedOut("reader-timeout", "the slide reader took longer than 9 s", "give readers more time"),
+    ReaderStarved("too-much-memory", "the machine ran out of memory", "give readers more memory"),
+])  # fmt: skip
+def test_bytes_stay_where_time_or_memory_did_not_suffice(error, imported, monkeypatch):
+    claim = fresh_inspection(imported, kind.READER_TRIES, monkeypatch, error)
+    kind.inspect(claim, Progress(), None)
+    row = get()
+    assert (row.state, row.reason["code"], row.reason["action"]) == ("rejected", NOT_INSPECTED, error.action)
+    assert error.detail in row.reason["detail"]
+    assert row.reason["parameters"]["cause_code"] == error.code
+    assert storage.folder("s").is_dir()
+    with transactions.reading() as session:
+        assert session.get_one(Work, claim.id).state == "done"
+    assert NOT_INSPECTED in REASONS
+
+
+def test_after_crashes_the_advice_can_be_followed(imported, monkeypatch):
+    error = ReaderFailed("reader-crashed", "the slide reader crashed on this file (SIGSEGV)", "try again")
+    kind.inspect(fresh_inspection(imported, kind.READER_TRIES, monkeypatch, error), Progress(), None)
+    assert get().reason == {"code": "reader-crashed", "detail": error.detail, "action": kind.AFTER_CRASHES}
+    assert not storage.folder("s").exists()
+
+
+def test_a_reader_that_ends_is_tried_again_first(imported, monkeypatch):
+    error = ReaderTimedOut("reader-timeout", "the slide reader took longer than 9 s", "give readers more time")
+    claim = fresh_inspection(imported, kind.READER_TRIES - 1, monkeypatch, error)
+    with pytest.raises(ReaderTimedOut):
+        kind.inspect(claim, Progress(), None)
