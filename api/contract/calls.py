@@ -5,9 +5,12 @@ through, the names in the audit, the words that may stand in a log, the OpenAPI 
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from core.access.visitor import Scope
+from core.errors import NotFound
 
 PREFIX = "/api/v1"
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -42,10 +45,6 @@ class Call:
     streamed: bool = False
     bare: bool = False
     summary: str = ""
-
-    @property
-    def mutates(self) -> bool:
-        return self.method not in SAFE_METHODS or bool(self.change)
 
 
 def _v1(
@@ -138,11 +137,13 @@ CALLS = (
     *(_page(f"/{folder}/{{file}}") for folder in ("static", "libraries/openseadragon", "libraries/tus")),
     _page("/libraries/swagger/{file}"),
 )
+# What a request needs that the table does not name: as much as any call.
+UNLISTED = Call("", "", "manage", "admin")
 WORDS = {part for call in CALLS for part in call.path.split("/") if part and "{" not in part}
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    """What an address's template fits: a placeholder stands for one segment, or a part of one."""
+    """The addresses that fit a template: a placeholder stands for one segment, or a part of one."""
     parts = PLACEHOLDER.split(path)  # text, name, text, name, … text
     anything = {"file": ".+"}
     fits = [anything.get(part, "[^/]+") if i % 2 else re.escape(part) for i, part in enumerate(parts)]
@@ -153,7 +154,7 @@ _PATTERNS = [(call, _pattern(call.path)) for call in CALLS]
 
 
 def find(method: str, path: str) -> Call | None:
-    """The call that a request makes; None where there is none. HEAD is looked up as GET where it has no own row."""
+    """The call that a path looks like, before routing; None where there is none. HEAD without a row counts as GET."""
     place = path.rstrip("/") or "/"
     for name in (method, "GET") if method == "HEAD" else (method,):
         for call, pattern in _PATTERNS:
@@ -162,12 +163,28 @@ def find(method: str, path: str) -> Call | None:
     return None
 
 
-def scope_of(method: str, path: str) -> Scope | None:
-    """The scope that a request needs; None: any. A write that the table does not name needs the most."""
-    call = find(method, path)
-    if call is None:
-        return "read" if method in SAFE_METHODS else "manage"
-    return call.scope
+_BY_TEMPLATE = {(call.method, call.path): call for call in CALLS}
+
+
+def of_route(scope: Mapping[str, Any]) -> Call:
+    """The call of the route that answers a request.
+
+    It is taken from the matched route. A second match of the path could disagree with the framework's: Starlette's
+    `$` also matches before a final line break, so `/keys%0A` reaches the route of `/keys`.
+
+    Args:
+        scope: the ASGI scope, after routing.
+
+    Raises:
+        NotFound: the table does not name the route, so nobody may call it.
+    """
+    path: str = scope["route"].path
+    if scope["path"].startswith(f"{PREFIX}/") and not path.startswith(f"{PREFIX}/"):
+        path = PREFIX + path  # FastAPI gives the path within the included router
+    for method in (scope["method"], "GET") if scope["method"] == "HEAD" else (scope["method"],):
+        if (method, path) in _BY_TEMPLATE:
+            return _BY_TEMPLATE[method, path]
+    raise NotFound("not-found", "there is no such call", "see /docs for the calls there are")
 
 
 def methods_of(path: str) -> list[str]:

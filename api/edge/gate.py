@@ -20,7 +20,7 @@ from api.contract.problems import ACCESS_ERRORS, from_database, from_error, pool
 from api.edge.rate_limits import Buckets
 from api.metrics import REFUSED
 from api.request import trail
-from api.request.visitor import authenticate, cached_principal_id
+from api.request.visitor import admit, cached_principal_id
 from core.errors import Invalid, QuarterturnError, TooLarge, TooMany
 from core.settings import get_settings
 
@@ -67,10 +67,10 @@ class Gate:
 
     async def _admit(self, request: Request, receive: Receive) -> Receive:
         """Authenticates, then returns the body's source. Raises Unauthenticated, Forbidden, TooLarge or Invalid."""
-        call = calls.find(request.method, request.scope["path"])
-        if call is None or not call.public:
-            await to_thread.run_sync(authenticate, request)
-        if call is not None and call.streamed:
+        call = calls.find(request.method, request.scope["path"]) or calls.UNLISTED
+        if not call.public:
+            await to_thread.run_sync(admit, request, call)
+        if call.streamed:
             return receive
         if int(request.headers.get("content-length") or 0) > MOST_BODY:
             raise _too_large()

@@ -9,6 +9,7 @@ from fastapi import Depends, Header, Request
 from sqlalchemy.exc import DBAPIError
 
 from api.contract import calls
+from api.contract.calls import Call
 from core.access import credentials, visitor
 from core.access.visitor import Kind
 from core.database.transactions import reading
@@ -47,25 +48,33 @@ def _secret_of_request(request: Request) -> tuple[str, Kind]:
 
 
 def authenticate(request: Request) -> visitor.Visitor:
-    """The visitor of a request, looked up once a request.
+    """The visitor of a request, looked up once a request. It checks neither scope nor role: `admit` does.
 
     Raises:
-        Unauthenticated: no valid secret came. Forbidden: the scope or the role does not cover this call.
+        Unauthenticated: no valid secret came.
     """
     cached: visitor.Visitor | None = getattr(request.state, "visitor", None)
     if cached is not None:
         return cached
     secret, kind = _secret_of_request(request)
     with reading() as session:
-        # Set before the checks below: a refusal is audited under the visitor's own name.
+        # Set before any check of scope or role: a refusal is audited under the visitor's own name.
         request.state.visitor = principal = credentials.authenticate(session, secret, kind)
     with _lock:
         _principals[credentials.secret_hash(secret)] = principal.principal_id
     _record_use(secret)
-    principal.require_scope(calls.scope_of(request.method, request.scope["path"]))
-    call = calls.find(request.method, request.scope["path"])
-    if call is not None:
-        principal.require(call.role)
+    return principal
+
+
+def admit(request: Request, call: Call) -> visitor.Visitor:
+    """The visitor of a request, if the call is open to it.
+
+    Raises:
+        Unauthenticated: no valid secret came. Forbidden: the scope or the role does not cover this call.
+    """
+    principal = authenticate(request)
+    principal.require_scope(call.scope)
+    principal.require(call.role)
     return principal
 
 
@@ -102,7 +111,7 @@ def _record_use(secret: str) -> None:
 
 def _visitor(request: Request, authorization: Annotated[str | None, Header()] = None) -> visitor.Visitor:
     """`authorization` stands here for the OpenAPI document; `authenticate` reads the request itself."""
-    return authenticate(request)
+    return admit(request, calls.of_route(request.scope))
 
 
 Visitor = Annotated[visitor.Visitor, Depends(_visitor)]

@@ -15,7 +15,7 @@ QUOTED = re.compile(r"(?<=[\"'])(?:[A-Za-z]:)?[/\\][^\"'\n]+(?=[\"'])")
 UNKNOWN = re.compile(rf"(?<![\w.{REMOVED}/\\])(?:[A-Za-z]:)?[/\\][^\s\"']+?(?=[\s\"')]|: |:?$|,\s)", re.MULTILINE)
 # Up to the last closing mark: the quoted content may hold closing marks of its own.
 QUOTATION = re.compile(r"“.*”|\".*\"", re.DOTALL)
-STANDARD = re.compile(r"(Index\.dat|Data\d{4}\.dat|Slidedat\.ini)$")  # MIRAX's own names say what is missing
+STANDARD = re.compile(r"(Index\.dat|Data\d{4}\.dat|Slidedat\.ini)\Z")  # MIRAX's own names say what is missing
 
 
 def without_paths(text: str, paths: Iterable[Path] = ()) -> str:

@@ -35,10 +35,10 @@ MOST_RATIO, SMALL = 20, 1 << 22  # images in a slide are compressed already, so 
 MOST_TEXT, LONGEST_NAME = 1 << 20, 200
 ABANDONED_SECONDS = 3600.0
 COPY_BYTES = 1 << 20
-LEFT_BEHIND = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|\._|Thumbs\.db$|desktop\.ini$|DICOMDIR$)", re.IGNORECASE)
+LEFT_BEHIND = re.compile(r"(^|/)(__MACOSX/|\.DS_Store\Z|\._|Thumbs\.db\Z|desktop\.ini\Z|DICOMDIR\Z)", re.IGNORECASE)
 PLAIN = re.compile(r"[\w ,;+@()\[\]-][\w .,;+@()\[\]-]*")
-BESIDE = {".vms": re.compile(r"\.(jpe?g|opt)$", re.IGNORECASE), ".vmu": re.compile(r"\.(ngr|opt)$", re.IGNORECASE)}
-IN_MRXS = re.compile(r"\.(ini|dat)$", re.IGNORECASE)
+BESIDE = {".vms": re.compile(r"\.(jpe?g|opt)\Z", re.IGNORECASE), ".vmu": re.compile(r"\.(ngr|opt)\Z", re.IGNORECASE)}
+IN_MRXS = re.compile(r"\.(ini|dat)\Z", re.IGNORECASE)
 NAMES_A_FILE = re.compile(r"FILE_\d+|INDEXFILE|ImageFile.*|MapFile|MacroImage|OptimisationFile", re.IGNORECASE)
 # What zipfile raises of a damaged or hostile archive, in all the places where it trusts its input.
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OverflowError, RuntimeError, struct.error)

@@ -14,7 +14,7 @@ from pathlib import Path
 from core.errors import Gone, Invalid, NoSpace
 from core.settings import get_settings
 
-KNOWN_SUFFIX = re.compile(r"\.(svs|tiff?|ndpi|vms|vmu|scn|mrxs|svslide|bif|dcm|zvi|czi|zip)$", re.IGNORECASE)
+KNOWN_SUFFIX = re.compile(r"\.(svs|tiff?|ndpi|vms|vmu|scn|mrxs|svslide|bif|dcm|zvi|czi|zip)\Z", re.IGNORECASE)
 LONGEST_PATH = 300
 TILE_INDEX, THUMBNAIL = "tiles.npz", "thumbnail.jpeg"
 PARTS = "parts"

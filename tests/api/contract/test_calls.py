@@ -1,19 +1,21 @@
 """The table of calls matches the application's routes, and everything derived from a call fits it."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
+from asgi import ID, sample
 from fastapi.routing import iter_route_contexts
 from starlette.routing import Mount
 
 from api.app import create_api
 from api.contract import calls
-from api.contract.calls import CALLS, NATIVE_TILE, TILES, WORDS, Call, find, methods_of, plain, scope_of
+from api.contract.calls import CALLS, NATIVE_TILE, TILES, UNLISTED, WORDS, find, methods_of, of_route, plain
 from api.tiles.app import TileRequest
 from api.tiles.open_files import SlideFiles
 from core.access.visitor import ROLES, SCOPES
+from core.errors import NotFound
 
-ID = "0a" * 16
 TABLE = {(call.method, call.path) for call in CALLS}
 
 
@@ -28,12 +30,6 @@ def routes_of(api):
         methods = {"GET"} if isinstance(route.original_route, Mount) else route.methods
         suffix = "/{file}" if isinstance(route.original_route, Mount) else ""
         yield from ((method, f"{route.path}{suffix}") for method in methods)
-
-
-def sample(call: Call) -> str:
-    """An address of the call."""
-    values = {"level": "1", "dz_level": "9", "col": "12", "row": "3", "file": "viewer/main.js"}
-    return calls.PLACEHOLDER.sub(lambda match: values.get(match[1], ID), call.path)
 
 
 def test_the_table_names_every_route_and_no_other(api):
@@ -69,7 +65,7 @@ def test_the_tile_application_answers_the_table_s_tile_addresses(call):
 
 def test_every_write_below_the_prefix_is_audited_and_needs_more_than_reading():
     writes = [call for call in CALLS if call.method not in calls.SAFE_METHODS]
-    assert all(call.change and call.mutates for call in writes)
+    assert all(call.change for call in writes)
     assert all(call.scope != "read" for call in writes)
     assert {call.path for call in writes if call.public} == {"/api/v1/session"}
 
@@ -82,10 +78,18 @@ def test_every_public_call_below_the_prefix_is_known():
     }  # fmt: skip
 
 
-def test_a_write_that_the_table_does_not_name_needs_the_most():
-    assert scope_of("POST", "/api/v1/anything") == "manage"
-    assert scope_of("GET", "/api/v1/anything") == "read"
-    assert scope_of("HEAD", f"/api/v1/slides/{ID}/label") == "manage", "HEAD needs what GET needs"
+def test_a_call_that_the_table_does_not_name_needs_the_highest_scope_and_role():
+    assert find("POST", "/api/v1/anything") is None
+    assert find("GET", "/api/v1/anything") is None
+    assert (UNLISTED.scope, UNLISTED.role, UNLISTED.public) == (SCOPES[-1], ROLES[-1], False)
+    assert find("HEAD", f"/api/v1/slides/{ID}/label").scope == "manage", "HEAD needs what GET needs"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+def test_a_route_that_the_table_does_not_name_is_closed_to_everybody(method):
+    scope = {"method": method, "path": "/api/v1/anything", "route": SimpleNamespace(path="/anything")}
+    with pytest.raises(NotFound):
+        of_route(scope)
 
 
 def test_the_table_s_words_may_stand_in_a_log():
