@@ -21,6 +21,7 @@ QuarterturnError
 │   │   └── ReaderStarved      it died of a failed allocation (also a ReaderOutOfMemory); the file may claim too much
 │   └── MachineFault           this machine is the cause, never the file
 │       ├── ReaderOutOfMemory  the reader needs more memory than it may use
+│       │   └── ReaderKilled   the kernel or an operator killed it (SIGKILL)
 │       └── StorageFault       the disk or share failed, or the file vanished
 └── SlideRejected              the file is the cause: reading it again gives the same error
     ├── SlideUnreadable        damaged, truncated, incomplete, or not the bytes that were declared
@@ -110,6 +111,10 @@ class MachineFault(ReaderFault):
 
 
 class ReaderOutOfMemory(MachineFault):
+    pass
+
+
+class ReaderKilled(ReaderOutOfMemory):
     pass
 
 

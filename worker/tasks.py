@@ -1,6 +1,6 @@
 """The task that a doorbell starts: claim one row, do it, ring again while any is open.
 
-This is one of the two process edges: whatever a kind of work raises ends here, as a log line and the row's reason.
+This is an edge of the process: whatever a kind of work raises ends here, as a log line and the row's reason.
 """
 
 import logging
@@ -15,7 +15,7 @@ from core.analyses import states
 from core.analyses.results import to_stored
 from core.analyses.statements import Reason
 from core.database.transactions import writing
-from core.errors import QuarterturnError
+from core.errors import QuarterturnError, ReaderFault
 from core.settings import get_settings
 from core.work import doorbell, leases
 from model.weights.card import WeightsRefused
@@ -80,7 +80,8 @@ def _patience(kind: str) -> float:
 def _reason_of(error: Exception) -> Reason:
     """Why the row failed. Only errors of the domain keep their own words: others may name files."""
     if isinstance(error, QuarterturnError):
-        log.warning("work failed: %s", error.code)
+        if not isinstance(error, ReaderFault):  # its source has logged it, with more of its cause
+            log.warning("work failed: %s", error.code)
         return Reason(code=error.code, detail=error.detail, action=error.action)
     if isinstance(error, WeightsRefused):
         log.warning("work failed: %s", error)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from anyio import CapacityLimiter, to_thread
 from cachetools import LRUCache, TTLCache
@@ -32,6 +32,7 @@ from api.tiles.open_files import SlideFiles, TileFile
 from core import logs
 from core.access import credentials
 from core.access.visitor import Visitor
+from core.database.slides import Slide
 from core.database.transactions import reading
 from core.errors import Conflict, Gone, NotFound, QuarterturnError, ReaderFault, SlideRejected
 from core.pixels.levels import SlideInfo
@@ -40,7 +41,7 @@ from core.slides.opening import SlideFile
 
 CACHE_SECONDS = 1.0
 CACHE_BYTES = 64 << 20
-THREADS = 8
+THREADS = {"tiles": 8, "urgent": 8, "unpacking": 2}
 Credential = tuple[bytes, bytes]  # the Authorization and Cookie headers, as they came
 FIELDS = {"slide_id": "[0-9a-f]{32}", "level": r"\d{1,2}", "dz_level": r"\d{1,2}", "col": r"\d{1,7}", "row": r"\d{1,7}"}
 
@@ -63,6 +64,20 @@ class Place:
     index: Path
     version: str
     info: SlideInfo
+
+
+@dataclass(frozen=True)
+class Packed:
+    """The place of a slide whose zip has to be unpacked first."""
+
+    slide: Slide
+    index: Path
+    version: str
+    info: SlideInfo
+
+    def unpack(self) -> Place:
+        """Takes minutes. Raises what opening.slide_file does."""
+        return Place(opening.slide_file(self.slide), self.index, self.version, self.info)
 
 
 @dataclass(frozen=True)
@@ -101,7 +116,7 @@ class TileApp:
         self._places: TTLCache[tuple[Credential, str], Place] = TTLCache(1024, CACHE_SECONDS)
         self._rendered: LRUCache[tuple[str, bytes], bytes] = LRUCache(CACHE_BYTES, getsizeof=len)
         self._lookups: dict[tuple[Credential, str], asyncio.Future[Place]] = {}
-        self._limiters: tuple[CapacityLimiter, CapacityLimiter] | None = None
+        self._limiters: dict[str, CapacityLimiter] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_read = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
@@ -154,10 +169,16 @@ class TileApp:
         key = (credential, request.slide_id)
         lookup = self._lookups.get(key)
         if lookup is None:
-            place = self._in_thread(_look_up, credential, request, origin, urgent=True)
-            lookup = self._lookups[key] = asyncio.ensure_future(place)
+            lookup = self._lookups[key] = asyncio.ensure_future(self._find_place(credential, request, origin))
             lookup.add_done_callback(lambda _: self._lookups.pop(key))
         return await asyncio.shield(lookup)  # a client that leaves must not cancel it for the others
+
+    async def _find_place(self, credential: Credential, request: TileRequest, origin: str) -> Place:
+        """Looks a slide up, and unpacks its zip where that is needed: apart, so that other lookups need not wait."""
+        place: Place | Packed = await self._in_thread(_look_up, credential, request, origin, pool="urgent")
+        if isinstance(place, Packed):
+            return cast(Place, await self._in_thread(place.unpack, pool="unpacking"))
+        return place
 
     async def _unless_gone(
         self, fetched: Awaitable[bytes], credential: Credential, request: TileRequest, origin: str
@@ -199,17 +220,32 @@ class TileApp:
         with self.files.reader(place.file) as reader:
             return reader.call(operation, **fields)[1]
 
-    async def _in_thread(self, function: Any, *arguments: Any, urgent: bool = False) -> Any:
-        """`urgent`: with threads of its own, so that it does not queue behind tiles that are rendered."""
-        self._limiters = self._limiters or (CapacityLimiter(THREADS), CapacityLimiter(THREADS))
-        return await to_thread.run_sync(function, *arguments, limiter=self._limiters[urgent])
+    async def _in_thread(self, function: Any, *arguments: Any, pool: str = "tiles") -> Any:
+        """`pool`: each has threads of its own, so that lookups queue neither behind rendered tiles nor behind zips."""
+        limiter = self._limiters.setdefault(pool, CapacityLimiter(THREADS[pool]))
+        return await to_thread.run_sync(function, *arguments, limiter=limiter)
 
 
 def _credential(headers: dict[bytes, bytes]) -> Credential:
     return headers.get(b"authorization", b""), headers.get(b"cookie", b"")
 
 
-def _look_up(credential: Credential, request: TileRequest, origin: str) -> Place:
+def _look_up(credential: Credential, request: TileRequest, origin: str) -> Place | Packed:
+    """The place of a slide. The view is recorded once the file is known to be there, and before a tile leaves."""
+    visitor, slide = _authorized(credential, request, origin)
+    index, version = storage.folder(slide.id) / storage.TILE_INDEX, (slide.sha256 or "")[:16]
+    fields = index, version, catalog.info_of(slide)
+    opening.require_unaltered(slide)
+    # The disk may be slow, so no transaction is open meanwhile.
+    place = Packed(slide, *fields) if opening.needs_unpacking(slide) else Place(opening.slide_file(slide), *fields)
+    with reading() as session:
+        # A client may fetch tiles without their description, whose request records the view otherwise.
+        trail.AuditTrail(visitor, origin, request.call).viewed(session, slide.id)
+    return place
+
+
+def _authorized(credential: Credential, request: TileRequest, origin: str) -> tuple[Visitor, Slide]:
+    """The visitor and the slide. Raises Unauthenticated, Forbidden or NotFound, and records the refusal."""
     authorization = credential[0].decode("latin-1") or None
     cookies = cookie_parser(credential[1].decode("latin-1"))
     visitor: Visitor | None = None
@@ -219,17 +255,11 @@ def _look_up(credential: Credential, request: TileRequest, origin: str) -> Place
             visitor = credentials.authenticate(session, *secret_of(authorization, cookies.get(cookie_name())))
             visitor.require_scope(call.scope)
             visitor.require(call.role)
-            slide = catalog.find(session, visitor, slide_id)
-            index, version = storage.folder(slide.id) / storage.TILE_INDEX, (slide.sha256 or "")[:16]
-            info = catalog.info_of(slide)
-            # A client may fetch tiles without their description, whose request records the view otherwise.
-            trail.AuditTrail(visitor, origin, call).viewed(session, slide_id)
+            return visitor, catalog.find(session, visitor, slide_id)
     except ACCESS_ERRORS as error:
         if visitor or credential[0]:
             trail.record_denial(visitor, error.code, f"GET tiles of {slide_id}", origin)
         raise
-    # A zip may have to be unpacked again, which takes minutes: after the transaction.
-    return Place(opening.slide_file(slide), index, version, info)
 
 
 def _native(file: TileFile, info: SlideInfo, request: TileRequest) -> bytes | None:

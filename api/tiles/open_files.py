@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cachetools import TTLCache
 
-from core.errors import Conflict, Gone, StorageFault
+from core.errors import Conflict
 from core.pixels import native_tiles
 from core.reader.client import Reader
 from core.settings import get_settings
@@ -52,8 +52,7 @@ class TileFile:
         try:
             stream = os.pread(self.file.fileno(), length, offset)
         except OSError as error:
-            detail = f"the slide's file cannot be read now: {error.strerror}"
-            raise StorageFault("disk-fault", detail, "check the disk or share that holds it, then try again") from error
+            raise opening.file_fault(error) from error
         # A part of a JPEG would be cached by browsers for a year. The reader says why the file is short.
         return native.splice(stream) if len(stream) == length else None
 
@@ -70,18 +69,6 @@ class TileFile:
         except OSError:  # EAGAIN: not in memory; EOPNOTSUPP: the file system cannot tell
             return None
         return native.splice(bytes(stream))
-
-
-def _key(path: Path) -> FileKey:
-    """Raises Gone."""
-    try:
-        return path, opening.stamp(path)
-    except OSError as error:
-        raise _missing(error) from None
-
-
-def _missing(error: OSError) -> Gone:
-    return Gone("slide-file-gone", f"the slide's file cannot be opened: {error.strerror}", "restore it")
 
 
 class SlideFiles:
@@ -104,7 +91,8 @@ class SlideFiles:
         """The slide's file, opened where it is not.
 
         Raises:
-            Gone: the file cannot be opened. Conflict: the index of its tiles does not exist yet.
+            Gone: the file is missing. Conflict: the index of its tiles does not exist yet. StorageFault: the disk or
+                share failed.
         """
         file = self.cached(path, version)
         if file is not None:
@@ -115,10 +103,12 @@ class SlideFiles:
             raise Conflict(
                 "slide-not-ready", "the slide's tiles are not indexed yet", "wait for its inspection"
             ) from None
+        except OSError as error:
+            raise opening.file_fault(error) from error
         try:
             file = TileFile(FileIO(path), version, levels)
         except OSError as error:
-            raise _missing(error) from None
+            raise opening.file_fault(error) from error
         with self._files_lock:
             self._files[path] = file
         if not index.exists():  # the slide was deleted meanwhile: an open file would keep its space
@@ -130,9 +120,9 @@ class SlideFiles:
         """The slide's reader, shared by all who are in here. Another file at the same path gets a reader of its own.
 
         Raises:
-            Gone: there is no file.
+            MachineFault: a reader cannot be started.
         """
-        key = _key(slide_file.path)
+        key = slide_file.path, slide_file.stamp
         with self._lock:
             reader, users = self._used.get(key) or (self._take_idle(key, slide_file), 0)
             self._used[key] = (reader, users + 1)

@@ -29,7 +29,7 @@ from cachetools import TTLCache, cached
 from numpy.typing import NDArray
 
 from core import errors
-from core.errors import QuarterturnError, ReaderFault
+from core.errors import MachineFault, QuarterturnError, ReaderFault
 from core.pixels.levels import Source
 from core.reader.exit_status import Ending
 from core.reader.redaction import bounded, paths_of_slide, without_paths
@@ -81,10 +81,36 @@ def _log(fault: ReaderFault, op: str, ending: Ending, seconds: float) -> None:
     log.warning("slide reader failed", extra={"fields": {**fields, "stderr": ending.stderr}})
 
 
+def _start(arguments: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Starts a reader child.
+
+    Raises:
+        MachineFault: the machine has no process, memory or descriptor left for it. It is logged here.
+    """
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "core.reader.child", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=Path(__file__).resolve().parents[2],
+            env=environment,
+            start_new_session=True,
+        )
+    except OSError as error:
+        log.warning("slide reader not started", extra={"fields": {"error": error.strerror}})
+        detail = f"a slide reader could not be started: {error.strerror}"
+        action = "try again, or give the machine more memory or processes"
+        raise MachineFault("reader-not-started", detail, action) from error
+
+
 class Reader:
     """One reader child with one slide open. Threads may share it: a lock serialises their calls.
 
     `readable`: the files and folders that the child may read besides Python's own; by default the slide's file.
+
+    Raises:
+        MachineFault: the child cannot be started.
     """
 
     def __init__(self, path: Path, seconds: float, memory_bytes: int, readable: Sequence[Path] = ()) -> None:
@@ -100,15 +126,7 @@ class Reader:
             "MALLOC_ARENA_MAX": "2",
             **MALLOC_SETTINGS,
         }
-        self._child = subprocess.Popen(
-            [sys.executable, "-m", "core.reader.child", str(path), files, str(memory_bytes), str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=Path(__file__).resolve().parents[2],
-            env=environment,
-            start_new_session=True,
-        )
+        self._child = _start([str(path), files, str(memory_bytes), str(os.getpid())], environment)
         assert self._child.stderr is not None
         os.set_blocking(self._child.stderr.fileno(), False)
 
@@ -120,8 +138,8 @@ class Reader:
         """Sends one request and returns the head and the payload of its answer.
 
         Raises:
-            ReaderFault: the reader or this machine failed. It is logged here and nowhere else, once: calls that waited
-                while the reader ended raise the same error.
+            ReaderFault: the reader or this machine failed. It is logged here, once, so callers do not log it: calls that
+                waited while the reader ended raise the same error.
             SlideRejected: the slide cannot be read. NoSuchPart: it has no such tile or picture.
         """
         limit = seconds or self._seconds
@@ -199,7 +217,7 @@ class Reader:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._child.wait(EXIT_SECONDS)
         status = self._child.poll()
-        ending = Ending(status, self._error_output(), timed_out=isinstance(error, TimeoutError))
+        ending = Ending(status, self._error_output(), isinstance(error, TimeoutError), self._closed)
         self._kill()
         return ending
 

@@ -8,7 +8,7 @@ import re
 import signal
 from dataclasses import dataclass
 
-from core.errors import ReaderFailed, ReaderFault, ReaderOutOfMemory, ReaderStarved, ReaderTimedOut
+from core.errors import ReaderFailed, ReaderFault, ReaderKilled, ReaderOutOfMemory, ReaderStarved, ReaderTimedOut
 
 # The messages of Python, GLib (which aborts), C++, libc, OpenSlide, libjpeg, libtiff and OpenJPEG. They stand in
 # standard error before a process ends, and in OpenSlide's reasons.
@@ -21,11 +21,18 @@ MORE_TIME = "QUARTERTURN_READER_SECONDS, in inspection QUARTERTURN_INSPECT_SECON
 
 @dataclass(frozen=True)
 class Ending:
-    """`status`: as of `Popen.returncode`, None while the child runs. `stderr`: the last it wrote, without paths."""
+    """How a child ended.
+
+    Attributes:
+        status: as of `Popen.returncode`, before its client kills it; None while it runs.
+        stderr: the last that it wrote, without paths.
+        closed: its client ended it on purpose.
+    """
 
     status: int | None
     stderr: str
     timed_out: bool = False
+    closed: bool = False
 
     @property
     def name(self) -> str:
@@ -45,6 +52,8 @@ class Ending:
             return timed_out(seconds)
         if OUT_OF_MEMORY.search(self.stderr):
             return out_of_memory(ReaderStarved)
+        if self.status == -signal.SIGKILL and not self.closed:
+            return killed()
         return crashed(self.name)
 
 
@@ -56,6 +65,12 @@ def timed_out(seconds: float) -> ReaderTimedOut:
 def out_of_memory(kind: type[ReaderOutOfMemory] = ReaderOutOfMemory) -> ReaderOutOfMemory:
     action = "try again, or give readers more memory (QUARTERTURN_READER_MEMORY_BYTES)"
     return kind("too-much-memory", "the machine ran out of memory for reading this slide", action)
+
+
+def killed() -> ReaderKilled:
+    """No file makes a process receive SIGKILL: the kernel sends it when machine or container are out of memory."""
+    detail = "the slide reader was killed (SIGKILL), as the kernel does when the machine's memory is used up"
+    return ReaderKilled("reader-killed", detail, "try again, or give the machine more memory or fewer workers")
 
 
 def crashed(ending: str) -> ReaderFailed:

@@ -8,6 +8,7 @@ A backup holds neither a slide by reference nor what was unpacked from it. So pa
 by whichever of API and worker needs them first.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from core.slides.storage import KNOWN_SUFFIX, PARTS, absolute, folder, main_part
 NAMES_OTHERS = (".dcm", ".vms", ".vmu")  # formats whose other files lie beside, under names of their own
 _unpacking: set[str] = set()
 _unpacking_lock = threading.Lock()
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,15 +57,39 @@ def file_to_inspect(slide_id: str, file: str, advance: Callable[[], None] = lamb
     """The same of a slide that has no stamp yet, or whose bytes are compared otherwise; `file`: `Slide.file`."""
     try:
         path = reader_path(slide_id, file)
-        if path == absolute(file) and archives.is_archive(path):
+        if _is_packed(path, file):
             with _alone(slide_id):
                 path = archives.unpack(path, folder(slide_id), advance)
         return SlideFile(path, tuple(readable(path)), stamp(path))
-    except FileNotFoundError as error:
-        raise _missing(error) from None
     except OSError as error:
-        detail = f"the slide's file cannot be read now: {error.strerror}"
-        raise StorageFault("disk-fault", detail, "check the disk or share that holds it, then try again") from error
+        raise file_fault(error) from error
+
+
+def needs_unpacking(slide: Slide) -> bool:
+    """Whether `slide_file` has to unpack a zip, which takes minutes. Raises Gone or StorageFault, as it does."""
+    try:
+        return _is_packed(reader_path(slide.id, slide.file), slide.file)
+    except OSError as error:
+        raise file_fault(error) from error
+
+
+def _is_packed(path: Path, file: str) -> bool:
+    return path == absolute(file) and archives.is_archive(path)
+
+
+def file_fault(error: OSError) -> Gone | StorageFault:
+    """The domain's error for a slide file that cannot be opened or read. A fault of the storage is logged here, once.
+
+    Only a missing file is gone. A share that does not answer, a failing disk or a process without free descriptors may
+    work again in a moment.
+    """
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return Gone(
+            "slide-file-gone", f"the slide's file cannot be opened: {error.strerror}", "put it back where it was"
+        )
+    log.warning("slide file not readable", extra={"fields": {"error": type(error).__name__, "cause": error.strerror}})
+    detail = f"the slide's file cannot be read now: {error.strerror}"
+    return StorageFault("disk-fault", detail, "check the disk or share that holds it, then try again")
 
 
 @contextmanager
@@ -105,7 +131,7 @@ def require_unaltered(slide: Slide) -> None:
     """Compare the file of a slide by reference, which others may write to, with its stamp at inspection.
 
     Raises:
-        Gone: it is another file now, or cannot be opened.
+        Gone: it is another file now, or is missing. StorageFault: it cannot be read.
     """
     stamp_at_inspection = (slide.info or {}).get("stamp")
     if stamp_at_inspection is None:
@@ -113,12 +139,7 @@ def require_unaltered(slide: Slide) -> None:
     try:
         unchanged = stamp(absolute(slide.file)) == stamp_at_inspection
     except OSError as error:
-        raise _missing(error) from None
+        raise file_fault(error) from error
     if not unchanged:
         detail = "the slide's file was changed after its inspection"
         raise Gone("slide-file-changed", detail, "register it again, as another slide")
-
-
-def _missing(error: OSError) -> Gone:
-    detail = f"the slide's file cannot be opened: {error.strerror}"
-    return Gone("slide-file-gone", detail, "put it back where it was")

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import QuarterturnError, ReaderEnded, SlideRejected
+from core.errors import QuarterturnError, ReaderEnded, ReaderKilled, SlideRejected
 from core.heatmap.grid import RegionImage
 from core.pixels.frame import HALO_PX, STRIDE_PX
 from core.pixels.levels import SlideInfo
@@ -83,7 +83,7 @@ class RegionLoader(Generic[Sent]):
             return self._send(region_pixels(self._open_reader(), self._info, region))
         except SlideRejected as error:
             return error
-        except ReaderEnded:
+        except (ReaderEnded, ReaderKilled):
             pass
         try:
             return self._send(region_pixels(self._open_reader(), self._info, region))

@@ -15,8 +15,10 @@ from slides import write_pyramid
 from api.tiles import app as tile_app
 from api.tiles.app import Place, TileApp, TileRequest
 from api.tiles.open_files import SlideFiles, TileFile
+from core.database.slides import Slide
 from core.errors import Gone, ReaderFailed, ReaderOutOfMemory, SlideUnreadable, StorageFault, Unauthenticated
 from core.pixels.levels import Level, SlideInfo, Source
+from core.slides import opening
 from core.slides.opening import SlideFile
 
 PLACE = object()
@@ -110,14 +112,16 @@ def test_replaced_file_gets_a_new_reader(tmp_path):
         fresh = write_pyramid(tmp_path / "fresh.tiff", np.full((300, 400, 3), colour, np.uint8), 0.5)
         os.replace(fresh, path)
         for _ in range(2):
-            with files.reader(SlideFile(path, (path,), "")) as reader:
+            with files.reader(SlideFile(path, (path,), opening.stamp(path))) as reader:
                 stamps.append(int(reader.region(Source(0, 1, 1, 1), 0, 0, 8, 8)[0, 0, 0]))
     files.drop(path)
     assert not files._idle, "nothing of it is held any more"
     assert stamps == [200, 200, 30, 30]
     path.unlink()
-    with pytest.raises(Gone), files.reader(SlideFile(path, (path,), "")):
-        pass
+    with pytest.raises(Gone):
+        opening.file_to_inspect("0" * 32, str(path))
+    with pytest.raises(StorageFault), files.reader(SlideFile(path, (path,), "")) as reader:
+        reader.call("inspect")
     files.close()
 
 
@@ -172,3 +176,61 @@ def test_a_disk_that_fails_under_a_native_tile_is_said_and_a_short_file_makes_no
     with pytest.raises(StorageFault, match="cannot be read now"):
         TileFile(Folder(), "v", {0: Native()}).tile(0, 0, 0)
     os.close(Folder.number)
+
+
+SLIDE = Slide(id="0" * 32, file="/import/slide.zip", sha256="ab" * 32, info={})
+INFO = SlideInfo("generic-tiff", 500, 400, [Level(500, 400, 1.0, 1.0)], 0.5, 0.5, "file")
+
+
+@pytest.fixture
+def views(monkeypatch):
+    """The views that a lookup records, of a slide that everybody may see."""
+    recorded = []
+    session = contextlib.nullcontext(None)
+    monkeypatch.setattr(tile_app, "reading", lambda: session)
+    monkeypatch.setattr(tile_app, "_authorized", lambda *_: (None, SLIDE))
+    monkeypatch.setattr(tile_app.catalog, "info_of", lambda _: INFO)
+    monkeypatch.setattr(tile_app.trail.AuditTrail, "viewed", lambda *_: recorded.append(1))
+    return recorded
+
+
+@pytest.mark.parametrize("kind", [Gone, StorageFault])
+def test_a_slide_whose_file_is_not_there_is_not_viewed(kind, views, monkeypatch):
+    def refuse(_):
+        raise kind("a-code", "what is wrong", "what to do")
+
+    monkeypatch.setattr(opening, "require_unaltered", refuse)
+    with pytest.raises(kind):
+        tile_app._look_up((b"", b""), TileRequest(True, SLIDE.id, 0, 0, 0), "")
+    assert not views
+
+
+def test_zips_that_are_unpacked_keep_no_other_lookup_waiting(views, monkeypatch):
+    """Each takes minutes: they have threads of their own."""
+    packed, unpacking, go_on = set(), [], threading.Event()
+
+    def unpack(slide):
+        unpacking.append(slide)
+        assert go_on.wait(30)
+        return SlideFile(None, (), "")
+
+    monkeypatch.setattr(opening, "require_unaltered", lambda _: None)
+    monkeypatch.setattr(opening, "needs_unpacking", lambda slide: slide in packed)
+    monkeypatch.setattr(opening, "slide_file", lambda slide: unpack(slide) if slide in packed else PLACE)
+    app = TileApp(None, SlideFiles())
+
+    async def crowd():
+        zips = [Slide(id=f"{number:032x}", file="/import/a.zip", sha256="", info={}) for number in range(30)]
+        packed.update(zips)
+        slides = {slide.id: slide for slide in zips}
+        monkeypatch.setattr(tile_app, "_authorized", lambda _, request, __: (None, slides.get(request.slide_id, SLIDE)))
+        waiting = [asyncio.ensure_future(ask(app, 1, slide.id)) for slide in zips]
+        while not unpacking:
+            await asyncio.sleep(0.01)
+        (place,) = await asyncio.wait_for(ask(app, 1, "f" * 32), 20)
+        assert place.file is PLACE
+        go_on.set()
+        for lookup in waiting:
+            assert isinstance((await lookup)[0], Place)
+
+    asyncio.run(crowd())

@@ -1,5 +1,6 @@
 """A reader that gives no answer: the error says why, and one log line holds how the child ended."""
 
+import errno
 import logging
 import os
 import signal
@@ -15,6 +16,7 @@ from core.errors import (
     ReaderEnded,
     ReaderFailed,
     ReaderFault,
+    ReaderKilled,
     ReaderOutOfMemory,
     ReaderStarved,
     ReaderTimedOut,
@@ -22,6 +24,7 @@ from core.errors import (
     StorageFault,
 )
 from core.pixels.levels import Source
+from core.reader import client
 from core.reader.client import MOST_STDERR, Reader
 from core.reader.redaction import MOST_CHARACTERS
 
@@ -65,6 +68,7 @@ ENDINGS = [
     ("sys.exit(3)", ReaderFailed, "reader-crashed", "exit code 3"),
     ("os.kill(os.getpid(), signal.SIGXCPU)", ReaderTimedOut, "reader-timeout", "SIGXCPU"),
     ("time.sleep(60)", ReaderTimedOut, "reader-timeout", "running"),
+    ("os.kill(os.getpid(), signal.SIGKILL)", ReaderKilled, "reader-killed", "SIGKILL"),
     ("raise MemoryError", ReaderStarved, "too-much-memory", "exit code 1"),
     ("sys.stderr.write('GLib-ERROR: gmem.c:106: failed to allocate 99 bytes'); sys.stderr.flush(); os.abort()",
      ReaderStarved, "too-much-memory", "SIGABRT"),
@@ -102,8 +106,21 @@ def test_a_reader_killed_in_the_middle_says_by_which_signal(slide, caplog):
         reader.call("inspect")
         os.kill(reader._child.pid, signal.SIGSTOP)
         threading.Timer(0.5, os.kill, (reader._child.pid, signal.SIGKILL)).start()
-        with pytest.raises(ReaderEnded, match="SIGKILL"):
+        with pytest.raises(ReaderKilled, match="SIGKILL") as raised:
             reader.call("inspect")
+    assert isinstance(raised.value, MachineFault)
+    assert not isinstance(raised.value, ReaderEnded), "no slide is rejected for it"
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE])
+def test_a_reader_that_cannot_start_is_a_fault_of_the_machine_and_logged(number, slide, monkeypatch, caplog):
+    def refused(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(client.subprocess, "Popen", refused)
+    with pytest.raises(MachineFault, match=os.strerror(number)) as raised:
+        Reader(slide, 60, MEMORY)
+    assert (raised.value.code, len(caplog.records)) == ("reader-not-started", 1)
 
 
 def test_too_little_memory_is_not_called_a_damaged_slide(slide):

@@ -1,15 +1,19 @@
 """Which file a reader opens: one answer for the API, the workers, the inspection and a restore."""
 
+import errno
+import os
 import shutil
 import threading
+from pathlib import Path
 
 import pytest
 from many_files import mrxs, zipped
 from slides import tissue
 
+from api.tiles import open_files
 from api.tiles.open_files import SlideFiles
 from core.database.slides import Slide
-from core.errors import Gone, Unavailable
+from core.errors import Gone, StorageFault, Unavailable
 from core.pixels.levels import Level, SlideInfo
 from core.settings import get_settings
 from core.slides import archives, opening, storage
@@ -85,6 +89,40 @@ def test_a_file_that_is_gone_or_changed_is_refused_alike(zip_by_reference, tmp_p
     never_stamped = Slide(id="c" * 32, file="slides/c/slide.svs", info={})
     with pytest.raises(Gone, match="No such file"):
         opening.slide_file(never_stamped)
+
+
+FAULTS = [errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE, errno.EACCES, errno.ENOMEM]
+
+
+@pytest.mark.parametrize("number", FAULTS)
+@pytest.mark.parametrize("ask", [opening.slide_file, opening.require_unaltered, opening.needs_unpacking])
+def test_a_file_that_cannot_be_read_now_is_not_gone(number, ask, zip_by_reference, monkeypatch, caplog):
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "stat", fail)
+    monkeypatch.setattr(archives, "is_archive", fail)
+    with pytest.raises(StorageFault, match=os.strerror(number)):
+        ask(zip_by_reference)
+    assert [record.message for record in caplog.records] == ["slide file not readable"]
+
+
+@pytest.mark.parametrize("number", FAULTS)
+@pytest.mark.parametrize("broken", ["index", "file"])
+def test_an_open_that_fails_is_not_gone(number, broken, tmp_path, monkeypatch, caplog):
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    index = tmp_path / "tiles.npz"
+    index.write_bytes(b"")
+    monkeypatch.setattr(open_files.native_tiles, "restore", lambda _: {})
+    if broken == "index":
+        monkeypatch.setattr(Path, "read_bytes", fail)
+    else:
+        monkeypatch.setattr(open_files, "FileIO", fail)
+    with pytest.raises(StorageFault, match=os.strerror(number)):
+        SlideFiles().open(tmp_path / "slide.svs", index, "v")
+    assert [record.message for record in caplog.records] == ["slide file not readable"]
 
 
 def test_one_thread_unpacks_and_others_are_turned_away(zip_by_reference, monkeypatch):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core import logs
-from core.errors import ReaderFailed, ReaderOutOfMemory, ReaderTimedOut, SlideUnreadable, StorageFault
+from core.errors import ReaderFailed, ReaderKilled, ReaderOutOfMemory, ReaderTimedOut, SlideUnreadable, StorageFault
 from core.heatmap.grid import RegionImage
 from worker.compute import region_loader
 
@@ -29,7 +29,7 @@ def loaded(monkeypatch, outcomes):
 
 @pytest.mark.parametrize(
     ("outcomes", "there"),
-    [([None], True), ([ReaderFailed, None], True), ([ReaderTimedOut, None], True),
+    [([None], True), ([ReaderFailed, None], True), ([ReaderTimedOut, None], True), ([ReaderKilled, None], True),
      ([ReaderFailed, ReaderFailed], False), ([SlideUnreadable, None], False)],
 )  # fmt: skip
 def test_ended_reader_is_replaced_without_losing_a_region(outcomes, there, monkeypatch):
@@ -43,6 +43,11 @@ def test_what_is_no_fault_of_the_file_leaves_no_gap(kind, monkeypatch):
     """The part is given back and done again: nothing is told of cells that nobody could read just now."""
     with pytest.raises(kind, match="x"):
         loaded(monkeypatch, [kind, None])
+
+
+def test_a_reader_that_is_killed_again_leaves_no_gap(monkeypatch):
+    with pytest.raises(ReaderKilled):
+        loaded(monkeypatch, [ReaderKilled, ReaderKilled])
 
 
 def test_dead_reading_thread_does_not_block(monkeypatch):
