@@ -5,6 +5,7 @@ of its own: requests share it, wait for it a bounded time without a thread, and 
 """
 
 import asyncio
+import logging
 import shutil
 import time
 
@@ -14,7 +15,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.contract.service import Checks, Readers, Readiness
 from core.analyses import cards
-from core.database.transactions import clock, is_reachable, reading
+from core.database.analyses import Worker
+from core.database.transactions import clock, reading
 from core.errors import Unavailable
 from core.reader.client import reader_confinement
 from core.settings import get_settings
@@ -23,6 +25,7 @@ from core.work import doorbell
 FRESH_SECONDS = 1.0
 WAIT_SECONDS = 5.0
 STALE_SECONDS = 15.0
+log = logging.getLogger(__name__)
 
 
 class ReadinessProbe:
@@ -38,7 +41,7 @@ class ReadinessProbe:
         """The readiness, a second old at most; older, up to `STALE_SECONDS`, where a probe takes long.
 
         Raises:
-            Unavailable: a probe takes long and there is no recent answer.
+            Unavailable: the probe takes long or fails, and there is no recent answer.
         """
         if self._age() > FRESH_SECONDS:
             if self._running is None:
@@ -46,7 +49,9 @@ class ReadinessProbe:
                 self._running.add_done_callback(self._finish)
             await asyncio.wait((self._running,), timeout=WAIT_SECONDS)  # one that leaves does not cancel it
         if self._last is None or self._age() > STALE_SECONDS:
-            raise Unavailable("not-probed", "the probes of database, broker and disk do not end", "try again later")
+            ending = "has not ended" if self._running else "failed"
+            detail = f"the probe of database, broker and disk {ending}"
+            raise Unavailable("not-probed", detail, "try again later, or see the API's log")
         return self._last
 
     def _age(self) -> float:
@@ -60,18 +65,19 @@ class ReadinessProbe:
 
     def _finish(self, probed: asyncio.Future[None]) -> None:
         self._running = None
-        if not probed.cancelled():
-            probed.exception()  # seen here; requests meet it as an answer that grows old
+        error = None if probed.cancelled() else probed.exception()
+        if error is not None:  # requests share the probe, so it is logged here, once
+            log.error("readiness probe failed", exc_info=error)
 
 
 def probe() -> Readiness:
-    """Looks at everything now. Takes seconds when the broker or the database is away."""
-    checks = Checks(database=_database(), broker=doorbell.is_reachable(), disk=_disk())
+    """Probes everything. Takes seconds when the broker or the database is away."""
+    workers = _live_workers()
+    checks = Checks(database=workers is not None, broker=doorbell.is_reachable(), disk=_disk())
     ready, here = checks.database and checks.broker and checks.disk, list(reader_confinement())
-    if not checks.database:
+    if workers is None:
         return Readiness(ready=ready, checks=checks, workers=None, readers=Readers(here=here))
-    with reading() as session:
-        live, now = cards.live_workers(session), clock(session)
+    live, now = workers
     held_by = sorted({tuple(worker.card.get("reader_held_by", ())) for worker in live})
     return Readiness(
         ready=ready,
@@ -83,11 +89,15 @@ def probe() -> Readiness:
     )
 
 
-def _database() -> bool:
+def _live_workers() -> tuple[list[Worker], float] | None:
+    """The live workers and the database's time; None where it does not answer, or lacks the tables of this version."""
     try:
-        return is_reachable()
-    except (DBAPIError, PoolTimeout):
-        return False
+        with reading() as session:
+            return cards.live_workers(session), clock(session)
+    except (DBAPIError, PoolTimeout) as error:
+        cause = getattr(error, "orig", None) or error
+        log.warning("database not usable", extra={"fields": {"error": type(cause).__name__}})
+        return None
 
 
 def _disk() -> bool:

@@ -1,6 +1,9 @@
-"""Response classes of the media types beside JSON, so that the OpenAPI document names each."""
+"""Media types beside JSON: response classes, so that the OpenAPI document names each, and the constants of tus."""
 
 from fastapi import Response
+
+TUS_VERSION = "1.0.0"
+OFFSET_TYPE = "application/offset+octet-stream"  # the body of a tus PATCH
 
 
 class Jpeg(Response):

@@ -12,13 +12,13 @@ from fastapi import FastAPI
 
 from api.contract import calls
 from api.contract.calls import PLACEHOLDER, Call
+from api.contract.media import OFFSET_TYPE, TUS_VERSION
 
 TUS = {  # the values of its headers; the routes answer others with the statuses of the protocol
-    "tus-resumable": {"const": "1.0.0"},
+    "tus-resumable": {"const": TUS_VERSION},
     "upload-offset": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
     "upload-length": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1},
 }
-OFFSET_TYPE = "application/offset+octet-stream"
 SCHEMES = {
     "key": {"type": "http", "scheme": "bearer", "description": "an API key (POST /keys)"},
     "session": {"type": "apiKey", "in": "cookie", "name": "quarterturn", "description": "a browser's session"},

@@ -15,13 +15,14 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from api.contract import calls
+from api.contract.media import TUS_VERSION
 from api.metrics import REFUSED
 from core import errors
 from core.slides import uploads
 
 
 class UnsupportedVersion(errors.Invalid):
-    """A tus version other than 1.0.0. The answer, 412, names the supported one (tus 1.0.0, Tus-Version)."""
+    """A tus version that is not supported. The answer, 412, names the supported one (tus 1.0.0, Tus-Version)."""
 
 
 class UnsupportedType(errors.Invalid):
@@ -48,7 +49,7 @@ STATUS: dict[type[errors.QuarterturnError], int] = {
 CLIENT_CLOSED_REQUEST = 499  # nginx's: the client left before its answer. For logs and metrics; nobody receives it
 HEADERS = {
     401: {"WWW-Authenticate": "Bearer"},
-    412: {"Tus-Version": "1.0.0"},
+    412: {"Tus-Version": TUS_VERSION},
     429: {"Retry-After": "1"},
     503: {"Retry-After": "2"},
 }

@@ -143,7 +143,7 @@ class TilesOut(BaseModel):
 
 class UploadOut(BaseModel):
     id: str
-    state: Literal["open", "finished", "terminated"]
+    state: Literal["open", "finished"]
     offset: int = Field(description="bytes that are safe")
     length: int
     slide_id: str | None = Field(description="null until the upload is finished")

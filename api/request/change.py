@@ -1,10 +1,12 @@
-"""What every mutating call shares: idempotency, one transaction, the audit trail and the doorbell, in this order.
+"""What mutating calls share: idempotency, one transaction, the audit trail and the doorbell, in this order.
 
     change.begin(body)      the transaction starts; a replay ends here with the first answer
     …                       the route makes its change in change.session
     change.audit(subject)   in the same transaction
     change.ring()           rings after the commit
     change.answer(out)      stored for replays
+
+The session's calls and the uploads of tus have transactions of their own, and no Idempotency-Key.
 
 The transaction commits before the answer leaves (see api.request.transactions), and rolls back on any error.
 """

@@ -12,6 +12,8 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Header, Request, Response
 
+from api.contract.calls import PREFIX
+from api.contract.media import OFFSET_TYPE, TUS_VERSION
 from api.contract.problems import UnsupportedType, UnsupportedVersion
 from api.contract.slides import UploadOut
 from api.metrics import UPLOADED
@@ -27,19 +29,19 @@ from core.settings import get_settings
 from core.slides import catalog, storage, uploads
 
 router = APIRouter(prefix="/uploads", tags=["uploads (tus)"])
-VERSION = {"Tus-Resumable": "1.0.0", "Cache-Control": "no-store"}
-OFFSET_TYPE = "application/offset+octet-stream"
+VERSION = {"Tus-Resumable": TUS_VERSION, "Cache-Control": "no-store"}
 
 
 def _whole_number(name: str, value: str | None) -> int:
     if value is None or not value.isascii() or not value.isdigit() or len(value) > 18:
-        raise Invalid("bad-header", f"{name} must be a whole number", f"send {name} as tus 1.0.0 says")
+        raise Invalid("bad-header", f"{name} must be a whole number", f"send {name} as tus {TUS_VERSION} says")
     return int(value)
 
 
 def _require_tus(version: str | None) -> None:
-    if version != "1.0.0":
-        raise UnsupportedVersion("tus-version", "Tus-Resumable must be 1.0.0", "use a tus 1.0.0 client")
+    if version != TUS_VERSION:
+        detail = f"Tus-Resumable must be {TUS_VERSION}"
+        raise UnsupportedVersion("tus-version", detail, f"use a tus {TUS_VERSION} client")
 
 
 def _headers(upload: Upload) -> dict[str, str]:
@@ -55,7 +57,7 @@ def get_capabilities() -> Response:
     """The extensions and limits of this server."""
     extensions = "creation,termination,checksum,expiration"
     capabilities = {
-        "Tus-Version": "1.0.0",
+        "Tus-Version": TUS_VERSION,
         "Tus-Extension": extensions,
         "Tus-Max-Size": str(get_settings().upload_max_bytes),
         "Tus-Checksum-Algorithm": ",".join(uploads.CHECKSUMS),
@@ -207,7 +209,7 @@ def _finish(visitor: Visitor, upload_id: str, trail: Trail) -> dict[str, str]:
 
 
 def _location(upload: Upload) -> dict[str, str]:
-    return {"Location-Slide": f"/api/v1/slides/{upload.slide_id}"} if upload.state == "finished" else {}
+    return {"Location-Slide": f"{PREFIX}/slides/{upload.slide_id}"} if upload.state == "finished" else {}
 
 
 @router.delete("/{upload_id}", status_code=204)

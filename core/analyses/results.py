@@ -56,8 +56,8 @@ class RotationCheck(Value):
     """The self-test over the sampled regions: the worst difference between turned answers, in logits.
 
     `residual_logits`: None where no region was read, or where it is not finite. `passed`: None for a network that
-    promises no symmetry. `spread_logits`: under views outside the network's own group, as information. `drift_logits`:
-    the engine's distance from torch in float32.
+    promises no symmetry, or where no sampled region could be read. `spread_logits`: under views outside the network's
+    own group, as information. `drift_logits`: the engine's distance from torch in float32.
     """
 
     residual_logits: float | None

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import CursorResult, Engine, UpdateBase, create_engine, event, literal, select, text
+from sqlalchemy import CursorResult, Engine, UpdateBase, create_engine, event, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
@@ -124,9 +124,3 @@ def insert_if_absent(session: Session, table: type[DeclarativeBase], **values: A
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     row = insert(table).values(**values).on_conflict_do_nothing().returning(literal(1))
     return session.execute(row).first() is not None
-
-
-def is_reachable() -> bool:
-    """Whether the database answers a query. Raises what the driver raises when it does not."""
-    with reading() as session:
-        return bool(session.execute(text("SELECT 1")).scalar_one() == 1)

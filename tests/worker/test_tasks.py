@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from core.errors import ReaderOutOfMemory
+from core.errors import ReaderOutOfMemory, SlideUnreadable
 from core.work import leases
 from model.weights.card import WeightsRefused
 from worker import tasks
@@ -46,6 +46,13 @@ def test_a_row_opens_again_with_its_cause_and_without_names_of_files(error, code
     assert words in reason["detail"]
     assert "person" not in str(reason)
     assert reason["action"]
+
+
+def test_a_fault_of_a_reader_is_logged_by_its_source_alone(reopened, caplog):
+    reopened(ReaderOutOfMemory("too-much-memory", "no memory left", "add memory"))
+    assert not caplog.records
+    reopened(SlideUnreadable("unreadable", "a part of the slide is damaged", "export it again"))
+    assert [record.message for record in caplog.records] == ["work failed: unreadable"]
 
 
 @pytest.mark.parametrize(("error", "outcome"), [(leases.LeaseLost(), "lost"), (AWAY, "stopped")])

@@ -37,6 +37,18 @@ def region_pixels(reader: Reader, info: SlideInfo, region: RegionImage) -> Pixel
     return network_pixels(reader, info, region.origin_net_px, (rows, cols))
 
 
+def read_region(open_reader: Callable[[], Reader], info: SlideInfo, region: RegionImage) -> Pixels:
+    """The pixels of a region, as `region_pixels`. A reader that ended is replaced once: the file need not be the cause.
+
+    Raises:
+        ReaderEnded: two readers ended on this region. SlideRejected: the file is the cause. MachineFault.
+    """
+    try:
+        return region_pixels(open_reader(), info, region)
+    except (ReaderEnded, ReaderKilled):
+        return region_pixels(open_reader(), info, region)
+
+
 class RegionLoader(Generic[Sent]):
     """Iterates (region, what `send` made of its pixels), or (region, error) where the file cannot be read.
 
@@ -78,15 +90,9 @@ class RegionLoader(Generic[Sent]):
             self.seconds += time.perf_counter() - began
 
     def _read(self, region: RegionImage) -> Sent | Unread:
-        """A reader that ended is replaced once, since the file need not be the cause. Faults of the machine raise."""
+        """What `send` made of the pixels, or why the file gives none. Faults of the machine raise."""
         try:
-            return self._send(region_pixels(self._open_reader(), self._info, region))
-        except SlideRejected as error:
-            return error
-        except (ReaderEnded, ReaderKilled):
-            pass
-        try:
-            return self._send(region_pixels(self._open_reader(), self._info, region))
+            return self._send(read_region(self._open_reader, self._info, region))
         except (ReaderEnded, SlideRejected) as error:
             return error
 

@@ -9,7 +9,7 @@ from core.slides import catalog
 from core.work import leases
 from model.checks import drift, rotation_check
 from worker.compute.findings import NOT_A_NUMBER
-from worker.compute.region_loader import Pixels, region_pixels
+from worker.compute.region_loader import Pixels, read_region
 from worker.kinds.records import slide_of
 from worker.life.lease import Lease
 from worker.offers import Served
@@ -22,9 +22,9 @@ def check(claim: leases.Claim, lease: Lease, served: Served) -> None:
     info, payload = catalog.info_of(slide), dict(claim.payload)
     seed = payload.pop("seed")
     try:
-        pixels: Pixels | None = region_pixels(reader_of(slide), info, grid.RegionImage(**payload))
+        pixels: Pixels | None = read_region(lambda: reader_of(slide), info, grid.RegionImage(**payload))
     except (ReaderEnded, SlideRejected):
-        pixels = None  # the band that holds these cells reports them
+        pixels = None  # the band with these cells reads them in the same way, and reports them as unread
     lease.advance()
     measured = _turned(served, pixels, seed) if pixels is not None else NOTHING_TURNED
     with writing() as session:

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 MOST_RINGS = 4  # each ring that finds work rings again
 SWEEP_EVERY = 60  # rounds
 ORPHAN_SECONDS = 3600.0  # a folder without a record may belong to an upload that has just begun
+KILLED = Reason(code="worker-killed", detail="the worker was killed each time", action="see the worker's log")
 _round = itertools.count()
 
 
@@ -62,7 +63,9 @@ def _fail_row(work_id: str, analysis_id: str | None) -> None:
 
 
 def _report(session: Session, row: Work) -> None:
-    """Tell the row's owner. Profiles and evaluations have no owner to fail: their own row carries the reason."""
+    """Fail the row's owner. Profiles and evaluations have none: the API shows the reason of their own row."""
+    if row.reason is None:
+        row.reason = to_stored(KILLED)
     if row.kind == "inspect":
         inspection.record_failure(session, session.get_one(Slide, row.slide_id), to_stored(_reason_of(row)))
     elif row.kind in ("band", "check", "finish") and row.analysis_id is not None:
@@ -70,7 +73,7 @@ def _report(session: Session, row: Work) -> None:
 
 
 def _reason_of(row: Work) -> Reason:
-    last = row.reason or {"code": "worker-killed", "detail": "the worker was killed each time"}
+    last = row.reason or to_stored(KILLED)
     words = {"kind": row.kind, "attempts": row.attempts, "cause": last["detail"], "cause_code": last["code"]}
     return reason(f"{row.kind}-failed", **words)
 

@@ -1944,8 +1944,8 @@ export interface components {
          * @description The self-test over the sampled regions: the worst difference between turned answers, in logits.
          *
          *     `residual_logits`: None where no region was read, or where it is not finite. `passed`: None for a network that
-         *     promises no symmetry. `spread_logits`: under views outside the network's own group, as information. `drift_logits`:
-         *     the engine's distance from torch in float32.
+         *     promises no symmetry, or where no sampled region could be read. `spread_logits`: under views outside the network's
+         *     own group, as information. `drift_logits`: the engine's distance from torch in float32.
          */
         RotationCheck: {
             /** Drift Logits */
@@ -2226,7 +2226,7 @@ export interface components {
              * State
              * @enum {string}
              */
-            state: "open" | "finished" | "terminated";
+            state: "open" | "finished";
         };
         /**
          * Withheld

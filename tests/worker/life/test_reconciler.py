@@ -37,6 +37,10 @@ def test_a_row_that_used_up_its_attempts_tells_its_owner_the_last_cause(kind, la
     _report(type("Session", (), {"get_one": lambda *_: None}), row)
     owned = kind in ("inspect", "band", "check", "finish")
     assert len(reasons) == owned
+    assert row.reason["code"] == (last["code"] if last else "worker-killed"), (
+        "the API shows it of rows without an owner"
+    )
+    assert row.reason["detail"]
     if owned:
         assert reasons[0]["code"] == f"{kind}-failed"
         assert (last["detail"] if last else "killed") in reasons[0]["detail"]
