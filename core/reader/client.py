@@ -138,8 +138,8 @@ class Reader:
         """Sends one request and returns the head and the payload of its answer.
 
         Raises:
-            ReaderFault: the reader or this machine failed. It is logged here, once, so callers do not log it: calls that
-                waited while the reader ended raise the same error.
+            ReaderFault: the reader or this machine failed. It is logged here, once, so callers do not log it. Calls
+                that waited while the reader ended raise the same error.
             SlideRejected: the slide cannot be read. NoSuchPart: it has no such tile or picture.
         """
         limit = seconds or self._seconds
