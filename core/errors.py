@@ -14,28 +14,43 @@ QuarterturnError
 ├── TooMany                    over a rate or a quota
 ├── NoSpace                    the disk is full
 ├── Unavailable                no worker or server can do it now
-├── ReaderFault                a reader gave no answer; the slide may be fine, so the request may be repeated
-│   ├── ReaderEnded            the child process ended; the file may be the cause
+├── ReaderFault                a reader gave no answer. The slide may be fine, so the request may be repeated
+│   ├── ReaderEnded            the child process ended. The file may be the cause
 │   │   ├── ReaderFailed       it crashed (signal, exit code) or answered out of protocol
 │   │   ├── ReaderTimedOut     it used up its wall clock or its CPU time
-│   │   └── ReaderStarved      it died of a failed allocation (also a ReaderOutOfMemory); the file may claim too much
-│   └── MachineFault           this machine is the cause, never the file
+│   │   └── ReaderStarved      it ended at a failed allocation (also a ReaderOutOfMemory). The file may claim too much
+│   └── MachineFault           this machine is the cause; only of a ReaderStarved the file may be
 │       ├── ReaderOutOfMemory  the reader needs more memory than it may use
 │       │   └── ReaderKilled   the kernel or an operator killed it (SIGKILL)
 │       └── StorageFault       the disk or share failed, or the file vanished
 └── SlideRejected              the file is the cause: reading it again gives the same error
     ├── SlideUnreadable        damaged, truncated, incomplete, or not the bytes that were declared
-    ├── SlideUnsupported       whole as far as is known, but of a format, compression or layout that is not read
+    ├── SlideUnsupported       of a format, compression or layout that is not read; not known to be damaged
     └── ArchiveRefused         the zip is damaged, unsafe, or not that of one slide
+
+Errors of one place are defined there: core.work.leases.LeaseLost, worker.compute.bands.NotFinite, and three kinds of
+Invalid, core.slides.uploads.ChecksumMismatch and api.contract.problems.UnsupportedVersion and UnsupportedType.
 """
+
+Scalar = str | int | float
+MOST_TEXT = 200  # characters of a parameter
 
 
 class QuarterturnError(Exception):
-    """`code` is stable and names the case; `detail` says what is wrong; `action` what to do about it."""
+    """What is wrong with what, and what to do about it.
 
-    def __init__(self, code: str, detail: str, action: str) -> None:
+    Args:
+        code: stable, names the case.
+        detail: says what is wrong. action: says what to do.
+        parameters: the numbers and names of the sentences, by which a client can write them in another language.
+    """
+
+    def __init__(self, code: str, detail: str, action: str, **parameters: Scalar) -> None:
         super().__init__(detail)
         self.code, self.detail, self.action = code, detail, action
+        self.parameters = {
+            name: value[:MOST_TEXT] if isinstance(value, str) else value for name, value in parameters.items()
+        }
 
 
 class Unauthenticated(QuarterturnError):

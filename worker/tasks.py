@@ -82,7 +82,7 @@ def _reason_of(error: Exception) -> Reason:
     if isinstance(error, QuarterturnError):
         if not isinstance(error, ReaderFault):  # its source has logged it, with more of its cause
             log.warning("work failed: %s", error.code)
-        return Reason(code=error.code, detail=error.detail, action=error.action)
+        return Reason.from_error(error)
     if isinstance(error, WeightsRefused):
         log.warning("work failed: %s", error)
         return Reason(code="weights-refused", detail=str(error), action="see the worker's log")

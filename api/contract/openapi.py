@@ -34,6 +34,11 @@ PROBLEM = {
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "what is wrong, in a sentence"},
         "action": {"type": "string", "description": "what to do"},
+        "parameters": {
+            "type": "object",
+            "description": "the numbers and names that `detail` and `action` contain",
+            "additionalProperties": {"type": ["string", "number"]},
+        },
         "errors": {
             "type": "array",
             "description": "each value that cannot be used",

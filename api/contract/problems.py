@@ -76,7 +76,8 @@ def problem(status: int, code: str, detail: str, action: str = "", **more: Any) 
 def from_error(error: errors.QuarterturnError) -> JSONResponse:
     """The problem of a domain error. The nearest ancestor in the table gives the status."""
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
-    return problem(status, error.code, error.detail, error.action)
+    parameters = {"parameters": error.parameters} if error.parameters else {}
+    return problem(status, error.code, error.detail, error.action, **parameters)
 
 
 def from_database(error: DBAPIError) -> JSONResponse:

@@ -44,7 +44,7 @@ def _require_bytes(session: Session, visitor: Visitor, length: int, limit: int) 
     used = session.scalar(lengths.where(Slide.created_by == visitor.principal_id, keeps_files())) or 0
     if used + length > limit:
         detail = f"{length} bytes are more than what is left of your {limit} ({used} are used)"
-        raise TooLarge("quota-bytes", detail, ACTION)
+        raise TooLarge("quota-bytes", detail, ACTION, bytes=length, used_bytes=used, most_bytes=limit)
 
 
 def _require_slides(session: Session, visitor: Visitor, limit: int) -> None:
@@ -52,7 +52,8 @@ def _require_slides(session: Session, visitor: Visitor, limit: int) -> None:
         return
     mine = select(func.count()).where(Slide.created_by == visitor.principal_id, Slide.state != "deleted")
     if (session.scalar(mine) or 0) >= limit:
-        raise TooMany("quota-slides", f"you have {limit} slides here, as many as you may", ACTION)
+        detail = f"you have {limit} slides, the most that your quota allows"
+        raise TooMany("quota-slides", detail, ACTION, most=limit)
 
 
 def require_analysis_quota(session: Session, principal_id: str) -> None:
@@ -67,5 +68,5 @@ def require_analysis_quota(session: Session, principal_id: str) -> None:
     credentials.lock_principal(session, principal_id)
     mine = select(func.count()).where(Analysis.created_by == principal_id, Analysis.state.in_(UNDER_WAY))
     if (session.scalar(mine) or 0) >= limit:
-        detail = f"you have {limit} analyses under way, as many as you may"
-        raise TooMany("quota-analyses", detail, "wait for one to end")
+        detail = f"you have {limit} analyses under way, the most that your quota allows"
+        raise TooMany("quota-analyses", detail, "wait for one to end", most=limit)

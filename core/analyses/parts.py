@@ -6,7 +6,7 @@ from pydantic import Field
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.analyses.results import UnreadRegion
+from core.analyses.results import UnreadRegionImage
 from core.analyses.statements import Value
 from core.database.analyses import Analysis, Work
 from core.database.transactions import clock
@@ -31,7 +31,7 @@ class BandResult(Value):
 
     cells: int
     unreadable: int
-    unread: tuple[UnreadRegion, ...] = ()
+    unread: tuple[UnreadRegionImage, ...] = ()
     seconds: dict[str, float] = Field(default_factory=dict)
 
 

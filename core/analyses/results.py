@@ -5,13 +5,12 @@ Coordinates ending in `_l0` are level-0 pixels; rows and columns are cells of th
 
 from typing import Any, Literal
 
-from core.analyses.statements import Reason, Statement, Value, Withheld, summarise
+from core.analyses.statements import SELF_TEST, Reason, Statement, Value, Withheld, summarise
 from core.database.analyses import Analysis
 from core.errors import Conflict
 from core.errors import Withheld as ResultsWithheld
 
 VERSION = 2  # of the stored form; also the default of Results.version
-SELF_TEST = "a software self-test: it says nothing about a score being right"
 Point = tuple[float, float]
 
 
@@ -53,11 +52,12 @@ class Region(Value):
 
 
 class RotationCheck(Value):
-    """The self-test over the sampled regions: the worst difference between turned answers, in logits.
+    """The self-test over the sampled region images: the worst difference between turned answers, in logits.
 
     `residual_logits`: None where no region was read, or where it is not finite. `passed`: None for a network that
     promises no symmetry, or where no sampled region could be read. `spread_logits`: under views outside the network's
-    own group, as information. `drift_logits`: the engine's distance from torch in float32.
+    own group, as information. `drift_logits`: the engine's distance from torch in float32. `regions`: region images
+    that were read.
     """
 
     residual_logits: float | None
@@ -88,8 +88,8 @@ class Familiarity(Value):
     threshold: float
 
 
-class UnreadRegion(Value):
-    """Cells [row, row_end) × [col, col_end) whose pixels could not be read; `cells` of them are tissue."""
+class UnreadRegionImage(Value):
+    """A window of cells [row, row_end) × [col, col_end) whose pixels were not read. `cells` of them are tissue."""
 
     row: int
     col: int
@@ -100,16 +100,16 @@ class UnreadRegion(Value):
 
 
 class Unread(Value):
-    """Regions that could not be read: the first of them, how many there are, and a sentence with the main cause."""
+    """Region images that were not read: the first of them, how many there are, and a sentence with the main cause."""
 
     cells: int
-    region_count: int
-    regions: tuple[UnreadRegion, ...]
+    image_count: int
+    region_images: tuple[UnreadRegionImage, ...]
     statement: Statement
 
 
 class Failure(Reason):
-    """Why an analysis failed, with the regions that could not be read where that is the reason."""
+    """Why an analysis failed, with the region images that were not read where that is the reason."""
 
     unread: Unread | None = None
 

@@ -1,15 +1,21 @@
 """Statements: sentences of the service, each as a code with named parameters and in English.
 
 A client that speaks another language translates the code and fills in the parameters; the English sentence is for all
-others. Every template of an analysis's sentences is in this file. Codes and the names and units of parameters are part
-of the API: shares are fractions of 1, counts are of cells or regions.
+others. The templates of an analysis's sentences are in this file. The reasons of slides and of regions that were not
+read are made where the error is raised (core.errors). Codes and the names and units of parameters are part of the API:
+shares are fractions of 1, counts are of cells or regions.
 """
 
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.errors import QuarterturnError
+
 Parameter = str | int | float | tuple[str, ...]
+
+# Of RotationCheck.meaning: the same for every check, so it has no parameters.
+SELF_TEST = "a software self-test: it says nothing about a score being right"
 
 STATEMENTS = {
     # The summary. It claims no more than the share of tissue that was analysed.
@@ -26,7 +32,7 @@ STATEMENTS = {
     "comparison": "{model} is shipped for comparison only: a smaller network, trained for minutes. Do not rely on it.",
     "unfamiliar": "{share:.0%} of this tissue looks unlike anything the network was trained on; "
     "see the layer 'unfamiliar'.",
-    "unread": "{cells} of {wanted} tissue cells, in {regions} regions, could not be read: {cause}.",
+    "unread": "{cells} of {wanted} tissue cells, in {region_images} region images, could not be read: {cause}.",
 }
 
 WORK_FAILED = ("{kind} was tried {attempts} times and failed: {cause}", "look at the worker's log, then try again")
@@ -72,6 +78,10 @@ class Reason(Value):
     detail: str
     action: str = ""
     parameters: dict[str, Parameter] = Field(default_factory=dict)
+
+    @classmethod
+    def from_error(cls, error: QuarterturnError) -> "Reason":
+        return cls(code=error.code, detail=error.detail, action=error.action, parameters=dict(error.parameters))
 
 
 class Withheld(Reason):

@@ -53,7 +53,7 @@ def answer(out: BinaryIO, head: dict[str, Any], payload: bytes = b"") -> None:
 
 def refusal(error: QuarterturnError) -> dict[str, Any]:
     """An error as an answer; the client knows the classes of core.errors by name."""
-    reason = {"code": error.code, "detail": error.detail, "action": error.action}
+    reason = {"code": error.code, "detail": error.detail, "action": error.action, "parameters": error.parameters}
     return {"ok": False, "error": type(error).__name__, **reason}
 
 

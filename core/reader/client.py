@@ -29,13 +29,15 @@ from cachetools import TTLCache, cached
 from numpy.typing import NDArray
 
 from core import errors
-from core.errors import MachineFault, QuarterturnError, ReaderFault
+from core.errors import MachineFault, QuarterturnError, ReaderFault, Scalar
 from core.pixels.levels import Source
 from core.reader.exit_status import Ending
 from core.reader.redaction import bounded, paths_of_slide, without_paths
 
 SECRETS = "QUARTERTURN_"  # settings with this prefix include keys and passwords; a reader gets none of them
 SANDBOX_SECONDS, SANDBOX_MEMORY, SANDBOX_KEPT_SECONDS = 30.0, 4 << 30, 600.0
+MOST_PARAMETERS, LONGEST_NAME, LARGEST_NUMBER = 16, 40, 1e18
+RESERVED = {"self", "code", "detail", "action"}  # the errors' own arguments
 # Bytes of an answer, and of standard error: what is stored, and what one read takes.
 MOST_HEAD, MOST_PAYLOAD = 1 << 20, 1 << 28
 MOST_STDERR, MOST_DRAINED_AT_ONCE = 4096, 1 << 16
@@ -70,10 +72,25 @@ def _refusal(answer: dict[str, Any]) -> QuarterturnError:
     """The error of an answer, its texts bounded: a child under hostile control may send any.
 
     Raises:
-        KeyError, TypeError: the answer is out of protocol.
+        KeyError, TypeError, ValueError: the answer is out of protocol.
     """
     code, detail, action = (bounded(str(answer[name])) for name in ("code", "detail", "action"))
-    return ANSWERED[answer["error"]](code, detail, action)
+    return ANSWERED[answer["error"]](code, detail, action, **_parameters(answer.get("parameters", {})))
+
+
+def _parameters(content: object) -> dict[str, Scalar]:
+    """Parameters as a child may send them: few, with short names, and no number that JSON cannot carry on.
+
+    Raises:
+        ValueError: they are others.
+    """
+    if not isinstance(content, dict) or len(content) > MOST_PARAMETERS or content.keys() & RESERVED:
+        raise ValueError("a reader sent other parameters than a reason has")
+    for name, value in content.items():
+        number = isinstance(value, int | float) and abs(value) < LARGEST_NUMBER  # false for NaN too
+        if len(name) > LONGEST_NAME or not (number or isinstance(value, str)):
+            raise ValueError("a reader sent a parameter that no reason has")
+    return content
 
 
 def _log(fault: ReaderFault, op: str, ending: Ending, seconds: float) -> None:

@@ -8,7 +8,15 @@ import re
 import signal
 from dataclasses import dataclass
 
-from core.errors import ReaderFailed, ReaderFault, ReaderKilled, ReaderOutOfMemory, ReaderStarved, ReaderTimedOut
+from core.errors import (
+    ReaderFailed,
+    ReaderFault,
+    ReaderKilled,
+    ReaderOutOfMemory,
+    ReaderStarved,
+    ReaderTimedOut,
+    StorageFault,
+)
 
 # The messages of Python, GLib (which aborts), C++, libc, OpenSlide, libjpeg, libtiff and OpenJPEG. They stand in
 # standard error before a process ends, and in OpenSlide's reasons.
@@ -59,7 +67,8 @@ class Ending:
 
 def timed_out(seconds: float) -> ReaderTimedOut:
     detail = f"the slide reader took longer than {seconds:g} s on this file"
-    return ReaderTimedOut("reader-timeout", detail, f"try again, or give readers more time ({MORE_TIME})")
+    action = f"try again, or give readers more time ({MORE_TIME})"
+    return ReaderTimedOut("reader-timeout", detail, action, seconds=seconds)
 
 
 def out_of_memory(kind: type[ReaderOutOfMemory] = ReaderOutOfMemory) -> ReaderOutOfMemory:
@@ -73,6 +82,13 @@ def killed() -> ReaderKilled:
     return ReaderKilled("reader-killed", detail, "try again, or give the machine more memory or fewer workers")
 
 
+def storage_fault(cause: str) -> StorageFault:
+    """`cause`: the words of the operating system or of OpenSlide."""
+    detail = f"the slide's file cannot be read now: {cause}"
+    action = "check the disk or share that holds it, then try again"
+    return StorageFault("disk-fault", detail, action, cause=cause)
+
+
 def crashed(ending: str) -> ReaderFailed:
     detail = f"the slide reader crashed on this file ({ending})"
-    return ReaderFailed("reader-crashed", detail, "try again; if it crashes again, check the file")
+    return ReaderFailed("reader-crashed", detail, "try again; if it crashes again, check the file", ending=ending)

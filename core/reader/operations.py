@@ -110,13 +110,17 @@ class OpenedSlide:
                 "empty-claim",
                 f"the file claims {self.width}×{self.height} pixels but holds only {size} bytes",
                 "copy it again from the scanner",
+                width=self.width,
+                height=self.height,
+                bytes=size,
             )
 
     def _refuse_truncation(self) -> None:
         """Raises SlideUnreadable when a tile lies beyond the end: OpenSlide would notice only when it reads there."""
         size = self.path.stat().st_size
         if any(not level.lies_within(size) for level in self._pixels.levels.values()):
-            raise SlideUnreadable("truncated", f"the file ends at {size} bytes, before its last tile", "copy it again")
+            detail = f"the file ends at {size} bytes, before its last tile"
+            raise SlideUnreadable("truncated", detail, "copy it again", bytes=size)
 
     def _overviews(self) -> list[Level]:
         """Levels that the file lacks, rendered for the viewer: halved until the slide fits OVERVIEW_PX."""
@@ -241,7 +245,8 @@ class OpenedSlide:
         k = source.shrink
         if width * height > MOST_REGION_PX:
             detail = f"{width}×{height} pixels at once are too many: {MOST_REGION_PX} is the most"
-            raise SlideUnsupported("too-large-a-read", detail, "export the slide with more levels")
+            pixels = {"width": width, "height": height, "most_pixels": MOST_REGION_PX}
+            raise SlideUnsupported("too-large-a-read", detail, "export the slide with more levels", **pixels)
         if source.level in self._pixels.levels:
             try:
                 return self._pixels.read(source.level, k, x, y, width, height)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import openslide
 
-from core.errors import QuarterturnError, SlideRejected, SlideUnreadable, SlideUnsupported, StorageFault
+from core.errors import QuarterturnError, SlideRejected, SlideUnreadable, SlideUnsupported
 from core.pixels import native_tiles
-from core.reader.exit_status import OUT_OF_MEMORY, out_of_memory
+from core.reader.exit_status import OUT_OF_MEMORY, out_of_memory, storage_fault
 from core.reader.redaction import bounded, paths_of_slide, without_paths, without_quotations
 
 # Not "Unsupported marker type": libjpeg says so of a marker that no JPEG has, in a file that is damaged.
@@ -36,11 +36,6 @@ def domain_error(error: Exception, path: Path) -> QuarterturnError:
     if isinstance(error, OSError) and error.errno is not None:  # Pillow's errors of a damaged picture have no number
         return out_of_memory() if error.errno == errno.ENOMEM else storage_fault(error.strerror or "")
     return SlideUnreadable("unreadable", f"the slide cannot be read ({type(error).__name__})", COPY)
-
-
-def storage_fault(words: str) -> StorageFault:
-    detail = f"the slide's file cannot be read now: {words}"
-    return StorageFault("disk-fault", detail, "check the disk or share that holds it, then try again")
 
 
 def from_openslide(error: openslide.OpenSlideError, path: Path, damage: str) -> QuarterturnError:

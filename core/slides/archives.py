@@ -24,7 +24,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from core.errors import ArchiveRefused
+from core.errors import ArchiveRefused, NoSpace
 from core.settings import get_settings
 from core.slides import durable, storage
 
@@ -35,6 +35,7 @@ MOST_RATIO, SMALL = 20, 1 << 22  # images in a slide are compressed already, so 
 MOST_TEXT, LONGEST_NAME = 1 << 20, 200
 ABANDONED_SECONDS = 3600.0
 COPY_BYTES = 1 << 20
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 LEFT_BEHIND = re.compile(r"(^|/)(__MACOSX/|\.DS_Store\Z|\._|Thumbs\.db\Z|desktop\.ini\Z|DICOMDIR\Z)", re.IGNORECASE)
 PLAIN = re.compile(r"[\w ,;+@()\[\]-][\w .,;+@()\[\]-]*")
 BESIDE = {".vms": re.compile(r"\.(jpe?g|opt)\Z", re.IGNORECASE), ".vmu": re.compile(r"\.(ngr|opt)\Z", re.IGNORECASE)}
@@ -66,15 +67,28 @@ def unpack(archive: Path, folder: Path, advance: Callable[[], None]) -> Path:
     """
     parts = folder / storage.PARTS
     if not parts.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)  # a slide by reference has no folder yet
-        _remove_abandoned(folder)
-        fresh = Path(tempfile.mkdtemp(prefix=f"{storage.PARTS}.", dir=folder))
         try:
-            _unpack(archive, fresh, advance)
-            _settle(fresh, parts)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+            _unpack_beside(archive, parts, advance)
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            # `_plan` compared the sizes with the free space, but others write to the disk too.
+            detail = "the disk became full while the slide's zip was unpacked"
+            raise NoSpace("no-space", detail, "free space on the server's disk, then try again") from error
     return storage.main_part(parts)
+
+
+def _unpack_beside(archive: Path, parts: Path, advance: Callable[[], None]) -> None:
+    """Unpacks into a folder beside `parts` and renames it: a process that is killed leaves no half of a slide."""
+    folder = parts.parent
+    folder.mkdir(parents=True, exist_ok=True)  # a slide by reference has no folder yet
+    _remove_abandoned(folder)
+    fresh = Path(tempfile.mkdtemp(prefix=f"{storage.PARTS}.", dir=folder))
+    try:
+        _unpack(archive, fresh, advance)
+        _settle(fresh, parts)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _remove_abandoned(folder: Path) -> None:
@@ -114,7 +128,7 @@ class _Bounded(io.FileIO):
 
 
 def _too_many() -> ArchiveRefused:
-    return ArchiveRefused("zip-too-many", f"the zip lists more than {MOST_FILES} files", ALONE)
+    return ArchiveRefused("zip-too-many", f"the zip lists more than {MOST_FILES} files", ALONE, most=MOST_FILES)
 
 
 def _plan(opened: zipfile.ZipFile, size_bytes: int) -> Plan:
@@ -161,11 +175,11 @@ def _refuse_claims(entries: list[zipfile.ZipInfo], size_bytes: int) -> None:
         raise ArchiveRefused("zip-claims", "the zip's files are larger than the zip, or overlap in it", "zip it again")
     if unpacked > SMALL and unpacked > MOST_RATIO * packed:
         detail = f"{packed} bytes of the zip claim to become {unpacked}: more than {MOST_RATIO} times as many"
-        raise ArchiveRefused("zip-ratio", detail, AS_SCANNED)
+        sizes = {"packed_bytes": packed, "unpacked_bytes": unpacked, "most_ratio": MOST_RATIO}
+        raise ArchiveRefused("zip-ratio", detail, AS_SCANNED, **sizes)
     if unpacked > most:
-        raise ArchiveRefused(
-            "zip-too-large", f"the zip's files have {unpacked} bytes, over the limit of {most}", "send less"
-        )
+        detail = f"the zip's files have {unpacked} bytes, over the limit of {most}"
+        raise ArchiveRefused("zip-too-large", detail, "send less", unpacked_bytes=unpacked, most_bytes=most)
 
 
 def _layout(opened: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> Plan:
@@ -195,7 +209,7 @@ def _layout_of_many(main: zipfile.ZipInfo, others: list[zipfile.ZipInfo]) -> Pla
         if place.parent != home or not belongs.search(place.name) or not plain:
             # Its number, not its name, which may be a patient's.
             detail = f"the zip contains a file that is not part of a {suffix} slide: number {number} of the others"
-            raise ArchiveRefused("zip-kinds", detail, OWN_FILES)
+            raise ArchiveRefused("zip-kinds", detail, OWN_FILES, format=suffix, number=number)
         plan.setdefault(f"{below}{place.name}", one)  # _plan refuses equal names by their count
     return plan
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from core.database.slides import Slide
 from core.errors import Gone, StorageFault, Unavailable
+from core.reader.exit_status import storage_fault
 from core.slides import archives
 from core.slides.storage import KNOWN_SUFFIX, PARTS, absolute, folder, main_part
 
@@ -54,7 +55,13 @@ def slide_file(slide: Slide, advance: Callable[[], None] = lambda: None) -> Slid
 
 
 def file_to_inspect(slide_id: str, file: str, advance: Callable[[], None] = lambda: None) -> SlideFile:
-    """The same of a slide that has no stamp yet, or whose bytes are compared otherwise; `file`: `Slide.file`."""
+    """Returns the file of a slide without comparing it with the stamp of its inspection. `file`: `Slide.file`.
+
+    An inspection has no stamp yet, or compares the digest.
+
+    Raises:
+        As `slide_file`.
+    """
     try:
         path = reader_path(slide_id, file)
         if _is_packed(path, file):
@@ -88,8 +95,7 @@ def file_fault(error: OSError) -> Gone | StorageFault:
             "slide-file-gone", f"the slide's file cannot be opened: {error.strerror}", "put it back where it was"
         )
     log.warning("slide file not readable", extra={"fields": {"error": type(error).__name__, "cause": error.strerror}})
-    detail = f"the slide's file cannot be read now: {error.strerror}"
-    return StorageFault("disk-fault", detail, "check the disk or share that holds it, then try again")
+    return storage_fault(error.strerror or type(error).__name__)
 
 
 @contextmanager
@@ -108,8 +114,12 @@ def _alone(slide_id: str) -> Iterator[None]:
 
 def reader_path(slide_id: str, file: str) -> Path:
     """Where the file lies as far as it is unpacked. Raises Gone: the slide's parts lack their own file."""
-    parts = folder(slide_id) / PARTS
-    return main_part(parts) if parts.is_dir() else absolute(file)
+    return main_part(folder(slide_id) / PARTS) if is_unpacked(slide_id) else absolute(file)
+
+
+def is_unpacked(slide_id: str) -> bool:
+    """Whether the slide came as a zip, and its parts are here."""
+    return (folder(slide_id) / PARTS).is_dir()
 
 
 def stamp(path: Path) -> str:

@@ -104,4 +104,7 @@ def require_space(size_bytes: int) -> None:
             "no-space",
             f"{size_bytes} bytes do not fit: {free} are free and {settings.min_free_bytes} must stay free",
             "free space on the server's disk, then send again",
+            bytes=size_bytes,
+            free_bytes=free,
+            min_free_bytes=settings.min_free_bytes,
         )

@@ -75,7 +75,8 @@ def create(session: Session, visitor: Visitor, length: int, header: str, identif
         raise Invalid("empty-upload", "an upload of no bytes is not a slide", "choose a file that is not empty")
     if length > settings.upload_max_bytes:
         detail = f"{length} bytes are over the limit of {settings.upload_max_bytes}"
-        raise TooLarge("upload-too-large", detail, "raise QUARTERTURN_UPLOAD_MAX_BYTES, if this is a slide")
+        action, most = "raise QUARTERTURN_UPLOAD_MAX_BYTES, if this is a slide", settings.upload_max_bytes
+        raise TooLarge("upload-too-large", detail, action, bytes=length, most_bytes=most)
     quotas.require_slide_quota(session, visitor, length)
     storage.require_space(length)
     started = clock(session)
@@ -146,7 +147,8 @@ class Writer:
             upload = session.get_one(Upload, self.id)
             if upload.state != "open" or upload.offset != self.offset:
                 detail = f"the offset is {upload.offset}, not {self.offset}"
-                raise Conflict("wrong-offset", detail, "ask for the offset with HEAD and continue there")
+                action = "ask for the offset with HEAD and continue there"
+                raise Conflict("wrong-offset", detail, action, offset=upload.offset, sent_offset=self.offset)
 
     def write(self, chunk: bytes) -> None:
         """Appends bytes, and commits now and then where no checksum must be verified first.
@@ -155,9 +157,8 @@ class Writer:
             TooLarge: past the declared length. OSError: the disk is full, say.
         """
         if self.offset + len(chunk) > self.length:
-            raise TooLarge(
-                "past-the-end", f"the upload was declared as {self.length} bytes, and more were sent", "start again"
-            )
+            detail = f"the upload was declared as {self.length} bytes, and more were sent"
+            raise TooLarge("past-the-end", detail, "start again", declared_bytes=self.length)
         self.file.write(chunk)
         if self.digest is not None:
             self.digest.update(chunk)

@@ -17,7 +17,7 @@ from core.database.migrations import require_newest, revision
 from core.database.slides import Slide, Upload, keeps_files
 from core.database.transactions import get_engine
 from core.errors import Conflict
-from core.slides import durable, storage
+from core.slides import durable, opening, storage
 from core.upkeep.backup_format import BATCH_ROWS, INDEX, saved_tables, to_json
 
 COPY_BYTES = 1 << 20
@@ -83,7 +83,7 @@ def _derived(connection: Connection) -> Iterator[str]:
     """
     for slide_id, file in connection.execute(select(Slide.id, Slide.file).where(keeps_files())):
         yield f"slides/{slide_id}/{storage.THUMBNAIL}"
-        if not (Path(file).is_absolute() and (storage.folder(slide_id) / storage.PARTS).is_dir()):
+        if not (Path(file).is_absolute() and opening.is_unpacked(slide_id)):
             yield f"slides/{slide_id}/{storage.TILE_INDEX}"
 
 

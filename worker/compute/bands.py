@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.analyses.results import UnreadRegion
+from core.analyses.results import UnreadRegionImage
 from core.analyses.statements import Reason
 from core.errors import QuarterturnError
 from core.heatmap.grid import Band, RegionImage
@@ -25,7 +25,8 @@ class NotFinite(QuarterturnError):
 
     def __init__(self, broken: int, count: int, inputs: str = "tissue cells of a region") -> None:
         detail = f"the network's answer for {broken} of {count} {inputs} is not a finite number"
-        super().__init__("not-finite", detail, "check the worker's weights and installation")
+        action = "check the worker's weights and installation"
+        super().__init__("not-finite", detail, action, broken=broken, count=count)
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class BandValues:
 
     values: Values
     strangeness: Values | None
-    unread: tuple[UnreadRegion, ...]
+    unread: tuple[UnreadRegionImage, ...]
     seconds: dict[str, float]
 
 
@@ -60,7 +61,7 @@ def band_values(
         NotFinite: the network's answer for a tissue cell is not a finite number.
     """
     values, strange = (np.full(band.shape, np.nan, np.float32) for _ in range(2))
-    unread, seconds, mark = list[UnreadRegion](), {"network": 0.0, "waiting": 0.0}, time.perf_counter()
+    unread, seconds, mark = list[UnreadRegionImage](), {"network": 0.0, "waiting": 0.0}, time.perf_counter()
     for region, pixels in loaded:
         mark = _add_seconds(seconds, "waiting", mark)
         tissue = mask[region.row : region.row_end, region.col : region.col_end]
@@ -95,9 +96,8 @@ def _of_tissue(answer: Values, tissue: Mask) -> Values:
     return np.where(tissue, answer, NOTHING)
 
 
-def _unread(region: RegionImage, cells: int, error: Unread) -> UnreadRegion:
-    why = Reason(code=error.code, detail=error.detail, action=error.action)
-    return UnreadRegion(**region.__dict__, cells=cells, reason=why)
+def _unread(region: RegionImage, cells: int, error: Unread) -> UnreadRegionImage:
+    return UnreadRegionImage(**region.__dict__, cells=cells, reason=Reason.from_error(error))
 
 
 def _add_seconds(seconds: dict[str, float], activity: str, since: float) -> float:

@@ -32,7 +32,7 @@ from model.weights.card import COMPARISON, Card
 from worker.offers import Served
 
 MOST_UNREADABLE = 0.02  # of the tissue cells: above it an analysis fails
-MOST_LISTED = 20  # unread regions that are listed one by one
+MOST_LISTED = 20  # unread region images that are listed one by one
 CONSTANT_LOGITS = 1e-6
 NOT_A_NUMBER = 1e30  # stands for a residual that is not finite: JSON has no infinity
 
@@ -89,27 +89,27 @@ def coverage(parts: Assembled, cell_mm2: float) -> Coverage:
 
 
 def unread(bands: Iterable[BandResult], tissue_cells: int) -> Unread | None:
-    """The regions that could not be read, with the reason that cost most cells; None when all were read."""
-    regions = [region for band in bands for region in band.unread]
-    if not regions:
+    """The region images that were not read, with the reason that cost most cells; None when all were read."""
+    images = [image for band in bands for image in band.unread]
+    if not images:
         return None
     cells_by_code = Counter[str]()
-    for region in regions:
-        cells_by_code[region.reason.code] += region.cells
+    for image in images:
+        cells_by_code[image.reason.code] += image.cells
     main_code = cells_by_code.most_common(1)[0][0]
-    cause = next(region.reason for region in regions if region.reason.code == main_code)
+    cause = next(image.reason for image in images if image.reason.code == main_code)
     cells = cells_by_code.total()
     statement = state(
         "unread",
         cells=cells,
         wanted=tissue_cells,
-        regions=len(regions),
+        region_images=len(images),
         cause=cause.detail,
         cause_code=cause.code,
         remedy=cause.action,
     )
-    listed = tuple(regions[:MOST_LISTED])
-    return Unread(cells=cells, region_count=len(regions), regions=listed, statement=statement)
+    listed = tuple(images[:MOST_LISTED])
+    return Unread(cells=cells, image_count=len(images), region_images=listed, statement=statement)
 
 
 def purpose_notes(card: Card) -> list[Statement]:

@@ -7,7 +7,7 @@ from typing import Any
 from core.access import audit
 from core.access.visitor import Visitor
 from core.analyses.results import to_stored
-from core.analyses.statements import reason
+from core.analyses.statements import Reason, reason
 from core.database.slides import Slide
 from core.database.transactions import writing
 from core.errors import Gone, Invalid, ReaderEnded, ReaderFailed, SlideRejected, SlideUnreadable
@@ -54,7 +54,7 @@ def inspect(claim: leases.Claim, lease: Lease, _: Served) -> None:
         if slide.sha256 is not None or durable.sha256(path, lease.advance) != sha256:
             raise  # these bytes were accepted before, or are still being written: retry instead of rejecting
         action = AFTER_CRASHES if isinstance(error, ReaderFailed) else error.action
-        _reject(claim, {"code": error.code, "detail": error.detail, "action": action})
+        _reject(claim, to_stored(Reason.from_error(error).model_copy(update={"action": action})))
         return
     with writing() as session:
         locked = session.get_one(Slide, slide.id, with_for_update={"key_share": True})
@@ -72,7 +72,8 @@ def _require_declared(slide: Slide, sha256: str) -> None:
         raise Gone("slide-file-changed", "the slide's file changed after its inspection", "send it again")
     if slide.declared_sha256 not in (None, sha256):
         detail = f"the file's sha256 is {sha256}, not {slide.declared_sha256} as declared"
-        raise SlideUnreadable("checksum-mismatch", detail, "send the file again")
+        digests = {"sha256": sha256, "declared_sha256": slide.declared_sha256}
+        raise SlideUnreadable("checksum-mismatch", detail, "send the file again", **digests)
 
 
 def _read(slide: Slide, file: SlideFile, mpp: float | None, lease: Lease) -> tuple[SlideInfo, bytes | None]:

@@ -1254,7 +1254,7 @@ export interface components {
         };
         /**
          * Failure
-         * @description Why an analysis failed, with the regions that could not be read where that is the reason.
+         * @description Why an analysis failed, with the region images that were not read where that is the reason.
          */
         Failure: {
             /**
@@ -1736,6 +1736,10 @@ export interface components {
                 what: string;
                 where: string;
             }[];
+            /** @description the numbers and names that `detail` and `action` contain */
+            parameters?: {
+                [key: string]: string | number;
+            };
             status: number;
             title: string;
             /** @description urn:quarterturn:problem:CODE, stable */
@@ -1941,11 +1945,12 @@ export interface components {
         };
         /**
          * RotationCheck
-         * @description The self-test over the sampled regions: the worst difference between turned answers, in logits.
+         * @description The self-test over the sampled region images: the worst difference between turned answers, in logits.
          *
          *     `residual_logits`: None where no region was read, or where it is not finite. `passed`: None for a network that
          *     promises no symmetry, or where no sampled region could be read. `spread_logits`: under views outside the network's
-         *     own group, as information. `drift_logits`: the engine's distance from torch in float32.
+         *     own group, as information. `drift_logits`: the engine's distance from torch in float32. `regions`: region images
+         *     that were read.
          */
         RotationCheck: {
             /** Drift Logits */
@@ -2176,22 +2181,22 @@ export interface components {
         };
         /**
          * Unread
-         * @description Regions that could not be read: the first of them, how many there are, and a sentence with the main cause.
+         * @description Region images that were not read: the first of them, how many there are, and a sentence with the main cause.
          */
         Unread: {
             /** Cells */
             cells: number;
-            /** Region Count */
-            region_count: number;
-            /** Regions */
-            regions: components["schemas"]["UnreadRegion"][];
+            /** Image Count */
+            image_count: number;
+            /** Region Images */
+            region_images: components["schemas"]["UnreadRegionImage"][];
             statement: components["schemas"]["Statement"];
         };
         /**
-         * UnreadRegion
-         * @description Cells [row, row_end) × [col, col_end) whose pixels could not be read; `cells` of them are tissue.
+         * UnreadRegionImage
+         * @description A window of cells [row, row_end) × [col, col_end) whose pixels were not read. `cells` of them are tissue.
          */
-        UnreadRegion: {
+        UnreadRegionImage: {
             /** Cells */
             cells: number;
             /** Col */
@@ -2327,7 +2332,7 @@ export type SlideReference = components['schemas']['SlideReference'];
 export type Statement = components['schemas']['Statement'];
 export type TilesOut = components['schemas']['TilesOut'];
 export type Unread = components['schemas']['Unread'];
-export type UnreadRegion = components['schemas']['UnreadRegion'];
+export type UnreadRegionImage = components['schemas']['UnreadRegionImage'];
 export type UploadOut = components['schemas']['UploadOut'];
 export type Withheld = components['schemas']['Withheld'];
 export type WithheldResults = components['schemas']['WithheldResults'];

@@ -1,5 +1,7 @@
 """The table from errors to HTTP: complete, and every refusal for now says when to come back."""
 
+import json
+
 import pytest
 
 from api.contract import problems
@@ -42,3 +44,9 @@ def test_a_refusal_may_name_a_longer_wait():
 def test_a_database_that_is_away_or_crowded_says_when_to_come_back():
     for answer in (problems.pool_exhausted(), problems.problem(503, "database-away", "no answer")):
         assert answer.headers["Retry-After"] == "2"
+
+
+def test_a_problem_carries_the_numbers_of_its_sentence():
+    error = errors.TooMany("quota-slides", "you have 3 slides", "delete some", most=3)
+    assert json.loads(problems.from_error(error).body)["parameters"] == {"most": 3}
+    assert "parameters" not in json.loads(problems.from_error(errors.Gone("gone", "gone", "leave")).body)

@@ -67,7 +67,7 @@ def test_what_is_read_cannot_be_changed():
 
 SAMPLES = {
     "share": 0.25, "count": 2, "scope": "lymph node", "organ": "skin", "stain": "IHC", "scanner": "x", "model": "m",
-    "cells": 3, "wanted": 9, "regions": 1, "cause": "out of memory", "remedy": "wait", "tolerance": 1e-3,
+    "cells": 3, "wanted": 9, "region_images": 1, "cause": "out of memory", "remedy": "wait", "tolerance": 1e-3,
     "kind": "band", "attempts": 3,
 }  # fmt: skip
 

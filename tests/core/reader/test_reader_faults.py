@@ -12,6 +12,7 @@ import pytest
 from slides import tissue, write_pyramid
 
 from core.errors import (
+    MOST_TEXT,
     MachineFault,
     ReaderEnded,
     ReaderFailed,
@@ -184,3 +185,22 @@ def test_the_texts_of_an_answer_are_bounded(child):
     with child(lines) as reader, pytest.raises(SlideUnreadable) as raised:
         reader.call("inspect")
     assert max(len(text) for text in (raised.value.code, raised.value.detail, raised.value.action)) <= MOST_CHARACTERS
+
+
+def answering(parameters):
+    texts = "'error': 'SlideUnreadable', 'code': 'c', 'detail': 'd', 'action': 'a'"
+    body = f"{{'ok': False, {texts}, 'parameters': {parameters}}}"
+    return f"import json; b = json.dumps({body}).encode(); os.write(1, len(b).to_bytes(4, 'big') + b); time.sleep(9)"
+
+
+def test_the_numbers_of_a_reason_reach_the_caller(child):
+    with child(answering("{'bytes': 7, 'ending': 'x' * 9999}")) as reader, pytest.raises(SlideUnreadable) as raised:
+        reader.call("inspect")
+    assert raised.value.parameters == {"bytes": 7, "ending": "x" * MOST_TEXT}
+
+
+@pytest.mark.parametrize("parameters", ["{'a': float('nan')}", "{'a': 10**30}", "{'a': []}", "{'code': 1}", "[1]",
+                                        "{str(i): i for i in range(99)}", "{'n' * 999: 1}"])  # fmt: skip
+def test_parameters_that_no_reason_has_are_out_of_protocol(parameters, child):
+    with child(answering(parameters)) as reader, pytest.raises(ReaderFailed):
+        reader.call("inspect")

@@ -1,5 +1,6 @@
 """Zipped slides of several files: unpacking is atomic, and writes nothing but the slide."""
 
+import errno
 import os
 import random
 import zipfile
@@ -227,3 +228,15 @@ def test_where_a_slide_is_opened(tmp_path, monkeypatch):
     finally:
         monkeypatch.undo()
         get_settings.cache_clear()
+
+
+@pytest.mark.parametrize("full", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("during", ["fsync", "rename"])
+def test_a_disk_that_becomes_full_is_no_fault_of_the_storage(during, full, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(full, os.strerror(full))
+
+    monkeypatch.setattr(*{"fsync": (os, "fsync"), "rename": (Path, "rename")}[during], fail)
+    with pytest.raises(NoSpace, match="became full"):
+        unpacked(zipped({"slide.tiff": b"x"}), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["slide.zip"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.analyses.parts import BandResult, CheckResult
-from core.analyses.results import UnreadRegion
+from core.analyses.results import UnreadRegionImage
 from core.analyses.statements import Reason
 from core.pixels.levels import Level, SlideInfo
 from model.checks.density import Density
@@ -80,7 +80,7 @@ def gathered(logits, bands=()):
 def band_without(cells, *codes):
     """A band of which regions were not read for these reasons, `cells` tissue cells each."""
     regions = [
-        UnreadRegion(row=0, col=27 * i, row_end=27, col_end=27 * i + 27, cells=cells,
+        UnreadRegionImage(row=0, col=27 * i, row_end=27, col_end=27 * i + 27, cells=cells,
                      reason=Reason(code=code, detail=f"the {code} detail", action=f"the {code} action"))
         for i, code in enumerate(codes)
     ]  # fmt: skip
@@ -111,7 +111,7 @@ def test_cells_that_are_neither_scored_nor_listed_as_unread_fail_the_analysis(mi
 def test_a_few_unread_cells_are_listed_and_the_analysis_succeeds():
     results = gathered(logits(10), [band_without(10, "unreadable")])
     assert why_failed(results) is None
-    assert (results.unread.cells, results.unread.region_count) == (10, 1)
+    assert (results.unread.cells, results.unread.image_count) == (10, 1)
     assert "10 of" in results.unread.statement.sentence
     assert "the unreadable detail" in results.unread.statement.sentence
 
@@ -122,12 +122,12 @@ def test_more_than_two_percent_fail_with_the_cause_that_cost_most_and_what_to_do
     assert failure.code == "unreadable"
     assert "the reader-memory detail" in failure.detail
     assert failure.action == "the reader-memory action"
-    assert failure.unread.region_count == 3
+    assert failure.unread.image_count == 3
 
 
-def test_the_list_of_unread_regions_is_bounded_and_says_how_many_there_are():
+def test_the_list_of_unread_region_images_is_bounded_and_says_how_many_there_are():
     listed = unread([band_without(1, *["x"] * 30), band_without(1, *["x"] * 30)], 1000)
-    assert (len(listed.regions), listed.region_count, listed.cells) == (MOST_LISTED, 60, 60)
+    assert (len(listed.region_images), listed.image_count, listed.cells) == (MOST_LISTED, 60, 60)
 
 
 def test_one_score_for_every_cell_is_withheld():
