@@ -15,8 +15,11 @@ ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 ]
-# Whoever is not signed in learns it by this answer, which Chromium reports like any refused request.
+# The answer for a page without a session, which Chromium reports like any refused request.
 SIGNED_OUT = r"status of 401 .*/api/v1/session"
+
+# Two frames: what a handler starts or draws at once has started or is on the screen.
+FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
 
 
 class Chromium:
@@ -73,3 +76,9 @@ def page(service, chromium):
     page.click("[data-panel=signin] button")
     page.wait_for_selector("[data-panel=worklist]:not([hidden])")
     return page
+
+
+@pytest.fixture
+def settle(page):
+    """Waits until the page has drawn two frames."""
+    return lambda: page.evaluate(FRAMES)

@@ -69,7 +69,7 @@ def covered_shares(shape, affine, boxes, mpp):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_record_regions_exports_and_screen_agree_with_the_planted_squares(case, page, service, tmp_path):
+def test_record_regions_exports_and_screen_agree_with_the_planted_squares(case, page, settle, service, tmp_path):
     mpp, downsamples = CASES[case]
     path, boxes = planted(tmp_path, mpp, downsamples)
     client, cell = service.client(), 16 * NETWORK_MPP / mpp
@@ -80,7 +80,7 @@ def test_record_regions_exports_and_screen_agree_with_the_planted_squares(case, 
     heat_map_is_true(client, analysis["id"], boxes, mpp)
     regions_are_true(client, base, boxes, cell)
     origins_are_true(client, base, boxes, cell, BOUNDS if downsamples is None else (0, 0))
-    screen_is_true(page, service, slide["id"], cell)
+    screen_is_true(page, settle, service, slide["id"], cell)
 
 
 def heat_map_is_true(client, analysis_id, boxes, mpp):
@@ -122,17 +122,17 @@ def origins_are_true(client, base, boxes, cell, bounds):
         np.testing.assert_allclose(matched(candidates, truth), truth, atol=HALF * cell)
 
 
-def screen_is_true(page, service, slide_id, cell):
+def screen_is_true(page, settle, service, slide_id, cell):
     """On the screen the drawn cells lie over the squares' own pixels, within half a cell."""
     page.goto(f"{service.url}/slides/{slide_id}")
     page.wait_for_selector("[data-part=layer]:not([hidden])", state="visible")
     page.wait_for_function(SETTLED)
     page.locator("[data-part=threshold]").fill("0.5")
     page.locator("[data-part=opacity]").fill("0")
-    page.wait_for_timeout(300)
+    settle()
     bare = picture(page)
     page.locator("[data-part=opacity]").fill("1")
-    page.wait_for_timeout(300)
+    settle()
     drawn = components(np.abs(picture(page) - bare).max(-1) > 8)
     squares = components((bare[..., 0] < 150) & (bare[..., 1] < 105) & (bare[..., 2] > 90))
     assert len(squares) == len(SQUARES), "the planted squares are seen on the screen"

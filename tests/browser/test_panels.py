@@ -33,6 +33,11 @@ EACH = """async ([page, action]) => {
         panel[action](host, store);
     }
 }"""
+ONE = """async ([name, action]) => {
+    const { store } = await import("/static/viewer/main.js");
+    const panel = await import(`/static/viewer/panels/${name}.js`);
+    panel[action](document.querySelector(`[data-panel=${name}]`), store);
+}"""
 SECOND = """async (slideId) => {
     const { createViewerStore, openSlide } = await import("/static/viewer/state.js");
     const { mountAll } = await import("/static/shared/panel.js");
@@ -65,7 +70,7 @@ def requests_of(page):
     return addresses
 
 
-def test_the_viewer_s_panels_mount_again(page, service, slide):
+def test_the_viewer_s_panels_mount_again(page, settle, service, slide):
     page.add_init_script(f"({OPEN_STREAMS})(); ({LIVE_LISTENERS})()")
     page.goto(f"{service.url}/slides/{slide['id']}")
     expect(page.locator("[data-part=layer]")).to_be_visible()
@@ -79,7 +84,7 @@ def test_the_viewer_s_panels_mount_again(page, service, slide):
     page.keyboard.press("?")
     expect(page.locator("[data-part=keys]")).to_be_hidden()
     page.locator("[data-part=analyse]").click()
-    page.wait_for_timeout(300)
+    settle()
     assert addresses == [], "an unmounted panel sends nothing"
     page.evaluate(EACH, ["viewer", "mount"])
     expect(page.locator("[data-part=layer]")).to_be_visible()
@@ -99,6 +104,32 @@ def test_the_viewer_s_panels_mount_again(page, service, slide):
     page.evaluate(EACH, ["viewer", "mount"])
     page.locator("[data-part=cancel]").click()
     expect(page.locator("[data-part=state]")).to_have_text("Cancelled.")
+
+
+def test_the_stage_mounts_again_while_a_region_is_outlined(page, service, slide):
+    page.goto(f"{service.url}/slides/{slide['id']}")
+    page.locator("[data-part=regions] button").first.click()
+    expect(page.locator(".outline")).to_have_count(1)
+    containers = page.locator(".openseadragon-container")
+    count = containers.count()
+    page.evaluate(EACH, ["viewer", "unmount"])
+    expect(containers).to_have_count(0)
+    page.evaluate(EACH, ["viewer", "mount"])
+    expect(page.locator(".outline")).to_have_count(1)
+    expect(page.locator("canvas.heat")).to_have_count(1)
+    expect(containers).to_have_count(count)
+
+
+def test_the_heat_map_lies_on_the_viewer_that_is_mounted(page, service, slide):
+    """When the stage alone mounts again, the layer leaves the old viewer and covers the new one."""
+    page.goto(f"{service.url}/slides/{slide['id']}")
+    expect(page.locator("canvas.heat")).to_have_count(1)
+    page.evaluate(ONE, ["stage", "unmount"])
+    expect(page.locator("canvas.heat")).to_have_count(0)
+    expect(page.locator("[data-part=layer]")).to_be_hidden()
+    page.evaluate(ONE, ["stage", "mount"])
+    expect(page.locator("canvas.heat")).to_have_count(1)
+    expect(page.locator("[data-part=layer]")).to_be_visible()
 
 
 def test_two_viewers_stand_side_by_side(page, service, slide):
@@ -146,17 +177,24 @@ def test_the_list_s_panels_mount_again(page, slide):
     expect(page.locator("[data-part=slides] li", has_text="text.svs")).to_have_count(1)
 
 
-def test_the_people_page_s_panels_mount_again(page, service):
+def test_the_people_page_s_panels_mount_again(page, settle, service):
     page.goto(f"{service.url}/people")
-    keys = page.locator("[data-part=keys] tr")
+    service.client().call("POST", "/api/v1/keys", json={"name": "listed", "role": "viewer"})
+    person = {"login": "eva", "role": "viewer", "password": "nine calm otters swimming"}
+    service.client().call("POST", "/api/v1/people", json=person)
+    page.reload()
+    keys, people = page.locator("[data-part=keys] tr"), page.locator("[data-part=people] tr")
     expect(keys.first).to_be_visible()
+    expect(people).to_have_count(1)
     count = keys.count()
     page.evaluate(EACH, ["people", "unmount"])
     addresses = requests_of(page)
     page.locator("[data-part=key-name]").fill("mounted twice")
     page.locator("[data-part=create]").dispatch_event("submit")
-    page.wait_for_timeout(300)
+    settle()
     assert addresses == []
+    expect(keys).to_have_count(0)
+    expect(people).to_have_count(0)
     page.evaluate(EACH, ["people", "mount"])
     page.locator("[data-part=key-name]").fill("mounted twice")
     page.get_by_role("button", name="Create key").click()

@@ -1,12 +1,13 @@
 """The slide list in a browser: empty, missing data, rejections; uploads that are dropped, paused and cancelled."""
 
 import base64
+import contextlib
 import hashlib
 
 import numpy as np
 import pytest
 from named_slides import FILED_UNDER, PATIENT, named_dicom, named_mrxs, named_svs
-from playwright.sync_api import expect
+from playwright.sync_api import Error, expect
 from slides import tissue, write_pyramid
 
 pytestmark = [pytest.mark.browser, pytest.mark.services]
@@ -21,8 +22,22 @@ DROP = """([name, content]) => {
 }"""
 
 
+LATE_DIGESTS = """() => {
+  const digest = crypto.subtle.digest.bind(crypto.subtle);
+  const released = new Promise((resolve) => { window.release = resolve; });
+  crypto.subtle.digest = async (...values) => { await released; return digest(...values); };
+}"""
+
+
 def drop(page, path):
     page.evaluate(DROP, [path.name, base64.b64encode(path.read_bytes()).decode()])
+
+
+UPLOADS = """async (action) => {
+  const { store } = await import("/static/slides/main.js");
+  const panel = await import("/static/slides/panels/uploads.js");
+  panel[action](document.querySelector("[data-panel=uploads]"), store);
+}"""
 
 
 def row(page, name):
@@ -83,8 +98,8 @@ def test_paused_upload_resumes_without_loss(page, service, tmp_path):
     sending.get_by_role("button", name="Pause").click()
     expect(sending.locator(".facts")).to_have_text("paused")
     stored = page.evaluate("JSON.stringify({...localStorage})")
-    assert "/api/v1/uploads/" in stored, "where to go on, should the page be closed"
-    assert "large" not in stored, "of what, is nobody's business who sits down here next"
+    assert "/api/v1/uploads/" in stored, "an upload can be resumed after the page was closed"
+    assert "large" not in stored, "the file's name, which may be a patient's, is not stored in the browser"
     progress = page.locator("[data-part=uploads] progress").evaluate("(bar) => bar.value")
     page.wait_for_timeout(700)
     assert page.locator("[data-part=uploads] progress").evaluate("(bar) => bar.value") == progress < path.stat().st_size
@@ -108,6 +123,47 @@ def test_cancelled_upload_leaves_nothing(page, service, tmp_path):
     expect(page.locator("[data-part=uploads] li")).to_have_count(0)
     expect(page.locator("[data-part=slides]")).not_to_contain_text("given up.tiff")
     assert set((service.data / "slides").iterdir()) == before
+
+
+@pytest.mark.parametrize("action", ["Cancel", "Pause", "unmount"])
+def test_an_upload_that_is_stopped_before_it_begins_sends_nothing(page, service, tmp_path, action):
+    """The file's digest, by which an earlier upload is found, is still computed when the visitor decides."""
+    page.add_init_script(f"({LATE_DIGESTS})()")
+    page.reload()
+    path = write_pyramid(tmp_path / f"{action}.tiff", tissue(500, 600), 0.5)
+    page.set_input_files("[data-part=files]", path)
+    sending = page.locator("[data-part=uploads] li")
+    expect(sending).to_have_count(1)
+    created = []
+    page.on("request", lambda request: created.append(request.url) if request.method == "POST" else None)
+    if action == "unmount":
+        page.evaluate(UPLOADS, "unmount")
+        page.evaluate(UPLOADS, "mount")
+    else:
+        sending.get_by_role("button", name=action).click()
+    page.evaluate("window.release()")
+    page.set_input_files("[data-part=files]", write_pyramid(tmp_path / f"after {action}.tiff", tissue(510, 600), 0.5))
+    expect(row(page, f"after {action}.tiff").locator(".state")).to_have_text("ready")
+    assert len([url for url in created if url.endswith("/uploads")]) == 1
+    if action == "Pause":
+        sending.get_by_role("button", name="Resume").click()
+        expect(row(page, "Pause.tiff").first).to_contain_text("ready")
+
+
+def test_a_late_list_does_not_replace_a_newer_one(page, settle, service, tmp_path):
+    waiting = []
+    page.route("**/api/v1/slides?**", lambda route: waiting.append((route, route.fetch())), times=1)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_function("() => true")
+    client = service.client()
+    client.wait_for_slide(client.upload(write_pyramid(tmp_path / "newer.tiff", tissue(500, 600), 0.5), {}))
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(row(page, "newer.tiff")).to_be_visible()
+    ((route, response),) = waiting
+    with contextlib.suppress(Error):  # the page has given the request up
+        route.fulfill(response=response)
+    settle()
+    expect(row(page, "newer.tiff")).to_be_visible()
 
 
 def test_signed_out_user_sees_the_sign_in_form(page):

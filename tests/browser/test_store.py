@@ -105,3 +105,19 @@ def test_a_repeated_action_waits_for_its_end_and_stops_with_the_life(modules):
         return [before >= 2, after - before, log.length - after];
     }""")
     assert log == [True, 1, 0]
+
+
+def test_a_newer_call_of_a_repeated_action_ends_the_older_one(modules):
+    """Otherwise a late answer is drawn over a newer one."""
+    aborted = modules.evaluate("""async () => {
+        const { repeat } = await import("/static/shared/panel.js");
+        const signals = [], life = new AbortController();
+        const action = async (signal) => { signals.push(signal); await new Promise(() => undefined); };
+        const again = repeat(action, life.signal);
+        again();
+        const before = signals.map((signal) => signal.aborted);
+        life.abort();
+        again();
+        return [before, signals.map((signal) => signal.aborted)];
+    }""")
+    assert aborted == [[True, False], [True, True]]

@@ -1,6 +1,7 @@
 """The viewer in a real browser: upload, progress, overlay, controls without requests, jump."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ SQUARE = (300, 420, 250)  # top, left, side in level-0 px
 SETTLED = "() => { const v = window.quarterturn.viewer; return v?.world.getItemAt(0)?.getFullyLoaded(); }"
 
 
-def test_viewer_leads_from_upload_to_a_region(page, service, tmp_path):
+def test_viewer_leads_from_upload_to_a_region(page, settle, service, tmp_path):
     path = write_pyramid(tmp_path / "lymph node.tiff", tissue(911, 1237, [SQUARE]), 0.25, (2, 4))
     page.set_input_files("[data-part=files]", path)
     page.click("li.slide:has-text('lymph node.tiff') a.button")
@@ -31,7 +32,7 @@ def test_viewer_leads_from_upload_to_a_region(page, service, tmp_path):
         page.locator(f"[data-part={control}]").fill(value)
     page.select_option("[data-part=colours]", "magma")
     expect(page.locator("[data-part=opacity-value]")).to_have_text("50 %")
-    page.wait_for_timeout(300)
+    settle()
     assert requests == [], "changing colours asks the service for nothing"
 
 
@@ -103,6 +104,55 @@ def test_tap_measures_a_cell(page, service, tmp_path):
     expect(page.locator("[data-part=angle-text]")).to_contain_text("quarter turns differ by")
 
 
+def test_a_failed_measurement_leaves_nothing_of_an_earlier_one(page, chromium, service, tmp_path):
+    chromium.expect_errors(r"status of 503 .*/profiles")
+    slide = analysed(service.client(), tmp_path)
+    page.goto(f"{service.url}/slides/{slide['id']}")
+    page.wait_for_selector("[data-part=angles]:not([hidden])", state="visible")
+    box = page.locator("[data-part=slide]").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 + 20)
+    page.click("[data-part=measure]")
+    expect(page.locator("[data-part=profile]")).to_be_visible()
+    waiting = []
+    page.route("**/profiles", waiting.append)
+    page.click("[data-part=measure]")
+    expect(page.locator("[data-part=angle-text]")).to_contain_text("Measuring cell")
+    expect(page.locator("[data-part=profile]")).to_be_hidden()
+    waiting[0].fulfill(status=503, json={"detail": "the service is busy"})
+    expect(page.locator("[data-part=error]")).to_contain_text("the service is busy")
+    expect(page.locator("[data-part=angle-text]")).to_be_hidden()
+    expect(page.locator("[data-part=angle-help]")).to_be_visible()
+
+
+def test_progress_goes_on_after_a_refused_stream(page, chromium, service, tmp_path):
+    """A browser gives up a stream that is refused. The viewer says so, and follows the analysis again."""
+    chromium.expect_errors(r"status of 503 .*/api/v1/analyses/")
+    client = service.client()
+    slide = client.wait_for_slide(
+        client.upload(write_pyramid(tmp_path / "stream.tiff", tissue(700, 900, [SQUARE]), 0.5), {})
+    )
+    page.goto(f"{service.url}/slides/{slide['id']}")
+    refused = {"status": 503, "json": {"detail": "the service is busy"}}
+    page.route("**/api/v1/analyses/*/events", lambda route: route.fulfill(**refused))
+    page.route(re.compile(r"/api/v1/analyses/[^/]+$"), lambda route: route.fulfill(**refused))
+    page.click("[data-part=analyse]")
+    expect(page.locator("[data-part=error]")).to_contain_text("the service is busy")
+    page.unroute_all()
+    expect(page.locator("[data-part=state]")).to_have_text("Done. Preliminary.")
+    expect(page.locator("[data-part=error]")).to_be_hidden()
+
+
+def test_a_dead_sign_in_link_to_a_slide_says_its_reason(page, chromium, service, tmp_path):
+    slide = analysed(service.client(), tmp_path)
+    stranger = chromium.new_page()
+    stranger.goto(f"{service.url}/slides/{slide['id']}#token=dead")
+    expect(stranger.locator("[data-part=error]")).to_contain_text("This sign-in link is no longer valid")
+    assert stranger.url == f"{service.url}/slides/{slide['id']}"
+    page.goto(f"{service.url}/slides/{slide['id']}#token=dead")
+    expect(page.locator("[data-part=layer]")).to_be_visible()
+    expect(page.locator("[data-part=error]")).to_contain_text("This sign-in link is no longer valid")
+
+
 @pytest.mark.parametrize(("width", "height"), [(1280, 720), (1024, 768), (768, 1024)])
 def test_pages_fit_small_screens(page, service, tmp_path, width, height):
     """At the size of a small laptop and of a tablet either way up: no sideways scrolling, controls large enough."""
@@ -142,9 +192,8 @@ def test_region_button_moves_the_view(page, service, test_data):
         page.screenshot(path=os.environ["QUARTERTURN_SCREENSHOT"])
     before = page.evaluate("() => window.quarterturn.viewer.viewport.getZoom()")
     page.click("[data-part=regions] li:nth-child(2) button")
-    page.wait_for_timeout(1500)
-    assert page.evaluate("() => window.quarterturn.viewer.viewport.getZoom()") > before
-    assert page.locator(".outline").count() == 1
+    page.wait_for_function(f"() => window.quarterturn.viewer.viewport.getZoom() > {before}")
+    expect(page.locator(".outline")).to_have_count(1)
 
 
 def test_strangeness_is_a_separate_layer(page, service, test_data):
@@ -159,6 +208,8 @@ def test_strangeness_is_a_separate_layer(page, service, test_data):
         f"{100 * share:.0f} % of the analysed tissue looks unlike"
     )
     expect(page.locator("[data-part=kind-about]")).to_contain_text("a score of 0.90 is worth 0.")
+    page.keyboard.press("h")
+    expect(page.locator("canvas.heat")).to_be_hidden()
     requests = []
     page.on("request", lambda request: requests.append(request.url))
     with page.expect_response("**/heatmap?dtype=uint8&quantity=strangeness"):
@@ -174,6 +225,7 @@ def test_strangeness_is_a_separate_layer(page, service, test_data):
     for kind in ("score", "strangeness", "score"):
         page.select_option("[data-part=kind]", kind)
     expect(page.locator("[data-part=legend-low]")).to_have_text("score 0")
+    expect(page.locator("canvas.heat")).to_be_visible()
     expect(page.locator("[data-part=threshold-value]")).to_have_text(f"{analysis['results']['threshold']:.2f}")
     assert page.locator("canvas.heat").count() == 1
     assert len([url for url in requests if "heatmap" in url]) == 1
@@ -196,3 +248,9 @@ def test_missed_lesions_are_listed_and_shown(page, service, tmp_path):
     page.click("[data-part=misses] button")
     expect(page.locator(".outline")).to_be_visible()
     page.wait_for_function(f"() => window.quarterturn.viewer.viewport.getZoom() > {before}")
+    page.evaluate("""async () => {
+        const { unmount } = await import("/static/viewer/panels/evaluation.js");
+        unmount(document.querySelector("[data-panel=evaluation]"));
+    }""")
+    expect(page.locator("[data-part=misses] li")).to_have_count(0)
+    expect(page.locator("[data-part=evaluation]")).to_be_hidden()

@@ -1,4 +1,4 @@
-// The page of people, keys and the audit trail, and of the visitor's own password.
+// The page of people, keys and the audit, and of the visitor's own password.
 import { isManager, request } from "../shared/http.js";
 import { mountAll } from "../shared/panel.js";
 import * as audit from "./panels/audit.js";

@@ -62,5 +62,5 @@ export async function request(method, path, ...rest) {
 /** Whether an error only says that its request was given up. @param {unknown} error */
 export const isAbort = (error) => error instanceof DOMException && error.name === "AbortError";
 
-/** Whether this visitor manages people, keys and the audit trail. @param {import("./types").Me} me */
+/** Whether this visitor manages people, keys and the audit. @param {import("./types").Me} me */
 export const isManager = (me) => me.role === "admin" && (me.scopes === null || me.scopes.includes("manage"));

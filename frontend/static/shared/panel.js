@@ -40,23 +40,34 @@ export function mountAll(root, panels, store) {
   return () => hosts.forEach((host) => panels[host.dataset.panel ?? ""].unmount(host));
 }
 
+/** @param {number} ms @param {AbortSignal} signal @returns {Promise<void>} rejects with the signal's reason when it aborts */
+export const pause = (ms, signal) => new Promise((resolve, reject) => {
+  signal.throwIfAborted();
+  const abort = () => (clearTimeout(timer), reject(signal.reason));
+  const timer = setTimeout(() => (signal.removeEventListener("abort", abort), resolve()), ms);
+  signal.addEventListener("abort", abort, { once: true });
+});
+
 /**
  * Calls an action now and then again after each pause, until the life ends. The next pause starts when the action is done.
+ * The signal of a call aborts when a newer call starts: a late answer must not be drawn over a newer one.
  *
- * @param {() => Promise<number>} action returns the pause in ms
+ * @param {(current: AbortSignal) => Promise<number>} action returns the pause in ms
  * @param {AbortSignal} life
  * @returns {() => void} calls the action at once, in place of the waiting call
  */
 export function repeat(action, life) {
   let timer = 0;
-  let turn = 0;
+  let current = new AbortController();
+  const end = () => (clearTimeout(timer), current.abort());
   const run = async () => {
-    clearTimeout(timer);
-    const own = ++turn;
-    const pause = await action();
-    if (own === turn && !life.aborted) timer = window.setTimeout(run, pause);
+    end();
+    if (life.aborted) return;
+    const own = current = new AbortController();
+    const ms = await action(own.signal);
+    if (!own.signal.aborted) timer = window.setTimeout(run, ms);
   };
-  life.addEventListener("abort", () => clearTimeout(timer), { once: true });
+  life.addEventListener("abort", end, { once: true });
   run();
   return run;
 }

@@ -1,7 +1,7 @@
 // The page of one slide.
 import { part } from "../shared/dom.js";
 import { mountAll } from "../shared/panel.js";
-import { signInByLink } from "../shared/signin.js";
+import { isSignedIn, signInByLink } from "../shared/signin.js";
 import * as analysis from "./panels/analysis.js";
 import * as angles from "./panels/angles.js";
 import * as banner from "./panels/banner.js";
@@ -20,11 +20,17 @@ const PANELS = { analysis, angles, banner, evaluation, facts, keyboard, layers, 
 export const store = createViewerStore(location.pathname.split("/").pop() ?? "");
 window.quarterturn = { get viewer() { return store.get().viewer; } };
 
-await signInByLink();
-mountAll(document, PANELS, store);
+const signInError = await signInByLink();
+store.set({ error: signInError });
+if (signInError && !(await isSignedIn())) {
+  problem.mount(part(document, "error"), store); // the other panels' requests would lead away from the reason
+  part(document, "state").textContent = "Sign in on the page “Slides”.";
+} else {
+  mountAll(document, PANELS, store);
+  openSlide(store).catch((error) => report(store, error));
+}
 store.watch((state) => state.slide, (slide) => {
   if (!slide) return;
   document.title = `${slide.filename} · Quarterturn`;
   part(document, "name").textContent = slide.filename;
 }, new AbortController().signal);
-openSlide(store).catch((error) => report(store, error));

@@ -1,4 +1,4 @@
-// The audit trail, newest first, and whether its chain of hashes is intact.
+// The audit, newest first, and whether its chain of hashes is intact.
 // It is loaded only when it is opened, since each reading is itself recorded.
 import { isManager, request } from "../../shared/http.js";
 import { make, part, showText } from "../../shared/dom.js";
@@ -40,8 +40,8 @@ async function check(host, signal) {
   const chain = part(host, "chain");
   chain.className = holds ? "chain small" : "chain message";
   showText(chain, holds
-    ? "The audit trail is intact: no row is missing or was changed."
-    : `The audit trail is broken: row ${broken_at} is missing or was changed. Keep this database as it is and see docs/operations.md.`);
+    ? "Every row is as it was written. Rows cut off at the end are found only with a stored seal (python -m admin audit --seal)."
+    : `The audit is broken: row ${broken_at} is missing or was changed. Keep this database as it is and see docs/operations.md.`);
 }
 
 export const { mount, unmount } = panel((host, /** @type {import("../state.js").PeopleStore} */ store, life) => {

@@ -98,6 +98,7 @@ export const { mount, unmount } = panel((host, /** @type {PeopleStore} */ store,
     if (manager) attempt(store, () => show(host, store, current));
   }, life);
   life.addEventListener("abort", () => {
+    part(host, "keys").replaceChildren();
     part(host, "secret-text").textContent = "";
     part(host, "secret").hidden = true;
   }, { once: true });

@@ -20,7 +20,7 @@ async function show(host, store, life) {
 function row(host, store, person, life) {
   const { id, login } = person;
   const remove = async () => {
-    if (!confirm(`${login} will no longer be able to sign in. The audit trail keeps what ${login} did. Remove ${login}?`)) return;
+    if (!confirm(`${login} will no longer be able to sign in. The audit keeps what ${login} did. Remove ${login}?`)) return;
     const removed = await attempt(store, async () => {
       await request("delete", "/api/v1/people/{person_id}", { path: { person_id: id }, signal: life });
       await show(host, store, life);
@@ -87,4 +87,5 @@ export const { mount, unmount } = panel((host, /** @type {PeopleStore} */ store,
     host.hidden = !manager;
     if (manager) attempt(store, () => show(host, store, current));
   }, life);
+  life.addEventListener("abort", () => part(host, "people").replaceChildren(), { once: true });
 });

@@ -42,8 +42,8 @@ function describe(error) {
 }
 
 class Row {
-  /** @param {File} file @param {() => void} done called when the slide is complete */
-  constructor(file, done) {
+  /** @param {File} file @param {(complete: boolean) => void} over called once, when the slide is complete or the upload cancelled */
+  constructor(file, over) {
     this.item = make("li", "slide");
     this.bar = make("progress");
     this.text = make("div", "facts", "waiting");
@@ -56,15 +56,18 @@ class Row {
     this.item.append(make("div", "thumb", "↑"), middle, actions);
     this.bar.max = Math.max(1, file.size);
     this.bar.setAttribute("aria-label", `Upload of ${file.name}`);
-    this.paused = false;
-    this.upload = this.prepare(file, done);
+    this.over = over;
+    this.state = /** @type {"running" | "paused" | "over"} */ ("running");
+    this.started = false; // whether the library has been told to send
+    this.upload = this.prepare(file);
+    this.prepared = this.resume();
     this.pause.addEventListener("click", () => this.toggle());
     cancel.addEventListener("click", () => this.cancel());
     this.start();
   }
 
-  /** @param {File} file @param {() => void} done */
-  prepare(file, done) {
+  /** @param {File} file */
+  prepare(file) {
     return new tus.Upload(file, {
       endpoint: "/api/v1/uploads",
       chunkSize: CHUNK,
@@ -74,19 +77,45 @@ class Row {
       fingerprint,
       urlStorage: namelessStorage(),
       onProgress: (done) => this.progress(done, file.size),
-      onSuccess: () => {
-        this.item.remove();
-        done();
-      },
+      onBeforeRequest: (request) => this.permit(request),
+      onSuccess: () => this.end(true),
       onError: (error) => this.failed(error),
     });
   }
 
-  /** Resumes an earlier upload of the same file, where there is one. */
-  async start() {
-    const earlier = await this.upload.findPreviousUploads();
+  /** Continues an earlier upload of the same file, where there is one. */
+  async resume() {
+    const earlier = await this.upload.findPreviousUploads().catch(() => []); // without it the file is sent from its start
     if (earlier.length) this.upload.resumeFromPreviousUpload(earlier[0]);
+  }
+
+  /** Sends, unless the upload was paused, cancelled or left meanwhile. */
+  async start() {
+    await this.prepared;
+    if (this.state !== "running" || this.started) return;
+    this.started = true;
     this.upload.start();
+  }
+
+  /** Holds a request back for ever when it comes too late: the library forgets a stop while it opens the file.
+   * @param {import("tus-js-client").HttpRequest} request @returns {Promise<void>} */
+  permit(request) {
+    const permitted = this.state === "running" || request.getMethod() === "DELETE";
+    return permitted ? Promise.resolve() : new Promise(() => undefined);
+  }
+
+  /** @param {"paused" | "over"} state @param {boolean} [remove] also from the service */
+  stop(state, remove = false) {
+    this.state = state;
+    this.started = false;
+    return this.upload.abort(remove);
+  }
+
+  /** @param {boolean} complete */
+  end(complete) {
+    this.state = "over";
+    this.item.remove();
+    this.over(complete);
   }
 
   /** @param {number} done @param {number} total bytes */
@@ -96,24 +125,29 @@ class Row {
   }
 
   async toggle() {
-    this.paused = !this.paused;
-    this.pause.textContent = this.paused ? "Resume" : "Pause";
     this.text.className = "facts";
-    if (this.paused) await this.upload.abort();
-    else this.upload.start();
-    if (this.paused) this.text.textContent = "paused";
+    const running = this.state === "running";
+    this.pause.textContent = running ? "Resume" : "Pause";
+    if (running) {
+      await this.stop("paused");
+      if (this.state === "paused") this.text.textContent = "paused";
+    } else {
+      this.state = "running";
+      await this.start();
+    }
   }
 
   async cancel() {
-    await this.upload.abort(true).catch(() => undefined); // the service also removes it after some days
-    this.item.remove();
+    await this.stop("over", true).catch(() => undefined); // the service also removes it after some days
+    this.end(false);
   }
 
   /** @param {Error | import("tus-js-client").DetailedError} error */
   failed(error) {
     this.text.textContent = `Stopped: ${describe(error)}.`;
     this.text.className = "reason";
-    this.paused = true;
+    this.state = "paused";
+    this.started = false;
     this.pause.textContent = "Try again";
   }
 }
@@ -144,7 +178,10 @@ function show(host, store, life) {
   const rows = new Set();
   const add = (/** @type {FileList | null | undefined} */ files) => {
     for (const file of files ?? []) {
-      const row = new Row(file, () => changed(store));
+      const row = new Row(file, (complete) => {
+        rows.delete(row);
+        if (complete) changed(store);
+      });
       rows.add(row);
       list.append(row.item);
     }
@@ -156,7 +193,7 @@ function show(host, store, life) {
   }, { signal: life });
   acceptDrops(part(host, "drop"), add, life);
   life.addEventListener("abort", () => {
-    for (const row of rows) row.upload.abort(); // what has arrived stays with the service, to be resumed
+    for (const row of rows) row.stop("over"); // what has arrived stays with the service, to be resumed
     list.replaceChildren();
   }, { once: true });
 }

@@ -119,11 +119,11 @@ function show(host, store, life) {
     more.hidden = !page.next_cursor;
     showText(part(host, "empty"), page.slides.length ? "" : query ? "No slides match this search." : "No slides yet. Drop a file above to begin.");
   };
-  const refresh = async () => {
+  const refresh = async (/** @type {AbortSignal} */ current) => {
     try {
       const query = search.value;
-      const page = await request("get", "/api/v1/slides", { query: { limit: view.limit, query }, signal: life });
-      if (search.value !== query) return IDLE_MS; // a newer search is on its way
+      const page = await request("get", "/api/v1/slides", { query: { limit: view.limit, query }, signal: current });
+      if (current.aborted) return IDLE_MS; // a newer request is on its way
       const content = JSON.stringify([page, store.get().changes]);
       if (content !== view.drawn) draw(page, query); // an unchanged list keeps the focus and what is being typed
       view.drawn = content;

@@ -1,11 +1,13 @@
 // The state of the slide's analysis, and the requests that start, cancel and retry one.
-import { request } from "../../shared/http.js";
+import { Refusal, isAbort, request } from "../../shared/http.js";
 import { part } from "../../shared/dom.js";
-import { panel } from "../../shared/panel.js";
+import { panel, pause } from "../../shared/panel.js";
 import { explain } from "../../shared/words.js";
 import { isActive, report, showAnalysis } from "../state.js";
 
 /** @typedef {import("../state.js").Analysis} Analysis */
+
+const FOLLOW_AGAIN_MS = 3000;
 
 /** @param {number | null} seconds */
 function remaining(seconds) {
@@ -45,19 +47,42 @@ function show(host, analysis) {
   part(host, "state").textContent = describeState(analysis);
 }
 
+/** Shows a newer state of the analysis that is followed. @param {import("../state.js").ViewerStore} store @param {Analysis} analysis */
+const update = (store, analysis) => (isActive(analysis) ? store.set({ analysis }) : showAnalysis(store, analysis));
+
 /**
- * Follows an active analysis until it ends.
+ * Shows each progress event. Settles when the browser gives the stream up: it connects again by itself after a lost
+ * connection, but never after a refusal (401, 429, 503).
+ * @param {import("../state.js").ViewerStore} store @param {string} id @param {AbortSignal} life rejects with its reason
+ * @returns {Promise<void>}
+ */
+const stream = (store, id, life) => new Promise((resolve, reject) => {
+  const events = new EventSource(`/api/v1/analyses/${id}/events`);
+  events.addEventListener("analysis", (event) => update(store, JSON.parse(event.data)));
+  events.addEventListener("error", () => events.readyState === EventSource.CLOSED && resolve());
+  life.addEventListener("abort", () => (events.close(), reject(life.reason)), { once: true });
+});
+
+/** Whether a later request may succeed. @param {unknown} error */
+const isPassing = (error) => error instanceof Refusal && (error.status === 0 || error.status === 429 || error.status >= 500);
+
+/**
+ * Follows an active analysis until `life` aborts, which it does when the analysis ends.
  * @param {import("../state.js").ViewerStore} store @param {string} id @param {AbortSignal} life
  */
-function follow(store, id, life) {
-  const events = new EventSource(`/api/v1/analyses/${id}/events`);
-  events.addEventListener("analysis", (event) => {
-    /** @type {Analysis} */
-    const analysis = JSON.parse(event.data);
-    if (isActive(analysis)) store.set({ analysis });
-    else showAnalysis(store, analysis);
-  });
-  life.addEventListener("abort", () => events.close(), { once: true });
+async function follow(store, id, life) {
+  for (let refused = false; ; await pause(FOLLOW_AGAIN_MS, life)) {
+    await stream(store, id, life);
+    try {
+      update(store, await request("get", "/api/v1/analyses/{analysis_id}", { path: { analysis_id: id }, signal: life }));
+      if (refused) store.set({ error: "" });
+      refused = false;
+    } catch (error) {
+      if (isAbort(error) || !isPassing(error)) throw error;
+      report(store, error);
+      refused = true;
+    }
+  }
 }
 
 /** Lists the networks that live workers offer. @param {HTMLElement} host @param {AbortSignal} life */
@@ -106,5 +131,7 @@ export const { mount, unmount } = panel((host, /** @type {import("../state.js").
   listen(host, store, life);
   offerNetworks(host, life).catch((error) => report(store, error));
   store.watch((state) => (state.loaded ? state.analysis : undefined), (analysis) => analysis !== undefined && show(host, analysis), life);
-  store.watch((state) => (isActive(state.analysis) ? state.analysis?.id : undefined), (id, current) => id && follow(store, id, current), life);
+  store.watch((state) => (isActive(state.analysis) ? state.analysis?.id : undefined), (id, current) => {
+    if (id) follow(store, id, current).catch((error) => report(store, error));
+  }, life);
 });

@@ -1,17 +1,11 @@
 // Score against angle at one cell, measured on demand.
 import { request } from "../../shared/http.js";
 import { part } from "../../shared/dom.js";
-import { panel } from "../../shared/panel.js";
+import { panel, pause } from "../../shared/panel.js";
 import { drawProfile } from "../chart.js";
 import { displayed, profileCell, report } from "../state.js";
 
 const POLL_MS = 400;
-
-/** @param {number} ms @param {AbortSignal} signal rejects with its reason when it aborts */
-const pause = (ms, signal) => new Promise((resolve, reject) => {
-  const timer = setTimeout(resolve, ms);
-  signal.addEventListener("abort", () => (clearTimeout(timer), reject(signal.reason)), { once: true });
-});
 
 /**
  * @param {string} analysisId @param {import("../state.js").Cell} cell @param {AbortSignal} signal
@@ -40,11 +34,12 @@ export const { mount, unmount } = panel((host, /** @type {import("../state.js").
   const button = part(host, "measure", HTMLButtonElement);
   const chart = part(host, "profile", HTMLCanvasElement);
   const [help, text] = [part(host, "angle-help"), part(host, "angle-text")];
+  const clear = () => ([help.hidden, text.hidden, chart.hidden] = [false, true, true]);
   /** @param {import("../state.js").Cell} cell @param {AbortSignal} signal */
   const show = async (cell, signal) => {
     const analysis = displayed(store.get());
     if (!analysis) return;
-    [help.hidden, text.hidden] = [true, false];
+    [help.hidden, text.hidden, chart.hidden] = [true, false, true]; // no chart of another cell beside this one's text
     text.textContent = `Measuring cell (${cell.row}, ${cell.col})…`;
     const profile = await measure(analysis.id, cell, signal);
     text.textContent = describe(cell, profile);
@@ -57,8 +52,11 @@ export const { mount, unmount } = panel((host, /** @type {import("../state.js").
     button.textContent = cell && !button.disabled ? `Measure cell (${cell.row}, ${cell.col})` : "Measure a cell";
   }, life);
   store.watch((state) => state.profiled, (cell, current) => {
-    if (cell) show(cell, current).catch((error) => report(store, error));
-    else [help.hidden, text.hidden, chart.hidden] = [false, true, true];
+    clear();
+    if (cell) show(cell, current).catch((error) => {
+      if (!current.aborted) clear();
+      report(store, error);
+    });
   }, life);
   store.watch((state) => !displayed(state), (hidden) => (host.hidden = hidden), life);
 });

@@ -33,11 +33,19 @@ function entry(miss, store) {
   return item;
 }
 
+/** @param {HTMLElement} host */
+function clear(host) {
+  host.hidden = true;
+  part(host, "evaluation-text").textContent = "";
+  part(host, "misses").replaceChildren();
+}
+
 export const { mount, unmount } = panel((host, /** @type {import("../state.js").ViewerStore} */ store, life) => {
   /** @param {string} id @param {AbortSignal} signal */
   const load = async (id, signal) => {
     const evaluation = await newest(id, signal);
     if (!evaluation) return;
+    signal.addEventListener("abort", () => clear(host), { once: true });
     part(host, "evaluation-text").textContent = describe(evaluation.mode, evaluation.slide);
     part(host, "misses").replaceChildren(...evaluation.slide.misses.map((miss) => entry(miss, store)));
     host.hidden = false;

@@ -91,9 +91,12 @@ export const { mount, unmount } = panel((host, /** @type {ViewerStore} */ store,
     host.hidden = true;
     if (analysis) offer(host, store, analysis, current);
   }, life);
-  store.watch((state) => state.heat, (heat, current) => {
-    const { viewer } = store.get();
-    if (heat && viewer) overlay(viewer, heat, current);
+  store.watch((state) => (state.viewer ? state.heat : null), (heat, current) => {
+    const { viewer, heatVisible } = store.get();
+    if (heat && viewer) {
+      overlay(viewer, heat, current);
+      heat.canvas.hidden = !heatVisible; // a layer chosen earlier may have been hidden when another took its place
+    }
     paint(host, store);
   }, life);
   store.watch((state) => state.heatVisible, (visible) => {

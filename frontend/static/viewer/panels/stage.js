@@ -94,6 +94,10 @@ function frame(viewer, outline, [left, top, right, bottom]) {
 function show(host, store, tiles, life) {
   const element = part(host, "slide");
   const viewer = open(element, tiles);
+  life.addEventListener("abort", () => { // registered before anything that may throw, so that no viewer outlives its panel
+    store.set({ viewer: null }); // first: overlays come off while the viewer still exists
+    viewer.destroy();
+  }, { once: true });
   const outline = make("div", "outline");
   viewer.addHandler("update-viewport", () => {
     const image = viewer.world.getItemAt(0);
@@ -102,14 +106,10 @@ function show(host, store, tiles, life) {
   viewer.addOnceHandler("open", () => store.set({ viewer }));
   viewer.addHandler("open-failed", () => report(store, new Error("The slide's tiles cannot be shown")));
   followPointer(viewer, element, store, life);
-  store.watch((state) => state.frame, (box) => {
+  store.watch((state) => (state.viewer === viewer ? state.frame : null), (box) => { // the slide must be open first
     viewer.removeOverlay(outline);
     if (box) frame(viewer, outline, box);
   }, life);
-  life.addEventListener("abort", () => {
-    store.set({ viewer: null }); // first: panels take their overlays off
-    viewer.destroy();
-  }, { once: true });
 }
 
 export const { mount, unmount } = panel((host, /** @type {import("../state.js").ViewerStore} */ store, life) => {
