@@ -40,7 +40,7 @@ def jpeg_tiles(pixels, high, wide, **options):
 
 
 def _uid(*about):
-    """The same for the same things."""
+    """A UID that is equal for equal names."""
     return str(generate_uid(entropy_srcs=list(about)))[:60]
 
 

@@ -21,7 +21,7 @@ ONLY_READING = "-all,+dac_read_search"  # so that an interpreter in root's own f
 
 @dataclass
 class Stage:
-    """One FROM of a Dockerfile: where it goes on from, what it copies from the build context, its command."""
+    """One FROM of a Dockerfile: its base, what it copies from the build context, its command."""
 
     base: str
     copies: list[tuple[list[str], str]] = field(default_factory=list)
@@ -59,7 +59,7 @@ def is_sent(path, dockerignore):
 
 
 def lay_out(repository, target, root):
-    """Copy what the target's image copies, stage by stage, and nothing else."""
+    """Copies what the target's image copies, stage by stage, and nothing else."""
     stage_by_name = stages(repository / "Dockerfile")
     chain, name = [], target
     while name in stage_by_name:
@@ -85,7 +85,7 @@ def _copy(repository, sources, place):
 
 
 def environment(compose, service, changes):
-    """The service's environment of the compose file, with its hosts and mounts replaced by ours."""
+    """The service's environment of the compose file, with its hosts and mounts replaced."""
     settings = {name: str(value) for name, value in compose["services"][service]["environment"].items()}
     ours = {"PATH": os.environ["PATH"], "HOME": "/", "PYTHONPATH": sysconfig.get_paths()["purelib"]}
     theirs = re.compile(f"(?:{'|'.join(map(re.escape, changes))})(?!\\w)")

@@ -104,7 +104,7 @@ def entry(name, kind=0):
 
 
 def lying(content, size):
-    """Its directory claims that its first file becomes so large."""
+    """A zip whose directory claims this size for its first file."""
     damaged = bytearray(content)
     place = damaged.index(b"PK\x01\x02")
     struct.pack_into("<I", damaged, place + 24, size)
@@ -112,7 +112,7 @@ def lying(content, size):
 
 
 def overlapping(count):
-    """Many entries that lie over one and the same stretch of bytes."""
+    """A zip of many entries over the same bytes."""
     one = zipped({"slide.svs": bytes(1 << 16)}, zipfile.ZIP_STORED)
     place, end = one.index(b"PK\x01\x02"), one.index(b"PK\x05\x06")
     directory = one[place:end] * count

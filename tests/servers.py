@@ -60,7 +60,7 @@ def until_ended(client, path):
 
 
 class Postgres:
-    """A PostgreSQL of our own, on a Unix-user that it accepts; on another host of ours by its address and `on`."""
+    """A PostgreSQL server under a Unix user that it accepts; `on` and its address place it on another test host."""
 
     def __init__(self, password: str | None = None, address: str = "127.0.0.1", on: tuple[str, ...] = ()) -> None:
         self.address, self.on = address, on
@@ -88,7 +88,7 @@ class Postgres:
 
     @staticmethod
     def _other_user() -> str | None:
-        """PostgreSQL refuses root."""
+        """The Unix user of the server: PostgreSQL refuses root."""
         if os.geteuid() != 0:
             return None
         with contextlib.suppress(KeyError):
@@ -117,7 +117,7 @@ class Postgres:
         self.run("pg_ctl", "-D", str(self.folder / "data"), "-m", mode, "-w", "stop")
 
     def remove(self) -> None:
-        """Stop, and leave nothing."""
+        """Stops the server and removes its folder."""
         self.stop("immediate")
         shutil.rmtree(self.folder)
 
@@ -137,7 +137,7 @@ class Postgres:
 
 
 class Redis:
-    """A Redis of our own with the production settings: appendonly, noeviction."""
+    """A Redis server with the production settings: appendonly, noeviction."""
 
     def __init__(self, folder: Path, address: str = "127.0.0.1", on: tuple[str, ...] = ()) -> None:
         folder.mkdir(parents=True)
@@ -158,7 +158,7 @@ class Redis:
         self.process.wait()
 
     def command(self, *words: str) -> bytes:
-        """Say something to it in its own protocol; what it answers."""
+        """Sends a command in Redis's protocol; returns the answer."""
         with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
             message = "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
             connection.sendall(f"*{len(words)}\r\n{message}".encode())
@@ -222,7 +222,7 @@ class Service:
         return create_engine(target, poolclass=NullPool, connect_args=options)
 
     def rows(self, query: str, **values: object) -> list[tuple]:
-        """What the service's database answers."""
+        """Runs a query on the service's database; returns its rows."""
         with self._database().connect() as connection:
             return [tuple(row) for row in connection.execute(text(query), values)]
 

@@ -1,4 +1,4 @@
-"""The two engines that everything must hold on; one PostgreSQL serves a whole test process, each service a database."""
+"""The two engines of the service tests. One PostgreSQL serves a test process, with one database per service."""
 
 import functools
 import itertools
@@ -16,7 +16,7 @@ def shared_postgres():
 
 
 def remove_shared():
-    """At the end of the test process."""
+    """Stops the servers at the end of the test process."""
     if shared_postgres.cache_info().currsize:
         shared_postgres().remove()
 

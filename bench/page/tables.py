@@ -94,5 +94,5 @@ def page(section: Section) -> str:
     if section.picture:
         lines += ["", f"![{section.name}]({section.picture})"]
     if section.missing:
-        lines += ["", "Not measured, since it is not here: " + "; ".join(section.missing) + "."]
+        lines += ["", "Not measured: " + "; ".join(section.missing) + "."]
     return "\n".join(lines)

@@ -25,7 +25,7 @@ def measure(quick: bool) -> Section:
     """Measures each precision, eager and compiled; without a GPU the section says so."""
     section = Section("Inference on a GPU", ABOUT)
     if not torch.cuda.is_available():
-        section.missing.append("a GPU: not yet measured")
+        section.missing.append("this machine has no GPU")
         return section
     rows(section, torch.device("cuda"), 4 if quick else 16, REGION_PX, compiled=True)
     return section

@@ -67,7 +67,7 @@ def empty(own, tmp_path, request):
 
 
 def everything(service):
-    """Every row of every table that is kept, in the form in which Python has it."""
+    """Every row of every table that a backup contains, as Python values."""
     with service._database().connect() as connection:
         return {
             table.name: sorted(str(tuple(row)) for row in connection.execute(table.select()))

@@ -80,7 +80,7 @@ def test_wrong_arguments_are_refused_and_touch_nothing(run, empty, arguments):
 
 @pytest.mark.parametrize("arguments", [("backup", "save", "b"), ("retention",), ("audit",)])
 def test_without_a_database_nothing_is_created(run, empty, arguments):
-    """SQLite creates a file that it is asked to open: an operator in the wrong folder would see an empty instance."""
+    """SQLite creates a missing file when it opens it: an operator in the wrong folder would see an empty instance."""
     status, out, error = run(*arguments)
     assert (status, out) == (1, "")
     assert re.fullmatch(r"there is no database in .*: set QUARTERTURN_DATA, .*\n", error)
@@ -107,7 +107,7 @@ def test_a_database_of_a_newer_version_is_not_migrated(run):
 
 def test_every_command_on_a_new_instance(run, empty):
     assert run("migrate") == (0, f"The database has schema {newest_revision()}.\n", "")
-    assert run("migrate") == (0, f"The database has schema {newest_revision()}.\n", ""), "again changes nothing"
+    assert run("migrate") == (0, f"The database has schema {newest_revision()}.\n", ""), "a second run changes nothing"
     assert run("audit") == (0, "default: holds; no rows yet\n", "")
     assert run("audit", "--seal", "abc") == (
         1, "default: holds; no rows yet\nabc: no row has this seal; rows were cut off the end\n", ""

@@ -87,4 +87,4 @@ def test_the_gpu_s_benchmark_runs_on_any_device():
     assert [row.name for row in section.rows] == [f"{kind}, {way}" for kind in kinds for way in ways]
     assert all(row.figure > 0 for row in section.rows)
     drifts = [float(row.note.split("up to ")[1].split()[0]) for row in section.rows if row.name.endswith("eager")]
-    assert drifts[0] < 1e-3 < max(drifts[1:]) < 1, "eight bits of mantissa are told from twenty-four"
+    assert drifts[0] < 1e-3 < max(drifts[1:]) < 1, "eight bits of mantissa differ from twenty-four"

@@ -84,7 +84,7 @@ def test_record_regions_exports_and_screen_agree_with_the_planted_squares(case, 
 
 
 def heat_map_is_true(client, analysis_id, boxes, mpp):
-    """The float32 record says of each cell how much of it is covered: to 1/32 of its side, not only within a cell."""
+    """The float32 record gives the covered share of each cell, to 1/32 of its side."""
     logits, affine = heat_map(client, analysis_id, "logit")
     truth = covered_shares(logits.shape, affine, boxes, mpp)
     assert np.isfinite(logits[truth > 0]).all(), "every cell that touches a square is tissue"
@@ -93,7 +93,7 @@ def heat_map_is_true(client, analysis_id, boxes, mpp):
 
 
 def matched(boxes, truth):
-    """Boxes (n, 4) in the order of the truth's, by nearest centre; there must be as many."""
+    """Boxes (n, 4) in the order of the truth's, by nearest centre; both have the same number."""
     boxes = np.array(boxes, float)
     assert len(boxes) == len(truth), (boxes, truth)
     centres = lambda box: (box[..., :2] + box[..., 2:]) / 2  # noqa: E731
@@ -135,7 +135,7 @@ def screen_is_true(page, settle, service, slide_id, cell):
     settle()
     drawn = components(np.abs(picture(page) - bare).max(-1) > 8)
     squares = components((bare[..., 0] < 150) & (bare[..., 1] < 105) & (bare[..., 2] > 90))
-    assert len(squares) == len(SQUARES), "the planted squares are seen on the screen"
+    assert len(squares) == len(SQUARES), "the planted squares are visible on the screen"
     np.testing.assert_allclose(matched(drawn, squares), squares, atol=HALF * cell * screen_scale(page) + 2)
 
 

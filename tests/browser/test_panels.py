@@ -1,4 +1,4 @@
-"""Panels are mounted, unmounted and mounted again; two viewers stand side by side."""
+"""Panels are mounted, unmounted and mounted again; two viewers share a page."""
 
 import pytest
 from playwright.sync_api import expect
@@ -132,7 +132,7 @@ def test_the_heat_map_lies_on_the_viewer_that_is_mounted(page, service, slide):
     expect(page.locator("[data-part=layer]")).to_be_visible()
 
 
-def test_two_viewers_stand_side_by_side(page, service, slide):
+def test_two_viewers_share_a_page(page, service, slide):
     page.goto(f"{service.url}/slides/{slide['id']}")
     expect(page.locator("[data-part=layer]")).to_be_visible()
     page.evaluate(SECOND, slide["id"])

@@ -63,7 +63,7 @@ def test_slide_list_asks_for_missing_mpp(page, tmp_path):
     expect(asking).to_have_count(0)
 
 
-def test_the_list_says_how_far_an_analysis_is(page, service, tmp_path):
+def test_the_list_shows_the_state_of_an_analysis(page, service, tmp_path):
     client = service.client()
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "followed.tiff", tissue(700, 800), 0.5), {}))
     page.reload()
@@ -177,7 +177,7 @@ def test_signed_out_user_sees_the_sign_in_form(page):
 
 @pytest.mark.parametrize("make", [named_svs, named_dicom, named_mrxs])
 def test_patient_name_in_a_file_is_on_no_page(page, service, tmp_path, make):
-    """In the list, the viewer and its results, in whatever the page holds; the file's own name is where it belongs."""
+    """Pages, results and the browser's storage contain no patient name; the file name is on the pages alone."""
     client = service.client()
     slide = client.wait_for_slide(client.upload(make(tmp_path), {}))
     client.analyse(slide["id"])

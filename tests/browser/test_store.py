@@ -21,7 +21,7 @@ def modules(chromium):
     return page
 
 
-def test_a_watcher_learns_each_change_of_its_value_once(modules):
+def test_a_watcher_is_called_once_for_each_change(modules):
     calls = modules.evaluate("""async () => {
         const { createStore } = await import("/static/shared/store.js");
         const store = createStore({ a: 1, b: 1 }), calls = [];
@@ -36,7 +36,7 @@ def test_a_watcher_learns_each_change_of_its_value_once(modules):
     assert calls == ["1", "2", "NaN", 2]
 
 
-def test_what_was_started_for_a_value_ends_with_it(modules):
+def test_the_signal_of_a_value_aborts_with_its_change(modules):
     log = modules.evaluate("""async () => {
         const { createStore } = await import("/static/shared/store.js");
         const store = createStore({ a: 1 }), log = [], life = new AbortController();

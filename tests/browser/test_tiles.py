@@ -1,4 +1,4 @@
-"""Tiles whose reader failed: the viewer requests them again, and says how many are missing where it gives up."""
+"""Tiles whose reader failed: the viewer requests them again, and counts the tiles that it gave up."""
 
 import io
 import time
@@ -35,7 +35,7 @@ def bare_share(page):
 
 
 def wait(page, condition):
-    """Lets the page run until a condition of the test's own holds."""
+    """Lets the page run until a condition of the test is true."""
     end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end
@@ -61,7 +61,7 @@ def test_tiles_that_fail_for_a_while_arrive(page, chromium, service, slide):
     expect(page.locator("[data-panel=missing]")).to_be_hidden()
 
 
-def test_the_viewer_says_where_it_gives_up(page, chromium, service, slide):
+def test_the_viewer_counts_the_tiles_that_it_gave_up(page, chromium, service, slide):
     chromium.expect_errors(r"status of 503 .*/tiles/", r"Tile .* failed to load")
     tries = Counter()
 

@@ -1,4 +1,4 @@
-"""The viewer in a real browser: upload, progress, overlay, controls without requests, jump."""
+"""The viewer in a browser: upload, progress, overlay, controls without requests, jumps to regions."""
 
 import os
 import re
@@ -33,7 +33,7 @@ def test_viewer_leads_from_upload_to_a_region(page, settle, service, tmp_path):
     page.select_option("[data-part=colours]", "magma")
     expect(page.locator("[data-part=opacity-value]")).to_have_text("50 %")
     settle()
-    assert requests == [], "changing colours asks the service for nothing"
+    assert requests == [], "changing colours sends no request"
 
 
 def test_viewer_cancels_retries_and_has_keyboard_shortcuts(page, service, tmp_path):
@@ -67,7 +67,7 @@ def test_viewer_cancels_retries_and_has_keyboard_shortcuts(page, service, tmp_pa
 
 
 def test_switching_analyses_clears_the_previous_one(page, service, tmp_path):
-    """While it runs, and when it is withheld, no heat map, region or export of the earlier one is in sight."""
+    """While it runs, and when it is withheld, no heat map, region or export of the earlier one is visible."""
     client = service.client()
     path = write_pyramid(tmp_path / "twice.tiff", tissue(1500, 1700, [SQUARE]), 0.5)
     slide = client.wait_for_slide(client.upload(path, {"organ": "lymph node"}))
@@ -174,7 +174,7 @@ def test_pages_fit_small_screens(page, service, tmp_path, width, height):
         within = (
             "() => [...document.querySelectorAll('.panel')].every((panel) => panel.scrollWidth <= panel.clientWidth)"
         )
-        assert page.evaluate(within), "nothing of the panel is cut off, however long a network's name is"
+        assert page.evaluate(within), "no panel is cut off, however long a network's name is"
         for button in page.locator("button:visible").all():
             assert button.bounding_box()["height"] >= 30
 
@@ -197,7 +197,7 @@ def test_region_button_moves_the_view(page, service, test_data):
 
 
 def test_strangeness_is_a_separate_layer(page, service, test_data):
-    """It is fetched once, when it is first asked for; its limit stands in the middle; scores come back as they were."""
+    """The layer is fetched once, when it is first chosen; its limit is in the middle; scores return unchanged."""
     client = service.client()
     slide = client.wait_for_slide(client.upload(test_data / "slides" / "CMU-1-Small-Region.svs", {"organ": "skin"}))
     analysis = client.analyse(slide["id"], rotation_check=False)

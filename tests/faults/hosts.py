@@ -1,4 +1,4 @@
-"""Hosts of our own on one machine: network namespaces on a switch, each cable of which can be pulled."""
+"""Hosts on one machine: network namespaces on a switch, each of whose links can be cut."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ NAMES = ("main", "left", "right")
 
 
 class NotPermitted(Exception):
-    """This system lets us make no network namespaces."""
+    """This system permits no network namespaces."""
 
 
 def _ip(*words: str) -> None:
@@ -18,7 +18,7 @@ def _ip(*words: str) -> None:
 
 
 class Hosts:
-    """main, left and right at 10.99.0.1, .2 and .3; nothing of it is reachable from outside, nor reaches out.
+    """main, left and right at 10.99.0.1, .2 and .3; isolated from every other network.
 
     Raises:
         NotPermitted.
@@ -53,7 +53,7 @@ class Hosts:
         _ip("-n", self.space(name), "link", "set", "eth0", "up")
 
     def on(self, name: str) -> tuple[str, ...]:
-        """What to put before a command, so that it runs on this host."""
+        """The prefix of a command that runs on this host."""
         return ("ip", "netns", "exec", self.space(name))
 
     @staticmethod
@@ -61,11 +61,11 @@ class Hosts:
         return f"10.99.0.{1 + NAMES.index(name)}"
 
     def settings(self, name: str, servers: dict[str, tuple[str, int]]) -> dict[str, str]:
-        """What a host must be told besides: nothing, it reaches all servers at their own addresses."""
+        """Settings of a host: none, since it reaches all servers at their own addresses."""
         return {}
 
     def pull(self, name: str) -> None:
-        """The host's cable: nothing goes in or out, and nobody is told."""
+        """Cuts the host's link: packets are dropped without a reset."""
         _ip("-n", self.space("switch"), "link", "set", f"to-{name}", "down")
 
     def plug(self, name: str) -> None:
@@ -78,7 +78,7 @@ class Hosts:
 
 
 class Processes:
-    """The same without namespaces: hosts are processes with folders of their own, each with a cable to every server."""
+    """The same without namespaces: hosts are processes with their own folders and a proxy to every server."""
 
     def __init__(self) -> None:
         self._cables: dict[str, list[Proxy]] = {name: [] for name in NAMES}
@@ -91,7 +91,7 @@ class Processes:
         return "127.0.0.1"
 
     def settings(self, name: str, servers: dict[str, tuple[str, int]]) -> dict[str, str]:
-        """By the setting's name each server's URL, at this end of a cable. `servers`: URLs and ports at the other."""
+        """Each server's URL through this host's proxy, by setting. `servers`: the servers' own URLs and ports."""
         addresses = {}
         for setting, (url, port) in servers.items():
             cable = Proxy(port)

@@ -23,17 +23,17 @@ Fault = Callable[[Scene, Random], None]
 
 
 def worker_killed(scene: Scene, rng: Random) -> None:
-    """kill -9 of a worker, its pool and its readers; a new one comes."""
+    """kill -9 of a worker, its pool and its readers; a new worker starts."""
     scene.restart(rng.choice(WORKERS))
 
 
 def pool_child_killed(scene: Scene, rng: Random) -> None:
-    """The process that computes is gone, its parent stays."""
+    """kill -9 of the process that computes; its parent stays."""
     _kill_any(scene, [rng.choice(WORKERS)], "spawn_main", 1)
 
 
 def readers_killed(scene: Scene, rng: Random) -> None:
-    """Every process that has a slide open is gone."""
+    """kill -9 of every process that has a slide open."""
     _kill_any(scene, [*WORKERS, "api"], "core.reader.child")
 
 
@@ -52,7 +52,7 @@ def _kill_any(scene: Scene, names: list[str], module: str, most: int | None = No
 
 
 def zombie(scene: Scene, rng: Random) -> None:
-    """A worker stands still past its lease, then wakes and thinks that it holds its work."""
+    """SIGSTOP of a worker past its lease, then SIGCONT: it continues with a claim that is no longer valid."""
     name = rng.choice(WORKERS)
     scene.stop(name)
     time.sleep(PAST_THE_LEASE)
@@ -60,7 +60,7 @@ def zombie(scene: Scene, rng: Random) -> None:
 
 
 def worker_ends_in_good_order(scene: Scene, rng: Random) -> None:
-    """SIGTERM, as a deployment sends it, in the middle of whatever it does: it ends by itself, and well."""
+    """SIGTERM, as a deployment sends it, at a random moment: the worker ends by itself with status 0."""
     name = rng.choice(WORKERS)
     process = scene.service.processes[name]
     os.kill(process.pid, signal.SIGTERM)
@@ -69,12 +69,12 @@ def worker_ends_in_good_order(scene: Scene, rng: Random) -> None:
 
 
 def api_killed(scene: Scene, rng: Random) -> None:
-    """kill -9 in the middle of whatever is being sent."""
+    """kill -9 of the API while clients send."""
     scene.restart("api")
 
 
 def disk_full(scene: Scene, rng: Random) -> None:
-    """Not a byte is free for a while."""
+    """The disk is full for a while."""
     if not scene.disk:
         pytest.skip("no small disk can be mounted here")
     scene.fill_disk()
@@ -84,7 +84,7 @@ def disk_full(scene: Scene, rng: Random) -> None:
 
 
 def messages_lost(scene: Scene, rng: Random) -> None:
-    """The broker forgets everything."""
+    """The broker loses every message."""
     scene.ring()
     if scene.redis:
         assert scene.redis.command("FLUSHALL").startswith(b"+OK")
@@ -98,19 +98,19 @@ def messages_lost(scene: Scene, rng: Random) -> None:
 
 
 def messages_doubled(scene: Scene, rng: Random) -> None:
-    """Far more doorbells than there is work."""
+    """Sends far more messages than there is work."""
     scene.ring()
 
 
 def clients_cut(scene: Scene, rng: Random) -> None:
-    """Whoever talks to the API is reset, uploads in the middle of a piece among them."""
+    """Resets every connection to the API, also in the middle of an upload's body."""
     front = scene.front
     assert front
     until(front.cut, APPEARS_SECONDS)
 
 
 def messages_delayed(scene: Scene, rng: Random) -> None:
-    """What is said to the broker and by it comes late."""
+    """Delays the traffic with the broker."""
     scene.proxies[1].stalled = True
     time.sleep(rng.uniform(1, 4))
     scene.proxies[1].stalled = False
@@ -124,7 +124,7 @@ def broker_killed(scene: Scene, rng: Random) -> None:
 
 
 def broker_full(scene: Scene, rng: Random) -> None:
-    """Redis takes no more writes."""
+    """Redis refuses writes."""
     assert scene.redis
     with scene.full_broker():
         time.sleep(1)
@@ -145,7 +145,7 @@ def connections_cut(scene: Scene, rng: Random) -> None:
 
 
 def network_away(scene: Scene, rng: Random) -> None:
-    """Nobody reaches the database or the broker for a while."""
+    """The database and the broker are unreachable for a while."""
     for proxy in scene.proxies:
         proxy.away = True
         proxy.cut()
@@ -164,6 +164,6 @@ ON_SERVERS: tuple[Fault, ...] = (
 
 
 def faults_of(scene: Scene) -> list[Fault]:
-    """What can be done to this scene."""
+    """The faults that this scene supports."""
     faults = list(EVERYWHERE) + (list(ON_SERVERS) if scene.engine == "production" else [])
     return [*faults, disk_full] if scene.disk else faults

@@ -19,7 +19,7 @@ References = dict[str, NDArray[np.float32]]
 
 
 def reference_of(scene: Scene, picture: Path) -> NDArray[np.float32]:
-    """The planes of a picture's cells on a service that nobody hurts."""
+    """The planes of a picture's cells on a service without faults."""
     client = scene.service.client()
     slide = client.wait_for_slide(client.upload(picture, {}))
     analysis = client.analyse(slide["id"], rotation_check=False)
@@ -28,7 +28,7 @@ def reference_of(scene: Scene, picture: Path) -> NDArray[np.float32]:
 
 
 def check_all(scene: Scene, acknowledged: Acknowledged, pictures: dict[str, Path], references: References) -> None:
-    """When nobody asks for more: heal what is hurt, let the work end, and look at everything.
+    """Repairs every fault, waits for the end of all work, and checks everything.
 
     Raises:
         AssertionError: what does not hold.
@@ -53,7 +53,7 @@ def wait_until_calm(scene: Scene, acknowledged: Acknowledged) -> None:
 
 
 def check(scene: Scene, acknowledged: Acknowledged, pictures: dict[str, Path], references: References) -> None:
-    """Raises AssertionError with what does not hold."""
+    """Raises AssertionError with the invariant that is broken."""
     assert not acknowledged.shrunk, acknowledged.shrunk
     _check_slides(scene, acknowledged, pictures)
     _check_analyses(scene, acknowledged, references)
@@ -64,7 +64,7 @@ def check(scene: Scene, acknowledged: Acknowledged, pictures: dict[str, Path], r
 
 
 def check_bytes(scene: Scene, acknowledged: Acknowledged, pictures: dict[str, Path]) -> None:
-    """In the middle of it all: every slide that was acknowledged, and that nobody deletes, has every byte."""
+    """Checks during the faults that every acknowledged slide has every byte, unless a client deletes it."""
     with acknowledged.lock:
         slides = dict(acknowledged.slides)
     for slide_id, name in slides.items():
@@ -103,7 +103,7 @@ def _check_analyses(scene: Scene, acknowledged: Acknowledged, references: Refere
 
 
 def _check_nothing_more(scene: Scene, acknowledged: Acknowledged, before: int) -> None:
-    """What was asked for once is there once, and nothing is left to do, of deleted slides neither."""
+    """Each acknowledged request has exactly one analysis, and no work is left, also none of deleted slides."""
     rows = scene.service.rows("SELECT state FROM analyses")
     assert len(rows) == acknowledged.analysis_count + before, "an analysis for every acknowledged request, and no other"
     assert {state for (state,) in rows} <= {"succeeded", "cancelled"}
@@ -111,7 +111,7 @@ def _check_nothing_more(scene: Scene, acknowledged: Acknowledged, before: int) -
 
 
 def _check_files(scene: Scene) -> None:
-    """Every folder is a slide's that is not gone; no half-written file is left."""
+    """Every folder belongs to a slide that exists; no partial file is left."""
     time.sleep(1)
     alive = {row[0] for row in scene.service.rows("SELECT id FROM slides WHERE state <> 'deleted'")}
     folders = {path.name for path in (scene.service.data / "slides").iterdir()}
@@ -125,7 +125,7 @@ def _holds_nothing(scene: Scene, slide_id: str) -> bool:
 
 
 def _check_audit(scene: Scene, acknowledged: Acknowledged) -> None:
-    """The chain holds, and tells of every change that was acknowledged, once."""
+    """The audit's chain is intact and has one row for every acknowledged change."""
     client = scene.service.client()
     assert client.call("GET", "/api/v1/audit/check").json()["holds"]
     entries = scene.service.rows("SELECT action, subject FROM audit")

@@ -25,7 +25,7 @@ ENDED = ("succeeded", "failed", "cancelled")
 
 @dataclass
 class Acknowledged:
-    """What the service acknowledged: slides by the picture they hold, analyses by slide; what we cancelled, deleted."""
+    """What the service acknowledged: slides by picture, analyses by slide, cancelled analyses, deleted slides."""
 
     slides: dict[str, str] = field(default_factory=dict)
     analyses: dict[str, str] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class Acknowledged:
 
 
 class Patient:
-    """Sends a request again until it is answered; a refusal by the state of things ends it."""
+    """Repeats a request until it is answered; a conflict ends it."""
 
     def __init__(self, url: str) -> None:
         self.http = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, timeout=20)
@@ -79,7 +79,7 @@ class Load:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Nobody begins anything; what was begun is brought to its end first.
+        """Pauses all clients, after each has ended what it began.
 
         Raises:
             BaseException: what somebody met since the last pause.
@@ -95,7 +95,7 @@ class Load:
         self._going_on.set()
 
     def stop(self) -> None:
-        """No new work; what was begun is brought to its end."""
+        """Stops all clients, after each has ended what it began."""
         self._over.set()
         for thread in self._threads:
             thread.join(2 * PATIENCE)
@@ -129,7 +129,7 @@ class Load:
             self.acknowledged.slides[slide_id] = path.name
 
     def _send(self, person: Patient, rng: Random, location: str, content: bytes) -> str:
-        """Piece by piece from the offset that the service names; it never falls behind what it acknowledged."""
+        """Uploads in pieces from the service's offset, which is never below the acknowledged one."""
         acknowledged = 0
         while True:
             request = person.call("HEAD", location, headers=TUS)
@@ -147,7 +147,7 @@ class Load:
                     acknowledged = int(answer.headers["Upload-Offset"])
 
     def _analyse(self, person: Patient, rng: Random) -> None:
-        """Ask for an analysis under a key that is kept until it is acknowledged; cancel one now and then."""
+        """Requests an analysis, under one Idempotency-Key until it is acknowledged; cancels some."""
         with self.acknowledged.lock:
             slides = list(self.acknowledged.slides)
             waiting = [one for one in self.acknowledged.analyses if one not in self.acknowledged.cancelled]
@@ -177,7 +177,7 @@ class Load:
                 self.acknowledged.cancelled.add(analysis_id)
 
     def _delete(self, person: Patient, slide_id: str) -> None:
-        """404 is an answer, too: the first request was heard and its answer lost."""
+        """Accepts 404: the first request succeeded and its answer was lost."""
         self.acknowledged.deleting.add(slide_id)
         answer = person.call("DELETE", f"/api/v1/slides/{slide_id}")
         assert answer.status_code in (204, 404), answer.text

@@ -1,4 +1,4 @@
-"""A small TCP proxy: what goes through it can be cut off in the middle, as networks do."""
+"""A small TCP proxy whose connections can be cut in the middle, as networks do."""
 
 import contextlib
 import socket
@@ -10,7 +10,7 @@ RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close sends RST
 
 
 class Proxy:
-    """Listens on a port of its own and passes bytes to another; while `held`, later; while `away`, to nobody."""
+    """Listens on its own port and passes bytes to another: later while `held`, not at all while `away`."""
 
     def __init__(self, target: int) -> None:
         self._target, self._pairs, self._lock = target, set(), threading.Lock()
@@ -52,7 +52,7 @@ class Proxy:
             self._pairs.discard(pair)
 
     def cut(self) -> int:
-        """Reset every connection that stands now; how many."""
+        """Resets every open connection; returns their number."""
         with self._lock:
             pairs, self._pairs = self._pairs, set()
         for pair in pairs:

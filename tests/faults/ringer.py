@@ -1,4 +1,4 @@
-"""python -m faults.ringer: ring the doorbell forty times."""
+"""python -m faults.ringer: rings the doorbell forty times."""
 
 from core.work import doorbell
 

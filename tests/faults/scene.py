@@ -108,19 +108,19 @@ class Scene:
         self.stopped.discard(name)
 
     def ring(self) -> None:
-        """Far more doorbells than there is work."""
+        """Sends far more messages than there is work."""
         self.service.start("ringer", "faults.ringer")
         assert self.service.processes.pop("ringer").wait() == 0
 
     @contextlib.contextmanager
     def full_broker(self) -> Iterator[None]:
-        """Redis takes no more writes."""
+        """Redis refuses writes."""
         assert self.redis.command("CONFIG", "SET", "maxmemory", "1").startswith(b"+OK")
         yield
         assert self.redis.command("CONFIG", "SET", "maxmemory", "0").startswith(b"+OK")
 
     def fill_disk(self) -> None:
-        """Not a byte is left."""
+        """Fills the disk."""
         filler = self.service.data / "filler"
         with contextlib.suppress(OSError), filler.open("wb") as file:
             while True:
@@ -134,7 +134,7 @@ class Scene:
         (self.service.data / "filler").unlink(missing_ok=True)
 
     def heal(self) -> None:
-        """Everything is up again."""
+        """Starts everything again."""
         self.free_disk()
         for name in list(self.stopped):
             self.go_on(name)

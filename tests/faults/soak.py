@@ -26,7 +26,7 @@ PAUSE = (0.5, 3.0)
 
 
 def pictures_in(folder: Path) -> dict[str, Path]:
-    """Small slides, one of some regions and one of few."""
+    """Two small slides, one with more regions than the other."""
     paths = {}
     for number, (height, width) in enumerate(((1100, 1300), (600, 700))):
         name = f"picture{number}.tiff"
@@ -35,7 +35,7 @@ def pictures_in(folder: Path) -> dict[str, Path]:
 
 
 def dealt(scene: Scene, rng: Random) -> Iterator[Fault]:
-    """At random, each as often as any other: decks of all of them, each shuffled anew."""
+    """Deals the faults at random and equally often: shuffled decks of all of them."""
     while True:
         deck = faults_of(scene)
         rng.shuffle(deck)
@@ -44,7 +44,7 @@ def dealt(scene: Scene, rng: Random) -> Iterator[Fault]:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which faults: these, or dealt ones, `count` or as many as fit into the seconds.
+    """Yields these faults, or dealt ones: `count` of them, or as many as fit into the seconds.
 
     check_each: after each, people pause, and everything must hold before they go on; otherwise each is followed by the
     next while they work, only the bytes are looked at in between, and everything must hold at the end.
@@ -69,7 +69,7 @@ class Plan:
 
 
 def run(plan: Plan) -> Counter[str]:
-    """Do it. How often each fault was injected.
+    """Runs the soak; returns how often each fault was injected.
 
     Raises:
         AssertionError: something that was acknowledged is lost, or something untrue is told.

@@ -45,7 +45,7 @@ STALLS = pytest.param("stalls", "reader-timeout", marks=pytest.mark.skipif(not A
 
 @pytest.mark.parametrize(("how", "code"), [("dies", "reader-crashed"), STALLS])
 def test_slide_that_kills_every_reader_is_rejected_and_the_next_is_not(own, tmp_path, how, code):
-    """The poison slide: tried as often as another fault might have been the cause, then refused with the reason."""
+    """It is tried several times, since another fault might be the cause, then rejected with the reason."""
     more, armed = crashing(own, "call core/reader/operations.py do_inspect")
     armed.touch()
     own.start_worker(CRASH_ALONE=how, QUARTERTURN_INSPECT_SECONDS="4", **more)
@@ -63,7 +63,7 @@ def test_slide_that_kills_every_reader_is_rejected_and_the_next_is_not(own, tmp_
 
 
 def start_crashing_api(own):
-    """One that dies between the next commit and its message; arm it by touching the file."""
+    """An API that dies between its next commit and the message, once the arming file exists."""
     own.kill("api")
     more, armed = crashing(own, "call core/work/doorbell.py ring")
     # Nothing is requested of a network that no worker offers, and here the only worker was killed: it counts as alive.
@@ -73,7 +73,7 @@ def start_crashing_api(own):
 
 
 def dies_of(own, armed, method, path, **arguments):
-    """A request that the API does not survive; it may have been answered before."""
+    """Sends a request that ends the API, which may have answered before."""
     armed.touch()
     with contextlib.suppress(httpx.HTTPError):
         httpx.request(method, own.url + path, timeout=PATIENCE, **arguments)
@@ -82,7 +82,7 @@ def dies_of(own, armed, method, path, **arguments):
 
 
 def test_crash_between_commit_and_message_loses_nothing(own, tmp_path):
-    """Both are committed, and no message of them was ever sent: workers find them by themselves."""
+    """Both rows are committed and no message was sent: workers claim them without one."""
     content = write_pyramid(tmp_path / "slide.tiff", tissue(600, 700), 0.5).read_bytes()
     armed, client = start_crashing_api(own), own.client()
     headers = {**TUS, "Upload-Length": str(len(content)), "Upload-Metadata": "filename eC50aWZm"}
@@ -102,7 +102,7 @@ def test_crash_between_commit_and_message_loses_nothing(own, tmp_path):
     own.start_worker()
     until(lambda: own.rows("SELECT state FROM analyses") == [("succeeded",)])
     again = httpx.post(own.url + place, headers=key_headers, json={})
-    assert again.json()["id"] == analysis_id, "who was not answered and asks again gets the same"
+    assert again.json()["id"] == analysis_id, "a repeated request gets the same analysis"
 
 
 @pytest.mark.skipif(not ALL, reason="two minutes: make faults runs it")

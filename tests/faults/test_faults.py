@@ -32,7 +32,7 @@ def scene(tmp_path_factory):
 
 
 def readiness(client):
-    """What /readyz answers: its status, and of what it looked at the names that are not well."""
+    """The status of /readyz, and the names of the probes that failed."""
     answer = client.http.get("/readyz")
     checks = answer.json()["checks"]
     return answer.status_code, sorted(name for name, well in checks.items() if not well)

@@ -31,7 +31,7 @@ def small_slides(tmp_path):
 
 
 def open_and_read(path):
-    """What a worker asks a new slide; the code of the refusal, or nothing."""
+    """Inspects and reads a slide as a worker does; returns the reason's code, or None."""
     began = time.monotonic()
     try:
         with Reader(path, SECONDS, MEMORY, [path.parent]) as reader:  # as of an uploaded slide

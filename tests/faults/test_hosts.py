@@ -23,7 +23,7 @@ def hosts(request):
     try:
         hosts = request.param()
     except NotPermitted as error:
-        pytest.skip(f"this system lets nobody make network namespaces: {error}")
+        pytest.skip(f"this system permits no network namespaces: {error}")
     yield hosts
     hosts.close()
 
@@ -56,14 +56,14 @@ def cluster(hosts, tmp_path, request):
 
 
 def start_worker(service, hosts, name, folder):
-    """In a working directory of its own."""
+    """Starts a worker in its own working directory."""
     (folder / name).mkdir()
     environment = hosts.settings(name, service.servers)
     service.start(name, "worker", on=hosts.on(name), cwd=folder / name, PYTHONPATH=str(ROOT), **environment)
 
 
 def analyse(client, slide):
-    """Asked for; its id, and when."""
+    """Requests an analysis; returns its id and the time."""
     analysis = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={"rotation_check": False}).json()
     return analysis["id"], time.monotonic()
 

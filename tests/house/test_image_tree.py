@@ -54,7 +54,7 @@ class Stack:
         }
 
     def command(self, service):
-        """What compose runs, the image's own command where it says nothing."""
+        """The command of the compose file, or the image's own."""
         declared = self.compose["services"][service]
         target = declared["build"]["target"]
         tree = self.folder / target
@@ -95,7 +95,7 @@ def stack(repository, folder):
 
 
 def test_the_copied_trees_serve_a_slide(stack, folder):
-    assert not stack.is_healthy("api"), "nothing is up yet"
+    assert not stack.is_healthy("api"), "no service runs yet"
     assert stack.start("migrate").wait(PATIENCE) == 0, (folder / "migrate.log").read_text()
     api, worker = stack.start("api"), stack.start("worker")
     url = f"http://127.0.0.1:{stack.port}"

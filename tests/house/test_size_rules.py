@@ -3,6 +3,7 @@
 import ast
 import re
 import statistics
+from collections import Counter
 
 import pytest
 
@@ -54,6 +55,12 @@ def test_files_are_short(repository):
     lengths = {str(path.relative_to(repository)): len(path.read_text().splitlines()) for path in sources(repository)}
     assert {name: n for name, n in lengths.items() if n > 300 and name not in LONG_FILES} == {}
     assert statistics.median(lengths.values()) <= 150
+
+
+def test_folders_are_small(repository):
+    """Decision 20: a folder of code holds at most twelve files, `__init__.py` left out."""
+    sizes = Counter(path.parent for path in sources(repository) if path.name != "__init__.py")
+    assert {str(folder.relative_to(repository)): size for folder, size in sizes.items() if size > 12} == {}
 
 
 def test_no_catch_all_modules(repository):

@@ -57,7 +57,7 @@ def evaluate(client, slides, mode, names=("tumour", "clean"), **settings):
 
 @pytest.fixture
 def outlined(client, slides):
-    """The truth is outlined, and one lesion that is not there: a miss."""
+    """Outlines of the planted lesions and of one that does not exist, which is a miss."""
     missed = (80, 1500, 460)
     counts = client.call("PUT", WHERE.format(slides["tumour"][0]["id"]), content=outlines(*SQUARES, missed)).json()
     assert counts == {"tumour": 3, "holes": 0, "exhaustive": True}
@@ -71,7 +71,9 @@ def test_evaluation_reports_hits_and_misses_with_the_weights(client, slides, out
     done = evaluate(client, slides, mode)
     assert done["state"] == "succeeded", done["reason"]
     now = [client.call("GET", f"/api/v1/slides/{slide['id']}").json()["updated_at"] for slide, _ in slides.values()]
-    assert all(one < other for one, other in zip(used, now, strict=True)), "each was asked of: it is kept on"
+    assert all(one < other for one, other in zip(used, now, strict=True)), (
+        "each row was read, which extends its retention"
+    )
     assert done["mode"] == done["figure"]["mode"] == mode
     assert done["figure"]["lesions"] == 3
     assert done["figure"]["score"] == pytest.approx(2 / 3)
@@ -85,7 +87,7 @@ def test_evaluation_reports_hits_and_misses_with_the_weights(client, slides, out
     assert "research use" in done["notice"]
     (listed,) = [one for one in client.call("GET", "/api/v1/evaluations").json() if one["id"] == done["id"]]
     assert listed["figure"] == {key: value for key, value in done["figure"].items() if key != "curve"}
-    assert listed["slides"] == [], "the many lesions are each evaluation's own"
+    assert listed["slides"] == [], "lists leave out the lesions"
 
 
 def test_evaluation_applies_its_own_threshold(client, slides, outlined):
@@ -177,7 +179,7 @@ def test_camelyon_command_uploads_analyses_and_evaluates(service, client, tmp_pa
     assert json.loads((tmp_path / "out.json").read_text())["figure"]["slides"] == 2
     count = len(client.call("GET", "/api/v1/slides").json()["slides"])
     assert camelyon.main([*request, "--mode", "strict"]) == 0
-    assert len(client.call("GET", "/api/v1/slides").json()["slides"]) == count, "nothing was sent twice"
+    assert len(client.call("GET", "/api/v1/slides").json()["slides"]) == count, "no slide was uploaded twice"
     (tmp_path / "outlines" / "nothing.json").write_text("{")
     assert camelyon.main(request) == 1
     assert "no annotation" in capsys.readouterr().err
@@ -185,7 +187,7 @@ def test_camelyon_command_uploads_analyses_and_evaluates(service, client, tmp_pa
 
 @pytest.mark.parametrize("first", [True, False])
 def test_a_deleted_slide_withdraws_the_evaluations_that_name_it(client, slides, outlined, tmp_path, first):
-    """Whether the row hangs on that slide or on another: nothing of it is told any more, and the state says so."""
+    """Its state becomes withdrawn and its results are not returned, whichever of its slides was deleted."""
     path = write_pyramid(tmp_path / "DOE JOHN.tiff", tissue(1001, 1101, [(300, 300, 500)]), MPP)
     extra, analysis = analysed(client, path)
     client.call("PUT", WHERE.format(extra["id"]), content=outlines((300, 300, 500)))

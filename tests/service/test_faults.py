@@ -25,7 +25,7 @@ EVERY_WRITE = "SELECT id, state, token, attempts, worker, done_at FROM work WHER
 
 
 def test_analysis_survives_a_killed_worker(own, tmp_path):
-    """One worker is killed with all its children, another is stopped and woken: both leave the same bits."""
+    """One worker is killed with its children, another is stopped and continued: the bits are the same."""
     client = own.client()
     own.start_worker("first")
     own.wait_for_worker()
@@ -43,7 +43,7 @@ def test_analysis_survives_a_killed_worker(own, tmp_path):
     assert ended["state"] == "succeeded"
     np.testing.assert_array_equal(planes(client, analysis["id"]), planes(client, calm["id"]))
     (again,) = re.findall(r"^quarterturn_work_reclaims (\S+)$", client.call("GET", "/metrics").text, re.MULTILINE)
-    assert float(again) >= 1, "and the metrics tell"
+    assert float(again) >= 1, "the metrics count the reclaim"
 
 
 def test_upload_resumes_after_server_kill(own, tmp_path):
@@ -56,7 +56,7 @@ def test_upload_resumes_after_server_kill(own, tmp_path):
     own.kill("api")
     own.start_api()
     offset = int(client.call("HEAD", location, headers=TUS).headers["Upload-Offset"])
-    assert offset == half, "acknowledged bytes are there"
+    assert offset == half, "acknowledged bytes are stored"
     answer = client.call("PATCH", location, headers={**PATCH, "Upload-Offset": str(offset)}, content=content[offset:])
     slide_id = answer.headers["Location-Slide"].rsplit("/", 1)[-1]
     (file,) = (own.data / "slides" / slide_id).iterdir()
@@ -115,7 +115,7 @@ def test_head_ends_a_hanging_patch(own):
 
 
 def test_foreign_workspace_cannot_end_a_patch(own):
-    """Who may not see an upload gets 404, and whoever sends it notices nothing."""
+    """A visitor of another workspace gets 404, and the upload continues undisturbed."""
     client = own.client()
     location = client.call("POST", "/api/v1/uploads", headers={**TUS, "Upload-Length": "1000"}).headers["Location"]
     with hang(own.port, location, 0, b"x" * 400, 1000) as sending:
@@ -131,7 +131,7 @@ def test_foreign_workspace_cannot_end_a_patch(own):
 
 
 def test_concurrent_upload_requests_lose_no_byte(own):
-    """Each round a PATCH hangs in the middle, several HEADs and PATCHes want the upload; the offset stays the truth."""
+    """In each round a PATCH hangs while HEADs and PATCHes compete for the upload; the offset stays correct."""
     client, content = own.client(), os.urandom(3_000_000)
     headers = {**TUS, "Upload-Length": str(len(content)), "Upload-Metadata": "filename eC5zdnM="}
     location = client.call("POST", "/api/v1/uploads", headers=headers).headers["Location"]
@@ -168,7 +168,7 @@ def test_silent_patch_is_ended_and_its_bytes_are_safe(own):
 
 
 def hang(port, location, offset, piece, promised):
-    """A PATCH that sends a piece of what it promised and then nothing more."""
+    """A PATCH that sends part of its declared body and then nothing."""
     connection = socket.create_connection(("127.0.0.1", port))
     connection.sendall(head_of_patch(port, location, offset, promised) + piece)
     return connection
@@ -182,7 +182,7 @@ def head_of_patch(port, location, offset, promised):
 
 
 def test_upload_is_finished_when_its_last_answer_was_lost(own):
-    """All bytes are safe and the API dies before it says so: the next HEAD, or a worker, hands the slide on."""
+    """The API dies after it stored all bytes and before it answers: the next HEAD, or a worker, finishes the upload."""
     client = own.client()
     uploads = []
     for _ in range(2):
@@ -202,7 +202,7 @@ def test_upload_is_finished_when_its_last_answer_was_lost(own):
         principals = own.rows(
             "SELECT who FROM audit WHERE action = 'upload.finish' AND subject = :id", id=location[-32:]
         )
-        assert principals == [("administrator",)], "told once, whoever finished it"
+        assert principals == [("administrator",)], "one audit row, whichever process finished the upload"
 
 
 def test_slide_can_be_deleted_during_analysis_and_viewing(own, tmp_path):

@@ -1,4 +1,4 @@
-"""Files that are no slides, that lie, or that would harm: each is sent to the running service and refused with a reason
+"""Files that are no slides, contain false statements, or would do harm: the running service rejects each with a reason
 and a cure; nothing of it stays, and the service goes on.
 """
 
@@ -42,7 +42,7 @@ def send(client, name, content):
 
 
 def changed_tags(content, page, **lies):
-    """A TIFF in which some tags of a page say something else."""
+    """A TIFF with some tags of a page changed."""
     damaged = bytearray(content)
     with tifffile.TiffFile(io.BytesIO(content)) as tiff:
         for field, value in lies.items():
@@ -53,7 +53,7 @@ def changed_tags(content, page, **lies):
 
 
 def files(folder):
-    """(name, bytes, the refusal's code, `ready`, or nothing where any honest answer will do)."""
+    """(name, bytes, expected reason code, `ready`, or None where either is correct)."""
     tiff = write_pyramid(folder / "good.tiff", tissue(700, 800), 0.5).read_bytes()
     svs = write_svs(folder / "good.svs", tissue(500, 600), 0.5, PICTURE, PICTURE, "x = y").read_bytes()
     empty = np.zeros((5000, 5000, 3), np.uint8)
@@ -95,7 +95,7 @@ def test_hostile_uploads_are_rejected_and_the_service_stays_up(client, service, 
         assert code == READY or slide["state"] == "rejected" or name in MAY_OPEN, name
         if slide["state"] == "rejected":
             assert slide["reason"]["detail"]
-            assert str(service.data) not in str(slide["reason"]), "where things lie here is nobody's business"
+            assert str(service.data) not in str(slide["reason"]), "a reason contains no path of the server"
             assert not any(secret in str(slide["reason"]) for secret in (MISSING, "passwd", "another/"))
             assert slide["reason"]["action"], name
             until(lambda folder_gone=service.data / "slides" / slide["id"]: not folder_gone.exists())

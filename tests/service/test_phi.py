@@ -18,7 +18,7 @@ EXPORTS = ("heatmap", "heatmap.png", "regions", "regions.geojson", "regions.csv"
 
 
 def answers(client, slide, analysis):
-    """(where, bytes, headers) of everything that the service answers about it."""
+    """(place, bytes, headers) of every answer of the service about the slide."""
     place, base = f"/api/v1/slides/{slide['id']}", f"/api/v1/analyses/{analysis['id']}"
     paths = [
         place,
@@ -40,7 +40,7 @@ def answers(client, slide, analysis):
 
 @pytest.mark.parametrize("make", KINDS)
 def test_patient_name_is_planted(make, tmp_path):
-    """Where OpenSlide finds properties, and in more of the file than there."""
+    """The name is in OpenSlide's properties and in other parts of the file."""
     path = make(tmp_path)
     content = path.read_bytes()
     if zipfile.is_zipfile(path):

@@ -1,4 +1,4 @@
-"""Transient faults: acknowledged work waits for their end, and no slide is rejected for another's fault."""
+"""Transient faults: acknowledged work waits for their end, and no slide is rejected for a fault of the machine."""
 
 import os
 import subprocess
@@ -58,7 +58,7 @@ def test_slide_survives_a_missing_shared_folder(start, tmp_path):
 
 
 def test_failed_analysis_can_be_retried_after_the_slide_is_restored(start, tmp_path):
-    """Half of the file's tiles are overwritten and come back: failed with the reason, then whole, and nothing else."""
+    """Half of the file's tiles are overwritten and then restored: the analysis fails with the reason, then succeeds."""
     service = start()
     client = service.client()
     pixels = tissue(1100, 1100, [(300, 420, 250)])
@@ -94,7 +94,7 @@ def test_full_disk_loses_no_acknowledged_byte(start, tmp_path, engine, request):
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", disk], capture_output=True).returncode:
-        pytest.skip("this system lets nobody mount a tmpfs")
+        pytest.skip("this system permits no mount of a tmpfs")
     try:
         servers = settings_of(engine, tmp_path / "servers", request.addfinalizer)
         service = start(disk / "data", worker=False, QUARTERTURN_MIN_FREE_BYTES="100000", **servers)
@@ -128,7 +128,7 @@ def fill_up_and_go_on(service, disk):
 
 
 def test_more_slides_than_readers_can_be_viewed(start, tmp_path):
-    """More slides than the API keeps readers: every decoded tile comes, from whichever reader."""
+    """More slides than the API keeps readers: every decoded tile arrives."""
     service = start()
     client = service.client()
     path = write_pyramid(tmp_path / "slide.tiff", tissue(700, 900), 0.5)
@@ -138,7 +138,7 @@ def test_more_slides_than_readers_can_be_viewed(start, tmp_path):
         answers = list(pool.map(lambda tile: Client(service.url, client_key(client)).http.get(tile), tiles))
     assert {answer.status_code for answer in answers} == {200}
     children = len(readers_of(service))
-    assert children <= 5, "readers that rest are kept few"
+    assert children <= 5, "few idle readers stay open"
     for slide in slides:
         client.call("DELETE", f"/api/v1/slides/{slide}")
     until(lambda: not readers_of(service))

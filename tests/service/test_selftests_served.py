@@ -34,7 +34,7 @@ def served(tmp_path, request):
 
 
 def swapped_channels(directory):
-    """The shipped network reading BGR, under a card whose digest is right: only golden outputs can tell."""
+    """The shipped network with BGR input, under a card with the right digest: only golden outputs detect it."""
     network, card = load_network()
     network.lifting.weight.data = network.lifting.weight.data.flip(1)
     fields = {field.name: getattr(card, field.name) for field in dataclasses.fields(card)}
@@ -44,7 +44,7 @@ def swapped_channels(directory):
 
 
 def another_file(directory):
-    """One byte of the weights is not what it was."""
+    """One byte of the weights is changed."""
     directory.mkdir()
     shipped = ROOT / "model" / "shipped"
     content = bytearray((shipped / f"{NAME}.safetensors").read_bytes())
@@ -73,7 +73,7 @@ def an_uploaded_slide(client, tmp_path):
 
 
 def test_a_failed_rotation_check_withholds_the_results(served, tmp_path):
-    """A network so steep that float32's rounding alone turns logits by more than the tolerance: nothing is shown."""
+    """A network so steep that float32 rounding alone moves logits by more than the tolerance: results are withheld."""
     service = served(write_planted(tmp_path / "weights", steepness=3e5))
     service.start_worker()
     service.wait_for_worker()
@@ -98,7 +98,7 @@ def test_a_failed_rotation_check_withholds_the_results(served, tmp_path):
 
 
 def write_rival(directory, name="rival", spoiled=False, purpose=""):
-    """A small plain network with random weights beside the others; spoiled: its golden outputs are another's."""
+    """A small plain network with random weights; `spoiled`: with another network's golden outputs."""
     torch.manual_seed(3)
     network = get_system("z2-densenet").build(n0=8, growth=6).eval()
     expected = [value + spoiled for value in golden.outputs(freeze(network))]
@@ -127,7 +127,7 @@ def test_networks_are_served_by_name_each_under_its_own_group(served, tmp_path):
     exact, plain = (analyses[model]["results"]["rotation_check"] for model in ("planted", "rival"))
     assert exact["passed"]
     assert exact["spread_logits"] is None
-    assert plain["passed"] is None, "a plain network promises nothing, so nothing passed"
+    assert plain["passed"] is None, "a plain network has no symmetry to test"
     assert plain["elements"] == []
     assert plain["spread_logits"] > 1e-3
     assert not np.array_equal(logits(client, analyses["planted"]["id"]), logits(client, analyses["rival"]["id"]))

@@ -38,13 +38,13 @@ def test_two_workers_share_a_slide_with_identical_results(own, tmp_path):
     shared, place = ask(client, slide)
     let_each_do_a_band(own, shared)
     client.poll(place, lambda a: a["state"] == "succeeded", PATIENCE)
-    assert len({worker for worker, _ in own.rows(BANDS, id=shared)}) == 2, "both did a part"
+    assert len({worker for worker, _ in own.rows(BANDS, id=shared)}) == 2, "both workers computed bands"
     assert len({worker for worker, _ in own.rows(BANDS, id=alone)}) == 1
     np.testing.assert_array_equal(planes(client, shared), planes(client, alone))
 
 
 def let_each_do_a_band(own, analysis_id):
-    """The worker that is first to have done a band stands still until the other has done one, too."""
+    """Stops the worker that first completes a band until the other has completed one."""
     done = "SELECT DISTINCT worker FROM work WHERE analysis_id = :id AND kind = 'band' AND state = 'done'"
     ((first,), *_) = until(lambda: own.rows(done, id=analysis_id), every=0.02)
     group = os.getpgid(int(first.rsplit(":", 1)[1]))
@@ -54,7 +54,7 @@ def let_each_do_a_band(own, analysis_id):
 
 
 def test_analysis_restarts_when_no_worker_has_its_fingerprint(own, tmp_path):
-    """Bits of two kinds of worker must not meet in one answer: the new one does all of it, and is named."""
+    """No analysis mixes values of two fingerprints: the new worker computes all, and provenance names it."""
     client = own.client()
     own.start_worker("old", QUARTERTURN_THREADS="1")
     own.wait_for_worker()
@@ -91,7 +91,7 @@ def test_stopping_worker_releases_its_claims(own, tmp_path):
 
 
 def test_worker_stops_although_its_pool_hangs(own, tmp_path):
-    """The process that computes stands still, and SIGTERM comes: Celery would wait for its task for ever."""
+    """SIGTERM while the process that computes is stopped: Celery alone would wait for its task for ever."""
     client = own.client()
     own.start_worker("one", QUARTERTURN_STOP_SECONDS="0")
     own.wait_for_worker()
@@ -141,7 +141,7 @@ def test_abandoned_upload_expires(own):
 
 
 def test_files_of_deleted_slides_are_removed(own, tmp_path):
-    """The API dies after a deletion's commit and before the files went: a worker removes them."""
+    """The API dies after a deletion's commit and before it removes the files: a worker removes them."""
     client = own.client()
     own.start_worker("first")
     own.wait_for_worker()

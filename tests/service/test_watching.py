@@ -32,7 +32,7 @@ def watched(request, tmp_path_factory):
 
 
 def lines(service, name):
-    """The JSON lines of a process's log (Celery greets in words of its own)."""
+    """The JSON lines of a process's log, without Celery's banner."""
     texts = (service.data / f"{name}.log").read_text().splitlines()
     return [json.loads(text) for text in texts if text.startswith("{")]
 
@@ -78,7 +78,7 @@ def test_metrics_report_the_state(watched):
 
 
 def test_cross_site_writes_are_rejected(watched):
-    """With a browser's cookie: a form, JSON as text/plain, and what modern browsers say of where they come from."""
+    """With a browser's cookie: a form, JSON as text/plain, and the origin headers of modern browsers."""
     client, service, _ = watched
     browser = service.client()
     secret = browser.http.headers.pop("Authorization").split()[1]

@@ -36,7 +36,7 @@ def start(data, port, log, root=ROOT):
 
 
 def until_in_log(running, log, words, times=1):
-    """Waits until the log says the words so many times; fails at once with the log if the service ends instead."""
+    """Waits until the log contains the words so often; fails at once with the log when the service ends instead."""
 
     def said():
         ended = running.poll() is not None
@@ -129,7 +129,7 @@ def upgrade():
 
 
 def test_upgrade_migrates_existing_data(tmp_path):
-    """This version runs and is stopped; a next one, whose schema has a column more, starts on the same data."""
+    """This version runs and stops; a later version, whose schema has one more column, starts on the same data."""
     data, port, log = tmp_path / "data", free_port(), tmp_path / "log"
     running = start(data, port, log)
     until_in_log(running, log, "#token=")
@@ -189,7 +189,7 @@ def test_full_disk_is_reported_in_one_sentence(tmp_path):
     small.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(small)], capture_output=True)
     if mounted.returncode:
-        pytest.skip("this system lets nobody mount a tmpfs")
+        pytest.skip("this system permits no mount of a tmpfs")
     try:
         assert "MiB are free" in refused(small / "data", free_port())
     finally:

@@ -133,7 +133,7 @@ def digest_after(tree, name):
     ["model/evidence/measure.py", "model/train/run.py", "core/exports/geojson.py", "core/slides/catalog.py",
      "worker/tasks.py", "worker/compute/findings.py", "core/analyses/statements.py"],
 )  # fmt: skip
-def test_what_no_value_passes_through_changes_no_fingerprint(tree, name):
+def test_code_that_no_value_passes_through_changes_no_fingerprint(tree, name):
     assert digest_after(tree, name) == code_digest(ROOT)
 
 
@@ -142,7 +142,7 @@ def test_what_no_value_passes_through_changes_no_fingerprint(tree, name):
     ["model/inference/dense.py", "model/weights/card.py", "core/pixels/resample.py", "core/reader/operations.py",
      "core/heatmap/grid.py", "core/analyses/mask.py", "worker/compute/bands.py", "model/checks/density.py"],
 )  # fmt: skip
-def test_what_a_value_passes_through_changes_the_fingerprint(tree, name):
+def test_code_that_a_value_passes_through_changes_the_fingerprint(tree, name):
     assert digest_after(tree, name) != code_digest(ROOT)
 
 

@@ -25,7 +25,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_rivals_are_offered_unless_a_site_says_no(folder):
+def test_comparison_networks_are_offered_unless_disabled(folder):
     assert set(Serving(folder, "own", Engine()).offers) == {"own", "rival"}
     assert set(Serving(folder, "own", Engine(), rivals=False).offers) == {"own"}
 
@@ -38,7 +38,7 @@ def test_files_that_changed_since_the_start_do_not_run_under_the_old_fingerprint
     assert [offer.card.name for offer in serving.good_offers()] == ["own"]
 
 
-def test_every_shipped_rival_says_what_it_is_for_and_passes_its_own_self_test():
+def test_every_shipped_comparison_network_states_its_purpose_and_passes_its_self_test():
     shipped = checkpoint_names(SHIPPED)
     assert {name for name in shipped if read_card(name).purpose != COMPARISON} == {"p4m-densenet"}
     assert len(shipped) >= 9

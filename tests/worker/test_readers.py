@@ -1,4 +1,4 @@
-"""The reader that a process keeps open: one at most, whoever asks."""
+"""The reader that a process keeps open: one at most, for all threads."""
 
 import threading
 import time
@@ -48,7 +48,7 @@ def test_a_slide_is_opened_once_and_again_after_its_reader_ended(children):
     assert len(children) == 2
 
 
-def test_another_slide_closes_the_first_ones_reader(children):
+def test_another_slide_closes_the_first_slides_reader(children):
     process = OpenReader()
     first, second = process.get(slide("a")), process.get(slide("b"))
     assert (first.alive, second.alive, second.slide_id) == (False, True, "b")

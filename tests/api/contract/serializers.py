@@ -1,4 +1,4 @@
-"""How schemathesis sends what only tus knows."""
+"""Serializes tus bodies for schemathesis."""
 
 import schemathesis
 

@@ -92,7 +92,7 @@ def test_a_route_that_the_table_does_not_name_is_closed_to_everybody(method):
         of_route(scope)
 
 
-def test_the_table_s_words_may_stand_in_a_log():
+def test_words_of_the_table_are_logged():
     for call in CALLS:
         assert {part for part in call.path.split("/") if part and "{" not in part} <= WORDS, call.path
     path = sample(NATIVE_TILE)
@@ -103,6 +103,6 @@ def test_the_table_s_words_may_stand_in_a_log():
 @pytest.mark.parametrize(
     "name", ["doe_john.svs", "DOE^JOHN.svs", "john.doe", "doe-john", "abba", "1955-03-02", "a" * 45]
 )
-def test_a_name_may_not_stand_in_a_log(name):
+def test_names_are_not_logged(name):
     for path in (f"/api/v1/slides/{name}", f"/{name}", f"/api/v1/slides/{name}/tiles/0/0_0.jpeg"):
         assert name not in plain(path)

@@ -22,7 +22,7 @@ CONTRACT = Path(__file__).resolve().parent
 
 
 def objects(client, tmp_path):
-    """Something of each kind, so that calls find what they name."""
+    """One object of each kind, so that calls refer to existing ids."""
     path = write_pyramid(tmp_path / "slide.tiff", tissue(300, 400), 0.5)
     slide, other = (client.wait_for_slide(client.upload(path, {}))["id"] for _ in range(2))
     client.call("PUT", f"/api/v1/slides/{slide}/annotation", content=b'{"positive": [], "negative": []}')

@@ -1,4 +1,4 @@
-"""The table from errors to HTTP: complete, and every refusal for now says when to come back."""
+"""The table from errors to HTTP: complete, and every temporary refusal has Retry-After."""
 
 import json
 
@@ -41,7 +41,7 @@ def test_a_refusal_may_name_a_longer_wait():
     assert answer.headers["Retry-After"] == "60"
 
 
-def test_a_database_that_is_away_or_crowded_says_when_to_come_back():
+def test_an_unreachable_or_busy_database_answers_with_retry_after():
     for answer in (problems.pool_exhausted(), problems.problem(503, "database-away", "no answer")):
         assert answer.headers["Retry-After"] == "2"
 

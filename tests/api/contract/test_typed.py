@@ -1,4 +1,4 @@
-"""Every answer of the API is typed to its leaves, so that a generated client knows what comes."""
+"""Every answer of the API is typed to its leaves, so that a generated client is typed."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Every request is counted and logged as what it was: an answer, a fault, or a client that left."""
+"""Every request is counted and logged by its outcome: an answer, a fault, or a client that left."""
 
 import asyncio
 import logging
@@ -32,16 +32,16 @@ async def never(*_):
 
 
 def test_a_client_that_leaves_mid_body_is_no_fault(counts, caplog):
-    """The gate gets half a body and then the client's end."""
+    """The gate receives half a body, then the client disconnects."""
     caplog.set_level(logging.INFO)
     answer = call(Correlated(Gate(never)), "POST", SIGN_IN, body=b'{"key": ', leaves=True)
-    assert answer.status == 0, "nobody is left to answer"
+    assert answer.status == 0, "the client has left"
     assert (counts(499), counts(500)) == (1, 0)
     assert [record.levelname for record in caplog.records] == ["INFO"]
 
 
 def test_a_client_that_leaves_a_streamed_body_is_no_fault(counts, caplog):
-    """A route that reads its own body meets the end of it inside the framework."""
+    """A route that reads its own body sees the disconnect inside the framework."""
     api = create_api(SlideFiles())
 
     @api.post("/streamed")

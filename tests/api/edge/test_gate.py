@@ -22,7 +22,7 @@ PROXY = {"PUBLIC_URL": "https://slides.example", "TRUSTED_PROXIES": "10.0.0.2"}
 
 
 def pour(port, head, most=64 << 20, piece=bytes(1 << 16)):
-    """Send a head and a body without end; how much was taken, and the answer."""
+    """Sends a head and an endless body; returns the bytes accepted and the answer."""
     with socket.create_connection(("127.0.0.1", port), 10) as connection:
         connection.sendall(head.encode())
         accepted, answer = 0, b""
@@ -52,14 +52,14 @@ def test_unauthenticated_request_bodies_are_not_read(service, method, path):
     accepted, answer = pour(
         service.port, head(method, f"/api/v1/{path}", service.port, Tus_Resumable="1.0.0", Upload_Offset="0")
     )
-    assert accepted < 16 << 20, "what the system's own buffers hold, and no more"
+    assert accepted < 16 << 20, "the system's own buffers, and no more"
     assert b" 401 " in answer[:20] or answer == b"", "or the connection was cut before the answer was read"
 
 
 @pytest.mark.parametrize("path", ["slides", "uploads", f"uploads/{'0' * 32}", f"slides/{'0' * 32}/annotation"])
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
 def test_gate_rejects_before_receiving_the_body(method, path, monkeypatch):
-    """The gate itself, without a system's buffers: 401 before the first part of the body."""
+    """The gate alone, without the system's buffers: 401 before the first part of the body."""
     monkeypatch.setattr(trail, "record_denied_request", lambda *_: None)
     received, answered = [], []
 
@@ -71,7 +71,7 @@ def test_gate_rejects_before_receiving_the_body(method, path, monkeypatch):
         answered.append(message)
 
     async def unreachable(*_):
-        raise AssertionError("nobody unknown comes so far")
+        raise AssertionError("an unauthenticated request reached the application")
 
     scope = {
         "type": "http", "method": method, "path": f"/api/v1/{path}", "query_string": b"", "client": ("127.0.0.1", 1),
@@ -115,7 +115,7 @@ def test_request_bursts_get_429_until_tokens_return(own):
 
 
 def test_slow_or_oversized_request_heads_are_cut_off(own):
-    """In time, and in size: nobody knows yet who sends them."""
+    """A request head is limited in time and in size, since its sender is not authenticated yet."""
     own.environment["QUARTERTURN_HEAD_SECONDS"] = "1.5"
     own.kill("api")
     own.start_api()
@@ -138,7 +138,7 @@ def test_slow_or_oversized_request_heads_are_cut_off(own):
             while b"alive" not in answer:
                 answer += connection.recv(4096)
             connection.sendall(rest)
-            assert connection.recv(100) == b"", "what comes after an answer must be a request, in time"
+            assert connection.recv(100) == b"", "bytes after an answer must form a request in time"
     endless = request + b"Transfer-Encoding: chunked\r\n\r\n0\r\n"
     accepted, _ = pour(own.port, endless.decode(), piece=b"X-Trailer: " + b"y" * 1000 + b"\r\n")
     assert accepted < 16 << 20
@@ -155,7 +155,7 @@ def test_password_guessing_is_throttled_per_login(own):
 
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(lambda n: tried("mia", f"a guess {n}"), range(24)))
-    assert statuses.count(401) <= 10, "at once they are no more than one after the other"
+    assert statuses.count(401) <= 10, "concurrent attempts have the same limit as sequential ones"
     assert statuses.count(429) >= 14
     assert tried("mia", "four mild turnips dancing") == 429, "for a minute"
     assert tried("noa", "four mild turnips dancing") == 201
@@ -173,7 +173,7 @@ def test_path_names_do_not_raise_the_body_limit(client, method, path):
 
 
 def test_many_concurrent_viewers_are_served(client, tmp_path):
-    """Each first look is told before it is shown: who waits to tell holds no connection."""
+    """Each first view writes its audit row before the answer, and waits for it without a database connection."""
     path = write_pyramid(tmp_path / "slide.tiff", tissue(300, 400), 0.5)
     slides = [client.wait_for_slide(client.upload(path, {}))["id"] for _ in range(3)]
     with ThreadPoolExecutor(60) as pool:
@@ -210,7 +210,7 @@ def test_missing_database_answers_503(own):
     ],
 )  # fmt: skip
 def test_serving_beyond_loopback_requires_tls_and_users(settings, starts, tmp_path):
-    """Asked of the rule alone where it would start: tests listen on loopback only."""
+    """Tests only the rule where it would permit the start, since tests listen on loopback alone."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("QUARTERTURN_")}
     chosen = {f"QUARTERTURN_{name}": value for name, value in settings.items()}
     question = "from api.__main__ import may_listen; from core.settings import Settings; print(may_listen(Settings()))"

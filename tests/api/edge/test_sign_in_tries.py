@@ -1,4 +1,4 @@
-"""Tries at a password: wrong ones are counted, and nothing else is."""
+"""Sign-in attempts: only wrong passwords are counted."""
 
 import pytest
 
@@ -11,7 +11,7 @@ PROOF = object()
 
 
 class FromHere:
-    """A request, as far as its address is needed."""
+    """A request with a client address."""
 
     class client:  # noqa: N801 - Starlette's name
         host = "10.0.0.1"
@@ -40,14 +40,14 @@ def wrong(times):
             check_password(FromHere, "mia", "a guess")
 
 
-def test_a_fault_of_ours_is_no_wrong_try():
+def test_a_fault_of_the_service_is_no_failed_attempt():
     for _ in range(3 * MOST_TRIES):
         with pytest.raises(OSError, match="away"):
             check_password(FromHere, "mia", "away")
     assert check_password(FromHere, "mia", "right") is PROOF
 
 
-def test_a_try_that_is_refused_because_too_many_come_at_once_counts():
+def test_an_attempt_refused_for_concurrency_counts():
     for _ in range(MOST_TRIES):
         with pytest.raises(TooMany, match="at once"):
             check_password(FromHere, "mia", "crowded")

@@ -1,4 +1,4 @@
-"""A change is committed before its answer leaves, rings after the commit, and is carried out once for a key."""
+"""A change is committed before its answer leaves, rings after the commit, and happens once per key."""
 
 import asyncio
 
@@ -50,7 +50,7 @@ def embedded(tmp_path, monkeypatch):
 
 @pytest.fixture
 def service(embedded, monkeypatch):
-    """An app of one route, and what happened in which order."""
+    """An app of one route, and the order of events."""
     app, order = FastAPI(), []
     problems.install(app, lambda *_: None)
     app.add_exception_handler(Replayed, replay)
@@ -71,7 +71,7 @@ def service(embedded, monkeypatch):
 
 
 def rows():
-    """The audit's rows as another connection sees them."""
+    """The audit's committed rows, read through another connection."""
     with reading() as session:
         return session.scalar(select(func.count()).where(Audit.action == "key.create"))
 
@@ -90,7 +90,7 @@ def test_the_commit_comes_before_the_answer_and_the_doorbell_after_it(service):
     assert service[1] == [("changed", 0), ("answer begins", 1), ("ring", 2, 1)]
 
 
-def test_a_change_that_fails_leaves_nothing_and_rings_nobody(service):
+def test_a_failed_change_leaves_no_row_and_no_message(service):
     answer = post(service, b'{"name": "a", "fails": true}', key="k")
     assert answer.status == 409
     assert service[1] == [("answer begins", 0)]

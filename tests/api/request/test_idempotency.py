@@ -20,7 +20,7 @@ pytestmark = pytest.mark.services
 
 @pytest.fixture
 def slide(client, tmp_path):
-    """A small slide, ready."""
+    """A small slide in state ready."""
     path = write_pyramid(tmp_path / "slide.tiff", tissue(400, 500, [(150, 200, 90)]), 0.5)
     return client.wait_for_slide(client.upload(path, {}))
 
@@ -63,7 +63,7 @@ def test_key_expires(client, service):
         "UPDATE credentials SET expires_at = expires_at - 90000 WHERE substr(hash, 1, 16) = :id", id=key["id"]
     )
     assert own.http.get("/api/v1/session").status_code == 401
-    assert key["key"] not in str(service.rows("SELECT * FROM credentials")), "its hash alone is kept"
+    assert key["key"] not in str(service.rows("SELECT * FROM credentials")), "only the hash is stored"
     assert key["key"] not in "".join(log.read_text() for log in service.data.glob("*.log"))
 
 
@@ -140,7 +140,7 @@ def test_mpp_and_identifiers_change_in_one_request(client, tmp_path):
 
 
 def test_concurrent_changes_and_deletion_are_consistent(client, tmp_path):
-    """Changes and deletion at once: each answers as if it came before or after, and deleted stays deleted."""
+    """Concurrent changes and deletion answer as in some order, and a deleted slide stays deleted."""
     for _ in range(4):
         slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(400, 500), None), {}))
         path = f"/api/v1/slides/{slide['id']}"
@@ -220,7 +220,7 @@ def test_referenced_slide_is_read_in_place(client, service, imports):
     assert client.analyse(slide["id"])["state"] == "succeeded"
     assert client.call("GET", f"/api/v1/slides/{slide['id']}/tiles/0/0_0.jpeg").content[:2] == b"\xff\xd8"
     client.call("DELETE", f"/api/v1/slides/{slide['id']}")
-    assert path.exists(), "what was named by reference is not ours to remove"
+    assert path.exists(), "a slide by reference stays in place"
     until(lambda: not (service.data / "slides" / slide["id"]).exists())
 
 
@@ -241,7 +241,7 @@ def test_changed_referenced_slide_is_neither_shown_nor_analysed(client, service,
 
 
 def test_missing_referenced_slide_is_reported_without_its_name(client, service, imports):
-    """Its name and place are in no reason and no log, though every error of the system's names them."""
+    """No reason and no log line contains the file's name or path, which the system's errors contain."""
     name = "ROE^RICHARD.tiff"
     path = write_pyramid(imports / name, tissue(400, 500), 0.5)
     slide = client.wait_for_slide(client.call("POST", "/api/v1/slides", json={"path": name}).json()["id"])

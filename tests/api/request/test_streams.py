@@ -1,4 +1,4 @@
-"""The limit on open event streams: never passed, and no stream stays counted that is not open."""
+"""The limit on open event streams: never exceeded, and only open streams are counted."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ from core.errors import TooMany
 def quick(monkeypatch):
     monkeypatch.setattr(streams, "EVENT_SECONDS", 0.01)
     yield
-    assert not streams._open, "nothing stays counted"
+    assert not streams._open, "no stream is counted any more"
 
 
 class Running:
@@ -40,7 +40,7 @@ def stream(read, sends=send, receives=receive):
     return AnalysisEvents("somebody", read)(scope_of("GET", "/x"), receives, sends)
 
 
-def test_of_many_at_once_no_more_are_open_than_may_be():
+def test_concurrent_streams_stay_within_the_limit():
     analysis = Running()
 
     async def crowd():
@@ -54,14 +54,14 @@ def test_of_many_at_once_no_more_are_open_than_may_be():
     asyncio.run(crowd())
 
 
-def test_a_client_that_leaves_before_anything_was_sent_is_not_counted_on():
+def test_a_client_that_leaves_before_the_first_event_is_not_counted():
     async def left():
         return {"type": "http.disconnect"}
 
     asyncio.run(asyncio.wait_for(stream(Running, receives=left), 10))
 
 
-def test_an_answer_that_cannot_begin_is_not_counted_on():
+def test_an_answer_that_cannot_begin_is_not_counted():
     async def refuses(_):
         raise OSError("the connection is closed")
 
@@ -72,5 +72,5 @@ def test_an_answer_that_cannot_begin_is_not_counted_on():
     asyncio.run(begin())
 
 
-def test_a_stream_ends_when_its_reader_is_no_longer_known():
+def test_a_stream_ends_when_its_credential_ends():
     asyncio.run(asyncio.wait_for(stream(lambda: None), 10))

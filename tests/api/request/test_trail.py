@@ -94,7 +94,7 @@ def test_refusals_are_audited_once_a_minute_per_path(client, service, slide):
 
 
 def test_other_workspaces_are_invisible(client, service, slide):
-    """Whatever can be asked for by an id: a slide, its analysis, upload, evaluation, a person, a key."""
+    """Every object with an id: a slide, its analysis, upload and evaluation, a person, a key."""
     analysis = client.analyse(slide["id"], rotation_check=False)["id"]
     person = client.call("POST", "/api/v1/people", json={"login": "elsewhere", "password": "four mild turnips"}).json()
     key = client.call("POST", "/api/v1/keys", json={"name": "elsewhere"}).json()
@@ -121,7 +121,7 @@ def test_other_workspaces_are_invisible(client, service, slide):
 
 @contextlib.contextmanager
 def of_another(service, slide_id, person_id, key_id):
-    """These belong to another workspace for a while."""
+    """Moves these rows to another workspace for a while."""
     service.change("INSERT INTO workspaces (id, name) SELECT 'other', 'Other' WHERE NOT EXISTS "
                    "(SELECT 1 FROM workspaces WHERE id = 'other')")  # fmt: skip
     moves = [

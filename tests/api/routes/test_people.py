@@ -35,7 +35,7 @@ def test_person_signs_in_changes_password_and_is_audited(client, service):
         place = f"/api/v1/people/{person['id']}/password"
         for wrong in ({}, {"current": other}):
             refused = mia.put(place, json={"password": other, **wrong})
-            assert refused.status_code == 403, "an open session is no proof"
+            assert refused.status_code == 403, "a session does not replace the current password"
             assert "the current password is " in refused.json()["detail"]
         assert mia.get("/api/v1/session").json()["person_id"] == person["id"]
         assert mia.put(place, json={"password": other, "current": SENTENCE}).status_code == 204
@@ -84,7 +84,7 @@ def test_logins_are_unique(client):
 
 
 def test_idempotency_key_with_another_password_is_rejected(client):
-    """The key of a repetition is no way to be told of a change that was not made."""
+    """A replay with another password is refused: it must not report a change that was not made."""
     headers, request = {"Idempotency-Key": "people-once"}, {"login": "una", "password": SENTENCE}
     person = client.http.post("/api/v1/people", json=request, headers=headers)
     again = client.http.post("/api/v1/people", json=request, headers=headers)
@@ -143,7 +143,7 @@ def test_quotas_are_enforced_and_released(own, tmp_path):
     client.call("POST", f"/api/v1/analyses/{first['id']}/cancel")
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(lambda _: client.http.post(place, json={}).status_code, range(8)))
-    assert sorted(statuses) == [201, *[429] * 7], "of many at once as many as may"
+    assert sorted(statuses) == [201, *[429] * 7], "concurrent uploads stay within the quota"
     client.call("DELETE", f"/api/v1/slides/{slide['id']}")
     until(lambda: client.http.post("/api/v1/uploads", headers={**TUS, "Upload-Length": "1900000"}).status_code == 201)
-    assert client.http.post("/api/v1/uploads", headers=SMALL).status_code == 429, "three are kept again"
+    assert client.http.post("/api/v1/uploads", headers=SMALL).status_code == 429, "three uploads count again"

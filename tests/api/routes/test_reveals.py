@@ -104,7 +104,7 @@ def test_label_is_withheld_when_the_audit_cannot_be_written(client, service, lab
 
 
 def test_damaged_label_is_rejected_and_the_slide_stays_usable(client, tmp_path):
-    """An error sticks to OpenSlide's handle: the reader opens the slide anew."""
+    """OpenSlide's handle stays in the error state, so the reader opens the slide again."""
     label = np.random.default_rng(0).integers(0, 256, (120, 200, 3), dtype=np.uint8)
     path = write_svs(tmp_path / "hurt.svs", tissue(500, 600), 0.5, label, painted(100, 300, GREEN), "x")
     with tifffile.TiffFile(path) as tiff:

@@ -91,8 +91,8 @@ def test_upload_can_be_terminated(client, location):
     assert client.http.head("/api/v1/uploads/" + "0" * 32, headers=TUS).status_code == 404
 
 
-def test_one_who_only_looks_ends_no_upload(client, service):
-    """HEAD ends a PATCH that still writes, for its client may have been cut off: not by a visitor who may not write."""
+def test_a_viewer_ends_no_upload(client, service):
+    """HEAD ends a PATCH in flight, whose client may be gone; a visitor who may not write cannot end one."""
     key = client.call("POST", "/api/v1/keys", json={"name": "looks only", "role": "viewer"}).json()["key"]
     viewer, go_on, size = Client(service.url, key), threading.Event(), 2 << 20
     length = {**TUS, "Upload-Length": str(size + 5)}

@@ -26,7 +26,7 @@ PLACE = object()
 
 @pytest.fixture
 def lookups(monkeypatch):
-    """Who was looked up, and how it ends: `fails` is raised."""
+    """Counts lookups; raises `fails` where it is set."""
     state = {"times": 0, "fails": None, "may_end": threading.Event()}
     state["may_end"].set()
 
@@ -94,7 +94,7 @@ def test_cancelled_client_does_not_cancel_a_shared_lookup(lookups):
 
 
 def test_lookups_are_made_per_credential(lookups):
-    """Nobody sees a slide, unseen by the audit, because another looks at it just now."""
+    """Lookups are shared per credential, so that each principal's view has its own audit row."""
     app, request = TileApp(None, SlideFiles()), TileRequest(True, "0" * 32, 0, 0, 0)
 
     async def two():
@@ -106,7 +106,7 @@ def test_lookups_are_made_per_credential(lookups):
 
 
 def test_replaced_file_gets_a_new_reader(tmp_path):
-    """A reader keeps its file open: of one that came to lie there since, it knows nothing."""
+    """A reader keeps its file open and would not see a file that replaced it."""
     path, files, stamps = tmp_path / "slide.tiff", SlideFiles(), []
     for colour in (200, 30):
         fresh = write_pyramid(tmp_path / "fresh.tiff", np.full((300, 400, 3), colour, np.uint8), 0.5)
@@ -115,7 +115,7 @@ def test_replaced_file_gets_a_new_reader(tmp_path):
             with files.reader(SlideFile(path, (path,), opening.stamp(path))) as reader:
                 stamps.append(int(reader.region(Source(0, 1, 1, 1), 0, 0, 8, 8)[0, 0, 0]))
     files.drop(path)
-    assert not files._idle, "nothing of it is held any more"
+    assert not files._idle, "no reader of the old file is left"
     assert stamps == [200, 200, 30, 30]
     path.unlink()
     with pytest.raises(Gone):
@@ -129,8 +129,8 @@ def test_replaced_file_gets_a_new_reader(tmp_path):
     ("error", "status"), [(ReaderFailed, 503), (ReaderOutOfMemory, 503), (StorageFault, 503), (SlideUnreadable, 422)]
 )
 @pytest.mark.parametrize("grid", ["_files/9/0_0.jpeg", "/tiles/0/0_0.jpeg"])
-def test_a_tile_whose_reader_failed_may_be_asked_for_again(error, status, grid, monkeypatch):
-    """A viewer that gets 503 retries; 422 says that trying again gives the same."""
+def test_a_tile_whose_reader_failed_may_be_requested_again(error, status, grid, monkeypatch):
+    """A viewer retries after 503. 422 means that a retry gives the same answer."""
 
     class Failing(SlideFiles):
         @contextlib.contextmanager
@@ -150,7 +150,7 @@ def test_a_tile_whose_reader_failed_may_be_asked_for_again(error, status, grid, 
     assert "etag" not in answer.headers
 
 
-def test_a_disk_that_fails_under_a_native_tile_is_said_and_a_short_file_makes_no_half_tile(tmp_path):
+def test_a_disk_fault_under_a_native_tile_answers_503_and_a_short_file_gives_no_partial_tile(tmp_path):
     class Native:
         def span(self, *_):
             return 0, 100
@@ -166,7 +166,7 @@ def test_a_disk_that_fails_under_a_native_tile_is_said_and_a_short_file_makes_no
     assert file.tile(0, 0, 0) == bytes(100)
 
     class Folder:
-        """Reading from it fails, as from a disk that does."""
+        """Raises the error of a failing disk."""
 
         number = os.open(tmp_path, os.O_RDONLY)
 

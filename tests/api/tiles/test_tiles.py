@@ -51,7 +51,7 @@ def test_dropped_or_replaced_files_are_reopened(opened, tmp_path):
     assert files.cached(path, "v2") is None, "another content"
     files.drop(path)
     assert files.cached(path, "v1") is None
-    assert file.tile(0, 0, 0), "who still holds it reads on"
+    assert file.tile(0, 0, 0), "an open file stays readable"
     assert files.open(path, tmp_path / "tiles.npz", "v1") is not file
 
 

@@ -84,7 +84,7 @@ def test_audit_command_detects_changed_rows_and_truncation(visitor, capsys):
     assert admin.audit.main(["--seal", seal]) == 0
     with transactions.writing() as session:
         session.execute(text("DELETE FROM audit WHERE number >= 3"))
-    assert admin.audit.main([]) == 0, "nothing in the chain itself shows it"
+    assert admin.audit.main([]) == 0, "the chain alone does not show it"
     assert admin.audit.main(["--seal", seal]) == 1
     assert "cut off the end" in capsys.readouterr().out
     with transactions.writing() as session:

@@ -17,7 +17,7 @@ VERSION_1 = json.loads(Path(__file__).with_name("results_version_1.json").read_t
 
 
 @pytest.mark.parametrize("name", ["results", "without_checks"])
-def test_results_stored_without_a_version_say_the_same(name):
+def test_results_stored_without_a_version_have_the_same_meaning(name):
     stored = VERSION_1[name]
     read = from_stored(stored)
     again = to_stored(read)
@@ -49,7 +49,7 @@ def test_reasons_stored_before_they_had_parameters_are_read():
         require_results(analysis)
 
 
-def test_results_that_went_with_their_slide_are_a_conflict():
+def test_results_of_a_deleted_slide_are_a_conflict():
     with pytest.raises(Conflict, match="deleted"):
         require_results(Analysis(state="succeeded"))
 
@@ -60,7 +60,7 @@ def test_a_number_that_json_cannot_carry_is_refused():
         Results(**{**stored, "max_score": float("nan")})
 
 
-def test_what_is_read_cannot_be_changed():
+def test_results_are_immutable():
     with pytest.raises(ValidationError, match="frozen"):
         from_stored(VERSION_1["results"]).threshold = 0.9
 
@@ -91,7 +91,7 @@ def test_every_reason_says_what_is_wrong_and_what_to_do(code):
     assert "{" not in reason.detail + reason.action
 
 
-def test_words_of_a_slide_are_no_templates():
+def test_texts_of_a_slide_are_no_templates():
     """An organ's name comes from a person: braces in it stay braces."""
     assert "{share}" in statements.state("organ", scope="lymph node", organ="{share}").sentence
 

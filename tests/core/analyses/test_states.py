@@ -1,6 +1,6 @@
 """An analysis as a state machine: claims, zombies, cancel, retry, restart and deletion in any order, on real databases.
 
-The model is what callers were told. Whatever happens: no late write counts, nobody is told two ends, what was cancelled
+The model is what callers were answered. Whatever happens: no late write counts, nobody is told two ends, what was cancelled
 stays still until it is retried, and in the end every band is done once and the analysis has succeeded, or was ended.
 """
 
@@ -67,7 +67,7 @@ def ready_slide(session):
 
 
 class Analysing(RuleBasedStateMachine):
-    """One analysis; workers that hold on to old claims; people who change their minds."""
+    """One analysis, workers with old claims, and clients that cancel, retry and delete."""
 
     @initialize()
     def begin(self):
@@ -89,14 +89,14 @@ class Analysing(RuleBasedStateMachine):
         claim = leases.claim_next("w", {"m": "f"})
         if claim is None:
             return
-        assert self.alive(), "work of what has ended was given out"
+        assert self.alive(), "work of an ended analysis was claimed"
         assert (claim.kind, claim.ordinal) not in self.done
         self.claims.append(claim)
 
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
     def start(self, data):
-        """A worker says that it begins; one that was away so long that the row is another's says it in vain."""
+        """A worker reports its start; the report of an outdated claim has no effect."""
         claim = data.draw(st.sampled_from(self.claims))
         still, waiting = leases.is_current(claim), self.state == "queued"
         with transactions.writing() as session:
@@ -111,7 +111,7 @@ class Analysing(RuleBasedStateMachine):
     @precondition(lambda self: self.claims)
     @rule(data=st.data())
     def write(self, data):
-        """Any claim, however old, tries to write what it computed."""
+        """Any claim, however old, tries to write its result."""
         claim = data.draw(st.sampled_from(self.claims))
         newest = max((c for c in self.claims if c.id == claim.id), key=lambda c: c.token)
         try:
@@ -159,7 +159,7 @@ class Analysing(RuleBasedStateMachine):
             with transactions.writing() as session:
                 states.retry(session, self.id)
         except (Conflict, NotFound):
-            assert self.state != "cancelled", "what was cancelled can be retried"
+            assert self.state != "cancelled", "a cancelled analysis can be retried"
             return
         assert self.state == "cancelled"
         self.state = "queued"
@@ -167,7 +167,7 @@ class Analysing(RuleBasedStateMachine):
     @precondition(lambda self: self.alive())
     @rule()
     def restart(self):
-        """No worker of its fingerprint is left: everything anew."""
+        """No worker of the fingerprint is left: the analysis restarts."""
         with transactions.writing() as session:
             states.restart(session, states.lock(session, self.id))
         self.done, self.state = {}, "queued"
@@ -190,7 +190,7 @@ class Analysing(RuleBasedStateMachine):
             state = session.get_one(Analysis, self.id).state
         assert state == self.state or (self.state == "deleted" and state in ("cancelled", "succeeded"))
         if not self.alive():
-            assert not [row for row in rows if row.state in ("open", "claimed")], "nothing is left to do"
+            assert not [row for row in rows if row.state in ("open", "claimed")], "no work is left"
         if self.state == "deleted":
             assert all(row.values is None for row in rows)
             return
@@ -201,7 +201,7 @@ class Analysing(RuleBasedStateMachine):
             assert kind == "finish" or planes.unpack(row.values, (1, 1))[0, 0] == token
 
     def teardown(self):
-        """Left in peace, what lives ends well: every band once, then the finish."""
+        """Without further faults a live analysis succeeds: every band once, then the finish."""
         if not hasattr(self, "id"):
             return
         for _ in range(10 * self.bands):

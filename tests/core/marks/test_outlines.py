@@ -1,4 +1,4 @@
-"""Outlines that are made to fill the memory are refused while they are read, whatever their encoding."""
+"""Outlines that would fill the memory are refused while they are parsed, in every encoding."""
 
 import json
 import subprocess
@@ -64,8 +64,8 @@ except Invalid as error:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_is_made_to_fill_the_memory_is_refused_in_little(name, repository):
-    """Measured in a process of its own: kibibytes over those of the body itself."""
+def test_outlines_that_would_fill_the_memory_are_refused_in_bounded_memory(name, repository):
+    """Measures a separate process, in KiB beyond the body itself."""
     size = 16 * MEBI
     assert size < MOST_BYTES
     script = MEASURED.format(root=str(repository), tests=str(repository / "tests/core/marks"), name=name, size=size)

@@ -8,8 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import Invalid
-from core.heatmap.grid import affine_to_l0, bands, grid_shape
-from core.heatmap.regions import find_regions, outline
 from core.pixels.frame import NETWORK_MPP, Axis, Frame
 from core.pixels.levels import Source
 from core.pixels.resample import TICKS, Spans, area_average, covered, spans
@@ -58,7 +56,7 @@ def test_spans_cover_each_tick_once(start, step, count):
     for place, part in zip(first, ticks.sum(1), strict=True):
         counts[place : place + len(part)] += part
     assert counts.sum() == averages.lengths.sum()
-    assert (counts[1 : averages.count - 1] == TICKS).all(), "what lies between the ends is covered whole"
+    assert (counts[1 : averages.count - 1] == TICKS).all(), "pixels between the ends are fully covered"
     assert not counts[averages.count :].any()
 
 
@@ -140,16 +138,6 @@ def test_downsamples_are_whole_where_scanners_rounded(full, level, expected):
     assert axis_downsample(full, level) == expected
 
 
-@given(st.integers(1, 120), st.integers(1, 200), st.integers(1, 7), st.integers(0, 3))
-def test_bands_hold_every_tissue_cell_once(rows, cols, per_band, seed):
-    mask = np.random.default_rng(seed).random((rows, cols)) > 0.97
-    counts = np.zeros((rows, cols), int)
-    for band in bands(mask, per_band):
-        counts[band.row : band.row_end, band.col : band.col_end] += 1
-    assert counts.max(initial=0) <= 1
-    assert (counts[mask] == 1).all()
-
-
 def test_masks_turn_with_the_slide():
     blocks = np.random.default_rng(1).integers(0, 256, (9, 12, 3), dtype=np.uint8)
     for turns in range(4):
@@ -157,34 +145,6 @@ def test_masks_turn_with_the_slide():
         np.testing.assert_array_equal(turned, np.rot90(cell_mask(block_mask(blocks)), turns))
     assert not block_mask(np.full((5, 5, 3), 245, np.uint8)).any(), "bare glass is no tissue"
     assert all_cells(block_mask(blocks)).shape == (10, 13)
-
-
-@settings(deadline=None)
-@given(st.integers(0, 2**31))
-def test_outlines_enclose_exactly_their_cells(seed):
-    rng = np.random.default_rng(seed)
-    cells = np.argwhere(rng.random((7, 8)) > 0.4)
-    if not len(cells):
-        return
-    rings = outline(cells[:, 0], cells[:, 1])
-    areas = [sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairwise(r)) / 2 for r in rings]
-    assert abs(sum(areas)) == len(cells), "outer rings less their holes"
-    assert all(ring[0] == ring[-1] for ring in rings)
-
-
-@pytest.mark.parametrize("mpp", [0.25, 0.499, 0.972])
-def test_regions_lie_where_their_cells_do(mpp):
-    frame = Frame.from_slide(1237, 911, mpp, mpp)
-    scores = np.full(grid_shape(frame), 0.1, np.float32)
-    scores[4:7, 5:8] = 0.9
-    scores[0, 0] = 0.95  # one cell alone is no region
-    scores[10, 2:4] = np.nan
-    (region,) = find_regions(scores, 0.5, frame)
-    a, _, c, _, e, f = affine_to_l0(frame)
-    assert region.bbox_l0 == pytest.approx((4.5 * a + c, 3.5 * e + f, 7.5 * a + c, 6.5 * e + f))
-    assert region.area_um2 == pytest.approx(9 * (16 * 0.972) ** 2, rel=2e-3)
-    assert region.area_corrected_um2 == pytest.approx(region.area_um2 * 4 / 9)
-    assert region.rank == 1
 
 
 @given(st.integers(0, 2**31))

@@ -15,7 +15,7 @@ MEMORY = 2 << 30
 
 
 def ramps(height, width):
-    """A picture whose every part tells where it lies."""
+    """A picture whose pixels encode their place."""
     picture = np.full((height, width, 3), 128, np.uint8)
     picture[..., 0] = (255 * np.arange(height) // height)[:, None]
     picture[..., 1] = 255 * np.arange(width) // width
@@ -80,7 +80,7 @@ def test_openslide_fallback_averages_in_strips(flat_jpeg, monkeypatch):
     monkeypatch.setattr(NativePixels, "read", unusable)
     pixels = slide.read(quarter, *box)
     assert pixels.shape == (200, 300, 3)
-    assert np.abs(pixels - expected).max() <= 2, "averages, whoever decodes"
+    assert np.abs(pixels - expected).max() <= 2, "both decoders average"
 
 
 def unusable(*_):

@@ -1,4 +1,4 @@
-"""OpenSlide's own reasons, as the user reads them: whole but for paths; unsupported is not damaged."""
+"""OpenSlide's reasons as the user reads them: complete but without paths, and unsupported is distinct from damaged."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def test_a_compression_that_is_not_read_is_called_unsupported(compression, folde
     assert "damaged" not in error.detail
 
 
-def test_what_is_no_slide_is_unsupported(folder):
+def test_a_file_that_is_no_slide_is_unsupported(folder):
     path = folder / "case.svs"
     path.write_bytes(b"this is no slide\n" * 100)
     assert refusal(path, SlideUnsupported).code == "not-a-slide"
@@ -91,7 +91,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize(("message", "expected"), PATHS)
-def test_paths_go_and_reasons_stay(message, expected):
+def test_paths_are_removed_from_reasons(message, expected):
     assert without_paths(message, paths_of_slide(Path("/data/Jane Doe/case 7.mrxs"))) == expected
 
 

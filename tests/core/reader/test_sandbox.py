@@ -134,7 +134,7 @@ def test_reader_reports_its_confinement(tmp_path):
     for name, most in (("address space", 4 << 30), ("core file size", 0), ("file size", 0), ("open files", 256)):
         assert re.search(rf"^Max {name} +{most} +{most} ", limits, re.MULTILINE), limits
     (seconds,) = re.findall(r"^Max cpu time +(\d+) ", limits, re.MULTILINE)
-    assert int(seconds) <= 65, "sixty from now on, after what its start took"
+    assert int(seconds) <= 65, "sixty seconds beyond what the start used"
     assert ("landlock" in confinement) == (sandbox.landlock_version() > 0)
 
 

@@ -46,7 +46,7 @@ def test_unpacked_slide_has_the_zipped_pixels(make, above, method, tmp_path):
 
 
 def test_companions_may_share_the_stored_slide_name(tmp_path):
-    """Hamamatsu names a slide's pictures after the slide, and somebody calls every slide "slide"."""
+    """Hamamatsu names a slide's pictures after the slide, which may itself be called "slide"."""
     named = {"slide.vms": "case 7.vms", "slide.jpg": "an image(1,0).jpg", "a map.jpg": "a map.jpg"}
     files = vms(PIXELS, 0.5, image="slide.jpg")
     path = unpacked(zipped({new: files[old] for new, old in named.items()}), tmp_path)
@@ -145,9 +145,11 @@ def test_interrupted_unpacking_starts_over(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         archives.unpack(tmp_path / "slide.zip", tmp_path, killed)
     left = sorted(path.name for path in tmp_path.iterdir())
-    assert left == ["parts.now", "slide.zip"], "of one that was killed long ago nothing; another may be at work"
+    assert left == ["parts.now", "slide.zip"], (
+        "the folder of an old, killed process is removed; a recent one may be in use"
+    )
     first = archives.unpack(tmp_path / "slide.zip", tmp_path, lambda: None)
-    assert archives.unpack(tmp_path / "slide.zip", tmp_path, killed) == first, "what is there is not made again"
+    assert archives.unpack(tmp_path / "slide.zip", tmp_path, killed) == first, "an unpacked slide is not unpacked again"
 
 
 def test_full_disk_while_unpacking_does_not_reject_the_slide(tmp_path, monkeypatch):
@@ -198,7 +200,7 @@ def test_zip_name_with_leading_zero_byte_is_rejected(tmp_path):
 
 @pytest.mark.parametrize("which", [mrxs, vms])
 def test_corrupted_zips_are_unpacked_or_rejected(which, tmp_path):
-    """Seeded damage: unpacked or refused, never anything else."""
+    """Seeded damage: each zip is unpacked or rejected with a reason."""
     content = zipped(which(tissue(256, 256), 0.5))
     for number in range(60):
         rng, folder = random.Random(number), tmp_path / str(number)

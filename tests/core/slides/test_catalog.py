@@ -1,4 +1,4 @@
-"""The list of slides: pages go on where slides are deleted meanwhile."""
+"""The list of slides: pages continue after slides were deleted."""
 
 import pytest
 
@@ -35,7 +35,7 @@ def slides(own_database):
 
 
 @pytest.mark.parametrize("last", range(4))
-def test_a_page_goes_on_after_its_last_slide_was_deleted(slides, last):
+def test_a_page_continues_after_its_last_slide_was_deleted(slides, last):
     with transactions.writing() as session:
         deletion.delete(session, session.get_one(Slide, slides[last]))
     with transactions.reading() as session:

@@ -65,7 +65,7 @@ def test_api_and_worker_open_the_same_file_of_a_zip_whose_parts_are_missing(zip_
     files.close()
 
 
-def test_a_slide_file_says_what_a_reader_needs(zip_by_reference, tmp_path):
+def test_a_slide_file_has_what_a_reader_needs(zip_by_reference, tmp_path):
     parts = storage.folder(zip_by_reference.id) / "parts"
     file = opening.slide_file(zip_by_reference)
     assert (file.path, file.readable) == (parts / "slide.mrxs", (parts,))
@@ -77,7 +77,7 @@ def test_a_slide_file_says_what_a_reader_needs(zip_by_reference, tmp_path):
     )
 
 
-def test_a_file_that_is_gone_or_changed_is_refused_alike(zip_by_reference, tmp_path):
+def test_missing_and_changed_files_are_refused_alike(zip_by_reference, tmp_path):
     path = tmp_path / "import" / "case.zip"
     path.write_bytes(path.read_bytes() + b"\0")
     with pytest.raises(Gone, match="changed"):
@@ -125,7 +125,7 @@ def test_an_open_that_fails_is_not_gone(number, broken, tmp_path, monkeypatch, c
     assert [record.message for record in caplog.records] == ["slide file not readable"]
 
 
-def test_one_thread_unpacks_and_others_are_turned_away(zip_by_reference, monkeypatch):
+def test_one_thread_unpacks_and_others_are_refused(zip_by_reference, monkeypatch):
     begun, go_on, unpack = threading.Event(), threading.Event(), archives.unpack
 
     def slow(*arguments):

@@ -26,7 +26,7 @@ WHO = Visitor("p", DEFAULT_WORKSPACE, "analyst", "someone")
 
 
 class Sending(RuleBasedStateMachine):
-    """One upload, and a client that is cut off, lies, comes back or gives up."""
+    """One upload and its client, which disconnects, sends wrong offsets, resumes or terminates."""
 
     @initialize(content=st.binary(min_size=1, max_size=400))
     def begin(self, content):
@@ -41,7 +41,7 @@ class Sending(RuleBasedStateMachine):
             return upload, session.get_one(Slide, upload.slide_id)
 
     def alone(self):
-        """Whether it is open and nobody writes."""
+        """Whether the upload is open and no PATCH is in flight."""
         return self.state == "open" and self.under_way is None
 
     def opened(self, offset, checksum=None):
@@ -74,7 +74,7 @@ class Sending(RuleBasedStateMachine):
     @precondition(lambda self: self.alone())
     @rule(size=st.integers(1, 150))
     def cut(self, size):
-        """The connection breaks: what came is kept, and the next HEAD tells how much that is."""
+        """The connection breaks: received bytes stay, and the next HEAD returns their number."""
         writer = self.opened(self.acknowledged)
         writer.write(self.content[self.acknowledged : self.acknowledged + size])
         writer.close(False)
@@ -83,13 +83,13 @@ class Sending(RuleBasedStateMachine):
     @precondition(lambda self: self.alone())
     @rule()
     def begin_patch(self):
-        """One that stays under way while other things happen."""
+        """Starts a PATCH that stays in flight while other rules run."""
         self.under_way = self.opened(self.acknowledged)
 
     @precondition(lambda self: self.under_way and self.state == "open")
     @rule()
     def another_patch(self):
-        """Of another process, say, that knows nothing of the first."""
+        """A PATCH of another process, which has no record of the first."""
         with pytest.raises(Conflict, match="still writes"):
             self.opened(self.acknowledged)
 
@@ -102,7 +102,7 @@ class Sending(RuleBasedStateMachine):
     @precondition(lambda self: self.under_way)
     @rule(complete=st.booleans())
     def end_patch(self, complete):
-        """Its bytes count, unless the upload ended meanwhile."""
+        """The PATCH in flight ends: its bytes count, unless the upload ended meanwhile."""
         writer, self.under_way = self.under_way, None
         writer.close(complete)
         if self.state == "open":
@@ -111,14 +111,14 @@ class Sending(RuleBasedStateMachine):
     @precondition(lambda self: self.under_way)
     @rule()
     def kill_under_way(self):
-        """The process dies with its PATCH: what was not acknowledged is gone, and the next may write."""
+        """The process dies with its PATCH: unacknowledged bytes are discarded, and the next PATCH may write."""
         self.under_way.file.close()
         self.under_way = None
 
     @precondition(lambda self: self.state == "open")
     @rule()
     def head(self):
-        """What a HEAD tells is on disk."""
+        """The offset of a HEAD is on disk."""
         assert self.records()[0].offset == self.acknowledged
         assert storage.absolute(self.file).stat().st_size >= self.acknowledged
 

@@ -1,4 +1,4 @@
-"""What a backup lacks, because it lies elsewhere or is derived, is there again after it was loaded."""
+"""Files that a backup omits, because they are elsewhere or derived, are restored after loading."""
 
 import os
 import shutil
@@ -88,9 +88,9 @@ def test_a_slide_by_reference_keeps_its_tile_index_and_thumbnail(move, imported)
 
 
 @pytest.mark.parametrize("missing", DERIVED)
-def test_a_slide_that_lacks_what_an_inspection_derives_is_inspected_again(move, imported, missing):
+def test_a_slide_without_derived_files_is_inspected_again(move, imported, missing):
     slide_id = slide(imported, mpp_source="user", derived=[name for name in DERIVED if name != missing])
-    assert move()["missing"] == [], "what can be derived again is not reported as lost"
+    assert move()["missing"] == [], "files that can be derived again are not reported as missing"
     assert (state_of(slide_id), inspections()) == ("inspecting", [(slide_id, {"mpp": 0.5})])
 
 
@@ -102,7 +102,7 @@ def test_a_slide_by_reference_whose_file_has_another_date_is_inspected_again(mov
 
 
 def test_a_zip_by_reference_is_unpacked_again_by_an_inspection(move, imported):
-    """Its index holds offsets into the unpacked file: read from the zip they would give any bytes as a tile."""
+    """The index has offsets into the unpacked file; applied to the zip they would return arbitrary bytes as a tile."""
     imported.write_bytes(zipped({"slide.tiff": b"x"}))
     slide_id = slide(imported)
     (storage.folder(slide_id) / storage.PARTS).mkdir()
@@ -129,7 +129,7 @@ def test_an_inspection_that_is_up_to_date_is_refused(move, imported):
         inspection.inspect_again(session, session.get_one(Slide, slide_id))
 
 
-def test_only_files_that_ought_to_be_there_are_reported_missing(move):
+def test_only_expected_files_are_reported_missing(move):
     slide("slides/a/slide.svs", state="rejected", reason={"code": "unreadable"})
     stored = slide("slides/b/slide.svs", state="rejected", reason={"code": NOT_INSPECTED})
     slide("slides/c/slide.svs")

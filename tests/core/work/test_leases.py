@@ -29,7 +29,7 @@ def slide(own_database, monkeypatch):
 
 
 class Rows(RuleBasedStateMachine):
-    """Workers claim, finish, die and come back; each row is done at most once, by its last holder."""
+    """Workers claim, finish, die and return; each row is done at most once, by its latest claim."""
 
     @initialize()
     def begin(self):
@@ -116,7 +116,7 @@ def test_reopened_row_pauses_twice_as_long_each_time(monkeypatch):
         with transactions.reading() as session:
             assert before + pause <= session.get_one(Work, claim.id).lease_until <= database_time() + pause
         assert leases.claim_next("w", {"m": "f"}) is None
-        assert leases.claimable_count(1) == 0, "nobody rings for it either"
+        assert leases.claimable_count(1) == 0, "the doorbell does not count it either"
         let_leases_run_out()
     assert leases.claim_next("w", {"m": "f"}).attempts == 4
 

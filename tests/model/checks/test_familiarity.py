@@ -123,7 +123,7 @@ def test_training_without_data_says_so_and_writes_nothing(tmp_path, capsys):
 
 
 def test_flat_pictures_turn_as_exactly_as_others():
-    """Where nothing happens, a variance could be rounding, which logarithms blow up: the shipped file, near-blank."""
+    """On near-blank pictures a variance may be rounding error, which a logarithm amplifies (shipped file)."""
     network, card = load_network()
     detector, fields = freeze(network), familiarity_file.read(familiarity_file.path_of("p4m-densenet"), card.digest)
     rng = np.random.default_rng(0)

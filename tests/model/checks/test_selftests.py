@@ -88,7 +88,7 @@ def test_the_rotation_check_catches_one_plane_left_unturned(network):
     assert rotation_check.residual(frozen, region(), list(range(8))) > rotation_check.TOLERANCE
 
 
-def test_the_rotation_check_catches_logits_that_are_no_numbers(network):
+def test_the_rotation_check_detects_nan_logits(network):
     frozen = freeze(network)
     with torch.no_grad():
         frozen.classifier.weight[:] = float("nan")
@@ -96,8 +96,8 @@ def test_the_rotation_check_catches_logits_that_are_no_numbers(network):
 
 
 @pytest.mark.parametrize("broken", [0, 1, 2])
-def test_one_view_that_is_no_number_is_never_dropped(broken, monkeypatch):
-    """The upright answer or a turned one: NaN compares with nothing, and used to pass for no difference."""
+def test_a_view_with_nan_is_never_dropped(broken, monkeypatch):
+    """NaN in the upright answer or in a turned one: NaN equals nothing, and used to pass as no difference."""
     answers = [np.zeros((1, 2, 2), np.float32) for _ in range(3)]
     answers[broken][0, 0, 0] = np.nan
     monkeypatch.setattr(rotation_check, "infer", lambda *_: answers.pop(0))
@@ -126,7 +126,7 @@ def test_quarter_turns_of_a_profile_are_exact(network):
         angle_profile(freeze(network), window[:96, :96])
 
 
-def test_the_shipped_weights_answer_their_golden_pictures():
+def test_the_shipped_weights_reproduce_their_golden_outputs():
     network, card = load_network()
     assert golden.check(freeze(network), card) <= golden.TOLERANCE
     assert sum(p.numel() for p in network.parameters()) == 118_379

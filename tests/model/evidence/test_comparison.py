@@ -12,7 +12,7 @@ from model.train.pcam import Split
 
 
 def answer_of(strength, seed=0, slides=12, patches=40):
-    """Logits that tell labels with a strength, in slides of different brightness; one noise for all strengths."""
+    """Logits that separate labels by `strength`, in slides of different brightness; the noise is shared."""
     rng = np.random.default_rng(seed)
     groups = np.repeat([f"g{i:02}" for i in range(slides)], patches)
     labels = rng.integers(0, 2, len(groups))

@@ -1,4 +1,4 @@
-"""The digits benchmark: the same digits for every system, and something is learnt."""
+"""The digits benchmark: every system gets the same digits, and one learns."""
 
 import pytest
 import torch

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning:matplotlib")
 
 
 class Patches:
-    """Splits as `study.Data` has them, small and made up."""
+    """Small synthetic splits in the form of `study.Data`."""
 
     def __init__(self):
         from model.train.pcam import Split
@@ -50,7 +50,7 @@ def probed():
 
 
 @pytest.mark.slow
-def test_rivals_stand_beside_each_other_once_all_have_run(tmp_path, data, probed):
+def test_networks_are_compared_once_all_have_run(tmp_path, data, probed):
     names = (*RIVALS, FLOOR)
     job = Job("folds", "", steps=360, data="fold", fold=2)
     for number, name in enumerate(names[:-1]):
@@ -63,7 +63,7 @@ def test_rivals_stand_beside_each_other_once_all_have_run(tmp_path, data, probed
     assert (tmp_path / "detector-flops.png").stat().st_size > 5000
 
 
-def test_fractions_and_controls_say_what_was_run(tmp_path, data):
+def test_fractions_and_controls_name_their_runs(tmp_path, data):
     assert "Not run yet" in learning.fractions([], data, tmp_path)
     assert "Not run yet" in controls.trained_controls([], data)
     assert "Not run yet" in learning.repeated([], data)
@@ -94,7 +94,7 @@ def test_without_data_nothing_is_written(tmp_path, main, capsys):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_the_committed_page_says_what_the_committed_files_say():
+def test_the_committed_page_agrees_with_the_committed_files():
     """Sections that need no patches are written anew and found on the page, word for word."""
     page, probed = page_.PAGE.read_text(), page_.read_probes()
     assert probed["weights"] == page_.read_card(page_.DEFAULT_NAME).digest, "measured with the weights that are shipped"
@@ -106,7 +106,7 @@ def test_the_committed_page_says_what_the_committed_files_say():
 
 
 @pytest.mark.slow
-def test_rivals_on_valid_and_test_stand_in_one_row_each(tmp_path, data):
+def test_each_network_has_one_row_for_valid_and_test(tmp_path, data):
     for name in RIVALS[:-1]:
         keep(tmp_path, Job("rivals", name, steps=360), data, 3 if name != "harmonic" else 1, valid=0, test=0)
     assert "Not run for every system" in rivals.on_splits(read_answers(tmp_path), data)
@@ -119,7 +119,7 @@ def test_rivals_on_valid_and_test_stand_in_one_row_each(tmp_path, data):
 
 
 @pytest.mark.slow
-def test_less_data_says_who_is_ahead_and_only_where_it_is_decided(tmp_path, data):
+def test_less_data_names_the_better_network_only_where_it_is_significant(tmp_path, data):
     for seed in (1, 2, 3):
         for system, strength in (("p4m-densenet", 4.0), ("z2-densenet", 1.0)):
             keep(tmp_path, Job("fractions", system, steps=300, fraction=0.05, seed=seed), data, strength, valid=0)
@@ -136,7 +136,7 @@ def test_less_data_says_who_is_ahead_and_only_where_it_is_decided(tmp_path, data
     assert f"at 10% of them {FLOOR} comes first" in page
 
 
-def test_a_step_of_the_recipe_is_said_to_help_only_where_that_is_shown(tmp_path, data):
+def test_a_step_of_the_recipe_helps_only_where_it_is_significant(tmp_path, data):
     for seed in (1, 2, 3):
         for plan, strength in (("augment03", 4.0), ("augment00", 1.0), ("without-decay", 4.0)):
             keep(tmp_path, Job(plan, "p4m-densenet", steps=360, seed=seed), data, strength, valid=0)

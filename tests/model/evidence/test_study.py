@@ -60,7 +60,7 @@ def test_masking_leaves_nothing_of_the_centre(split):
     np.testing.assert_array_equal(masked.patches[:, :32], split.patches[:, :32])
 
 
-def test_the_paint_over_the_centre_knows_nothing_of_it(split):
+def test_the_paint_over_the_centre_does_not_depend_on_it(split):
     other = Split(split.patches.copy(), split.labels, split.groups)
     other.patches[:, 32:64, 32:64] = 255 - other.patches[:, 32:64, 32:64]
     np.testing.assert_array_equal(pcam_.mask_centre(split).patches, pcam_.mask_centre(other).patches)
@@ -88,12 +88,12 @@ def test_job_writes_complete_answers(tiny, tmp_path):
     assert about["steps"] == 2
     assert answer["valid"].shape == (40,)
     assert runs.has_answer(job)
-    assert not runs.has_answer(dataclasses.replace(job, steps=3)), "of the same name, and another run"
+    assert not runs.has_answer(dataclasses.replace(job, steps=3)), "another run under the same name"
     assert np.isfinite(answer["test"]).all()
 
 
 @pytest.mark.slow
-def test_averaged_views_are_the_same_weights_asked_eight_times(tiny, tmp_path):
+def test_averaged_views_use_the_same_weights_eight_times(tiny, tmp_path):
     plain, averaged = (jobs.Job("tiny", name, steps=2) for name in ("z2-densenet", "z2-eight-views"))
     runs.run_job(plain, tiny, tmp_path / "work")
     runs.run_job(averaged, tiny, tmp_path / "work")
@@ -102,7 +102,7 @@ def test_averaged_views_are_the_same_weights_asked_eight_times(tiny, tmp_path):
     views = [predict(average, turned(tiny.valid, element)).numpy() for element in get_group("p4m").elements]
     answer = np.load(tmp_path / "evidence" / f"{averaged.name}.npz")["valid"]
     np.testing.assert_allclose(answer, np.mean(views, 0), atol=1e-4)
-    assert np.ptp(views, 0).max() > 1e-3, "one view alone promises nothing"
+    assert np.ptp(views, 0).max() > 1e-3, "single views differ"
 
 
 def test_job_runs_in_one_process_at_a_time(tmp_path):
@@ -131,5 +131,5 @@ def test_boosted_trees_answer_like_a_network(split, tmp_path, monkeypatch):
     data._all, data.valid, data.test = bright, bright, bright.take(np.arange(40))
     runs.run_job(jobs.Job("tiny", jobs.FLOOR, steps=0), data, tmp_path / "work")
     answer = np.load(tmp_path / "tiny-boosted-trees-1.npz")
-    assert auc(bright.labels, answer["valid"]) > 0.95, "the colour gives it away"
+    assert auc(bright.labels, answer["valid"]) > 0.95, "the colour determines the label"
     assert features(bright.patches[:3]).shape == (3, 30)

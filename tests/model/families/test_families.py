@@ -30,7 +30,7 @@ def features(family, channels=2, seed=0):
 
 
 def lively(name, **changes):
-    """A small network in float64 whose norms do something, as after training."""
+    """A small network in float64 with non-trivial norms, as after training."""
     torch.manual_seed(1)
     network = get_system(name).build(**{"n0": 8, "growth": 6, **changes}).double()
     for module in network.modules():

@@ -147,7 +147,7 @@ def test_pooling_without_stride_is_equivariant_for_any_domain(domain):
 
 @pytest.mark.parametrize("subgroup", ["rotations", "mirror"])
 def test_pooling_over_h_then_subsampling_on_h_is_equivariant_to_h_and_not_to_g(subgroup):
-    """C&W §6.3. On H a feature map moves by H's own product; outside H there is nothing to move it by."""
+    """C&W §6.3. On H a feature map moves by H's own product; outside H no action is defined."""
     group, f = get_group("p4m"), features("p4m")
     members = list(group.subgroup(subgroup))
 

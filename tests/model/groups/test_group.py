@@ -57,7 +57,7 @@ def test_cosets_part_the_group():
         assert len(cosets) * len(group.subgroup(name)) == 8
 
 
-def test_what_is_no_subgroup_is_refused():
+def test_sets_that_are_no_subgroup_are_refused():
     with pytest.raises(ValueError, match="not a subgroup"):
         get_group("p4").left_cosets([0, 1])
     with pytest.raises(ValueError, match="no mirrors"):

@@ -17,7 +17,7 @@ from model.weights.checkpoint import load_network
 
 
 def frozen(family="p4m", **fields):
-    """A small network with norms that have seen something."""
+    """A small network with non-trivial norms."""
     torch.manual_seed(0)
     network = DenseNet(DenseNetConfig(family, n0=16, growth=12, **fields))
     rng = torch.Generator().manual_seed(1)
@@ -59,7 +59,7 @@ def test_bfloat16_drift_is_measured(backend):
     reference = freeze(load_network()[0])
     detector = Engine(backend, "bfloat16").prepare(reference)
     worst = drift.check(detector, reference, "bfloat16")
-    assert drift.TOLERANCE["float32"] < worst < drift.TOLERANCE["bfloat16"], "it is told from float32"
+    assert drift.TOLERANCE["float32"] < worst < drift.TOLERANCE["bfloat16"], "the drift exceeds that of float32"
     assert next(reference.buffers()).dtype == torch.float32, "the reference stays as it was"
     with pytest.raises(WeightsRefused, match="choose torch"):
         drift.check(detector, reference, "float32")
@@ -70,7 +70,7 @@ def test_golden_outputs_of_another_network_are_rejected():
         drift.check(frozen("p4"), frozen("p4m"), "float32")
 
 
-def test_answers_that_are_no_numbers_are_refused():
+def test_nan_outputs_are_refused():
     broken = frozen()
     broken.classifier.bias.fill_(float("nan"))
     with pytest.raises(WeightsRefused, match="inf logits off"):
@@ -87,7 +87,7 @@ def test_family_without_openvino_graph_uses_torch():
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Engine)])
-def test_every_choice_is_part_of_what_is_described(field):
+def test_the_description_names_every_choice(field):
     other = {"backend": "openvino", "precision": "bfloat16", "threads": 7}[field]
     plain, changed = Engine(), dataclasses.replace(Engine(), **{field: other})
     assert plain.describe(get_family("p4m")) != changed.describe(get_family("p4m"))

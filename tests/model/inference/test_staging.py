@@ -33,7 +33,7 @@ def test_staged_regions_arrive_unchanged(device, ahead):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 def test_computation_waits_for_its_copy():
-    """The copies' stream is held up for about a tenth of a second: whoever does not wait for it reads nothings."""
+    """The copy stream is delayed by about a tenth of a second: a computation that does not wait for it reads zeros."""
     device, (pixels,) = torch.device("cuda"), regions(1)
     staging = Staging(device)
     torch.full(pixels.shape, 7, dtype=torch.uint8, device=device)  # freed at once: what such memory held before

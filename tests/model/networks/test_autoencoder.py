@@ -38,7 +38,7 @@ def test_it_is_equivariant_in_all_its_parts(network):
 
 @torch.no_grad()
 def test_a_cells_description_is_its_patchs(network):
-    """So it does not matter how a slide is cut into regions."""
+    """The way in which a slide is cut into regions has no influence."""
     x = picture(144, 160)
     dense = network.describe(x)
     assert dense.shape == (1, 6 + 3 * (2 + 3 + 3 + 4), 4, 5)

@@ -15,7 +15,7 @@ names = pytest.mark.parametrize("name", ["z2", "p4", "p4m"])
 
 
 def lively(name, **changes):
-    """A network in float64 whose norms do something, as after training."""
+    """A network in float64 with non-trivial norms, as after training."""
     torch.manual_seed(1)
     network = DenseNet(DenseNetConfig(family=name, **changes)).double()
     for module in network.modules():

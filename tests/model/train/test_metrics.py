@@ -24,7 +24,7 @@ def test_auc_equals_scikit_learn():
 
 def test_a_calibrated_detector_shows_no_error_and_slope_one():
     errors = [metrics.calibration_error(*detector(2000)) for _ in range(20)]
-    assert np.mean(errors) < 0.012, "what binning noise alone would show is 0.03"
+    assert np.mean(errors) < 0.012, "binning noise alone gives 0.03"
     slope, intercept = metrics.calibration_slope(*detector(50_000))
     assert slope == pytest.approx(1, abs=0.03)
     assert intercept == pytest.approx(0, abs=0.03)

@@ -28,7 +28,7 @@ SMALL = ["--n0", "8", "--growth", "4", "--batch", "4", "--no-bf16", "--threads",
 
 @pytest.fixture
 def data(tmp_path):
-    """PCam's layout, with labels that the colour gives away."""
+    """PCam's layout, with labels that follow from the colour."""
     rng, folder = np.random.default_rng(0), tmp_path / "data"
     folder.mkdir()
     for split, count in (("train", 16), ("valid", 12), ("test", 12)):
@@ -70,7 +70,7 @@ def test_killed_run_resumes_to_the_same_result(data, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_what_was_trained_can_be_shipped_and_measured(data, tmp_path, capsys):
+def test_trained_weights_can_be_shipped_and_measured(data, tmp_path, capsys):
     out, into, answer = tmp_path / "run", tmp_path / "shipped", tmp_path / "answer.json"
     main([str(data), "--out", str(out), "--epochs", "1", *SMALL])
     shipping = ["--weights", str(out / "checkpoint.pt"), "--ship", "tiny", "--into", str(into)]
@@ -101,7 +101,7 @@ def test_the_temperature_undoes_a_scaling():
 
 
 def spoil(folder, name, key, change):
-    """Rewrite a data set of a file."""
+    """Rewrites a data set of a file."""
     path = folder / f"camelyonpatch_level_2_split_{name}.h5"
     with h5py.File(path) as file:
         content = change(np.asarray(file[key][:]))
@@ -124,7 +124,7 @@ def test_data_that_is_not_pcams_is_refused_in_a_sentence(data, tmp_path, capsys,
     errors = capsys.readouterr().err
     assert sentence in errors
     assert "Traceback" not in errors
-    assert not (tmp_path / "run").exists(), "nothing is half-made"
+    assert not (tmp_path / "run").exists(), "no partial run is left"
 
 
 def test_a_file_that_is_no_hdf5_is_refused_in_a_sentence(data, tmp_path, capsys):
@@ -134,7 +134,7 @@ def test_a_file_that_is_no_hdf5_is_refused_in_a_sentence(data, tmp_path, capsys)
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(data, tmp_path, capsys):
+def test_a_nan_loss_stops_the_run_and_keeps_the_checkpoint(data, tmp_path, capsys):
     out = tmp_path / "run"
     assert main([str(data), "--out", str(out), "--epochs", "1", *SMALL]) == 0
     before = (out / "checkpoint.pt").read_bytes()

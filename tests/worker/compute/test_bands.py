@@ -26,14 +26,14 @@ def answered(monkeypatch, logits, loaded=None):
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
 def test_an_answer_that_is_no_finite_number_is_a_fault(broken, monkeypatch):
-    """It used to become NaN in the heat map, which means "not analysed": a gap that nobody reported."""
+    """It used to become NaN in the heat map, which means "not analysed": an unreported gap."""
     logits = np.ones((2, 27), np.float32)
     logits[1, 3] = broken
     with pytest.raises(NotFinite, match="1 of 53"):
         answered(monkeypatch, logits)
 
 
-def test_glass_may_be_answered_with_anything(monkeypatch):
+def test_values_on_glass_are_ignored(monkeypatch):
     logits = np.ones((2, 27), np.float32)
     logits[0, 0] = np.nan
     first = MASK.copy()

@@ -45,13 +45,13 @@ def test_the_drift_is_the_worst_of_the_regions():
     assert rotation_summary([READ.model_copy(update={"drift": 0.02}), READ]).drift_logits == 0.02
 
 
-def test_a_network_without_symmetry_was_looked_at_and_promised_nothing():
+def test_a_network_without_symmetry_has_a_check_without_a_verdict():
     plain = rotation_summary([READ.model_copy(update={"elements": (), "spread": 0.7, "outside": ("mirrored",)})])
     assert (plain.regions, plain.passed, plain.spread_logits) == (1, None, 0.7)
 
 
 @pytest.mark.parametrize(("usual", "banner"), [(0.3, False), (0.1, True)])
-def test_a_slide_with_more_of_the_unfamiliar_than_any_held_out_one_gets_a_banner(usual, banner):
+def test_a_slide_less_familiar_than_any_held_out_one_gets_a_banner(usual, banner):
     plane = np.array([[1.0, 5.0, np.nan], [2.0, 3.0, 3.9]], np.float32)
     result = familiarity(plane, familiarity_card(usual))
     assert result.unfamiliar_share == pytest.approx(1 / 5)
@@ -78,7 +78,7 @@ def gathered(logits, bands=()):
 
 
 def band_without(cells, *codes):
-    """A band of which regions were not read for these reasons, `cells` tissue cells each."""
+    """A band whose regions were not read for these reasons, with `cells` tissue cells each."""
     regions = [
         UnreadRegionImage(row=0, col=27 * i, row_end=27, col_end=27 * i + 27, cells=cells,
                      reason=Reason(code=code, detail=f"the {code} detail", action=f"the {code} action"))
@@ -93,7 +93,7 @@ def logits(missing=0):
     return plane
 
 
-def test_a_whole_answer_ends_well():
+def test_a_complete_analysis_succeeds():
     results = gathered(logits())
     assert (why_failed(results), why_withheld(logits(), results)) == (None, None)
     assert results.coverage.share == 1.0
@@ -116,7 +116,7 @@ def test_a_few_unread_cells_are_listed_and_the_analysis_succeeds():
     assert "the unreadable detail" in results.unread.statement.sentence
 
 
-def test_more_than_two_percent_fail_with_the_cause_that_cost_most_and_what_to_do_about_it():
+def test_more_than_two_percent_unread_fail_with_the_main_cause_and_its_action():
     results = gathered(logits(900), [band_without(300, "reader-memory", "unreadable", "reader-memory")])
     failure = why_failed(results)
     assert failure.code == "unreadable"
@@ -125,7 +125,7 @@ def test_more_than_two_percent_fail_with_the_cause_that_cost_most_and_what_to_do
     assert failure.unread.image_count == 3
 
 
-def test_the_list_of_unread_region_images_is_bounded_and_says_how_many_there_are():
+def test_the_list_of_unread_region_images_is_bounded_and_has_their_count():
     listed = unread([band_without(1, *["x"] * 30), band_without(1, *["x"] * 30)], 1000)
     assert (len(listed.region_images), listed.image_count, listed.cells) == (MOST_LISTED, 60, 60)
 

@@ -14,7 +14,7 @@ REGION = RegionImage(0, 0, 1, 1)
 
 
 def loaded(monkeypatch, outcomes):
-    """What comes of a region whose reads end like this."""
+    """The outcome of a region whose reads end like this."""
     outcome_iterator = iter(outcomes)
 
     def read(*_):
@@ -39,8 +39,8 @@ def test_ended_reader_is_replaced_without_losing_a_region(outcomes, there, monke
 
 
 @pytest.mark.parametrize("kind", [StorageFault, ReaderOutOfMemory])
-def test_what_is_no_fault_of_the_file_leaves_no_gap(kind, monkeypatch):
-    """The part is given back and done again: nothing is told of cells that nobody could read just now."""
+def test_faults_of_the_machine_leave_no_gap(kind, monkeypatch):
+    """The band opens again, since a fault of the machine states nothing about the region's cells."""
     with pytest.raises(kind, match="x"):
         loaded(monkeypatch, [kind, None])
 
@@ -55,13 +55,13 @@ def test_dead_reading_thread_does_not_block(monkeypatch):
         loaded(monkeypatch, [RuntimeError])
 
 
-def test_the_cause_of_a_dead_reading_thread_is_kept(monkeypatch):
+def test_the_cause_of_a_dead_reading_thread_is_raised(monkeypatch):
     with pytest.raises(EOFError) as ended:
         loaded(monkeypatch, [RuntimeError])
     assert isinstance(ended.value.__cause__, RuntimeError)
 
 
-def test_what_is_logged_while_reading_belongs_to_the_work(monkeypatch):
+def test_log_lines_of_the_reading_thread_carry_the_correlation(monkeypatch):
     """A reader's end is logged by the thread that reads ahead."""
     correlations = []
     monkeypatch.setattr(region_loader, "region_pixels", lambda *_: correlations.append(logs.correlation()))

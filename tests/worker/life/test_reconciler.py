@@ -10,7 +10,7 @@ from worker.life import reconciler
 from worker.life.reconciler import _report
 
 
-def test_one_row_that_cannot_be_failed_keeps_no_other_from_it(monkeypatch):
+def test_one_row_that_cannot_be_failed_does_not_stop_the_others(monkeypatch):
     failed = []
 
     def fail(work_id, _):
@@ -27,7 +27,7 @@ def test_one_row_that_cannot_be_failed_keeps_no_other_from_it(monkeypatch):
 
 @pytest.mark.parametrize("kind", LANES)
 @pytest.mark.parametrize("last", [None, {"code": "worker-error", "detail": "the worker met KeyError"}])
-def test_a_row_that_used_up_its_attempts_tells_its_owner_the_last_cause(kind, last, monkeypatch):
+def test_the_owner_of_a_failed_row_gets_the_last_cause(kind, last, monkeypatch):
     """Profiles and evaluations have no owner that would fail with them."""
     reasons = []
     monkeypatch.setattr("worker.life.reconciler.inspection.record_failure", lambda *args: reasons.append(args[-1]))

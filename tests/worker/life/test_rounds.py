@@ -30,7 +30,7 @@ class Steps:
 
 
 def through(step, *others):
-    """Run rounds until the last step has succeeded."""
+    """Runs rounds until the last step has succeeded."""
     rounds = Rounds("test", [step, *others], lambda: 0.01)
     rounds.start()
     last = others[-1] if others else step
@@ -66,8 +66,8 @@ def test_a_heartbeat_goes_on_after_an_unforeseen_fault(monkeypatch):
 
 
 @pytest.mark.parametrize("error", [AWAY, RuntimeError("unforeseen")])
-def test_a_lease_is_watched_after_a_fault_and_its_lines_belong_to_the_work(error, monkeypatch, caplog):
-    """The look that fails is no end: the next one sees that the row was taken away."""
+def test_a_lease_is_watched_after_a_fault_and_logs_the_correlation(error, monkeypatch, caplog):
+    """A failed check does not end the watch: the next check sees that the claim was lost."""
     monkeypatch.setattr(lease, "CHECK_SECONDS", 0.01)
     answers, correlations, probed = [error, True, False], [], threading.Event()
 
@@ -92,7 +92,7 @@ def test_a_lease_is_watched_after_a_fault_and_its_lines_belong_to_the_work(error
 
 
 class Ended(BaseException):
-    """The process would end here."""
+    """Stands for the end of the process."""
 
 
 def end_of(monkeypatch):
