@@ -114,7 +114,7 @@ def test_a_failed_measurement_leaves_nothing_of_an_earlier_one(page, chromium, s
     page.click("[data-part=measure]")
     expect(page.locator("[data-part=profile]")).to_be_visible()
     waiting = []
-    page.route("**/profiles", waiting.append)
+    page.route("**/profiles", lambda route: waiting.append(route))
     page.click("[data-part=measure]")
     expect(page.locator("[data-part=angle-text]")).to_contain_text("Measuring cell")
     expect(page.locator("[data-part=profile]")).to_be_hidden()

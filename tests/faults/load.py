@@ -111,7 +111,7 @@ class Load:
                     work(person, rng)
                 time.sleep(rng.uniform(*rest))
                 self._going_on.wait()
-        except BaseException as error:  # noqa: BLE001 - told by stop()
+        except BaseException as error:  # noqa: BLE001 - raised again by stop()
             self.errors.append(error)
 
     def _upload(self, person: Patient, rng: Random) -> None:
@@ -163,7 +163,7 @@ class Load:
         key = {"Idempotency-Key": str(uuid.uuid4())}
         request = {"rotation_check": rng.random() < 0.2}
         answers = [person.call("POST", f"/api/v1/slides/{slide_id}/analyses", headers=key, json=request)]
-        if rng.random() < 0.3:  # sent again, as one does who did not hear the first answer
+        if rng.random() < 0.3:  # sent again, like a client that lost the first answer
             answers.append(person.call("POST", f"/api/v1/slides/{slide_id}/analyses", headers=key, json=request))
         ids = {answer.json()["id"] for answer in answers}
         assert len(ids) == 1, "one key, one analysis"

@@ -13,7 +13,7 @@ from servers import Postgres, Redis, Service
 from faults.proxy import Proxy
 
 DISK_MB = 512
-SETTINGS = {  # faults come faster than in life, and whoever looks whether all is there asks for all of it at once
+SETTINGS = {  # faults come faster than in practice, and the invariants request everything at once
     "QUARTERTURN_MAX_ATTEMPTS": "60", "QUARTERTURN_RETRY_SECONDS": "0.2", "QUARTERTURN_REQUESTS_PER_SECOND": "0",
 }  # fmt: skip
 

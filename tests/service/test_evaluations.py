@@ -187,7 +187,7 @@ def test_camelyon_command_uploads_analyses_and_evaluates(service, client, tmp_pa
 
 @pytest.mark.parametrize("first", [True, False])
 def test_a_deleted_slide_withdraws_the_evaluations_that_name_it(client, slides, outlined, tmp_path, first):
-    """Its state becomes withdrawn and its results are not returned, whichever of its slides was deleted."""
+    """Its state becomes failed and its results are not returned, whichever of its slides was deleted."""
     path = write_pyramid(tmp_path / "DOE JOHN.tiff", tissue(1001, 1101, [(300, 300, 500)]), MPP)
     extra, analysis = analysed(client, path)
     client.call("PUT", WHERE.format(extra["id"]), content=outlines((300, 300, 500)))

@@ -38,14 +38,14 @@ def start(data, port, log, root=ROOT):
 def until_in_log(running, log, words, times=1):
     """Waits until the log contains the words so often; fails at once with the log when the service ends instead."""
 
-    def said():
+    def is_logged():
         ended = running.poll() is not None
         if log.read_text().count(words) >= times:
             return True
         assert not ended, log.read_text()
         return False
 
-    until(said)
+    until(is_logged)
 
 
 def refused(data, port, **more):

@@ -38,7 +38,7 @@ def test_audit_records_the_life_of_a_slide_in_order(client, service, slide):
     place = f"/api/v1/slides/{slide['id']}"
     ann.call("PATCH", place, json={"identifiers": {"accession": "S26-1"}})
     ann.call("PUT", f"{place}/annotation", content=SQUARE)
-    for _ in range(2):  # a view is told once in a quarter of an hour
+    for _ in range(2):  # a view has one row in a quarter of an hour
         ann.call("GET", f"{place}/tiles")
         ann.call("GET", f"{place}.dzi")
     ann.call("GET", f"{place}/annotation")

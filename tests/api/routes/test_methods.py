@@ -8,7 +8,7 @@ from slides import tissue, write_pyramid
 from tables import TABLES
 
 pytestmark = pytest.mark.services
-OF_THEMSELVES = ("audit", "workers", "credentials")  # who looked, who was heard of, when a key was last used
+OF_THEMSELVES = ("audit", "workers", "credentials")  # views, workers' reports, a key's last use
 ENDLESS = re.compile(r"/events$")
 
 

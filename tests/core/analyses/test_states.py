@@ -1,7 +1,8 @@
 """An analysis as a state machine: claims, zombies, cancel, retry, restart and deletion in any order, on real databases.
 
-The model is what callers were answered. Whatever happens: no late write counts, nobody is told two ends, what was cancelled
-stays still until it is retried, and in the end every band is done once and the analysis has succeeded, or was ended.
+The model is the answers that callers received. In every order of events no late write counts, an analysis has one end,
+a cancelled analysis does not change until it is retried, and at the end every band is done once and the analysis has
+succeeded, or was cancelled or deleted.
 """
 
 import numpy as np
