@@ -51,14 +51,14 @@ function show(host, analysis) {
 const update = (store, analysis) => (isActive(analysis) ? store.set({ analysis }) : showAnalysis(store, analysis));
 
 /**
- * Shows each progress event. Settles when the browser gives the stream up: it connects again by itself after a lost
+ * Passes each progress event on. Settles when the browser gives the stream up: it connects again by itself after a lost
  * connection, but never after a refusal (401, 429, 503).
- * @param {import("../state.js").ViewerStore} store @param {string} id @param {AbortSignal} life rejects with its reason
+ * @param {string} id @param {(analysis: Analysis) => void} receive @param {AbortSignal} life rejects with its reason
  * @returns {Promise<void>}
  */
-const stream = (store, id, life) => new Promise((resolve, reject) => {
+const stream = (id, receive, life) => new Promise((resolve, reject) => {
   const events = new EventSource(`/api/v1/analyses/${id}/events`);
-  events.addEventListener("analysis", (event) => update(store, JSON.parse(event.data)));
+  events.addEventListener("analysis", (event) => receive(JSON.parse(event.data)));
   events.addEventListener("error", () => events.readyState === EventSource.CLOSED && resolve());
   life.addEventListener("abort", () => (events.close(), reject(life.reason)), { once: true });
 });
@@ -71,12 +71,16 @@ const isPassing = (error) => error instanceof Refusal && (error.status === 0 || 
  * @param {import("../state.js").ViewerStore} store @param {string} id @param {AbortSignal} life
  */
 async function follow(store, id, life) {
-  for (let refused = false; ; await pause(FOLLOW_AGAIN_MS, life)) {
-    await stream(store, id, life);
+  let refused = false;
+  const receive = (/** @type {Analysis} */ analysis) => {
+    if (refused) store.set({ error: "" });
+    refused = false;
+    update(store, analysis);
+  };
+  for (;; await pause(FOLLOW_AGAIN_MS, life)) {
+    await stream(id, receive, life);
     try {
-      update(store, await request("get", "/api/v1/analyses/{analysis_id}", { path: { analysis_id: id }, signal: life }));
-      if (refused) store.set({ error: "" });
-      refused = false;
+      receive(await request("get", "/api/v1/analyses/{analysis_id}", { path: { analysis_id: id }, signal: life }));
     } catch (error) {
       if (isAbort(error) || !isPassing(error)) throw error;
       report(store, error);
