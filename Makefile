@@ -56,17 +56,17 @@ coverage: $(TESTS) $(MODULES)  ## line coverage of the tests that need no server
 measure: $(TESTS)  ## print the figures of the code's structure: make measure ROOTS="../earlier ."
 	@$(BIN)/python -m tests.house.measure $(foreach root,$(ROOTS),--root $(root))
 
-faults: $(TESTS)  ## hurt the running service in every way, on both engines: make faults SEED=1 COUNT=40
+faults: $(TESTS)  ## inject every kind of fault into a running service, on both engines: make faults SEED=1 COUNT=40
 	@sh tests/servers.sh
 	@for engine in embedded production; do PYTHONPATH=.:tests $(BIN)/python -m faults.soak --engine $$engine \
 		--seed $(SEED) --faults $(COUNT) --minutes 600 --check each || exit 1; done
 	@QUARTERTURN_FAULTS=all QUARTERTURN_MUTANTS=500 $(BIN)/python -m pytest -q -s tests/faults
 
-soak: $(TESTS)  ## the same at random for some minutes: make soak MINUTES=10 SEED=1 ENGINE=production
+soak: $(TESTS)  ## inject faults at random for some minutes: make soak MINUTES=10 SEED=1 ENGINE=production
 	@sh tests/servers.sh
 	@PYTHONPATH=.:tests $(BIN)/python -m faults.soak --engine $(ENGINE) --seed $(SEED) --minutes $(MINUTES)
 
-fuzz: $(TESTS)  ## every call with many values, allowed and not, against the API's own document
+fuzz: $(TESTS)  ## send valid and invalid values to every call, and check the answers against the OpenAPI document
 	@QUARTERTURN_FUZZ_PHASES=examples,coverage,fuzzing,stateful QUARTERTURN_FUZZ_EXAMPLES=100 \
 		$(BIN)/python -m pytest -q -s --timeout 3600 tests/api/contract/test_openapi.py
 
@@ -78,13 +78,13 @@ types: $(TESTS) $(MODULES)  ## generate the viewer's types (frontend/static/shar
 train: $(STAMP)  ## train on PCam: make train DIR=folder-with-h5-files
 	$(BIN)/python -m model.train $(DIR)
 
-bench: $(TESTS)  ## every stage beside naive ways and peers, in minutes; writes docs/benchmarks.md
+bench: $(TESTS)  ## compare every stage with naive implementations and other tools, in minutes; writes docs/benchmarks.md
 	$(BIN)/python -m bench
 
-bench-quick: $(TESTS)  ## the same in under two minutes; prints, says which ratios fell, writes nothing
+bench-quick: $(TESTS)  ## run a short form of bench in under two minutes; prints which ratios fell, writes nothing
 	$(BIN)/python -m bench --quick
 
-bench-peers: $(TESTS)  ## install the peers that will install (10 GB: some want PyTorch for CUDA)
+bench-peers: $(TESTS)  ## install the tools that bench compares with, where possible (10 GB: some need PyTorch for CUDA)
 	$(PYTHON) -m venv .venv-peers
 	@for peer in $(PEERS); do .venv-peers/bin/python -m pip install -q --disable-pip-version-check \
 		-c constraints.txt "$$peer" || echo "$$peer does not install here"; done
@@ -92,12 +92,12 @@ bench-peers: $(TESTS)  ## install the peers that will install (10 GB: some want 
 	@$(MAKE) --no-print-directory .venv-peers/tiatoolbox WITH="tiatoolbox"
 	@$(MAKE) --no-print-directory .venv-peers/wsinfer WITH="numpy<2 zarr<3 wsinfer safetensors openslide-python openslide-bin"
 
-.venv-peers/%:  # what does not go together with the others
+.venv-peers/%:  # tools whose dependencies conflict with those of the others
 	@$(PYTHON) -m venv $@
 	@set -f; $@/bin/python -m pip install -q --disable-pip-version-check $(foreach package,$(WITH),'$(package)') || \
 		echo "$(@F) does not install here (escnn needs a Fortran compiler)"
 
-digits: $(TESTS)  ## every network on rotated digits, a benchmark of minutes
+digits: $(TESTS)  ## compare all networks on rotated digits, in minutes
 	$(BIN)/python -m model.evidence.digits
 
 evaluate: $(TESTS)  ## measure the shipped weights, write docs/detector.md: make evaluate DIR=folder-with-h5-files
@@ -106,15 +106,15 @@ evaluate: $(TESTS)  ## measure the shipped weights, write docs/detector.md: make
 	$(BIN)/python -m model.evidence.measure $(DIR) --other-tissue "$$($(BIN)/python -m cli.demo_slide runs/demo)"
 	$(BIN)/python -m model.evidence.report $(DIR)
 
-study: $(TESTS)  ## make the training runs behind docs/detector.md, for hours: make study DIR=folder-with-h5-files
+study: $(TESTS)  ## run the trainings behind docs/detector.md, in hours: make study DIR=folder-with-h5-files
 	$(BIN)/python -m model.evidence.study $(DIR)
 
-clean:  ## remove what set-up made (never the data)
+clean:  ## remove the installed packages (never the data)
 	rm -rf $(VENV) frontend/node_modules
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Quarterturn needs Python 3.11 or newer: set PYTHON=python3.11, say."; exit 1; }
+		{ echo "Quarterturn needs Python 3.11 or newer: for example, set PYTHON=python3.11."; exit 1; }
 	@echo "Installing Python packages into $(VENV) (about a minute)…"
 	@$(PYTHON) -m venv $(VENV) || { echo "No virtual environment could be made: install your system's python3-venv."; exit 1; }
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .

@@ -64,8 +64,8 @@ def line(costs: Costs, slide: Slide, slides_a_day: int) -> list[str]:
     ]  # fmt: skip
 
 
-HEAD = ["slides a day", "worker cores", "one database's time", "one core for tiles", "network", "one upload's speed",
-        "storage a day"]  # fmt: skip
+HEAD = ["slides per day", "worker cores", "database time", "one core for tiles", "network",
+        "share of one upload's speed", "storage per day"]  # fmt: skip
 
 
 def page(content: dict[str, Any]) -> str:
@@ -77,26 +77,27 @@ def page(content: dict[str, Any]) -> str:
     row_ms, tile_ms = three_figures(costs.row_ms), three_figures(costs.tile_cpu_ms)
     night = f"{12 * 3600 * costs.cells_a_second / slide.cells:,.0f}"
     bands, band_s = slide.cells / slide.cells_a_band, slide.cells_a_band / costs.cells_a_second
-    return f"""# What a machine carries
+    return f"""# Capacity planning
 
-*Made by `python -m bench.scaling` from [the benchmarks](benchmarks.md), measured on {processor}.
-A slide here is {slide.cells:,} cells of tissue and {slide.gigabytes:g} GB, of which {slide.tiles_viewed:,} tiles are
-looked at in eight hours; a core works {BUSY:.0%} of the day. Multiply by your own.*
+*Written by `python -m bench.scaling` from [the benchmarks](benchmarks.md), measured on {processor}.
+Assumptions: a slide has {slide.cells:,} cells of tissue and {slide.gigabytes:g} GB; {slide.tiles_viewed:,} of its
+tiles are viewed within eight hours; a core is busy for {BUSY:.0%} of the day. Scale the figures to your own slides.*
 
-One core does {speed} cells a second: {minutes} minutes a slide, {night} slides in a night of twelve hours. Workers
-share nothing but the database and the slides' files, so ten machines do ten times as much, until something below is
-full.
+One core computes {speed} cells per second, which is {minutes} minutes per slide, or {night} slides in a night of twelve
+hours. Workers share only the database and the slide files, so ten machines compute ten times as much, until one of the
+limits below is reached.
 
 {rows}
 
-* **Workers** are what is bought: their number grows with slides, and nothing else does as fast. A GPU was not measured.
-* **The database** sees about {bands + 8:,.0f} rows of work a slide, at {row_ms} ms each (SQLite, one
-  writer at a time; PostgreSQL lets many write). Each core asks for a row every {band_s:.1f} seconds.
-* **Redis** carries a doorbell a change and one a reconciler's round: messages without content, far from any limit.
-* **Viewers** cost {tile_ms} ms of CPU a tile: a thousand people who pan at two tiles a second keep
+* **Workers** need most of the hardware: the number of cores grows in proportion to the slides. No GPU was measured.
+* **The database** processes about {bands + 8:,.0f} work rows per slide, at {row_ms} ms each (SQLite, one writer
+  at a time; PostgreSQL allows many). Each core claims a row every {band_s:.1f} seconds.
+* **Redis** carries one message per change and one per round of a reconciler. The messages are small, and their rate is
+  far below its limits.
+* **Viewers** cost {tile_ms} ms of CPU per tile: a thousand people who load two tiles per second each keep
   {2 * costs.tile_cpu_ms:.0%} of a core busy.
-* **Storage and network** come first at 10,000 slides a day: a file passes once on its way in and once to a worker, the
-  shared folder must read as fast as it is written, and nothing is deleted unless `QUARTERTURN_KEEP_DAYS` says so.
+* **Storage and network** are the first limits at 10,000 slides per day: each file is written once and read by a worker
+  once, so the shared folder must read as fast as it writes. Slides are deleted by hand, or by `QUARTERTURN_KEEP_DAYS`.
 """
 
 

@@ -103,7 +103,7 @@ def run_demo(url: str, key: str, data: Path, children: list[Child]) -> str:
             os.killpg(demo.pid, signal.SIGKILL)
             demo.wait()
     if demo.returncode:
-        print("The demo did not finish; the service is up all the same.", flush=True)
+        print("The demo failed. The service runs.", flush=True)
     return page.read_text() if page.exists() else "/"
 
 

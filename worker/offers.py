@@ -123,7 +123,7 @@ class Serving:
         path = familiarity_file.path_of(name, self._directory)
         # The fingerprint was computed at the start. Files changed since would compute other bits under its name.
         if describe(card, path, self._engine) != self.offers[name].provenance:
-            raise WeightsRefused(f"the files of {name} are others than when this worker started: restart it")
+            raise WeightsRefused(f"the files of {name} changed after this worker started: restart it")
         frozen = freeze(network).to(self._engine.device(get_family(card.config.family)))
         difference = golden.check(frozen, card)
         detector = self._engine.prepare(frozen)

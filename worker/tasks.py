@@ -88,10 +88,10 @@ def _reason_of(error: Exception) -> Reason:
         return Reason(code="weights-refused", detail=str(error), action="see the worker's log")
     if isinstance(error, OSError):
         log.warning("work failed: %s (%s)", type(error).__name__, error.strerror)
-        detail = f"the worker met {type(error).__name__} ({error.strerror})"
+        detail = f"the worker failed with {type(error).__name__} ({error.strerror})"
         return Reason(code="worker-error", detail=detail, action="see the worker's log")
     log.error("work failed", exc_info=error)
-    detail = f"the worker met {type(error).__name__}"
+    detail = f"the worker failed with {type(error).__name__}"
     return Reason(code="worker-error", detail=detail, action="see the worker's log")
 
 

@@ -154,7 +154,7 @@ _PATTERNS = [(call, _pattern(call.path)) for call in CALLS]
 
 
 def find(method: str, path: str) -> Call | None:
-    """The call that a path looks like, before routing; None where there is none. HEAD without a row counts as GET."""
+    """The call whose template fits a path, before routing; None: there is none. HEAD without a row counts as GET."""
     place = path.rstrip("/") or "/"
     for name in (method, "GET") if method == "HEAD" else (method,):
         for call, pattern in _PATTERNS:

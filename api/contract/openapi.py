@@ -67,7 +67,7 @@ METHODS = ("get", "put", "post", "delete", "head", "patch", "options")
 
 
 def install(api: FastAPI) -> None:
-    """Makes an app complete its document when it is first requested, and cache it."""
+    """Replaces an app's `openapi` by one that completes the document at the first request and caches it."""
     generate, lock, cached = api.openapi, threading.Lock(), list[dict[str, Any]]()
 
     def openapi() -> dict[str, Any]:

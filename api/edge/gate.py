@@ -92,7 +92,7 @@ async def _refuse(request: Request, error: QuarterturnError, send: Send) -> None
 
 
 def _too_large() -> TooLarge:
-    return TooLarge("body-too-large", f"a request's body may have {MOST_BODY} bytes", "send less")
+    return TooLarge("body-too-large", f"the request's body is larger than {MOST_BODY} bytes", "send less")
 
 
 async def _read(receive: Receive) -> bytes:

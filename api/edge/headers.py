@@ -16,7 +16,7 @@ HEADERS = [
 
 
 class SecurityHeaders:
-    """Adds the house's headers to every answer."""
+    """Adds `HEADERS` to every answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

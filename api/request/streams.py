@@ -47,7 +47,7 @@ class AnalysisEvents(EventSourceResponse):
 async def _changes(read: Callable[[], AnalysisOut | None]) -> AsyncIterator[ServerSentEvent]:
     last: dict[str, object] = {}
     while (analysis := await to_thread.run_sync(read)) is not None:
-        # The time left changes with every look and is no change of the analysis.
+        # The time left differs in each read, so it does not count as a change.
         content = analysis.model_dump(exclude={"progress": {"seconds_left"}})
         if content != last:
             yield ServerSentEvent(analysis.model_dump_json(), event="analysis")

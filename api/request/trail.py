@@ -2,8 +2,8 @@
 
 A change is recorded in its own transaction, so that neither exists without the other. A view or an export is recorded
 in a transaction that commits before anything leaves the service: when the audit cannot be written, nothing is shown. A
-view is a principal's first look at an object in 15 minutes. Refusals are recorded once a minute for each address of a
-call, and at most so many a minute, so that refused requests cannot fill the disk.
+view is recorded once in 15 minutes for a principal and an object. Refusals are recorded once a minute for each
+address of a call, and at most MOST_DENIALS a minute, so that refused requests cannot fill the disk.
 """
 
 import logging
@@ -80,10 +80,10 @@ Trail = Annotated[AuditTrail, Depends(_trail)]
 
 
 def record_denial(principal: visitor.Visitor | None, code: str, place: str, origin: str) -> None:
-    """Records a refusal. The refusal itself stands also when it cannot be recorded.
+    """Records a refusal. When it cannot be recorded, the request is refused all the same.
 
     Args:
-        place: method and address of the call, without anything that a client named.
+        place: method and path of the call, as `plain` gives it: without names from the client.
     """
     recorded, subject = (principal, place[:LONGEST_SUBJECT]) if principal else (NOBODY, origin)
     REFUSED.labels(code).inc()

@@ -32,7 +32,7 @@ async def read_annotation(request: Request) -> bytes:
                 if len(content) > outlines.MOST_BYTES:
                     most = outlines.MOST_BYTES >> 20
                     raise TooLarge(
-                        "annotation-too-large", f"an annotation may have {most} MiB", "simplify the outlines"
+                        "annotation-too-large", f"the annotation is larger than {most} MiB", "simplify the outlines"
                     )
     except TimeoutError:
         raise Invalid("body-too-slow", "the annotation did not arrive in time", "send it again") from None

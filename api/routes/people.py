@@ -41,12 +41,12 @@ def _require_same_password(request: PersonRequest) -> None:
     """Compares the password of a replay with the person's: it is no part of the stored request.
 
     Raises:
-        Conflict: it is another one.
+        Conflict: the password is another.
     """
     try:
         sign_in.authenticate(request.login, request.password)
     except Unauthenticated:
-        detail = "this key was used for another password, or the password was changed since"
+        detail = "this Idempotency-Key was used with another password, or the password was changed since"
         raise Conflict("idempotency-key-reused", detail, "send a new key with a new request") from None
 
 
@@ -80,7 +80,7 @@ def _prove_owner(request: Request, login: str, password: str | None) -> sign_in.
     try:
         return sign_in_tries.check_password(request, login, password)
     except Unauthenticated:
-        raise Forbidden("wrong-password", "the current password is another", "try again") from None
+        raise Forbidden("wrong-password", "the current password is wrong", "try again") from None
 
 
 @router.delete("/{person_id}", status_code=204)

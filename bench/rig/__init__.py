@@ -1,1 +1,1 @@
-"""What measurements stand on: a service of their own, synthetic slides, an HTTP client, the machine's limits."""
+"""Support for measurements: a service, synthetic slides, an HTTP client, and the limits of the machine."""

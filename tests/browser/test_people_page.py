@@ -64,7 +64,7 @@ def test_a_person_is_added_changes_the_password_and_is_removed(page, chromium, s
     mias.get_by_label("Current password").fill(OTHER)
     mias.locator("[data-part=new]").fill(OTHER)
     mias.get_by_role("button", name="Change password").click()
-    expect(mias.locator("[data-part=error]")).to_contain_text("the current password is another")
+    expect(mias.locator("[data-part=error]")).to_contain_text("the current password is wrong")
     mias.get_by_label("Current password").fill(SENTENCE)
     mias.get_by_role("button", name="Change password").click()
     expect(mias.locator("[data-panel=signin]")).to_be_visible()

@@ -62,7 +62,7 @@ def test_with_an_old_python(machine):
     offer(machine[1], "python3", "exit 1")
     code, output = make(machine, "run")
     assert code != 0
-    assert output == ["Quarterturn needs Python 3.11 or newer: set PYTHON=python3.11, say."]
+    assert output == ["Quarterturn needs Python 3.11 or newer: for example, set PYTHON=python3.11."]
 
 
 def test_help_names_every_target(machine, repository):
