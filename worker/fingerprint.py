@@ -20,8 +20,8 @@ from model.weights.card import Card
 ROOT = Path(__file__).resolve().parent.parent
 
 # The code that computes a value, from the slide file to the row of its band. A folder stands for every Python file
-# below it, so new files are hashed without a change here. tests/worker/test_fingerprint.py follows the imports from these
-# files and fails for a module that is neither hashed nor listed as an exception with its reason.
+# below it, so new files are hashed without a change here. tests/worker/test_fingerprint.py follows the imports from
+# these files and fails for a module that is neither hashed nor listed as an exception with its reason.
 VALUE_PATH = (
     "core/analyses/mask.py",  # which cells are scored
     "core/reader",  # the child that decodes regions, and its client
