@@ -1,1 +1,1 @@
-"""The domain: slides, analyses, work and their storage. Knows no HTTP, and never loads torch."""
+"""The domain: slides, analyses, work and their storage. It imports neither HTTP nor torch."""

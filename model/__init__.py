@@ -1,1 +1,1 @@
-"""Pure mathematics: groups, equivariant networks, dense inference, self-tests. Knows no slide, database or queue."""
+"""Groups, equivariant networks, dense inference, self-tests. It imports no slide, database or queue."""

@@ -14,7 +14,7 @@ from core.errors import QuarterturnError
 
 Parameter = str | int | float | tuple[str, ...]
 
-# Of RotationCheck.meaning: the same for every check, so it has no parameters.
+# RotationCheck.meaning, the same for every check.
 SELF_TEST = "a software self-test: it says nothing about a score being right"
 
 STATEMENTS = {
@@ -58,7 +58,7 @@ WithheldCode = Literal["no-tissue", "rotation-check", "constant-output"]
 
 
 class Value(BaseModel):
-    """A frozen value, stored and sent as JSON. NaN and infinity are refused: JSON has no word for them."""
+    """A frozen value, stored and sent as JSON. NaN and infinity are refused: JSON (RFC 8259) cannot express them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

@@ -1,8 +1,11 @@
 """The states of an analysis: one run of one network over one slide, on the rows of core.work.leases.
 
     queued ──first claim──▶ running ──finish──▶ succeeded (with results, which may be withheld)
-      ▲                       │ ├──cancel──▶ cancelled ──retry──▶ queued
-      └──restart: no worker───┘ └──fail────▶ failed ─────retry──▶ queued
+      ▲                       │
+      └──restart: no worker───┘
+
+    queued or running ──cancel──▶ cancelled ──retry──▶ queued
+    queued or running ──fail────▶ failed ─────retry──▶ queued
 
 Every change of an analysis locks its row first, then its work: one order for all writers, so that no two wait for each
 other.
@@ -130,13 +133,14 @@ def retry(session: Session, analysis_id: str) -> Analysis:
     catalog.lock(session, session.get_one(Slide, unlocked.slide_id))
     analysis = lock(session, analysis_id)
     if analysis.state not in ("failed", "cancelled"):
-        raise Conflict(
-            "nothing-to-retry", f"the analysis is {analysis.state}", "only failed and cancelled ones start anew"
-        )
+        detail, action = f"the analysis is {analysis.state}", "retry analyses that failed or were cancelled"
+        raise Conflict("nothing-to-retry", detail, action)
     unfinished = or_(Work.state.in_(("failed", "cancelled")), Work.id.in_(_incomplete_bands(session, analysis)))
     rows = update(Work).where(Work.analysis_id == analysis.id, unfinished)
     fresh = {"state": "open", "attempts": 0, "reason": None, "done_at": None, "lease_until": None}
-    session.execute(rows.values(**fresh, token=Work.token + 1))  # fences off whoever still computes the last attempt
+    session.execute(
+        rows.values(**fresh, token=Work.token + 1)
+    )  # fences off a worker that still computes the last attempt
     _drop_early_finish(session, analysis)
     analysis.state, analysis.reason, analysis.ended_at = "queued", None, None
     return analysis
@@ -151,6 +155,7 @@ def _incomplete_bands(session: Session, analysis: Analysis) -> list[str]:
 def _drop_early_finish(session: Session, analysis: Analysis) -> None:
     """Delete the finish while any part is open: a new one will be created after the last part."""
     of_analysis = Work.analysis_id == analysis.id
+    # A finish that ran now would assemble the former values, or find bands without any.
     waiting = session.scalar(select(func.count()).where(of_analysis, Work.kind.in_(PARTS), Work.state != "done"))
     if waiting:
         session.execute(delete(Work).where(of_analysis, Work.kind == "finish"))
@@ -163,6 +168,7 @@ def restart(session: Session, analysis: Analysis) -> None:
     """
     if analysis.state not in ACTIVE:
         return
+    # Rows that a person cancelled or that failed stay so: only the values computed under the former fingerprint go.
     unfailed = update(Work).where(Work.analysis_id == analysis.id, Work.state.in_(("open", "claimed", "done")))
     fresh = {"state": "open", "attempts": 0, "result": None, "lease_until": None, "done_at": None}
     empty = {"values": None, "strangeness": None}
@@ -175,6 +181,7 @@ def restart(session: Session, analysis: Analysis) -> None:
 
 def stranded(session: Session) -> list[str]:
     """Active analyses whose fingerprint no live worker has, while a live worker offers their model."""
+    # A model that no live worker offers is left alone: its worker may only be restarting.
     silent_since = clock(session) - get_settings().repin_seconds
     fingerprints = select(Worker.fingerprint).where(Worker.seen_at > silent_since)
     models = select(Worker.model).where(Worker.seen_at > silent_since)

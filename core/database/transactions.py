@@ -35,7 +35,7 @@ POSTGRESQL_ARGUMENTS = {
     "options": f"-c idle_in_transaction_session_timeout={IDLE_MS} -c lock_timeout={BUSY_MS}",
 }
 # WAL: readers do not wait for the writer. FULL: a commit is on the disk before it returns, where WAL's usual NORMAL may
-# lose the last ones in a power cut, after the client got its answer. SQLite checks foreign keys only when told to.
+# lose the last ones in a power cut, after the client got its answer. SQLite checks foreign keys only on request.
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_MS}")
 
 

@@ -74,7 +74,10 @@ def has_tissue(mask: Mask, region: RegionImage) -> bool:
 
 
 def bands(mask: Mask, regions_per_band: int) -> Iterator[Band]:
-    """Yields bands that cover every tissue cell of a mask. A band begins and ends with one that has tissue."""
+    """Yields bands that together contain every tissue cell of a mask.
+
+    A band is a run of region images that all have tissue, of at most `regions_per_band`.
+    """
     rows, cols = mask.shape
     for row in range(0, rows, REGION_CELLS):
         row_end, run = min(row + REGION_CELLS, rows), list[RegionImage]()
@@ -82,6 +85,7 @@ def bands(mask: Mask, regions_per_band: int) -> Iterator[Band]:
             region = RegionImage(row, col, row_end, min(col + REGION_CELLS, cols))
             if has_tissue(mask, region):
                 run.append(region)
+            # A region image without tissue ends the run: reading and computing it would give no value.
             if run and (not has_tissue(mask, region) or len(run) == regions_per_band):
                 yield Band(row, run[0].col, row_end, run[-1].col_end)
                 run = []

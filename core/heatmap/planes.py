@@ -37,6 +37,7 @@ def assemble(shape: tuple[int, int], parts: Iterable[tuple[Band, bytes]]) -> Val
 
 def to_scores(logits: Values) -> Values:
     """Returns the logistic function of each logit, computed in float64 and rounded once; NaN stays NaN."""
+    # exp overflows to infinity for logits below −709, and 1 / (1 + ∞) = 0 is the right score.
     with np.errstate(over="ignore"):
         return (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
 
@@ -45,6 +46,7 @@ def to_uint8(scores: Values) -> NDArray[np.uint8]:
     """Returns 0..254 for scores 0..1 and 255 for not analysed, as the viewer colours them."""
     analysed = np.isfinite(scores)
     out = np.full(scores.shape, NOT_ANALYSED, np.uint8)
+    # 254 steps: 255 is NOT_ANALYSED.
     out[analysed] = np.round(scores[analysed] * 254).astype(np.uint8)
     return out
 

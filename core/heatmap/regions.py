@@ -48,9 +48,10 @@ def find_regions(scores: Values, threshold: float, frame: Frame) -> list[FoundRe
 
     `scores`: float32 (rows, cols), NaN where not analysed, which is above no threshold.
     """
-    over = scores >= threshold
+    over = scores >= threshold  # False where NaN
     count, labels = cv2.connectedComponents(over.astype(np.uint8), connectivity=4)
     cells = np.flatnonzero(over)
+    # One pass over the cells above the threshold. A mask of the grid for each region would cost regions × cells.
     named = labels.ravel()[cells]
     # Cells by region and, as the sort is stable, in reading order. Integers of 16 bits or less take a radix sort.
     order = cells[np.argsort(named.astype(np.min_scalar_type(count)), kind="stable")]
@@ -67,7 +68,7 @@ def find_regions(scores: Values, threshold: float, frame: Frame) -> list[FoundRe
 def _describe(scores: Values, rows: NDArray[Any], cols: NDArray[Any], frame: Frame) -> FoundRegion:
     values = scores[rows, cols]
     peak = int(values.argmax())
-    a, _, c, _, e, f = affine_to_l0(frame)
+    a, _, c, _, e, f = affine_to_l0(frame)  # b and d are 0: the grid's axes are the slide's
     area = len(rows) * frame.cell_area_um2()
     box = (
         a * (cols.min() - 0.5) + c,
@@ -110,6 +111,7 @@ def outline(rows: NDArray[Any], cols: NDArray[Any]) -> list[list[Corner]]:
     for start in sorted(edges):
         while start in edges:
             rings.append(_corners(_walk(edges, start)))
+    # Holes lie inside the outer ring, so the largest ring is the outer one.
     return sorted(rings, key=lambda ring: -abs(_signed_area(ring)))
 
 
@@ -120,7 +122,7 @@ def _edges(rows: NDArray[Any], cols: NDArray[Any]) -> dict[Corner, list[Corner]]
     """
     top, left = int(rows.min()), int(cols.min())
     mask = np.zeros((int(np.ptp(rows)) + 3, int(np.ptp(cols)) + 3), bool)
-    mask[rows - top + 1, cols - left + 1] = True
+    mask[rows - top + 1, cols - left + 1] = True  # a margin of one empty cell: sides at the border need a neighbour
     inside, edges = mask[1:-1, 1:-1], dict[Corner, list[Corner]]()
     for beyond, (x0, y0), (x1, y1) in (
         (mask[:-2, 1:-1], (0, 0), (1, 0)),

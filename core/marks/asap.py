@@ -3,9 +3,9 @@
     <ASAP_Annotations><Annotations><Annotation Name="…" PartOfGroup="…"><Coordinates>
         <Coordinate Order="0" X="…" Y="…"/> …
 
-The file is hostile until it is read. Expat reports elements one by one and no tree is built. Whatever would let a
-small file fill the memory ends the reading where it stands: a document type (entities need one, in every encoding),
-deep nesting, long tags, many different names, more outlines or points than an annotation may have.
+The file is not trusted. Expat reports elements one by one and no tree is built. Whatever would let a small file fill
+the memory is refused as soon as it is read: a document type (entities need one, in every encoding), deep nesting, long
+tags, many different names, more outlines or points than an annotation may have.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from xml.parsers import expat
 
 STEP_BYTES = 1 << 16
 MAX_TAG_BYTES = 1 << 17  # a tag is reported whole: its attributes are in memory at once
-MAX_DEPTH, MAX_NAMES = 32, 1000  # expat keeps open elements, and each name of an element or attribute
+MAX_DEPTH, MAX_NAMES = 32, 1000  # expat stores open elements, and each name of an element or attribute
 
 
 class Malformed(ValueError):

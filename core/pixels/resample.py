@@ -79,7 +79,7 @@ def area_average(source: Pixels, rows: Spans, cols: Spans) -> Pixels:
     kind: type[np.floating[Any]] = np.float32 if largest <= FLOAT32_TICKS2 else np.float64
     sums = _along_cols(_along_rows(source, rows, kind), cols, kind)
     sums /= np.outer(rows.lengths, np.repeat(cols.lengths, CHANNELS)).astype(kind)
-    sums += 0.5
+    sums += 0.5  # the cast truncates, so this rounds halves up, as ⌊x + ½⌋ does
     return sums.astype(np.uint8).reshape(len(rows.lengths), len(cols.lengths), CHANNELS)
 
 
@@ -114,6 +114,7 @@ def _along_cols(sums: Sums, cols: Spans, kind: type[np.floating[Any]]) -> Sums:
     spread: Sums = np.zeros((len(weights), weights.shape[2], CHANNELS, AT_ONCE, CHANNELS), kind)
     for channel in range(CHANNELS):
         spread[:, :, channel, :, channel] = weights.transpose(0, 2, 1)
+    # The channels lie side by side in a row, so a weight is a 3×3 diagonal block and one product serves all three.
     matrices = spread.reshape(len(weights), CHANNELS * weights.shape[2], CHANNELS * AT_ONCE)
     for number, (first, matrix) in enumerate(zip(CHANNELS * firsts, matrices, strict=True)):
         start = number * CHANNELS * AT_ONCE

@@ -28,6 +28,7 @@ def axis_downsample(length_l0: int, length_level: int) -> float:
 
 def best_source(sources: Sequence[Source], pixel_l0: float) -> Source:
     """Returns the coarsest source of at most `pixel_l0` level-0 pixels per pixel; of ties the least shrunk."""
+    # 0.1 % of slack: rounded level sizes and TIFF rationals make a level of the right scale look slightly coarser.
     fine_enough = [one for one in sources if max(one.downsample_x, one.downsample_y) <= pixel_l0 * 1.001]
     return max(fine_enough, key=lambda one: (one.downsample_x, -one.shrink), default=sources[0])
 
@@ -50,6 +51,7 @@ def sample(
     pixel_net: int = 1,
 ) -> NDArray[np.uint8]:
     """Returns uint8 (*shape, 3): pixels of `pixel_net` network pixels each, from network pixel `origin` (y, x)."""
+    # The finer axis decides, so that neither is read from a level coarser than its output.
     source = best_source(sources, pixel_net * min(frame.x.scale, frame.y.scale))
     rows = axis_spans(frame.y, origin[0], pixel_net, shape[0], source.downsample_y)
     cols = axis_spans(frame.x, origin[1], pixel_net, shape[1], source.downsample_x)

@@ -35,10 +35,12 @@ def otsu(values: NDArray[np.uint8]) -> int:
     σ²(t) = (μ·ω(t) − μ(t))² / (ω(t)·(1 − ω(t))), Otsu 1979, IEEE Trans. SMC 9(1), equation 18. Here in counts
     rather than shares ω = counts / total, whose factors of total cancel.
     """
+    # Counts and moments are integers below 2⁵³, which float64 adds exactly in any order.
     counts = np.bincount(values.ravel(), minlength=256).astype(np.float64)
     below, total = np.cumsum(counts), counts.sum()
     moment = np.cumsum(counts * np.arange(256))
     with np.errstate(divide="ignore", invalid="ignore"):
+        # 0 / 0 where one class is empty: no threshold there. The first maximum is the lowest t, whatever the order.
         between = (moment[-1] * below / total - moment) ** 2 / (below * (total - below))
     return int(np.nanargmax(np.where(np.isfinite(between), between, -1)))
 
@@ -53,7 +55,7 @@ def block_mask(blocks: NDArray[np.uint8]) -> Mask:
 
 def cell_mask(blocks: Mask) -> Mask:
     """Returns which cells are tissue: (R, C) blocks → (R + 1, C + 1), any of the four at a cell's centre."""
-    padded = np.pad(blocks, 1)
+    padded = np.pad(blocks, 1)  # cells on the frame's edge have blocks on one side only; outside is no tissue
     return padded[:-1, :-1] | padded[:-1, 1:] | padded[1:, :-1] | padded[1:, 1:]
 
 

@@ -57,7 +57,7 @@ def listed(session: Session, visitor: Visitor, query: str = "", cursor: str = ""
 
 
 def _last_of_page(session: Session, visitor: Visitor, slide_id: str) -> Slide:
-    """A cursor's slide. Its record outlives its deletion, so paging goes on where somebody deletes meanwhile.
+    """A cursor's slide. Its record outlives its deletion, so paging continues when the slide is deleted meanwhile.
 
     Raises:
         NotFound: the workspace never had such a slide.

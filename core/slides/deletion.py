@@ -43,7 +43,7 @@ def delete(session: Session, slide: Slide) -> None:
 
 
 def forget(session: Session, slide: Slide) -> None:
-    """Turns a record into a deleted one: it stays, so that the audit's ids keep a meaning, but says nothing."""
+    """Turns a record into a deleted one: it stays, since the audit refers to it, without its content."""
     slide.state, slide.filename, slide.identifiers, slide.reason = "deleted", "", {}, None
     if Path(slide.file).is_absolute():
         slide.file = ""  # the path of a slide by reference contains its file name

@@ -106,7 +106,7 @@ def inspect_again(session: Session, slide: Slide) -> Work:
         Conflict: neither is so.
         Gone: the slide's file is not there.
     """
-    lock(session, slide)
+    lock(session, slide)  # two requests at once must not open two inspections
     failed = slide.state != "inspecting" and (slide.reason or {}).get("code") == NOT_INSPECTED
     if not failed and not is_outdated(slide):
         raise Conflict("nothing-to-inspect", "the inspection of this slide did not fail", "see the slide's state")

@@ -1,11 +1,11 @@
-"""The one answer to which file a reader opens for a slide, and which files it may read besides.
+"""Decides which file a reader opens for a slide, and which other files it may read. API and workers both ask here.
 
     uploaded                slides/ID/slide.EXT
     by reference            the file where it lies, beside its companions
     zip, either way         slides/ID/parts/slide.EXT, unpacked by the inspection
 
 A backup holds neither a slide by reference nor what was unpacked from it. So parts that are missing are unpacked again,
-by whichever of API and worker needs them first.
+by the process that needs them first.
 """
 
 import logging

@@ -253,7 +253,7 @@ def terminate(session: Session, upload: Upload, state: str = "terminated", *stil
 
 
 def finish_complete() -> int:
-    """Finishes uploads whose bytes are complete but whose last request died before it could; returns how many."""
+    """Finishes uploads whose bytes are complete and whose last request ended early. Returns how many."""
     with reading() as session:
         ids = list(session.scalars(select(Upload.id).where(Upload.state == "open", Upload.offset == Upload.length)))
     for upload_id in ids:
@@ -273,7 +273,7 @@ def _audit_finish(session: Session, upload_id: str) -> None:
 
 
 def expire() -> int:
-    """Ends uploads that nobody continued in time; returns how many."""
+    """Ends uploads that were not continued in time. Returns how many."""
     late = Upload.expires_at < now()
     with reading() as session:
         ids = list(session.scalars(select(Upload.id).where(Upload.state == "open", late)))
@@ -281,7 +281,7 @@ def expire() -> int:
 
 
 def _expire(upload_id: str, late: ColumnElement[bool]) -> bool:
-    """Ends one upload. Returns False when somebody continued it meanwhile."""
+    """Ends one upload. Returns False when it was continued meanwhile."""
     try:
         with writing() as session:
             upload = session.get_one(Upload, upload_id)

@@ -1,7 +1,7 @@
 """Loads a backup into an instance that holds nothing yet (`python -m admin backup load FOLDER`).
 
-What a backup does not hold is derived again: the files of a zip are unpacked, and a slide whose tile index, thumbnail
-or unpacked files are missing is inspected anew by a worker.
+The rest is derived again: this command unpacks zips, and a worker inspects again each slide whose tile index, thumbnail
+or unpacked files are missing.
 """
 
 import contextlib
@@ -44,9 +44,9 @@ def load(folder: Path) -> dict[str, Any]:
         shutil.copyfile(folder / relative, target)
         _unpack(target)
     with get_engine().begin() as connection:
-        _require_empty(connection, index)  # somebody may have signed in meanwhile
+        _require_empty(connection, index)  # a person may have signed in during the copy
         for table in reversed(saved_tables()):
-            connection.execute(table.delete())  # migrate() made an administrator
+            connection.execute(table.delete())  # `migrate` has created the default workspace and its administrator
         for table in saved_tables():
             _load_table(connection, table, folder)
         _release_claims(connection)

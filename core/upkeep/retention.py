@@ -77,7 +77,7 @@ def _expire(slide_id: str, workspace_id: str, days: float) -> bool:
         with writing() as session:
             slide = catalog.find(session, visitor, slide_id)
             catalog.lock(session, slide)
-            # Listed without a lock: read again under it, since somebody may have started an analysis.
+            # Listed without a lock: read again under it, since an analysis may have been started.
             if session.scalar(select(Slide.id).where(Slide.id == slide_id, *_is_idle(days))) is None:
                 return False
             deletion.delete(session, slide)

@@ -1,4 +1,4 @@
-"""The law of the database row: work is a row, a worker claims it with a lease, and every write proves the claim.
+"""Leases: work is a row, a worker claims it for a time, and every later write proves the claim.
 
     open ──claim──▶ claimed ──complete──▶ done
       ▲                │ ├──reopen──▶ open
@@ -121,8 +121,8 @@ def _pin(session: Session, analysis_id: str | None, fingerprint: str) -> bool:
     if analysis_id is None:
         return True
     query = select(Analysis.fingerprint).where(Analysis.id == analysis_id)
-    # The lock keeps a restart out, which removes the pin and opens all rows again: a row claimed meanwhile would mix
-    # two fingerprints in one answer.
+    # The lock excludes a restart, which removes the pin and opens all rows again. A row claimed during a restart would
+    # mix two fingerprints in one answer.
     pinned = session.execute(query.with_for_update(key_share=True)).scalar_one()
     if pinned is not None:
         return bool(pinned == fingerprint)
@@ -131,6 +131,7 @@ def _pin(session: Session, analysis_id: str | None, fingerprint: str) -> bool:
 
 
 def _claim(session: Session, work_id: str, worker: str) -> Work | None:
+    # The database's clock sets and compares every lease: clocks of workers may differ.
     lease = {"state": "claimed", "worker": worker, "lease_until": now() + get_settings().lease_seconds}
     count = {"token": Work.token + 1, "attempts": Work.attempts + 1}
     query = update(Work).where(Work.id == work_id, _claimable()).values(**lease, **count).returning(Work)
@@ -153,6 +154,7 @@ def renew(claim: Claim) -> bool:
     """Extends the lease; False when the claim is no longer valid."""
     with writing() as session:
         lease = now() + get_settings().lease_seconds
+        # An expired lease may be renewed as long as no other worker has claimed the row: its token is unchanged.
         return bool(affected_rows(session, update(Work).where(claim_condition(claim)).values(lease_until=lease)))
 
 
@@ -186,12 +188,14 @@ def reopen(claim: Claim, reason: dict[str, Any]) -> None:
     """
     pause = min(LONGEST_PAUSE, get_settings().retry_seconds * 2.0 ** (claim.attempts - 1))
     with writing() as session:
+        # The token stays: a claim that reopened its row matches nothing any more, since the row is no longer claimed.
         values = {"state": "open", "lease_until": now() + pause, "reason": reason}
         session.execute(update(Work).where(claim_condition(claim)).values(**values))
 
 
 def release_all(worker: str) -> None:
     """Opens all rows that a worker has claimed, when it shuts down in order; the attempts do not count."""
+    # The token rises, although no claim follows at once: a thread of this worker may still compute, and must not write.
     with writing() as session:
         mine = update(Work).where(Work.worker == worker, Work.state == "claimed")
         session.execute(mine.values(state="open", lease_until=None, token=Work.token + 1, attempts=Work.attempts - 1))
@@ -204,6 +208,7 @@ def cancel_all(session: Session, *conditions: ColumnElement[bool]) -> None:
 
 
 def _is_exhausted() -> ColumnElement[bool]:
+    # A row in its last attempt is not exhausted while its lease runs: that attempt may succeed.
     unclaimed = or_(Work.state == "open", and_(Work.state == "claimed", Work.lease_until < now()))
     return and_(unclaimed, Work.attempts >= get_settings().max_attempts)
 

@@ -23,7 +23,7 @@ def residual(network: nn.Module, region: Pixels, elements: list[int]) -> float:
     Args:
         network: takes (N, 3, H, W) float in 0..255.
         region: (H, W, 3) uint8; H and W multiples of 16.
-        elements: indices into p4m, of which p4 and z2 are the first four and the first; the identity adds nothing.
+        elements: indices into p4m. The identity adds nothing.
 
     Returns:
         A number ≥ 0; not finite when any logit is not.
@@ -42,10 +42,11 @@ def residual(network: nn.Module, region: Pixels, elements: list[int]) -> float:
 
 
 def sample_elements(group: Group, seed: int) -> list[int]:
-    """A random turn and a random mirrored element of the group, as far as it has them; indices into it and into p4m."""
+    """A random turn and a random mirrored element of the group, as far as it has them, by index into p4m."""
     rng = np.random.default_rng(seed)
-    rotations = [g for g in range(1, len(group)) if not group.elements[g].mirror]
-    mirrors = [g for g in range(1, len(group)) if group.elements[g].mirror]
+    # The identity is left out: its residual is zero whatever the network computes.
+    rotations = [P4M.elements.index(element) for element in group.elements[1:] if not element.mirror]
+    mirrors = [P4M.elements.index(element) for element in group.elements[1:] if element.mirror]
     return [int(rng.choice(kind)) for kind in (rotations, mirrors) if kind]
 
 
@@ -54,5 +55,5 @@ def sample_outside(group: Group, seed: int) -> list[int]:
 
     The network guarantees nothing there: its residual is information, not a self-test.
     """
-    outside = range(len(group), len(P4M))
+    outside = [g for g, element in enumerate(P4M.elements) if element not in group.elements]
     return [int(np.random.default_rng(seed).choice(outside))] if outside else []

@@ -13,8 +13,11 @@ p4 has m = 0 only; z2 (plain convolution) has the identity only. The element ρ^
 
 An element acts on an image f as (T_g f)(x) = f(g⁻¹ x), the left action of the paper's eq. 4, so T_g T_h = T_gh.
 
-A third group is added here: its name in `GroupName` and its elements in `get_group`. Filter banks, layers and tests
-read the product, the inverses and the grid action, and name no group.
+A further group of these elements is added here: its name in `GroupName` and its elements in `get_group`. Filter banks
+and layers read the product, the inverses and the grid action. Groups are named in `model.families.family`, which makes
+a family of each, in `model.networks.registry` and `densenet`, which choose a family, and in the figures of
+`model.evidence`. `model.networks.views` and `model.checks.rotation_check` use p4m as the set of all eight views of an
+image, and find a group's elements in it by equality, not by index.
 """
 
 from collections.abc import Iterable

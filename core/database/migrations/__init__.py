@@ -9,7 +9,7 @@ from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 
-from core.database.transactions import get_engine
+from core.database.transactions import get_engine, make_engine
 from core.errors import Conflict, NotFound
 from core.settings import get_settings
 
@@ -37,9 +37,27 @@ def migrate(url: str = "") -> None:
         settings.data.mkdir(parents=True, exist_ok=True)
     try:
         command.upgrade(configuration(url or settings.database()), "head")
-    except CommandError:  # its revision is none of ours
-        detail = "the database has a schema that this version of the program does not know"
-        raise Conflict("other-schema", detail, "use the version that migrated it, or a newer one") from None
+    except CommandError as error:
+        current = _recorded_revision(url or settings.database())
+        if current is None or current in _revisions():
+            raise  # a fault of the migrations themselves
+        detail = f"the database has schema {current}, which this version of the program does not know"
+        action = "use the version that migrated it, or a newer one"
+        raise Conflict("other-schema", detail, action, revision=current) from error
+
+
+def _recorded_revision(url: str) -> str | None:
+    engine = make_engine(url)
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    finally:
+        engine.dispose()
+
+
+def _revisions() -> set[str]:
+    """Returns every schema revision that this version of the program can migrate from or to."""
+    return {script.revision for script in ScriptDirectory.from_config(configuration("")).walk_revisions()}
 
 
 def newest_revision() -> str:

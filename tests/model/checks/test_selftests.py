@@ -9,7 +9,7 @@ import torch
 
 from model.checks import golden, rotation_check
 from model.checks.profile import angle_profile, turned_patches
-from model.groups.group import get_group
+from model.groups.group import Element, Group, get_group
 from model.inference.frozen import freeze
 from model.networks.densenet import DenseNet, DenseNetConfig
 from model.weights.card import WeightsRefused
@@ -132,3 +132,13 @@ def test_the_shipped_weights_reproduce_their_golden_outputs():
     assert sum(p.numel() for p in network.parameters()) == 118_379
     assert checkpoint_paths("p4m-densenet")[0].parent == SHIPPED
     assert card.metrics["valid"]["auc_interval"][0] > 0.886, "all of the interval is above the boosted-tree floor"
+
+
+def test_a_group_that_is_no_prefix_of_p4m_is_sampled_by_its_elements():
+    """{e, μ}: its second element has index 1, which is the quarter turn in p4m."""
+    mirror = Group("p4m", (Element(0, 0), Element(1, 0)))
+    for seed in range(20):
+        (inside,) = rotation_check.sample_elements(mirror, seed)
+        assert P4M.elements[inside] == Element(1, 0)
+        (outside,) = rotation_check.sample_outside(mirror, seed)
+        assert P4M.elements[outside] not in mirror.elements
