@@ -23,7 +23,7 @@ SECRET_BYTES = 32
 def secret_hash(secret: str) -> str:
     """Returns the hash under which a secret is stored.
 
-    A plain SHA-256: nobody guesses 256 random bits, so neither a salt nor a slow function adds anything.
+    A plain SHA-256: 256 random bits cannot be guessed, so neither a salt nor a slow function adds anything.
     """
     return hashlib.sha256(secret.encode()).hexdigest()
 
@@ -42,7 +42,7 @@ def ensure_administrator(session: Session) -> Principal:
 
 
 def adopt_key(session: Session, secret: str) -> None:
-    """Makes the key that the operator set the administrator's, and revokes the one that was set before.
+    """Gives the administrator the key that the operator set, and revokes the one that was set before.
 
     Raises:
         Invalid: it is shorter than 32 characters.
@@ -70,6 +70,7 @@ def issue(session: Session, principal_id: str, kind: Kind, seconds: float | None
         parent: the secret of the key that a session is opened with. The session has its scopes and ends with it.
     """
     secret = ("qt_" if kind == "key" else "") + secrets.token_urlsafe(SECRET_BYTES)
+    # The prefix lets scanners for leaked secrets recognise a key.
     created = clock(session)
     times = {"created_at": created, "expires_at": None if seconds is None else created + seconds}
     key = None if parent is None else session.get_one(Credential, secret_hash(parent))
@@ -103,6 +104,7 @@ def authenticate(session: Session, secret: str, kind: Kind) -> Visitor:
         .where(Credential.hash == secret_hash(secret), Credential.kind == kind, *_is_valid(Credential))
         .where(or_(Credential.parent.is_(None), and_(*_is_valid(parent))))
     )
+    # The lookup is by hash: how long it takes depends on the hash of the guess, which tells nothing about a secret.
     row = session.execute(query).first()
     if row is None:
         raise Unauthenticated("not-signed-in", "the key or session is unknown, expired or revoked", "sign in again")
@@ -123,7 +125,7 @@ def record_use(secret: str) -> None:
 
 
 def revoke(session: Session, secret: str) -> bool:
-    """Revokes a secret at once; True for the one caller that did it, so that a one-time link opens one session."""
+    """Revokes a secret at once. True for exactly one caller, so a one-time link opens one session."""
     query = update(Credential).where(Credential.hash == secret_hash(secret), ~Credential.revoked)
     return bool(affected_rows(session, query.values(revoked=True)))
 
@@ -143,7 +145,7 @@ def open_session(session: Session, token: str) -> tuple[Visitor, str]:
 def create_sign_in_link(session: Session, path: str = "/") -> str:
     """Returns a one-time link that signs the administrator in and leads to a page.
 
-    The token stands in the fragment, which browsers do not send: no log of a server or proxy has it.
+    The token is in the fragment, which browsers do not send (RFC 9110, section 4.2.5): no server or proxy logs it.
     """
     settings = get_settings()
     principal = ensure_administrator(session)

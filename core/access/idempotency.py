@@ -36,6 +36,7 @@ def replay(session: Session, visitor: Visitor, key: str | None, request: Any) ->
     request_hash = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
     place = {"principal_id": visitor.principal_id, "key": key}
     fields = {"request_hash": request_hash, "answer": {}, "created_at": clock(session)}
+    # The row is inserted before the change is made: a second request with the key waits for this transaction.
     if insert_if_absent(session, Idempotency, **place, **fields):
         return None
     # The session may hold the row as it was before the wait for the first caller: read it again.
@@ -46,6 +47,6 @@ def replay(session: Session, visitor: Visitor, key: str | None, request: Any) ->
 
 
 def store(session: Session, visitor: Visitor, key: str | None, answer: Answer) -> None:
-    """Keeps the answer for replays of the same key."""
+    """Stores the answer for replays of the same key."""
     if key is not None:
         session.get_one(Idempotency, {"principal_id": visitor.principal_id, "key": key}).answer = answer

@@ -1,6 +1,6 @@
 """Quotas of one principal: bytes, slides, and analyses under way.
 
-Sums are taken under a lock on the principal's row, so that of many requests at once none escapes the count.
+Sums are taken under a lock on the principal's row, so concurrent requests cannot exceed a quota together.
 """
 
 from sqlalchemy import func, select

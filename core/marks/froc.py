@@ -97,6 +97,7 @@ def tumour_mask(annotation: Annotation, place: Place) -> Mask:
     """Returns the mask inside any tumour outline and outside every hole, at RESOLUTION_UM."""
     shape = place.mask_shape()
     mask = np.zeros(shape, bool)
+    # Holes last: a hole is no tumour, whichever outlines it lies in.
     for polygon in sorted(annotation.polygons, key=lambda p: p.hole):
         inside = fill(place.to_mask(polygon.vertices), shape)
         mask = mask & ~inside if polygon.hole else mask | inside
@@ -106,7 +107,7 @@ def tumour_mask(annotation: Annotation, place: Place) -> Mask:
 def label_lesions(mask: Mask, mode: Mode) -> Labels:
     """Returns the parts of the evaluation mask, int32, numbered from 1; 0 is background."""
     if mode == "camelyon16":
-        mask = fill_holes(grow(mask, JOIN_UM / 2))
+        mask = fill_holes(grow(mask, JOIN_UM / 2))  # half from each side closes a gap of JOIN_UM
     return np.asarray(cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[1], np.int32)
 
 
@@ -138,6 +139,7 @@ def describe(labels: Labels, place: Place, mode: Mode) -> list[Lesion]:
     """Returns every part as a lesion, in the order of labels."""
     smallest, lesions = (ITC_UM if mode == "camelyon16" else STRICT_UM), []
     flat = labels.ravel()
+    # Pixels sorted by label: one pass, where a comparison for each lesion would read the whole mask every time.
     order = np.argsort(flat, kind="stable")
     bounds = np.searchsorted(flat[order], np.arange(1, int(labels.max(initial=0)) + 2))
     for label, (first, last) in enumerate(pairwise(bounds), 1):
@@ -200,6 +202,7 @@ def froc(results: list[SlideResult], mode: Mode) -> dict[str, Any]:
         thresholds = sorted({*thresholds, *([0.0] if ignored else [])})[1:]
     else:
         thresholds = [t for t in thresholds if t > 0]
+    # The curve ends at (0, 0), above every score, so that each of FALSE_POSITIVES has a point at or below it.
     rates = [*(_at_least(false, thresholds) / len(results)).tolist(), 0.0]
     sensitivity = [*(_at_least(scores, thresholds) / len(scores)).tolist(), 0.0]
     if mode == "camelyon16":

@@ -28,11 +28,13 @@ def fill(vertices: Points, shape: tuple[int, int]) -> Mask:
     )
     if top >= bottom or left >= right:
         return mask
+    # One column more than the box: a crossing right of the last centre flips nothing that is inside.
     flips = np.zeros((bottom - top, right - left + 1), np.uint8)
     ends, at_once = np.roll(vertices, -1, axis=0), max(1, MOST_AT_ONCE // (bottom - top))
     for first in range(0, len(vertices), at_once):  # in parts: a zigzag crosses every row with every edge
         edges = slice(first, first + at_once)
         rows, xs = _crossings(vertices[edges], ends[edges], top, bottom)
+        # The first pixel whose centre is not left of the crossing.
         cols = np.clip(np.ceil(xs - 0.5), left, right).astype(np.int64) - left
         np.bitwise_xor.at(flips, (rows - top, cols), 1)
     mask[top:bottom, left:right] = np.bitwise_xor.accumulate(flips, axis=1)[:, :-1]
@@ -47,7 +49,7 @@ def _crossings(a: Points, b: Points, top: int, bottom: int) -> tuple[NDArray[np.
     counts = np.maximum(last - first, 0)
     edge = np.repeat(np.arange(len(a)), counts)
     rows = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts) + first[edge]
-    start, end = a[edge], b[edge]
+    start, end = a[edge], b[edge]  # never level: a level edge crosses no centre line and has a count of 0
     along = (rows + 0.5 - start[:, 1]) / (end[:, 1] - start[:, 1])
     return rows, start[:, 0] + along * (end[:, 0] - start[:, 0])
 
@@ -72,6 +74,7 @@ def even_odd_area(vertices: Points) -> float:
     centred = vertices - vertices.mean(0)
     turned = centred @ np.linalg.eigh(centred.T @ centred)[1]
     size = np.ptp(turned, axis=0)
+    # A straight line has no inside, and stretching it would divide by zero.
     if size.min() <= FLAT * size.max():
         return 0.0
     fine = (turned - turned.min(0)) / size * FINE_PX

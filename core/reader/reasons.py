@@ -53,7 +53,9 @@ def from_openslide(error: openslide.OpenSlideError, path: Path, damage: str) -> 
 
 
 def not_a_slide(path: Path) -> SlideRejected:
-    """OpenSlide recognises no format. A file that vanished looks the same to it, and so does a TIFF that was cut off.
+    """The error of a file in which OpenSlide recognises no format.
+
+    It gives the same answer for a file that vanished and for a TIFF that was cut off.
 
     Raises:
         OSError: the file cannot be read.

@@ -2,7 +2,7 @@
 
 Landlock (Linux 5.13; TCP since 6.7) removes the file system except for what may be read. seccomp removes the system
 calls that reach other processes or machines. Neither needs a privilege, and neither can be undone. Where the kernel
-lacks one of them the other still works; `enter` returns which do, so that nothing is assumed.
+lacks one of them the other still works. `enter` returns which of them took effect.
 https://docs.kernel.org/userspace-api/landlock.html and https://docs.kernel.org/userspace-api/seccomp_filter.html
 """
 
@@ -80,6 +80,7 @@ def enter(readable: Iterable[Path]) -> list[str]:
     Returns:
         Which confinements took effect: "landlock", "landlock-tcp", "seccomp".
     """
+    # Without "no new privileges" only root may confine itself: a filter could mislead a set-uid program.
     if sys.platform != "linux" or _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         return []
     return [*_restrict_files(readable), *_filter_calls()]
@@ -91,6 +92,7 @@ def _restrict_files(readable: Iterable[Path]) -> list[str]:
         return []
     rights = _FILE_RIGHTS[max(abi for abi in _FILE_RIGHTS if abi <= version)]
     with_net = version >= _NET_SINCE
+    # The structure grew with the ABI. An older kernel refuses fields that it does not know, so none is passed to it.
     handled = struct.pack("QQ", rights, _BIND_AND_CONNECT) if with_net else struct.pack("Q", rights)
     handled += struct.pack("Q", _SIGNALS_AND_SOCKETS) if version >= _SCOPES_SINCE else b""
     ruleset = _LIBC.syscall(_CREATE_RULESET, handled, len(handled), 0)
@@ -112,6 +114,7 @@ def _let_read(ruleset: int, path: Path) -> None:
     except OSError:
         return  # a missing file needs no right
     try:
+        # A right for directories on a file is refused with EINVAL.
         rights = _READ_FILE | _READ_DIR if path.is_dir() else _READ_FILE
         _LIBC.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, struct.pack("=Qi", rights, place), 0)
     finally:

@@ -3,7 +3,7 @@
     slides/ID/slide.zip    as it was sent: these bytes were acknowledged, and the sha256 is theirs
     slides/ID/parts/       what readers see: slide.mrxs, slide/Slidedat.ini, …; complete or absent
 
-The zip is hostile until it is unpacked. File names that a slide's files use for each other are kept, all others are
+The zip is not trusted. File names that a slide's files use for each other are kept, all others are
 replaced, and folders are flattened. A file that does not belong to the format is refused, and so is a size that a zip
 of images cannot have. Content decides what a file is, never its name.
 """
@@ -138,6 +138,7 @@ def _plan(opened: zipfile.ZipFile, size_bytes: int) -> Plan:
     entries = [
         one for one in opened.infolist() if not one.filename.endswith("/") and not LEFT_BEHIND.search(one.filename)
     ]
+    # Everything is decided before the first byte is unpacked: a refused zip costs neither time nor disk.
     for entry in entries:
         _refuse_unsafe(entry)
     _refuse_claims(entries, size_bytes)
@@ -151,6 +152,8 @@ def _plan(opened: zipfile.ZipFile, size_bytes: int) -> Plan:
 
 
 def _refuse_unsafe(entry: zipfile.ZipInfo) -> None:
+    # `orig_filename`: zipfile's own `filename` is cut at a zero byte and has its separators replaced.
+    # The upper 16 bits of `external_attr` are the Unix mode, 0 where the zip was made on another system.
     name, kind = entry.orig_filename, stat.S_IFMT(entry.external_attr >> 16)
     path = PurePosixPath(name)
     if "\\" in name or "\0" in name or ":" in name or path.is_absolute() or ".." in path.parts:
@@ -188,6 +191,7 @@ def _layout(opened: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> Plan:
     if len(named) == 1:
         return _layout_of_many(named[0], [one for one in entries if one is not named[0]])
     if not named and entries and all(_is_dicom(opened, one) for one in entries):
+        # The largest file is that of the finest level. Names and numbers say nothing reliable of the order.
         ordered = sorted(entries, key=lambda one: (-one.file_size, one.filename))
         return {"slide.dcm" if i == 0 else f"part{i:04d}.dcm": one for i, one in enumerate(ordered)}
     if len(entries) == 1:
@@ -203,6 +207,7 @@ def _layout_of_many(main: zipfile.ZipInfo, others: list[zipfile.ZipInfo]) -> Pla
     if suffix in BESIDE:
         home, belongs, below = path.parent, BESIDE[suffix], ""
     plan = {f"slide{suffix}": main}
+    # Formats refer to companions by name, so names are stored as they are, and only plain ones are accepted.
     for number, one in enumerate(others, 1):
         place = PurePosixPath(one.filename)
         plain = PLAIN.fullmatch(place.name) and len(place.name.encode()) <= LONGEST_NAME
@@ -228,7 +233,7 @@ def _refuse_references(opened: zipfile.ZipFile, plan: Plan) -> None:
         if entry.file_size > MOST_TEXT:
             raise ArchiveRefused("zip-claims", "a text file of the slide is too large", AS_SCANNED)
         with opened.open(entry) as file:
-            text = file.read(MOST_TEXT).decode("latin-1")
+            text = file.read(MOST_TEXT).decode("latin-1")  # maps every byte to a character, so it cannot fail
         pairs = [line.partition("=") for line in text.splitlines()]
         named = [value for key, _, value in pairs if NAMES_A_FILE.fullmatch(key.strip())]
         if any("/" in name or "\\" in name or ".." in name for name in named):

@@ -26,13 +26,14 @@ def delete(session: Session, slide: Slide) -> None:
     raised token fences off late writes. Files stay: the caller removes them after the commit (`storage.remove`), since
     a rollback brings no file back; the reconciler removes what a crash in between leaves.
     """
-    lock(session, slide)
+    lock(session, slide)  # excludes an analysis that is requested at the same moment
     ended, mine = clock(session), select(Analysis).where(Analysis.slide_id == slide.id)
     for analysis in session.scalars(mine.order_by(Analysis.id).with_for_update(key_share=True)):
         analysis.results = None
         if analysis.state in ("queued", "running"):
             analysis.state, analysis.ended_at = "cancelled", ended
     _withdraw_evaluations(session, slide)
+    # An evaluation names one slide in its row and concerns several: `_withdraw_evaluations` decides about it.
     own = and_(Work.slide_id == slide.id, Work.kind != "evaluate")
     leases.cancel_all(session, own)
     session.execute(update(Work).where(own).values(values=None, strangeness=None, result=None))

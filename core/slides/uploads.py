@@ -162,6 +162,7 @@ class Writer:
         self.file.write(chunk)
         if self.digest is not None:
             self.digest.update(chunk)
+        # A commit costs an fsync and a transaction, so it is made once in DURABLE_EVERY bytes.
         before, self.offset = self.offset, self.offset + len(chunk)
         if self.digest is None and before // DURABLE_EVERY != self.offset // DURABLE_EVERY:
             self._commit()
@@ -185,6 +186,7 @@ class Writer:
             self.file.close()
 
     def _commit(self) -> None:
+        # Bytes first, offset second: after a power cut the offset never counts bytes that are not on the disk.
         self.file.flush()
         os.fsync(self.file.fileno())
         with writing() as session:
@@ -246,6 +248,7 @@ def terminate(session: Session, upload: Upload, state: str = "terminated", *stil
     """
     slide = session.get_one(Slide, upload.slide_id)
     catalog.lock_row(session, slide)
+    # One UPDATE decides between this and a last PATCH that completes the upload at the same moment.
     ended = update(Upload).where(Upload.id == upload.id, Upload.state == "open", *still)
     if not affected_rows(session, ended.values(state=state)):
         raise Conflict("upload-finished", "the upload is finished", "delete the slide instead")
@@ -264,7 +267,7 @@ def finish_complete() -> int:
 
 
 def _audit_finish(session: Session, upload_id: str) -> None:
-    """Audits the end of an upload in the name of its sender, whose request did not live to do so."""
+    """Audits the end of an upload in the name of its sender, whose request ended before it could."""
     slide = session.get_one(Slide, upload_id)
     sender = session.get(Principal, slide.created_by)
     if sender is not None:

@@ -57,6 +57,7 @@ def _save_table(connection: Connection, table: Table, folder: Path) -> dict[str,
     """Writes the rows of a table; returns their number, bytes and sha256."""
     count, path = 0, folder / "tables" / f"{table.name}.jsonl"
     with path.open("w") as file:
+        # In batches: the values of all bands together may be larger than the memory.
         for row in connection.execute(select(table).execution_options(yield_per=BATCH_ROWS)):
             file.write(json.dumps(to_json(row)) + "\n")
             count += 1
@@ -95,6 +96,7 @@ def _copy(source: Path, target: Path, limit: int | None) -> dict[str, Any] | Non
     if not source.exists():
         return None
     digest, size = hashlib.sha256(), source.stat().st_size if limit is None else limit
+    # An upload under way goes on: only the bytes that its row of the snapshot counts are copied.
     left = size
     target.parent.mkdir(parents=True, exist_ok=True)
     with source.open("rb") as original, target.open("wb") as copy:

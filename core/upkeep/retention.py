@@ -1,4 +1,4 @@
-"""Retention: how long each kind of row is stored, and what is deleted by itself.
+"""Retention: how long each kind of row is stored, and what is deleted automatically.
 
     slides        for ever, or QUARTERTURN_KEEP_DAYS after the last change, analysis, profile or evaluation (viewing
                   does not count). The audit records the deletion in the name of `retention`.

@@ -1,1 +1,1 @@
-"""Checks that stand beside every answer: golden outputs, drift, rotation check, angle profile, familiarity."""
+"""Checks that accompany every answer: golden outputs, drift, rotation check, angle profile, familiarity."""

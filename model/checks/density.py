@@ -56,9 +56,11 @@ def fit(train: Descriptions, held_out: Descriptions) -> Density:
     if len(train) < 4 * train.shape[1]:
         raise ValueError(f"{len(train)} patches are too few for a covariance of {train.shape[1]} numbers")
     mean, covariance = train.mean(0), np.cov(train.T)
+    # Shrunk: the smallest eigenvalues of a sample covariance are too small, and d² divides by them.
     covariance = (1 - SHRINKAGE) * covariance + SHRINKAGE * np.diag(np.diag(covariance) + 1e-9)
     values, vectors = np.linalg.eigh(covariance)  # Σ = V diag(values) Vᵀ, so Σ^(−½) has rows vᵢ/√valueᵢ
     raw = Density(mean, (vectors / np.sqrt(np.maximum(values, 1e-12))).T, 0.0, 1.0, 0.0)
+    # Of other slides: distances of the patches that the Gaussian was fitted to are too small.
     logs = raw.distance(held_out)
     middle = float(np.median(logs))
     # 1.4826 times the median absolute deviation is the standard deviation of a Gaussian, robust to outliers.

@@ -31,7 +31,7 @@ def residual(network: nn.Module, region: Pixels, elements: list[int]) -> float:
     reference = infer(network, region[None])[0]
     if not np.isfinite(reference).all():
         return float("inf")
-    worst = 0.0
+    worst = 0.0  # each view is computed by itself: a batch of several could round differently from one
     for g in elements:
         turned = infer(network, transform(region, P4M.elements[g])[None])[0]
         back = transform(turned, P4M.elements[int(P4M.inverse[g])])

@@ -107,6 +107,7 @@ class MagnitudeNorm(nn.Module):
     def forward(self, streams: Tensor) -> Tensor:
         """(N, C·4, H, W) → the same shape."""
         square = squared_magnitudes(streams)  # (N, C·2, H, W)
+        # A real gain ≥ 0 leaves the phase of each stream as it is.
         gain = torch.relu(self.norm(square.sqrt())) * square.rsqrt()  # (N, C·2, H, W)
         n, _, *size = streams.shape
         return (streams.reshape(n, -1, 2, *size) * gain[:, :, None]).reshape(streams.shape)

@@ -20,7 +20,7 @@ from model.groups.group import Group
 class BankConv2d(nn.Module, ABC):
     """A convolution without bias or padding whose filter bank is computed from fewer parameters (`weight`).
 
-    Padding would show the network where the border is, and a bias is the next norm's work.
+    Padding would show the network where the border is. A bias would be redundant, since a norm with a shift follows.
     """
 
     weight: nn.Parameter

@@ -45,6 +45,7 @@ def coset_pool(features: Tensor, group: Group, subgroup: Iterable[int], how: Lit
     Raises:
         ValueError: `subgroup` (indices into `group.elements`) is not closed under the product.
     """
+    # Left cosets: u maps gH onto ugH, so turning the map permutes the pooled planes.
     cosets = torch.from_numpy(group.left_cosets(subgroup))  # (|G/H|, |H|)
     planes = by_element(features, len(group))[:, :, cosets]  # (N, C, |G/H|, |H|, H, W)
     return (planes.amax(3) if how == "max" else planes.mean(3)).flatten(1, 2)

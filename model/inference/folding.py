@@ -65,8 +65,9 @@ def plain_conv(bank: Tensor, after: Affine | None = None, padding: int = 0) -> n
 
 
 def replace_modules(module: Module, kind: type[Part], make: Callable[[Part], nn.Module]) -> Module:
-    """A copy of a module in which `make(part)` stands for every part of type `kind`, at any depth."""
+    """A copy of a module in which `make(part)` replaces every part of type `kind`, at any depth."""
     plain = copy.deepcopy(module)
+    # Lists: the loop changes what it iterates over.
     for parent in list(plain.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, kind):

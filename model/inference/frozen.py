@@ -40,6 +40,7 @@ class FrozenBlock(nn.Module):
 
     def forward(self, planes: Tensor) -> Tensor:
         """(N, planes, H, W) → (N, planes + grown planes, H − 2, W − 2)."""
+        # In place: both tensors are fresh results, and a copy of a map of tens of megabytes costs as much as its ReLU.
         grown = self.conv(torch.relu_(self.norm(planes)))  # (N, grown planes, H − 2, W − 2)
         return torch.relu_(torch.cat([self.skip(planes[:, :, 1:-1, 1:-1]), grown], 1))
 
@@ -72,6 +73,7 @@ class Folded(Frozen):
         with torch.no_grad():
             self.lifting = _normalised_lifting(network)
             blocks, transitions = network.stages()
+            # A block is folded with the norm that follows it: the next transition's, or at the end the network's.
             norms = [transition.norm for transition in transitions] + [network.norm]
             pairs = zip(blocks, norms, strict=True)
             self.blocks = nn.ModuleList(FrozenBlock(block, norm) for block, norm in pairs)

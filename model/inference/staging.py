@@ -62,6 +62,7 @@ class Staging:
         locked = buffer.fill(pixels)
         with torch.cuda.stream(self._copies):
             on_device = locked.to(self._device, non_blocking=True)
+            # A new event for each copy: the earlier one may still be waited for by `receive`.
             buffer.copied = torch.cuda.Event()
             buffer.copied.record(self._copies)
         return InFlight(on_device, buffer.copied)
