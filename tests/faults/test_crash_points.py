@@ -40,7 +40,7 @@ def wait_until_dead(own, name):
 
 
 ALL = os.environ.get("QUARTERTURN_FAULTS") == "all"
-STALLS = pytest.param("stalls", "reader-timeout", marks=pytest.mark.skipif(not ALL, reason="make faults runs it"))
+STALLS = pytest.param("stalls", "inspect-failed", marks=pytest.mark.skipif(not ALL, reason="make faults runs it"))
 
 
 @pytest.mark.parametrize(("how", "code"), [("dies", "reader-crashed"), STALLS])
