@@ -1,61 +1,168 @@
-"""The tissue mask, computed in the network frame, so that it turns with the slide.
+"""Sorts the slide into tissue, ink and glass, in the network frame, so that the answer turns with the slide.
 
-The slide is averaged over blocks of 16×16 network pixels. A block is tissue where its saturation exceeds Otsu's
-threshold of the slide and it is not black. The threshold has a floor: on a slide of bare glass Otsu would split noise.
+The slide is averaged over blocks of 16×16 network pixels (15.6 µm). The mask is safe rather than tight: a block that
+is not certainly glass and not certainly ink is tissue. No threshold depends on what else lies on the slide, so a pen
+stroke or a vivid piece cannot hide pale tissue:
+
+1. Glass is bright, nearly colourless and even. Its tint is measured where the scan shows glass, for the slide and then
+   around each block, within limits that no stained tissue keeps.
+2. Ink is coloured as no stain is, or black, over an area (`core/pixels/ink.py`).
+3. The rest is tissue where its colour differs from the glass's tint, where it is darker than any glass, or where it
+   varies from block to block. Faint blocks beside it and gaps of up to four blocks inside it belong to it.
+4. What differs from glass by less is unsure: left out, and listed as such.
+
 A cell's 32×32 px are the four blocks that meet at its centre; it is tissue when any of them is.
+All arithmetic is in integers, all windows are centred: the mask commutes with the eight views to the bit.
 """
 
+from enum import IntEnum
+
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from core.pixels.ink import find_ink
+
+Blocks = NDArray[np.uint8]  # (rows, cols, 3): mean colours
 Mask = NDArray[np.bool_]
-SATURATION_FLOOR = 12  # of 255: glass with a scanner's tint stays below
-DARKEST = 24
+Kinds = NDArray[np.uint8]  # values of Kind
+Plane = NDArray[np.uint8]  # (rows, cols)
+Sums = NDArray[np.float32]  # whole numbers
+
+COLOURED = 8  # grey levels of colour beyond the glass's tint: eosin at a tenth of its usual density
+NEUTRAL = 128  # stands for a difference of 0 between two channels
+FAINT = 4  # of the same: JPEG and sensor noise of block means stay below
+UNEVEN = 6  # grey levels between neighbouring blocks; glass varies by 1 or 2
+DARKEST_GLASS = 160
+GLASS_SPREAD = 30  # between the channels of the most tinted glass
+GLASS_MAGENTA = 4  # min(R, B) − G: every haematoxylin and eosin has more, tinted glass has none
+EVEN = 4
+TINT_STEP = 4
+TINT_RADIUS = 6  # between the tint at a place and the slide's
+TINT_WINDOW = 65  # blocks, 1 mm: wider than a scanner's stripe, narrower than its shading
+FEWEST_GLASS = 16  # blocks that a tint is measured on
+REACH = 2  # blocks
+GAP = 5  # side of the closing, in blocks
+PATCH = 5  # side of the smallest uneven area, in blocks
 
 
-def saturation(blocks: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Returns HSV saturation, ⌊255·(max − min) / max⌋, uint8 (rows, cols) of (rows, cols, 3).
+class Kind(IntEnum):
+    """What a block or a cell shows. The stored mask holds these values; masks of 0.1 hold GLASS and TISSUE alone."""
 
-    Integers throughout: no rounding mode or order of operations changes a value.
+    GLASS = 0
+    TISSUE = 1
+    INK = 2
+    UNSURE = 3
+
+
+def block_kinds(blocks: Blocks) -> Kinds:
+    """Returns the kind of each block: uint8 means (rows, cols, 3) → uint8 (rows, cols)."""
+    channels: Blocks = np.ascontiguousarray(blocks.transpose(2, 0, 1))
+    high, low = channels.max(0), channels.min(0)
+    unevenness = _range(low)
+    colour = _colour_beyond_glass(channels, high, low, unevenness)
+    ink = find_ink(channels, high, low)
+    present = _open(unevenness > UNEVEN)
+    present |= (colour > COLOURED) | (high < DARKEST_GLASS)
+    faint = colour > FAINT
+    present = _close(_grow(present & ~ink, faint)) & ~ink
+    kinds = faint.view(np.uint8) * np.uint8(Kind.UNSURE)
+    np.copyto(kinds, np.uint8(Kind.TISSUE), where=present)
+    np.copyto(kinds, np.uint8(Kind.INK), where=ink)
+    return kinds
+
+
+def _colour_beyond_glass(channels: Blocks, high: Plane, low: Plane, unevenness: Plane) -> Plane:
+    """Returns the spread of the channels after the glass's tint is subtracted, in grey levels: 0 is glass.
+
+    The tint is that of bright, nearly colourless and even blocks: for the slide the most frequent of their colours, for
+    a place the mean of such blocks within half a millimetre that are near the slide's. A scan's shading moves the tint
+    by a few levels, which pale tissue must not.
     """
-    high, low = _brightest(blocks), np.minimum(np.minimum(blocks[..., 0], blocks[..., 1]), blocks[..., 2])
-    spread = np.uint16(255) * (high - low)  # 65,025 at most
-    share: NDArray[np.uint8] = (spread // np.maximum(high, 1)).astype(np.uint8)
-    return share
+    red, green, blue = channels
+    differences = [_difference(red, green), _difference(blue, green)]
+    glass = (low >= DARKEST_GLASS) & (high - low <= GLASS_SPREAD) & (unevenness <= EVEN)
+    glass &= np.minimum(*differences) <= NEUTRAL + GLASS_MAGENTA
+    if np.count_nonzero(glass) < FEWEST_GLASS:
+        return high - low
+    slide = _most_frequent(differences, glass)
+    for plane, tint in zip(differences, slide, strict=True):
+        glass &= cv2.absdiff(plane, np.full_like(plane, tint)) <= TINT_RADIUS
+    count = _window_sum(glass.view(np.uint8))
+    tints = [_local_mean(plane, glass, count, tint) for plane, tint in zip(differences, slide, strict=True)]
+    spread: Plane = cv2.max(cv2.absdiff(differences[0], tints[0]), cv2.absdiff(differences[1], tints[1]))
+    return cv2.max(spread, cv2.absdiff(_difference(red, blue), _difference(*tints)))
 
 
-def _brightest(blocks: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Returns the largest of each block's three channels."""
-    return np.maximum(np.maximum(blocks[..., 0], blocks[..., 1]), blocks[..., 2])
+def _difference(a: Plane, b: Plane) -> Plane:
+    """Returns a − b, around NEUTRAL and limited to a byte: every limit on it is far inside."""
+    return cv2.addWeighted(a, 1, b, -1, NEUTRAL)  # type: ignore[return-value]
 
 
-def otsu(values: NDArray[np.uint8]) -> int:
-    """Returns the threshold t (values > t are foreground) of the largest variance between classes; of ties the lowest.
+def _range(plane: Plane) -> Plane:
+    """Returns the highest minus the lowest of each block and its eight neighbours."""
+    square = np.ones((3, 3), np.uint8)
+    return cv2.dilate(plane, square) - cv2.erode(plane, square)  # type: ignore[return-value]
 
-    σ²(t) = (μ·ω(t) − μ(t))² / (ω(t)·(1 − ω(t))), Otsu 1979, IEEE Trans. SMC 9(1), equation 18. Here in counts
-    rather than shares ω = counts / total, whose factors of total cancel.
+
+def _most_frequent(planes: list[Plane], where: Mask) -> tuple[int, int]:
+    """Returns the centre of the fullest bin of TINT_STEP levels a side; of equally full ones the first."""
+    bins = 256 // TINT_STEP
+    counts = cv2.calcHist(planes, [0, 1], where.view(np.uint8), [bins, bins], [0, 256, 0, 256])
+    row, col = divmod(int(counts.argmax()), bins)
+    return row * TINT_STEP + TINT_STEP // 2, col * TINT_STEP + TINT_STEP // 2
+
+
+def _local_mean(plane: Plane, where: Mask, count: Sums, otherwise: int) -> Plane:
+    """Returns the mean of `plane` over the places of `where` in a window around each block, rounded to levels.
+
+    Sums are integers below 2²³, so their order does not matter, and the correctly rounded quotient is the same wherever
+    the block lies. Windows with few such places take `otherwise`.
     """
-    # Counts and moments are integers below 2⁵³, which float64 adds exactly in any order.
-    counts = np.bincount(values.ravel(), minlength=256).astype(np.float64)
-    below, total = np.cumsum(counts), counts.sum()
-    moment = np.cumsum(counts * np.arange(256))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # 0 / 0 where one class is empty: no threshold there. The first maximum is the lowest t, whatever the order.
-        between = (moment[-1] * below / total - moment) ** 2 / (below * (total - below))
-    return int(np.nanargmax(np.where(np.isfinite(between), between, -1)))
+    total = _window_sum(plane & -where.view(np.uint8))  # −1 is all bits
+    mean = cv2.divide(total, count, dtype=cv2.CV_8U)
+    np.copyto(mean, np.uint8(otherwise), where=count < FEWEST_GLASS)
+    return mean  # type: ignore[return-value]
 
 
-def block_mask(blocks: NDArray[np.uint8]) -> Mask:
-    """Returns which blocks are tissue: uint8 means (rows, cols, 3) → bool (rows, cols)."""
-    values = saturation(blocks)
-    threshold = max(otsu(values), SATURATION_FLOOR)
-    mask: Mask = (values > threshold) & (_brightest(blocks) > DARKEST)
-    return mask
+def _window_sum(values: Plane) -> Sums:
+    side = (TINT_WINDOW, TINT_WINDOW)
+    return cv2.boxFilter(  # type: ignore[return-value]
+        values, cv2.CV_32F, side, normalize=False, borderType=cv2.BORDER_CONSTANT
+    )
+
+
+def _open(mask: Mask) -> Mask:
+    """Returns the parts of a mask that are at least PATCH blocks wide: dust and cover-slip edges are thinner."""
+    return cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_OPEN, np.ones((PATCH, PATCH), np.uint8)).view(bool)
+
+
+def _grow(present: Mask, candidates: Mask) -> Mask:
+    """Returns the mask with the candidates within REACH blocks of it: what is faint beside tissue belongs to it."""
+    near = cv2.dilate(present.view(np.uint8), np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8)).view(bool)
+    return present | (near & candidates)
+
+
+def _close(present: Mask) -> Mask:
+    """Returns the mask with its gaps of less than GAP blocks filled: lumina, vessels and fat belong to the tissue."""
+    closed = cv2.morphologyEx(present.view(np.uint8), cv2.MORPH_CLOSE, np.ones((GAP, GAP), np.uint8))
+    return closed.view(bool)
+
+
+def cell_kinds(blocks: Kinds) -> Kinds:
+    """Returns the kind of each cell: (R, C) blocks → (R + 1, C + 1).
+
+    A cell is tissue when any of its four blocks is; else ink, else unsure, when any is; else glass.
+    """
+    kinds = np.full((blocks.shape[0] + 1, blocks.shape[1] + 1), np.uint8(Kind.GLASS))
+    for kind in (Kind.UNSURE, Kind.INK, Kind.TISSUE):
+        kinds[cell_mask(blocks == kind)] = kind
+    return kinds
 
 
 def cell_mask(blocks: Mask) -> Mask:
-    """Returns which cells are tissue: (R, C) blocks → (R + 1, C + 1), any of the four at a cell's centre."""
-    padded = np.pad(blocks, 1)  # cells on the frame's edge have blocks on one side only; outside is no tissue
+    """Returns which cells touch the mask: (R, C) blocks → (R + 1, C + 1), any of the four at a cell's centre."""
+    padded = np.pad(blocks, 1)
     return padded[:-1, :-1] | padded[:-1, 1:] | padded[1:, :-1] | padded[1:, 1:]
 
 

@@ -12,7 +12,6 @@ from core.pixels.frame import NETWORK_MPP, Axis, Frame
 from core.pixels.levels import Source
 from core.pixels.resample import TICKS, Spans, area_average, covered, spans
 from core.pixels.sampling import axis_downsample, axis_spans, sample
-from core.pixels.tissue import all_cells, block_mask, cell_mask, saturation
 
 lengths = st.integers(1, 5000)
 mpps = st.floats(0.1, NETWORK_MPP)
@@ -136,19 +135,3 @@ def test_whole_ratios_are_plain_means():
 @pytest.mark.parametrize(("full", "level", "expected"), [(40001, 10000, 4.0), (40003, 10001, 4.0), (100, 30, 100 / 30)])
 def test_downsamples_are_whole_where_scanners_rounded(full, level, expected):
     assert axis_downsample(full, level) == expected
-
-
-def test_masks_turn_with_the_slide():
-    blocks = np.random.default_rng(1).integers(0, 256, (9, 12, 3), dtype=np.uint8)
-    for turns in range(4):
-        turned = cell_mask(block_mask(np.rot90(blocks, turns)))
-        np.testing.assert_array_equal(turned, np.rot90(cell_mask(block_mask(blocks)), turns))
-    assert not block_mask(np.full((5, 5, 3), 245, np.uint8)).any(), "bare glass is no tissue"
-    assert all_cells(block_mask(blocks)).shape == (10, 13)
-
-
-@given(st.integers(0, 2**31))
-def test_saturation_is_its_definition(seed):
-    blocks = np.random.default_rng(seed).integers(0, 256, (5, 6, 3), dtype=np.uint8)
-    high, low = blocks.max(-1).astype(int), blocks.min(-1).astype(int)
-    np.testing.assert_array_equal(saturation(blocks), 255 * (high - low) // np.maximum(high, 1))

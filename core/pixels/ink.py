@@ -1,0 +1,86 @@
+"""Recognises ink: pen, dye and paper whose colour no stain of a bright-field slide has.
+
+Stains absorb by the law of Beer and Lambert, so thicker tissue is darker, not only more vivid. Haematoxylin, eosin
+and their mixtures leave green the lowest channel or close to it. DAB leaves blue the lowest and is never bright and
+vivid at once. Colours outside that are ink:
+
+* green: green is the highest channel;
+* blue and cyan: vivid, with red no higher than green;
+* yellow: red and green alike, with blue lower; orange: bright and vivid;
+* red: red alone, the others below a fifth of it (red cells in a clot keep a quarter);
+* black: dark and grey.
+
+Red and pink inks as pale as eosin or blood are not told apart from them and stay tissue, which is the safe side.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+Planes = NDArray[np.uint8]  # (3, rows, cols)
+Plane = NDArray[np.uint8]  # (rows, cols)
+
+VIVID = 24  # grey levels between the channels: no tinted glass reaches it
+BYTES = np.arange(256)
+VIVID_SPREAD = np.ceil(BYTES * 10 / 17).astype(np.uint8)  # saturation 0.59: dense haematoxylin has 0.47, a marker 0.79
+CYAN_SPREAD = np.ceil(BYTES * 4 / 17).astype(np.uint8)
+ORANGE_STEP = np.ceil(BYTES * 2 / 5).astype(np.uint8)  # a hue of 24°
+FIFTH = (BYTES // 5).astype(np.uint8)
+TINTED = 40  # spread of yellow: above that of any tinted glass
+YELLOW_BRIGHT = 180  # DAB this bright has a saturation of at most 0.49
+RED_BRIGHT = 150
+BLACK_BRIGHT = 90
+BLACK_SPREAD = 20
+GREY_SPREAD = 16
+GREY_BRIGHT = 200
+STROKE = 3  # blocks: the narrowest stroke, 47 µm
+EDGE = 2  # blocks beside ink whose mixture with glass or tissue is still ink
+
+
+def find_ink(channels: Planes, high: Plane, low: Plane) -> Mask:
+    """Returns which blocks are ink, bool (rows, cols).
+
+    `channels`: red, green and blue, uint8 (3, rows, cols). `high`, `low`: the highest and lowest of each block.
+    """
+    red, green, blue = channels
+    spread = high - low
+    coloured = _open(_coloured(channels, high, low, spread))
+    black = _open((high <= BLACK_BRIGHT) & (spread <= BLACK_SPREAD))
+    if coloured.any():
+        cold = ((red <= green) & (blue > green)) | (green == high)
+        pure = (red == high) & (cv2.absdiff(green, blue) <= cv2.LUT(spread, FIFTH))  # eosin leaves more blue than green
+        coloured = _grow(coloured, (cold | pure) & (spread > VIVID))
+    if black.any():
+        black = _grow(black, (spread <= GREY_SPREAD) & (high <= GREY_BRIGHT))
+    return coloured | black
+
+
+def _coloured(channels: Planes, high: Plane, low: Plane, spread: Plane) -> Mask:
+    red, green, blue = channels
+    vivid = spread >= cv2.LUT(high, VIVID_SPREAD)
+    cold = (red <= green) & (blue == high)
+    azure = cv2.subtract(blue, green) <= cv2.subtract(green, red)
+    mask = (green == high) & (spread > VIVID)
+    mask |= cold & (vivid | (azure & (spread >= cv2.LUT(high, CYAN_SPREAD))))
+    mask |= (blue == low) & (spread > TINTED) & (cv2.subtract(red, green) <= cv2.LUT(spread, FIFTH))
+    orange = cv2.subtract(green, low) >= cv2.LUT(spread, ORANGE_STEP)
+    mask |= (red == high) & (blue == low) & (high >= YELLOW_BRIGHT) & vivid & orange
+    pure_red: Mask = (red >= RED_BRIGHT) & (cv2.max(green, blue) <= cv2.LUT(red, FIFTH))
+    return mask | pure_red
+
+
+def _open(mask: Mask) -> Mask:
+    """Returns the parts of a mask that are at least STROKE blocks wide: pigment in single blocks is no stroke."""
+    if not mask.any():
+        return mask
+    opened = cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_OPEN, np.ones((STROKE, STROKE), np.uint8))
+    return opened.view(bool)
+
+
+def _grow(strokes: Mask, candidates: Mask) -> Mask:
+    """Returns strokes with the candidates beside them, EDGE blocks deep: there ink mixes with what it lies on."""
+    square = np.ones((3, 3), np.uint8)
+    for _ in range(EDGE):
+        strokes = strokes | (cv2.dilate(strokes.view(np.uint8), square).view(bool) & candidates)
+    return strokes
