@@ -66,8 +66,8 @@ def _coloured(channels: Planes, high: Plane, low: Plane, spread: Plane) -> Mask:
     mask |= (blue == low) & (spread > TINTED) & (cv2.subtract(red, green) <= cv2.LUT(spread, FIFTH))
     orange = cv2.subtract(green, low) >= cv2.LUT(spread, ORANGE_STEP)
     mask |= (red == high) & (blue == low) & (high >= YELLOW_BRIGHT) & vivid & orange
-    pure_red: Mask = (red >= RED_BRIGHT) & (cv2.max(green, blue) <= cv2.LUT(red, FIFTH))
-    return mask | pure_red
+    pure_red = (red >= RED_BRIGHT) & (cv2.max(green, blue) <= cv2.LUT(red, FIFTH))
+    return np.asarray(mask | pure_red, bool)
 
 
 def _open(mask: Mask) -> Mask:

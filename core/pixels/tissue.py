@@ -90,19 +90,19 @@ def _colour_beyond_glass(channels: Blocks, high: Plane, low: Plane, unevenness: 
         glass &= cv2.absdiff(plane, np.full_like(plane, tint)) <= TINT_RADIUS
     count = _window_sum(glass.view(np.uint8))
     tints = [_local_mean(plane, glass, count, tint) for plane, tint in zip(differences, slide, strict=True)]
-    spread: Plane = cv2.max(cv2.absdiff(differences[0], tints[0]), cv2.absdiff(differences[1], tints[1]))
-    return cv2.max(spread, cv2.absdiff(_difference(red, blue), _difference(*tints)))
+    spread = cv2.max(cv2.absdiff(differences[0], tints[0]), cv2.absdiff(differences[1], tints[1]))
+    return np.asarray(cv2.max(spread, cv2.absdiff(_difference(red, blue), _difference(*tints))), np.uint8)
 
 
 def _difference(a: Plane, b: Plane) -> Plane:
     """Returns a − b, around NEUTRAL and limited to a byte: every limit on it is far inside."""
-    return cv2.addWeighted(a, 1, b, -1, NEUTRAL)  # type: ignore[return-value]
+    return np.asarray(cv2.addWeighted(a, 1, b, -1, NEUTRAL), np.uint8)
 
 
 def _range(plane: Plane) -> Plane:
     """Returns the highest minus the lowest of each block and its eight neighbours."""
     square = np.ones((3, 3), np.uint8)
-    return cv2.dilate(plane, square) - cv2.erode(plane, square)  # type: ignore[return-value]
+    return np.asarray(cv2.dilate(plane, square) - cv2.erode(plane, square), np.uint8)
 
 
 def _most_frequent(planes: list[Plane], where: Mask) -> tuple[int, int]:
@@ -120,16 +120,15 @@ def _local_mean(plane: Plane, where: Mask, count: Sums, otherwise: int) -> Plane
     the block lies. Windows with few such places take `otherwise`.
     """
     total = _window_sum(plane & -where.view(np.uint8))  # −1 is all bits
-    mean = cv2.divide(total, count, dtype=cv2.CV_8U)
+    mean = np.asarray(cv2.divide(total, count, dtype=cv2.CV_8U), np.uint8)
     np.copyto(mean, np.uint8(otherwise), where=count < FEWEST_GLASS)
-    return mean  # type: ignore[return-value]
+    return mean
 
 
 def _window_sum(values: Plane) -> Sums:
     side = (TINT_WINDOW, TINT_WINDOW)
-    return cv2.boxFilter(  # type: ignore[return-value]
-        values, cv2.CV_32F, side, normalize=False, borderType=cv2.BORDER_CONSTANT
-    )
+    sums = cv2.boxFilter(values, cv2.CV_32F, side, normalize=False, borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(sums, np.float32)
 
 
 def _open(mask: Mask) -> Mask:
