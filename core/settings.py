@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     model: str = Field("p4m-densenet", description="network of an analysis that names none")
     weights_dir: Path | None = Field(None, description="folder of weights that replace the shipped ones")
     offer_rivals: bool = Field(True, description="offer the networks that are shipped for comparison, too")
+    most_unfamiliar: float = Field(
+        0.9, ge=0, le=1, description="results are withheld where more of the tissue is unlike the training patches"
+    )
     backend: Literal["torch", "openvino"] = Field("torch", description="engine; OpenVINO runs on a CPU, if installed")
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="bfloat16 is faster; its drift from float32 is stated"

@@ -31,6 +31,7 @@ FAST = {
     "QUARTERTURN_REPIN_SECONDS": "8",
     "QUARTERTURN_MIN_FREE_BYTES": "1000000",
     "QUARTERTURN_REGIONS_PER_BAND": "1",
+    "QUARTERTURN_MOST_UNFAMILIAR": "1",  # drawn slides are unlike any training patch
     "QUARTERTURN_THREADS": "1",  # two test processes share two cores
     "OMP_WAIT_POLICY": "passive",
 }

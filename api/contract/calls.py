@@ -107,6 +107,7 @@ CALLS = (
     _v1("GET", f"{SLIDE}/macro", role="analyst", export="slide.macro.reveal"),
     _v1("GET", f"{SLIDE}/label", "manage", "admin", export="slide.label.reveal"),
     _v1("GET", f"{SLIDE}/tiles", view="slide.view"),
+    _v1("GET", f"{SLIDE}/tissue", view="slide.view"),
     *TILES,
     _v1("PUT", f"{SLIDE}/annotation", "analyse", "analyst", change="annotation.write", streamed=True),
     _v1("GET", f"{SLIDE}/annotation", view="annotation.view"),

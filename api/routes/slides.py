@@ -6,14 +6,17 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 
-from api.contract.media import Jpeg, Xml
+from api.contract.media import Jpeg, Npy, Xml
 from api.contract.slides import ListedSlide, SlideChange, SlideOut, SlidePage, SlideReference, TilesOut
 from api.request.change import Change
 from api.request.trail import Trail
 from api.request.transactions import Read
 from api.request.visitor import Visitor
+from core.analyses.mask import cell_kinds
 from core.database.transactions import reading
 from core.errors import Gone, NotFound
+from core.heatmap import planes
+from core.heatmap.grid import affine_to_l0
 from core.slides import catalog, deletion, inspection, opening, storage
 
 router = APIRouter(prefix="/slides", tags=["slides"])
@@ -137,6 +140,22 @@ def _reveal(
     with request.app.state.files.reader(opening.slide_file(slide)) as reader:
         content = reader.call(name)[1]
     return Jpeg(content, headers={"Cache-Control": "no-store"})
+
+
+@router.get("/{slide_id}/tissue", response_class=Npy)
+def get_tissue(session: Read, visitor: Visitor, slide_id: str, trail: Trail) -> Response:
+    """What each cell of the slide shows, as NumPy .npy of uint8: 0 glass, 1 tissue, 2 ink, dye or black, 3 unsure.
+
+    Analyses with `tissue: auto` score the cells of tissue. Quarterturn-Affine as in the heat map.
+    """
+    slide = catalog.find(session, visitor, slide_id)
+    info = catalog.info_of(slide)
+    if slide.tissue is None:
+        raise NotFound("no-tissue-mask", "this slide has no tissue mask", "see the slide's state and mpp_x")
+    trail.viewed(session, slide.id)
+    affine = ", ".join(repr(value) for value in affine_to_l0(info.frame()))
+    headers = {"Quarterturn-Affine": affine, "Cache-Control": "private, no-cache"}
+    return Npy(planes.to_npy(cell_kinds(slide)), headers=headers)
 
 
 @router.get("/{slide_id}/tiles")

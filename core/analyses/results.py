@@ -5,12 +5,13 @@ Coordinates ending in `_l0` are level-0 pixels; rows and columns are cells of th
 
 from typing import Any, Literal
 
-from core.analyses.statements import SELF_TEST, Reason, Statement, Value, Withheld, summarise
+from core.analyses.statements import SELF_TEST, Reason, Statement, Value, Withheld
 from core.database.analyses import Analysis
 from core.errors import Conflict
 from core.errors import Withheld as ResultsWithheld
+from core.pixels.frame import STRIDE_PX
 
-VERSION = 2  # of the stored form; also the default of Results.version
+VERSION = 3  # of the stored form; also the default of Results.version
 Point = tuple[float, float]
 
 
@@ -26,14 +27,31 @@ class Grid(Value):
     network_mpp: float
 
 
+class LeftOut(Value):
+    """Cells that were left out of the analysis for what they show; `share` of the slide's area, 0..1."""
+
+    cells: int
+    mm2: float
+    share: float
+    reason: Statement
+
+
 class Coverage(Value):
-    """How much of the tissue was analysed. `wanted_cells`: tissue cells. `share`: of them that have a score, 0..1."""
+    """How much of the tissue and of the slide was analysed.
+
+    `wanted_cells`: tissue cells. `share`: of them that have a score, 0..1. `slide_share`: analysed cells of all cells
+    of the slide. `left_out`: what the other cells show; empty where every cell is analysed.
+    """
 
     analysed_cells: int
     wanted_cells: int
+    slide_cells: int
     share: float
+    slide_share: float
     analysed_mm2: float
     tissue_mm2: float
+    slide_mm2: float
+    left_out: tuple[LeftOut, ...] = ()
     unreadable_cells: int = 0
 
 
@@ -117,7 +135,7 @@ class Failure(Reason):
 class Results(Value):
     """All that a finished analysis says. `summary` and `scope_notes` are statements: code, parameters, sentence."""
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     preliminary: Literal[True] = True
     threshold: float
     grid: Grid
@@ -138,7 +156,7 @@ def to_stored(value: Value) -> dict[str, Any]:
 
 
 def from_stored(content: dict[str, Any]) -> Results:
-    """Results from their stored form, of this version or of version 1, which named no version.
+    """Results from their stored form, of this version or of an earlier one; version 1 named no version.
 
     Raises:
         Conflict: they were stored by a later version of the service.
@@ -147,14 +165,31 @@ def from_stored(content: dict[str, Any]) -> Results:
     if version > VERSION:
         detail = f"the results were stored in form {version}, this service knows forms up to {VERSION}"
         raise Conflict("results-of-a-later-version", detail, "upgrade the service")
-    return Results.model_validate(_from_version_1(content) if version == 1 else content)
+    if version == 1:
+        content = _from_version_1(content)
+    return Results.model_validate(content if version == VERSION else _from_version_2(content))
 
 
 def _from_version_1(content: dict[str, Any]) -> dict[str, Any]:
     """Version 2's form. The summary's parameters are known from other fields; notes keep their sentence alone."""
     # The stored sentence stays: what a person read then must not change under them.
-    summary = summarise(len(content["regions"]), content["coverage"]["share"])
-    return {**content, "version": VERSION, "summary": {**summary.model_dump(), "sentence": content["summary"]}}
+    count = len(content["regions"])
+    code = {0: "no-region", 1: "one-region"}.get(count, "regions")
+    parameters = {"share": content["coverage"]["share"]} | ({"count": count} if count > 1 else {})
+    return {**content, "summary": {"code": code, "parameters": parameters, "sentence": content["summary"]}}
+
+
+def _from_version_2(content: dict[str, Any]) -> dict[str, Any]:
+    """Version 3's form. The slide's area is known from the grid; what was left out was not recorded."""
+    coverage, grid = content["coverage"], content["grid"]
+    cells = grid["rows"] * grid["cols"]
+    cell_mm2 = (STRIDE_PX * grid["network_mpp"]) ** 2 / 1e6
+    known = {
+        "slide_cells": cells,
+        "slide_share": coverage["analysed_cells"] / cells,
+        "slide_mm2": cells * cell_mm2,
+    }
+    return {**content, "version": VERSION, "coverage": {**coverage, **known}}
 
 
 def results_of(analysis: Analysis) -> Results | None:

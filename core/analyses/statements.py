@@ -6,6 +6,7 @@ read are made where the error is raised (core.errors). Codes and the names and u
 shares are fractions of 1, counts are of cells or regions.
 """
 
+import math
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,13 +18,21 @@ Parameter = str | int | float | tuple[str, ...]
 # RotationCheck.meaning, the same for every check.
 SELF_TEST = "a software self-test: it says nothing about a score being right"
 
+AREA = "the {share:.0%} of tissue analysed ({slide_share:.0%} of the slide's area)"
+READ = "Preliminary: to be read by a pathologist."
+STRANGE = "{unfamiliar_share:.0%} of it looks unlike anything the network was trained on."
 STATEMENTS = {
     # The summary. It claims no more than the share of tissue that was analysed.
-    "no-region": "No region above the threshold in the {share:.0%} of tissue analysed.",
-    "one-region": "1 region above the threshold in the {share:.0%} of tissue analysed. "
-    "Preliminary: to be read by a pathologist.",
-    "regions": "{count} regions above the threshold in the {share:.0%} of tissue analysed. "
-    "Preliminary: to be read by a pathologist.",
+    "no-region": f"No region above the threshold in {AREA}.",
+    "one-region": f"1 region above the threshold in {AREA}. {READ}",
+    "regions": f"{{count}} regions above the threshold in {AREA}. {READ}",
+    "no-region-unfamiliar": f"No region above the threshold in {AREA}. {STRANGE}",
+    "one-region-unfamiliar": f"1 region above the threshold in {AREA}. {STRANGE} {READ}",
+    "regions-unfamiliar": f"{{count}} regions above the threshold in {AREA}. {STRANGE} {READ}",
+    # What was left out of the analysis, as shares of the slide's area.
+    "glass": "{share:.0%} of the slide is glass: bright, nearly colourless and even.",
+    "ink": "{share:.0%} of the slide is ink, dye or black: of a colour that no stain has.",
+    "unsure": "{share:.0%} of the slide is unsure: it differs from glass by less than pale tissue usually does.",
     # Notes: what limits the answer's validity.
     "organ-unknown": "The network was trained on {scope} only; the organ of this slide is not stated.",
     "organ": "Outside the network's scope: it was trained on {scope}, this slide is {organ!r}.",
@@ -32,12 +41,23 @@ STATEMENTS = {
     "comparison": "{model} is shipped for comparison only: a smaller network, trained for minutes. Do not rely on it.",
     "unfamiliar": "{share:.0%} of this tissue looks unlike anything the network was trained on; "
     "see the layer 'unfamiliar'.",
+    "tissue-unsure": "{share:.0%} of the slide lies near the limit between glass and tissue and was left out; "
+    "analyse with tissue: all to include it.",
+    "tissue-outdated": "An earlier version made this slide's tissue mask, which could leave out pale tissue; "
+    "inspect the slide again, then analyse it again.",
     "unread": "{cells} of {wanted} tissue cells, in {region_images} region images, could not be read: {cause}.",
 }
 
 WORK_FAILED = ("{kind} was tried {attempts} times and failed: {cause}", "look at the worker's log, then try again")
 REASONS = {  # code: (detail, action)
-    "no-tissue": ("no tissue was found on the slide", "look at the slide, or analyse with tissue: all"),
+    "no-tissue": (
+        "no tissue was found on the slide: {glass:.0%} is glass, {ink:.0%} ink, {unsure:.0%} unsure",
+        "look at the slide, or analyse with tissue: all",
+    ),
+    "unfamiliar": (
+        "{share:.0%} of the tissue looks unlike anything the network was trained on, more than {limit:.0%}",
+        "look at the slide: the network was trained on {scope} only",
+    ),
     "rotation-check": (
         "the rotation self-test failed: turned regions got other answers, by more than {tolerance:g} logits",
         "check the worker's installation and report the fault",
@@ -54,7 +74,7 @@ REASONS = {  # code: (detail, action)
     "inspect-failed": WORK_FAILED,
 }
 
-WithheldCode = Literal["no-tissue", "rotation-check", "constant-output"]
+WithheldCode = Literal["no-tissue", "rotation-check", "constant-output", "unfamiliar"]
 
 
 class Value(BaseModel):
@@ -106,15 +126,39 @@ def withhold(code: WithheldCode, **parameters: Parameter) -> Withheld:
     return Withheld(**reason(code, **parameters).model_dump())
 
 
-def summarise(region_count: int, share: float) -> Statement:
-    """The summary: how many regions there are above the threshold, and in what share (0..1) of the tissue."""
-    if region_count == 0:
-        return state("no-region", share=share)
-    if region_count == 1:
-        return state("one-region", share=share)
-    return state("regions", count=region_count, share=share)
+def summarise(region_count: int, share: float, slide_share: float, unfamiliar_share: float | None = None) -> Statement:
+    """The summary: how many regions there are above the threshold, and where that was looked for.
+
+    Args:
+        share: of the tissue that was analysed, 0..1. slide_share: of the slide's area.
+        unfamiliar_share: of what was analysed; given where it is more than usual, so that the summary says it.
+    """
+    parameters: dict[str, Parameter] = {"share": share, "slide_share": slide_share}
+    code = {0: "no-region", 1: "one-region"}.get(region_count, "regions")
+    if code == "regions":
+        parameters["count"] = region_count
+    if unfamiliar_share is not None:
+        code, parameters = f"{code}-unfamiliar", {**parameters, "unfamiliar_share": unfamiliar_share}
+    return state(code, **parameters)
+
+
+class _Number(float):
+    """A float whose percentage is "100%" or "0%" only where it is exactly so: 0.998 is "99.8%"."""
+
+    def __format__(self, spec: str) -> str:
+        text = super().__format__(spec)
+        if text == "100%" and self < 1:
+            return f"{math.floor(self * 1000) / 10:.1f}%"
+        if text == "0%" and self > 0:
+            return f"{math.ceil(self * 1000) / 10:.1f}%"
+        return text
 
 
 def _fill(template: str, parameters: dict[str, Parameter]) -> str:
-    words = {name: " and ".join(value) if isinstance(value, tuple) else value for name, value in parameters.items()}
-    return template.format(**words)
+    return template.format(**{name: _word(value) for name, value in parameters.items()})
+
+
+def _word(value: Parameter) -> Parameter:
+    if isinstance(value, tuple):
+        return " and ".join(value)
+    return _Number(value) if isinstance(value, float) else value

@@ -60,6 +60,7 @@ class SlideInfo:
 
     `mpp_*`: µm per level-0 pixel, with `mpp_source`: file, objective (10 / its power) or user. `bounds_*`: OpenSlide's,
     the corner of the scanned area in level-0 pixels. `stamp`: of a file by reference (core.slides.opening).
+    `mask_version`: of the rules that made the tissue mask (core.pixels.tissue), 1 where none is stored.
     """
 
     vendor: str
@@ -73,6 +74,7 @@ class SlideInfo:
     bounds_y: int = 0
     properties: dict[str, str] = field(default_factory=dict)
     stamp: str | None = None
+    mask_version: int = 1
 
     @property
     def file_levels(self) -> list[Level]:

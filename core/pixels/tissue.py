@@ -29,6 +29,7 @@ Kinds = NDArray[np.uint8]  # values of Kind
 Plane = NDArray[np.uint8]  # (rows, cols)
 Sums = NDArray[np.float32]  # whole numbers
 
+MASK_VERSION = 2  # raised when blocks change their kind: masks of before are said to be outdated
 COLOURED = 8  # grey levels of colour beyond the glass's tint: eosin at a tenth of its usual density
 NEUTRAL = 128  # stands for a difference of 0 between two channels
 FAINT = 4  # of the same: JPEG and sensor noise of block means stay below
@@ -165,6 +166,6 @@ def cell_mask(blocks: Mask) -> Mask:
     return padded[:-1, :-1] | padded[:-1, 1:] | padded[1:, :-1] | padded[1:, 1:]
 
 
-def all_cells(blocks: Mask) -> Mask:
+def all_cells(blocks: Kinds) -> Mask:
     """Returns a mask of every cell, for analyses with `tissue: all`."""
     return np.ones((blocks.shape[0] + 1, blocks.shape[1] + 1), bool)

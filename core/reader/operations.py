@@ -21,7 +21,7 @@ from core.pixels import native_tiles
 from core.pixels.levels import Level, SlideInfo, Source, sources_of
 from core.pixels.native_pixels import NativePixels, Unusable, averaged
 from core.pixels.sampling import axis_downsample, best_source, sample_blocks
-from core.pixels.tissue import block_mask
+from core.pixels.tissue import block_kinds
 from core.reader.reasons import from_openslide, not_a_slide
 
 ALLOWED_PROPERTIES = (
@@ -147,10 +147,10 @@ class OpenedSlide:
         return ((10 / power, 10 / power), "objective") if 1 <= power <= 100 else ((None, None), None)
 
     def do_tissue(self, mpp_x: float, mpp_y: float, scaled: bool, **_: Any) -> Answer:
-        """Returns the tissue mask of blocks of 16×16 network pixels, bool (rows, cols) as one byte a block."""
+        """Returns what each block of 16×16 network pixels shows (core.pixels.tissue.Kind), uint8 (rows, cols)."""
         info = SlideInfo("", self.width, self.height, self.levels, mpp_x, mpp_y, None)
-        mask = block_mask(sample_blocks(self.read, info.sources(scaled), info.frame()))
-        return {"shape": list(mask.shape)}, mask.astype(np.uint8).tobytes()
+        kinds = block_kinds(sample_blocks(self.read, info.sources(scaled), info.frame()))
+        return {"shape": list(kinds.shape)}, kinds.tobytes()
 
     def do_region(self, source: dict[str, Any], x: int, y: int, width: int, height: int, **_: Any) -> Answer:
         return {}, self.read(Source(**source), x, y, width, height).tobytes()

@@ -14,6 +14,7 @@ from core.database.slides import NOT_INSPECTED, Slide
 from core.database.transactions import clock
 from core.errors import Conflict, Gone
 from core.pixels.levels import SlideInfo
+from core.pixels.tissue import MASK_VERSION
 from core.slides import storage
 from core.slides.catalog import clean_filename, info_of, lock
 from core.slides.opening import require_unaltered, stamp
@@ -84,17 +85,24 @@ def _state_before(slide: Slide) -> str:
 def is_outdated(slide: Slide) -> bool:
     """Whether an inspected slide lacks what its inspection derived, or its file was written to since.
 
-    Both happen when a backup is loaded on another machine: a slide by reference has another date there, and the files
-    that a zip by reference was unpacked into are not saved. A slide whose file is not there is not outdated: nothing
-    could be derived from it.
+    Its mask is outdated after an upgrade. The others happen when a backup is loaded on another machine: a slide by
+    reference has another date there, and the files that a zip by reference was unpacked into are not saved. A slide
+    whose file is not there is not outdated: nothing could be derived from it.
     """
     path, folder = storage.absolute(slide.file), storage.folder(slide.id)
     if slide.state not in INSPECTED or not path.is_file():
         return False
+    if has_outdated_mask(slide):
+        return True
     if not (folder / storage.TILE_INDEX).is_file() or not (folder / storage.THUMBNAIL).is_file():
         return True
     stamp_at_inspection = (slide.info or {}).get("stamp")
     return stamp_at_inspection is not None and stamp_at_inspection != stamp(path)
+
+
+def has_outdated_mask(slide: Slide) -> bool:
+    """Whether an earlier version made the slide's tissue mask, by rules that could leave out pale tissue."""
+    return slide.tissue is not None and (slide.info or {}).get("mask_version", 1) < MASK_VERSION
 
 
 def inspect_again(session: Session, slide: Slide) -> Work:
@@ -103,10 +111,13 @@ def inspect_again(session: Session, slide: Slide) -> Work:
     The worker compares the file's sha256 with that of the first inspection, so another file is never taken for it.
 
     Raises:
-        Conflict: neither is so.
+        Conflict: neither is so, or its mask would change under an analysis.
         Gone: the slide's file is not there.
     """
     lock(session, slide)  # two requests at once must not open two inspections
+    if has_outdated_mask(slide) and _is_under_analysis(session, slide):
+        # Bands that are done have scores by the old mask, and the finish would count cells by the new one.
+        raise Conflict("analysis-under-way", "the slide is being analysed", "wait for the analysis, or cancel it")
     failed = slide.state != "inspecting" and (slide.reason or {}).get("code") == NOT_INSPECTED
     if not failed and not is_outdated(slide):
         raise Conflict("nothing-to-inspect", "the inspection of this slide did not fail", "see the slide's state")
@@ -116,6 +127,11 @@ def inspect_again(session: Session, slide: Slide) -> Work:
     slide.state, slide.reason, slide.updated_at = "inspecting", None, clock(session)
     payload = {"mpp": info.mpp_x} if info and info.mpp_source == "user" else {}
     return leases.add(session, "inspect", slide.workspace_id, slide.id, payload=payload)
+
+
+def _is_under_analysis(session: Session, slide: Slide) -> bool:
+    query = select(Analysis.id).where(Analysis.slide_id == slide.id, Analysis.state.in_(quotas.UNDER_WAY))
+    return session.scalars(query).first() is not None
 
 
 def reject(session: Session, slide: Slide, reason: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from core.analyses.results import (
     Failure,
     Familiarity,
     Grid,
+    LeftOut,
     Region,
     Results,
     RotationCheck,
@@ -26,12 +27,13 @@ from core.heatmap.planes import Values, to_scores
 from core.heatmap.regions import find_regions
 from core.pixels.frame import NETWORK_MPP
 from core.pixels.levels import SlideInfo
-from core.pixels.tissue import Mask
+from core.pixels.tissue import MASK_VERSION, Kind, Kinds
 from model.checks.familiarity import Familiarity as FamiliarityModel
 from model.weights.card import COMPARISON, Card
 from worker.offers import Served
 
 MOST_UNREADABLE = 0.02  # of the tissue cells: above it an analysis fails
+MOST_UNSURE = 0.05  # of tissue and unsure cells: above it a note says so
 MOST_LISTED = 20  # unread region images that are listed one by one
 CONSTANT_LOGITS = 1e-6
 NOT_A_NUMBER = 1e30  # stands for a residual that is not finite: JSON has no infinity
@@ -39,11 +41,15 @@ NOT_A_NUMBER = 1e30  # stands for a residual that is not finite: JSON has no inf
 
 @dataclass(frozen=True)
 class Assembled:
-    """The parts of an analysis put together. Planes and mask are (rows, cols) of the grid, NaN where not analysed."""
+    """The parts of an analysis put together. Planes are (rows, cols) of the grid, NaN where not analysed.
+
+    `kinds`: what each cell shows. `every_cell`: all are analysed, not tissue alone.
+    """
 
     logits: Values
     strangeness: Values
-    mask: Mask
+    kinds: Kinds
+    every_cell: bool
     bands: Sequence[BandResult]
     checks: Sequence[CheckResult]
 
@@ -62,7 +68,7 @@ def gather(parts: Assembled, info: SlideInfo, identifiers: dict[str, Any], thres
         coverage=covered,
         max_score=float(np.nanmax(scores)) if covered.analysed_cells else None,
         regions=tuple(regions),
-        summary=summarise(len(regions), covered.share),
+        summary=_summary(len(regions), covered, unusual),
         rotation_check=rotation_summary(parts.checks),
         calibration=None if calibration is None else Calibration(**calibration),
         familiarity=unusual,
@@ -70,22 +76,57 @@ def gather(parts: Assembled, info: SlideInfo, identifiers: dict[str, Any], thres
             *purpose_notes(card),
             *cards.scope_notes(card.scope, info, identifiers),
             *unfamiliar_notes(unusual),
+            *mask_notes(covered, info),
         ),
         unread=unread(parts.bands, covered.wanted_cells),
     )
 
 
 def coverage(parts: Assembled, cell_mm2: float) -> Coverage:
-    """How much of the tissue has a score. `cell_mm2`: the area of one cell's square."""
-    analysed, tissue_cells = int(np.isfinite(parts.logits).sum()), int(parts.mask.sum())
+    """How much of the tissue and of the slide has a score. `cell_mm2`: the area of one cell's square."""
+    analysed, slide_cells = int(np.isfinite(parts.logits).sum()), parts.kinds.size
+    tissue_cells = slide_cells if parts.every_cell else int((parts.kinds == Kind.TISSUE).sum())
     return Coverage(
         analysed_cells=analysed,
         wanted_cells=tissue_cells,
+        slide_cells=slide_cells,
         share=analysed / tissue_cells if tissue_cells else 0.0,
+        slide_share=analysed / slide_cells,
         analysed_mm2=analysed * cell_mm2,
         tissue_mm2=tissue_cells * cell_mm2,
+        slide_mm2=slide_cells * cell_mm2,
+        left_out=() if parts.every_cell else left_out(parts.kinds, cell_mm2),
         unreadable_cells=sum(band.unreadable for band in parts.bands),
     )
+
+
+def left_out(kinds: Kinds, cell_mm2: float) -> tuple[LeftOut, ...]:
+    """The cells that are no tissue, by what they show; kinds that no cell has are not listed."""
+    counts = np.bincount(kinds.ravel(), minlength=len(Kind))
+    return tuple(
+        LeftOut(
+            cells=int(counts[kind]),
+            mm2=float(counts[kind] * cell_mm2),
+            share=float(counts[kind] / kinds.size),
+            reason=state(kind.name.lower(), share=float(counts[kind] / kinds.size)),
+        )
+        for kind in (Kind.GLASS, Kind.INK, Kind.UNSURE)
+        if counts[kind]
+    )
+
+
+def mask_notes(covered: Coverage, info: SlideInfo) -> list[Statement]:
+    """Notes where much lies near the limit between glass and tissue, and where an earlier version made the mask."""
+    notes = [] if info.mask_version >= MASK_VERSION else [state("tissue-outdated")]
+    unsure = next((part for part in covered.left_out if part.reason.code == "unsure"), None)
+    if unsure is not None and unsure.cells > MOST_UNSURE * (unsure.cells + covered.wanted_cells):
+        notes.append(state("tissue-unsure", share=unsure.share))
+    return notes
+
+
+def _summary(region_count: int, covered: Coverage, measured: Familiarity | None) -> Statement:
+    unusual = measured.unfamiliar_share if measured is not None and measured.unusual else None
+    return summarise(region_count, covered.share, covered.slide_share, unusual)
 
 
 def unread(bands: Iterable[BandResult], tissue_cells: int) -> Unread | None:
@@ -167,15 +208,24 @@ def _union(names: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(sorted({name for several in names for name in several}))
 
 
-def why_withheld(logits: Values, results: Results) -> Withheld | None:
-    """Why the results must not be shown, or None."""
+def why_withheld(logits: Values, results: Results, most_unfamiliar: float, scope: str) -> Withheld | None:
+    """Why the results must not be shown, or None.
+
+    Args:
+        most_unfamiliar: share of unfamiliar tissue above which they are withheld.
+        scope: what the network was trained on.
+    """
     check, values = results.rotation_check, logits[np.isfinite(logits)]
     if not results.coverage.wanted_cells:
-        return withhold("no-tissue")
+        shares = {part.reason.code: part.share for part in results.coverage.left_out}
+        return withhold("no-tissue", **{code: shares.get(code, 0.0) for code in ("glass", "ink", "unsure")})
     if check is not None and check.passed is False:
         return withhold("rotation-check", tolerance=check.tolerance_logits)
     if values.size > 1 and np.ptp(values) < CONSTANT_LOGITS:
         return withhold("constant-output")
+    unfamiliar = results.familiarity
+    if unfamiliar is not None and unfamiliar.unfamiliar_share > most_unfamiliar:
+        return withhold("unfamiliar", share=unfamiliar.unfamiliar_share, limit=most_unfamiliar, scope=scope)
     return None
 
 

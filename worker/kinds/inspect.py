@@ -12,6 +12,7 @@ from core.database.slides import Slide
 from core.database.transactions import writing
 from core.errors import Gone, Invalid, ReaderEnded, ReaderFailed, SlideRejected, SlideUnreadable
 from core.pixels.levels import SlideInfo
+from core.pixels.tissue import MASK_VERSION
 from core.reader.client import Reader
 from core.settings import get_settings
 from core.slides import durable, inspection, opening, storage
@@ -94,7 +95,9 @@ def _read(slide: Slide, file: SlideFile, mpp: float | None, lease: Lease) -> tup
         lease.advance()
         if info.mpp_x is None or not _is_fine_enough(info):
             return info, None
-        return info, reader.call("tissue", mpp_x=info.mpp_x, mpp_y=info.mpp_y, scaled=settings.reading == "scaled")[1]
+        scaled = settings.reading == "scaled"
+        _, kinds = reader.call("tissue", mpp_x=info.mpp_x, mpp_y=info.mpp_y, scaled=scaled)
+        return replace(info, mask_version=MASK_VERSION), kinds
 
 
 def _is_fine_enough(info: SlideInfo) -> bool:

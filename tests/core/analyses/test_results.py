@@ -21,14 +21,18 @@ def test_results_stored_without_a_version_have_the_same_meaning(name):
     stored = VERSION_1[name]
     read = from_stored(stored)
     again = to_stored(read)
-    assert again.pop("version") == 2
+    assert again.pop("version") == results.VERSION
+    coverage, cells = again.pop("coverage"), stored["grid"]["rows"] * stored["grid"]["cols"]
+    assert (coverage["slide_cells"], coverage["left_out"]) == (cells, [])
+    assert coverage["slide_share"] == pytest.approx(stored["coverage"]["analysed_cells"] / cells)
+    assert {name: coverage[name] for name in stored["coverage"]} == stored["coverage"]
     assert again.pop("unread") is None
     summary = again.pop("summary")
     assert summary["sentence"] == stored["summary"]
     assert summary["parameters"]["share"] == stored["coverage"]["share"]
     notes = [{"code": note["code"], "sentence": note["sentence"]} for note in again.pop("scope_notes")]
     assert notes == stored["scope_notes"]
-    assert again == {key: value for key, value in stored.items() if key not in ("summary", "scope_notes")}
+    assert again == {key: value for key, value in stored.items() if key not in ("summary", "scope_notes", "coverage")}
 
 
 def test_results_survive_storage():
@@ -37,8 +41,9 @@ def test_results_survive_storage():
 
 
 def test_results_of_a_later_version_are_refused_with_what_to_do():
-    with pytest.raises(Conflict, match="form 3"):
-        from_stored({**to_stored(from_stored(VERSION_1["results"])), "version": 3})
+    later = results.VERSION + 1
+    with pytest.raises(Conflict, match=f"form {later}"):
+        from_stored({**to_stored(from_stored(VERSION_1["results"])), "version": later})
 
 
 def test_reasons_stored_before_they_had_parameters_are_read():
@@ -68,7 +73,8 @@ def test_results_are_immutable():
 SAMPLES = {
     "share": 0.25, "count": 2, "scope": "lymph node", "organ": "skin", "stain": "IHC", "scanner": "x", "model": "m",
     "cells": 3, "wanted": 9, "region_images": 1, "cause": "out of memory", "remedy": "wait", "tolerance": 1e-3,
-    "kind": "band", "attempts": 3,
+    "kind": "band", "attempts": 3, "slide_share": 0.125, "unfamiliar_share": 0.5, "limit": 0.9, "glass": 0.5,
+    "ink": 0.25, "unsure": 0.125,
 }  # fmt: skip
 
 
@@ -104,7 +110,24 @@ def test_a_list_of_scanners_is_one_parameter():
 
 @pytest.mark.parametrize(("count", "words"), [(0, "No region"), (1, "1 region above"), (7, "7 regions above")])
 def test_a_summary_claims_no_more_than_was_analysed(count, words):
-    summary = statements.summarise(count, 0.5)
+    summary = statements.summarise(count, 0.5, 0.125)
     assert summary.sentence.startswith(words)
-    assert "in the 50% of tissue analysed" in summary.sentence
+    assert "in the 50% of tissue analysed (12% of the slide's area)" in summary.sentence
+    assert "unlike" not in summary.sentence
     assert ("Preliminary" in summary.sentence) == (count > 0)
+
+
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_a_summary_says_that_tissue_is_unfamiliar(count):
+    summary = statements.summarise(count, 1.0, 0.5, unfamiliar_share=0.75)
+    assert summary.code.endswith("-unfamiliar")
+    assert "75% of it looks unlike anything the network was trained on." in summary.sentence
+    assert summary.parameters["unfamiliar_share"] == 0.75
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(1.0, "100%"), (0.9999, "99.9%"), (0.995, "99.5%"), (0.99, "99%"), (0.5, "50%"), (0.0001, "0.1%"), (0.0, "0%")],
+)
+def test_a_sentence_rounds_no_share_to_all_or_nothing(share, words):
+    assert f"in the {words} of tissue analysed" in statements.summarise(0, share, 1.0).sentence

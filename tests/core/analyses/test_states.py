@@ -33,10 +33,19 @@ BAND = BandResult(cells=1, unreadable=0)
 RESULTS = Results(
     threshold=0.5,
     grid=Grid(rows=1, cols=1, affine_l0=(16, 0, 0, 0, 16, 0), network_mpp=0.972),
-    coverage=Coverage(analysed_cells=1, wanted_cells=1, share=1.0, analysed_mm2=1.0, tissue_mm2=1.0),
+    coverage=Coverage(
+        analysed_cells=1,
+        wanted_cells=1,
+        slide_cells=1,
+        share=1.0,
+        slide_share=1.0,
+        analysed_mm2=1.0,
+        tissue_mm2=1.0,
+        slide_mm2=1.0,
+    ),
     max_score=0.1,
     regions=(),
-    summary=summarise(0, 1.0),
+    summary=summarise(0, 1.0, 1.0),
 )
 WHO = Visitor("p", DEFAULT_WORKSPACE, "analyst", "someone")
 CARD = {"threshold": 0.5, "scope": {}, "digest": "0" * 64}

@@ -1,14 +1,17 @@
 """The findings of an analysis on its checks and on familiarity claim no more than was computed."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from core.analyses.parts import BandResult, CheckResult
+from core.analyses.results import Familiarity as MeasuredFamiliarity
 from core.analyses.results import UnreadRegionImage
 from core.analyses.statements import Reason
 from core.pixels.levels import Level, SlideInfo
+from core.pixels.tissue import MASK_VERSION, Kind
 from model.checks.density import Density
 from model.checks.familiarity import Familiarity
 from model.networks.autoencoder import Autoencoder
@@ -66,15 +69,20 @@ def test_findings_omit_familiarity_without_a_model():
     assert unfamiliar_notes(None) == []
 
 
-INFO = SlideInfo("aperio", 1100, 1100, [Level(1100, 1100, 1.0, 1.0)], 0.972, 0.972, "file")
+INFO = SlideInfo("aperio", 1100, 1100, [Level(1100, 1100, 1.0, 1.0)], 0.972, 0.972, "file", mask_version=MASK_VERSION)
 SCOPE = {"organ": "lymph node", "stain": "H&E", "scanners": ["aperio"]}
 SERVED = SimpleNamespace(card=Card("m", "0" * 64, {}, scope=SCOPE), familiarity=None)
 SHAPE = (INFO.frame().y.cells, INFO.frame().x.cells)
 
 
-def gathered(logits, bands=()):
-    parts = Assembled(logits, np.full(SHAPE, np.nan, np.float32), np.ones(SHAPE, bool), bands, [READ])
-    return gather(parts, INFO, {"organ": "lymph node"}, 0.5, SERVED)
+def gathered(logits, bands=(), kinds=None, every_cell=False, info=INFO):
+    kinds = np.full(SHAPE, Kind.TISSUE, np.uint8) if kinds is None else kinds
+    parts = Assembled(logits, np.full(SHAPE, np.nan, np.float32), kinds, every_cell, bands, [READ])
+    return gather(parts, info, {"organ": "lymph node"}, 0.5, SERVED)
+
+
+def withheld(plane, results, most_unfamiliar=0.9):
+    return why_withheld(plane, results, most_unfamiliar, "lymph node")
 
 
 def band_without(cells, *codes):
@@ -95,7 +103,7 @@ def logits(missing=0):
 
 def test_a_complete_analysis_succeeds():
     results = gathered(logits())
-    assert (why_failed(results), why_withheld(logits(), results)) == (None, None)
+    assert (why_failed(results), withheld(logits(), results)) == (None, None)
     assert results.coverage.share == 1.0
     assert results.summary.code == "one-region"
 
@@ -132,4 +140,62 @@ def test_the_list_of_unread_region_images_is_bounded_and_has_their_count():
 
 def test_one_score_for_every_cell_is_withheld():
     flat = np.full(SHAPE, 1.0, np.float32)
-    assert why_withheld(flat, gathered(flat)).code == "constant-output"
+    assert withheld(flat, gathered(flat)).code == "constant-output"
+
+
+def partly(**cells):
+    """Kinds of a slide of tissue, but for so many cells of each named kind, and its logits."""
+    kinds, plane, first = np.full(SHAPE, Kind.TISSUE, np.uint8), logits(), 0
+    for name, count in cells.items():
+        kinds.ravel()[first : first + count] = Kind[name]
+        first += count
+    plane[kinds != Kind.TISSUE] = np.nan
+    return plane, kinds
+
+
+def test_coverage_lists_what_was_left_out_and_speaks_of_the_slide():
+    size = SHAPE[0] * SHAPE[1]
+    plane, kinds = partly(GLASS=400, INK=300)
+    results = gathered(plane, kinds=kinds)
+    covered = results.coverage
+    assert (covered.share, covered.slide_cells) == (1.0, size)
+    assert covered.slide_share == pytest.approx((size - 700) / size)
+    assert [(part.reason.code, part.cells) for part in covered.left_out] == [("glass", 400), ("ink", 300)]
+    assert sum(part.mm2 for part in covered.left_out) + covered.tissue_mm2 == pytest.approx(covered.slide_mm2)
+    assert f"({covered.slide_share:.0%} of the slide's area)" in results.summary.sentence
+    assert not results.scope_notes
+    everything = gathered(logits(), kinds=kinds, every_cell=True).coverage
+    assert (everything.wanted_cells, everything.slide_share, everything.left_out) == (size, 1.0, ())
+
+
+@pytest.mark.parametrize(("unsure", "said"), [(100, False), (400, True)])
+def test_much_near_the_limit_between_glass_and_tissue_is_said(unsure, said):
+    plane, kinds = partly(GLASS=1000, UNSURE=unsure)
+    notes = gathered(plane, kinds=kinds).scope_notes
+    assert [note.code for note in notes] == (["tissue-unsure"] if said else [])
+    assert not said or "tissue: all" in notes[0].sentence
+
+
+def test_a_mask_of_an_earlier_version_is_said():
+    notes = gathered(logits(), info=replace(INFO, mask_version=1)).scope_notes
+    assert [note.code for note in notes] == ["tissue-outdated"]
+
+
+def test_a_slide_without_tissue_says_what_it_shows():
+    kinds = np.full(SHAPE, Kind.GLASS, np.uint8)
+    kinds[: SHAPE[0] // 2] = Kind.INK
+    plane = np.full(SHAPE, np.nan, np.float32)
+    reason = withheld(plane, gathered(plane, kinds=kinds))
+    assert reason.code == "no-tissue"
+    assert reason.parameters["ink"] == pytest.approx(SHAPE[0] // 2 / SHAPE[0])
+    assert "is ink" not in reason.detail
+    assert "ink, 0% unsure" in reason.detail
+
+
+@pytest.mark.parametrize(("most", "code"), [(0.9, None), (0.7, "unfamiliar")])
+def test_results_are_withheld_where_most_of_the_tissue_is_unfamiliar(most, code):
+    strange = MeasuredFamiliarity(unfamiliar_share=0.8, usual_share=0.3, unusual=True, threshold=4.0)
+    results = gathered(logits()).model_copy(update={"familiarity": strange})
+    reason = withheld(logits(), results, most)
+    assert (reason and reason.code) == code
+    assert reason is None or "80% of the tissue" in reason.detail
