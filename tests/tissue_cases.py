@@ -244,7 +244,7 @@ def main(path: Path, folder: Path | None) -> None:
         )
         panels.append(panel(case, kinds))
     rows = [np.hstack(panels[first : first + 4]) for first in range(0, len(panels), 4)]
-    Image.fromarray(np.vstack([row for row in rows if row.shape == rows[0].shape])).save(path, optimize=True)
+    Image.fromarray(np.vstack([row for row in rows if row.shape == rows[0].shape])).save(path, quality=88)
 
 
 if __name__ == "__main__":
