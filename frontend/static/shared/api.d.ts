@@ -760,6 +760,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/slides/{slide_id}/tissue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Tissue
+         * @description What each cell of the slide shows, as NumPy .npy of uint8: 0 glass, 1 tissue, 2 ink, dye or black, 3 unsure.
+         *
+         *     Analyses with `tissue: auto` score the cells of tissue. Quarterturn-Affine as in the heat map.
+         */
+        get: operations["get_tissue_api_v1_slides__slide_id__tissue_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/slides/{slide_id}_files/{dz_level}/{col}_{row}.jpeg": {
         parameters: {
             query?: never;
@@ -1132,15 +1154,29 @@ export interface components {
         };
         /**
          * Coverage
-         * @description How much of the tissue was analysed. `wanted_cells`: tissue cells. `share`: of them that have a score, 0..1.
+         * @description How much of the tissue and of the slide was analysed.
+         *
+         *     `wanted_cells`: tissue cells. `share`: of them that have a score, 0..1. `slide_share`: analysed cells of all cells
+         *     of the slide. `left_out`: what the other cells show; empty where every cell is analysed.
          */
         Coverage: {
             /** Analysed Cells */
             analysed_cells: number;
             /** Analysed Mm2 */
             analysed_mm2: number;
+            /**
+             * Left Out
+             * @default []
+             */
+            left_out: components["schemas"]["LeftOut"][];
             /** Share */
             share: number;
+            /** Slide Cells */
+            slide_cells: number;
+            /** Slide Mm2 */
+            slide_mm2: number;
+            /** Slide Share */
+            slide_share: number;
             /** Tissue Mm2 */
             tissue_mm2: number;
             /**
@@ -1415,6 +1451,19 @@ export interface components {
             state: "queued" | "running" | "succeeded" | "failed";
             /** Withheld */
             withheld: boolean;
+        };
+        /**
+         * LeftOut
+         * @description Cells that were left out of the analysis for what they show; `share` of the slide's area, 0..1.
+         */
+        LeftOut: {
+            /** Cells */
+            cells: number;
+            /** Mm2 */
+            mm2: number;
+            reason: components["schemas"]["Statement"];
+            /** Share */
+            share: number;
         };
         /**
          * LesionOut
@@ -2247,7 +2296,7 @@ export interface components {
              * Code
              * @enum {string}
              */
-            code: "no-tissue" | "rotation-check" | "constant-output";
+            code: "no-tissue" | "rotation-check" | "constant-output" | "unfamiliar";
             /** Detail */
             detail: string;
             /** Parameters */
@@ -2298,6 +2347,7 @@ export type JsonValue = components['schemas']['JsonValue'];
 export type KeyOut = components['schemas']['KeyOut'];
 export type KeyRequest = components['schemas']['KeyRequest'];
 export type LatestAnalysis = components['schemas']['LatestAnalysis'];
+export type LeftOut = components['schemas']['LeftOut'];
 export type LesionOut = components['schemas']['LesionOut'];
 export type LevelOut = components['schemas']['LevelOut'];
 export type ListedSlide = components['schemas']['ListedSlide'];
@@ -4164,6 +4214,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TilesOut"];
+                };
+            };
+            /** @description refused because of the request, its visitor or the state of an object */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description not possible now (503, with Retry-After), or a fault of the server */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_tissue_api_v1_slides__slide_id__tissue_get: {
+        parameters: {
+            query?: never;
+            header?: {
+                authorization?: string | null;
+            };
+            path: {
+                slide_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-npy": string;
                 };
             };
             /** @description refused because of the request, its visitor or the state of an object */

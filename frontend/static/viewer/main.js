@@ -13,9 +13,10 @@ import * as missing from "./panels/missing.js";
 import * as problem from "./panels/problem.js";
 import * as regions from "./panels/regions.js";
 import * as stage from "./panels/stage.js";
+import * as tissue from "./panels/tissue.js";
 import { createViewerStore, openSlide, report } from "./state.js";
 
-const PANELS = { analysis, angles, banner, evaluation, facts, keyboard, layers, missing, problem, regions, stage };
+const PANELS = { analysis, angles, banner, evaluation, facts, keyboard, layers, missing, problem, regions, stage, tissue };
 
 export const store = createViewerStore(location.pathname.split("/").pop() ?? "");
 window.quarterturn = { get viewer() { return store.get().viewer; } };

@@ -17,6 +17,7 @@ import { message } from "../shared/words.js";
  * @property {import("./heatmap.js").HeatMap | null} heat  the layer over the slide
  * @property {"score" | "strangeness"} layer
  * @property {boolean} heatVisible
+ * @property {boolean} maskVisible  whether the tissue mask lies over the slide
  * @property {import("../shared/types").Region[]} regions
  * @property {number} region  index of the current region; -1: none
  * @property {import("../shared/types").Box | null} frame  a box in level-0 px that the stage outlines and shows
@@ -35,7 +36,7 @@ const NO_RESULTS = Object.freeze({
 /** @param {string} slideId @returns {ViewerStore} */
 export const createViewerStore = (slideId) => {
   /** @type {ViewerState} */
-  const initial = { slideId, slide: null, tiles: null, viewer: null, analysis: null, loaded: false, layer: "score", error: "", ...NO_RESULTS };
+  const initial = { slideId, slide: null, tiles: null, viewer: null, analysis: null, loaded: false, layer: "score", maskVisible: false, error: "", ...NO_RESULTS };
   return createStore(initial);
 };
 

@@ -13,6 +13,7 @@ export const { mount, unmount } = panel((host, /** @type {import("../state.js").
   /** @type {Record<string, (event: KeyboardEvent) => void>} */
   const actions = {
     h: () => store.set({ heatVisible: !store.get().heatVisible }),
+    t: () => store.set({ maskVisible: !store.get().maskVisible }),
     n: () => stepRegion(store, 1),
     b: () => stepRegion(store, -1),
     p: (event) => event.repeat || profileCell(store),
