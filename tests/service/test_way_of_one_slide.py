@@ -82,6 +82,27 @@ def test_slide_without_tissue_is_withheld(client, tmp_path):
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_pen_is_left_out_and_said(client, tmp_path):
+    """The mask is served, and the coverage lists what it leaves out; pale tissue beside the pen is analysed."""
+    picture = np.full((800, 1000, 3), (243, 243, 244), np.uint8)
+    picture[100:700, 100:500] = np.random.default_rng(0).integers((215, 190, 205), (246, 233, 246), (600, 400, 3))
+    picture[100:700, 700:900] = (30, 160, 70)
+    slide, analysis = analysed(client, write_pyramid(tmp_path / "slide.tiff", picture, 0.5))
+    answer = client.http.get(f"/api/v1/slides/{slide['id']}/tissue")
+    kinds, results = np.load(io.BytesIO(answer.content)), analysis["results"]
+    affine = [float(value) for value in answer.headers["quarterturn-affine"].split(",")]
+    assert affine == results["grid"]["affine_l0"]
+    assert kinds.shape == (results["grid"]["rows"], results["grid"]["cols"])
+    assert results["coverage"]["wanted_cells"] == (kinds == 1).sum()
+    left_out = {part["reason"]["code"]: part["cells"] for part in results["coverage"]["left_out"]}
+    assert left_out == {"glass": (kinds == 0).sum(), "ink": (kinds == 2).sum()}
+    scores, _ = heat_map(client, analysis["id"])
+    np.testing.assert_array_equal(np.isfinite(scores), kinds == 1)
+    row, col = int(kinds.shape[0] / 2), kinds.shape[1]
+    assert kinds[row, int(0.3 * col)] == 1
+    assert kinds[row, int(0.8 * col)] == 2
+
+
 def test_analysis_creation_is_idempotent(client, tmp_path):
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "slide.tiff", tissue(400, 500), 0.5), {}))
     ask = lambda body: client.http.post(  # noqa: E731 - the same call thrice

@@ -9,6 +9,7 @@ from core.database.record import DEFAULT_WORKSPACE
 from core.database.slides import NOT_INSPECTED, Slide
 from core.errors import Gone, ReaderFailed, ReaderStarved, ReaderTimedOut
 from core.pixels.levels import Level, SlideInfo
+from core.pixels.tissue import MASK_VERSION
 from core.slides import durable, inspection, opening, storage
 from core.work import leases
 from worker.kinds import inspect as kind
@@ -33,7 +34,8 @@ def imported(own_database):
 
 def slide(path, *, mpp_source="file", **fields):
     """An inspected slide by reference, with what its inspection derived."""
-    info = SlideInfo("x", 500, 500, [Level(500, 500, 1.0, 1.0)], 0.5, 0.5, mpp_source, stamp=opening.stamp(path))
+    levels, versions = [Level(500, 500, 1.0, 1.0)], {"stamp": opening.stamp(path), "mask_version": MASK_VERSION}
+    info = SlideInfo("x", 500, 500, levels, 0.5, 0.5, mpp_source, **versions)
     with transactions.writing() as session:
         inspected = {"state": "ready", "sha256": durable.sha256(path), "info": info.to_dict(), "tissue": b"1"}
         row = Slide(id="s", workspace_id=DEFAULT_WORKSPACE, filename="s", file=str(path), **inspected | fields)
