@@ -184,12 +184,12 @@ def _from_version_2(content: dict[str, Any]) -> dict[str, Any]:
     coverage, grid = content["coverage"], content["grid"]
     cells = grid["rows"] * grid["cols"]
     cell_mm2 = (STRIDE_PX * grid["network_mpp"]) ** 2 / 1e6
-    known = {
+    derived = {
         "slide_cells": cells,
         "slide_share": coverage["analysed_cells"] / cells,
         "slide_mm2": cells * cell_mm2,
     }
-    return {**content, "version": VERSION, "coverage": {**coverage, **known}}
+    return {**content, "version": VERSION, "coverage": {**coverage, **derived}}
 
 
 def results_of(analysis: Analysis) -> Results | None:

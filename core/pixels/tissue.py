@@ -106,21 +106,21 @@ def _range(plane: Plane) -> Plane:
     return np.asarray(cv2.dilate(plane, square) - cv2.erode(plane, square), np.uint8)
 
 
-def _most_frequent(planes: list[Plane], where: Mask) -> tuple[int, int]:
+def _most_frequent(planes: list[Plane], places: Mask) -> tuple[int, int]:
     """Returns the centre of the fullest bin of TINT_STEP levels a side; of equally full ones the first."""
     bins = 256 // TINT_STEP
-    counts = cv2.calcHist(planes, [0, 1], where.view(np.uint8), [bins, bins], [0, 256, 0, 256])
+    counts = cv2.calcHist(planes, [0, 1], places.view(np.uint8), [bins, bins], [0, 256, 0, 256])
     row, col = divmod(int(counts.argmax()), bins)
     return row * TINT_STEP + TINT_STEP // 2, col * TINT_STEP + TINT_STEP // 2
 
 
-def _local_mean(plane: Plane, where: Mask, count: Sums, otherwise: int) -> Plane:
-    """Returns the mean of `plane` over the places of `where` in a window around each block, rounded to levels.
+def _local_mean(plane: Plane, places: Mask, count: Sums, otherwise: int) -> Plane:
+    """Returns the mean of `plane` over `places` in a window around each block, rounded to levels.
 
     Sums are integers below 2²³, so their order does not matter, and the correctly rounded quotient is the same wherever
     the block lies. Windows with few such places take `otherwise`.
     """
-    total = _window_sum(plane & -where.view(np.uint8))  # −1 is all bits
+    total = _window_sum(plane & -places.view(np.uint8))  # −1 is all bits
     mean = np.asarray(cv2.divide(total, count, dtype=cv2.CV_8U), np.uint8)
     np.copyto(mean, np.uint8(otherwise), where=count < FEWEST_GLASS)
     return mean

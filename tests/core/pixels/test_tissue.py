@@ -71,8 +71,8 @@ def pale_tissue_alone():
 def test_pen_takes_no_tissue_away(name):
     """The report that this replaces: a stroke raised the one threshold of the slide above pale tissue."""
     alone = pale_tissue_alone()
-    beside, _, _ = judged(name)
-    assert (beside[alone == Kind.TISSUE] == Kind.TISSUE).all()
+    with_pen, _, _ = judged(name)
+    assert (with_pen[alone == Kind.TISSUE] == Kind.TISSUE).all()
 
 
 @given(st.integers(0, 2**31))

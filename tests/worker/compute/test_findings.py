@@ -168,12 +168,12 @@ def test_coverage_lists_what_was_left_out_and_speaks_of_the_slide():
     assert (everything.wanted_cells, everything.slide_share, everything.left_out) == (size, 1.0, ())
 
 
-@pytest.mark.parametrize(("unsure", "said"), [(100, False), (400, True)])
-def test_much_near_the_limit_between_glass_and_tissue_is_said(unsure, said):
+@pytest.mark.parametrize(("unsure", "noted"), [(100, False), (400, True)])
+def test_much_near_the_limit_between_glass_and_tissue_is_said(unsure, noted):
     plane, kinds = partly(GLASS=1000, UNSURE=unsure)
     notes = gathered(plane, kinds=kinds).scope_notes
-    assert [note.code for note in notes] == (["tissue-unsure"] if said else [])
-    assert not said or "tissue: all" in notes[0].sentence
+    assert [note.code for note in notes] == (["tissue-unsure"] if noted else [])
+    assert not noted or "tissue: all" in notes[0].sentence
 
 
 def test_a_mask_of_an_earlier_version_is_said():
