@@ -66,6 +66,28 @@ def test_viewer_cancels_retries_and_has_keyboard_shortcuts(page, service, tmp_pa
     expect(page.locator("[data-part=angle-text]")).to_contain_text("quarter turns differ by")
 
 
+def test_the_tissue_mask_is_a_layer_without_an_analysis(page, service, tmp_path):
+    picture = tissue(1000, 1200)
+    picture[100:900, 1050:1150] = (30, 160, 70)  # a stroke of green pen
+    client = service.client()
+    slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "pen.tiff", picture, 0.5), {}))
+    page.goto(f"{service.url}/slides/{slide['id']}")
+    box, mask = page.get_by_label("Shade what counts as glass or ink"), page.locator("canvas.mask")
+    expect(box).not_to_be_checked()
+    box.check()
+    expect(mask).to_be_visible()
+    kinds = page.locator("[data-part=kinds] li")
+    expect(kinds).to_contain_text(["glass:", "tissue:", "ink:"])
+    expect(kinds.nth(1)).to_contain_text("analysed")
+    page.locator("[data-part=slide]").focus()
+    page.keyboard.press("t")
+    expect(mask).to_have_count(0)
+    expect(kinds).to_have_count(0)
+    expect(box).not_to_be_checked()
+    page.keyboard.press("t")
+    expect(mask).to_be_visible()
+
+
 def test_switching_analyses_clears_the_previous_one(page, service, tmp_path):
     """While it runs, and when it is withheld, no heat map, region or export of the earlier one is visible."""
     client = service.client()

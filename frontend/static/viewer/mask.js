@@ -18,6 +18,7 @@ export class TissueMask extends HeatMap {
     const answer = await send("get", "/api/v1/slides/{slide_id}/tissue", { path: { slide_id: slideId }, signal });
     const affine = (answer.headers.get("Quarterturn-Affine") ?? "").split(",").map(Number);
     const mask = new TissueMask(parse(await answer.arrayBuffer()), affine);
+    mask.canvas.className = "mask";
     mask.draw();
     return mask;
   }
