@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp
 
@@ -18,6 +18,7 @@ from api.edge.same_origin import SameOriginWrites
 from api.readiness import ReadinessProbe
 from api.request import trail
 from api.request.idempotency import Replayed, replay
+from api.request.strict_query import reject_unknown_parameters
 from api.routes import analyses, audit, evaluations, keys, people, results, service, session, slides, uploads
 from api.tiles.app import TileApp
 from api.tiles.open_files import SlideFiles
@@ -32,7 +33,13 @@ def create_api(files: SlideFiles) -> FastAPI:
         files.close()
 
     api = FastAPI(
-        title="Quarterturn", version="1", description=NOTICE, lifespan=lifespan, docs_url=None, redoc_url=None
+        title="Quarterturn",
+        version="1",
+        description=NOTICE,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(reject_unknown_parameters)],
     )
     api.state.files, api.state.readiness = files, ReadinessProbe()
     problems.install(api, record_denied=trail.record_denied_request)

@@ -22,16 +22,28 @@ from core.slides import catalog, deletion, inspection, opening, storage
 router = APIRouter(prefix="/slides", tags=["slides"])
 
 
+Identifier = Annotated[str | None, Query(max_length=200, description="slides with exactly this identifier")]
+
+
 @router.get("")
 def list_slides(
     session: Read,
     visitor: Visitor,
-    query: Annotated[str, Query(max_length=200)] = "",
+    query: Annotated[str, Query(max_length=200, description="words of the file name or of identifiers")] = "",
+    accession: Identifier = None,
+    barcode: Identifier = None,
+    case: Identifier = None,
     cursor: Annotated[str, Query(max_length=32)] = "",
     limit: Annotated[int, Query(ge=1, le=500)] = catalog.PAGE,
 ) -> SlidePage:
-    """Returns the slides of the workspace, newest first. `query` is a part of the file name."""
-    slides = catalog.listed(session, visitor, query, cursor, limit + 1)
+    """Returns the slides of the workspace, newest first.
+
+    Each word of `query` must be a part of the file name or of an identifier (accession, barcode, case, note, …),
+    without regard to case and to Unicode's forms. `accession`, `barcode` and `case` must be equal.
+    """
+    filters = {"accession": accession, "barcode": barcode, "case": case}
+    exact = {name: value for name, value in filters.items() if value is not None}
+    slides = catalog.listed(session, visitor, query, cursor, limit + 1, exact)
     next_cursor = slides[limit - 1].id if len(slides) > limit else None
     latest = catalog.latest_analyses(session, slides[:limit])
     page = [ListedSlide.from_records(slide, latest.get(slide.id)) for slide in slides[:limit]]

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Float, ForeignKey, Index, LargeBinary, String, or_
+from sqlalchemy import BigInteger, ColumnElement, Float, ForeignKey, Index, LargeBinary, String, Text, event, or_
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.database.record import NULLABLE, Record, new_id
+from core.database.search import searchable
 
 # Reason code of a slide that was rejected because the inspection failed in the worker. Its file is not known to be at
 # fault, so its bytes are kept and it can be inspected again.
@@ -32,6 +33,14 @@ class Slide(Record):
     created_by: Mapped[str] = mapped_column(String(32), default="", server_default="")  # a principal
     created_at: Mapped[float] = mapped_column(Float)
     updated_at: Mapped[float] = mapped_column(Float)
+    search_text: Mapped[str] = mapped_column(Text, default="", server_default="")  # derived: see `_derive_search_text`
+
+
+@event.listens_for(Slide, "before_insert")
+@event.listens_for(Slide, "before_update")
+def _derive_search_text(_mapper: object, _connection: object, slide: Slide) -> None:
+    """Keeps the text that searches compare in step with the file name and the identifiers, whoever writes them."""
+    slide.search_text = searchable([slide.filename, *(slide.identifiers or {}).values()])
 
 
 class Upload(Record):

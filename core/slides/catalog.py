@@ -1,5 +1,6 @@
 """Finds, lists and locks the records of slides."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
 from core.access.visitor import Visitor
+from core.database import search
 from core.database.analyses import Analysis
 from core.database.slides import NOT_INSPECTED, Slide
 from core.errors import Conflict, Foreign, Invalid, NotFound
@@ -15,7 +17,7 @@ from core.pixels.levels import SlideInfo
 PAGE = 100
 QUERY_IDS = 500
 DROPPED = '<>:"|?*\u202a\u202b\u202d\u202e\u2066\u2067\u2068'  # of file names: the last seven turn the text's direction
-IDENTIFIERS = ("accession", "barcode", "block", "container", "issuer", "organ", "specimen", "stain")
+IDENTIFIERS = ("accession", "barcode", "block", "case", "container", "issuer", "note", "organ", "specimen", "stain")
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,26 @@ def find(session: Session, visitor: Visitor, slide_id: str) -> Slide:
     return slide
 
 
-def listed(session: Session, visitor: Visitor, query: str = "", cursor: str = "", limit: int = PAGE) -> list[Slide]:
+def listed(
+    session: Session,
+    visitor: Visitor,
+    query: str = "",
+    cursor: str = "",
+    limit: int = PAGE,
+    identifiers: Mapping[str, str] | None = None,
+) -> list[Slide]:
     """Returns the slides of a workspace, newest first, after `cursor` (a slide id).
 
     Slides of the same moment are ordered by id, so that a page boundary between them loses none.
+
+    Args:
+        query: words that must each be a part of the file name or of an identifier, without regard to case.
+        identifiers: values that the slide's identifiers must have, exactly.
     """
     rows = select(Slide).where(Slide.workspace_id == visitor.workspace_id, Slide.state.notin_(("deleted", "uploading")))
-    if query:
-        escaped = query.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        rows = rows.where(Slide.filename.ilike(f"%{escaped}%", escape="\\"))
+    rows = rows.where(*(Slide.search_text.like(pattern, escape="\\") for pattern in search.patterns(query)))
+    for name, value in (identifiers or {}).items():
+        rows = rows.where(Slide.identifiers[name].as_string() == search.compose(value))
     if cursor:
         last = _last_of_page(session, visitor, cursor)
         older = (Slide.created_at < last.created_at) | ((Slide.created_at == last.created_at) & (Slide.id < last.id))
@@ -136,7 +149,7 @@ def clean_filename(name: str) -> str:
 
     Text that changes direction within a name can make it look like another, so such characters are dropped.
     """
-    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    last = search.compose(name).replace("\\", "/").rsplit("/", 1)[-1]
     printable = "".join(c for c in last if c.isprintable() and c not in DROPPED)
     return printable.strip(" .")[:200] or "slide"
 
@@ -154,4 +167,4 @@ def clean_identifiers(content: dict[str, Any]) -> dict[str, str]:
                 f"{name!r} is not an identifier, or its value is not a short text",
                 f"use {IDENTIFIERS}",
             )
-    return dict(content)
+    return {name: search.compose(value) for name, value in content.items()}
