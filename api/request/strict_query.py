@@ -20,8 +20,8 @@ def reject_unknown_parameters(request: Request) -> None:
     Pages are exempt: their address may carry the state of a view.
     """
     route = request.scope.get("route")
-    if not isinstance(route, APIRoute) or not route.path.startswith(PREFIX):
-        return
+    if not isinstance(route, APIRoute) or not request.scope["path"].startswith(f"{PREFIX}/"):
+        return  # the route's own path lacks the prefix of its router
     known = sorted(_names(route.dependant))
     for name in request.query_params:
         if name not in known:
