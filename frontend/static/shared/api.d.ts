@@ -478,7 +478,10 @@ export interface paths {
         };
         /**
          * List Slides
-         * @description Returns the slides of the workspace, newest first. `query` is a part of the file name.
+         * @description Returns the slides of the workspace, newest first.
+         *
+         *     Each word of `query` must be a part of the file name or of an identifier (accession, barcode, case, note, …),
+         *     without regard to case and to Unicode's forms. `accession`, `barcode` and `case` must be equal.
          */
         get: operations["list_slides_api_v1_slides_get"];
         put?: never;
@@ -3542,7 +3545,14 @@ export interface operations {
     list_slides_api_v1_slides_get: {
         parameters: {
             query?: {
+                /** @description words of the file name or of identifiers */
                 query?: string;
+                /** @description slides with exactly this identifier */
+                accession?: string | null;
+                /** @description slides with exactly this identifier */
+                barcode?: string | null;
+                /** @description slides with exactly this identifier */
+                case?: string | null;
                 cursor?: string;
                 limit?: number;
             };
