@@ -22,22 +22,22 @@ def reject_unknown_parameters(request: Request) -> None:
     route = request.scope.get("route")
     if not isinstance(route, APIRoute) or not request.scope["path"].startswith(f"{PREFIX}/"):
         return  # the route's own path lacks the prefix of its router
-    known = sorted(_names(route.dependant))
+    declared = sorted(_names(route.dependant))
     for name in request.query_params:
-        if name not in known:
-            raise unknown_parameter(name, known)
+        if name not in declared:
+            raise unknown_parameter(name, declared)
         if len(request.query_params.getlist(name)) > 1:
             raise Invalid(
                 "repeated-parameter", f"the query parameter {name[:50]!r} came more than once", "send it once"
             )
 
 
-def unknown_parameter(name: str, known: list[str]) -> Invalid:
+def unknown_parameter(name: str, declared: list[str]) -> Invalid:
     """The error for a parameter; it names those that the call knows, and the one that was likely meant."""
-    close = get_close_matches(name, known, 1)
-    meant = f"did you mean {close[0]!r}? " if close else ""
-    choice = f"this call takes {', '.join(known)}" if known else "this call takes none"
-    return Invalid("unknown-parameter", f"the query parameter {name[:50]!r} is not known", f"{meant}{choice}")
+    close = get_close_matches(name, declared, 1)
+    guess = f"did you mean {close[0]!r}? " if close else ""
+    choice = f"this call takes {', '.join(declared)}" if declared else "this call takes none"
+    return Invalid("unknown-parameter", f"the query parameter {name[:50]!r} is not known", f"{guess}{choice}")
 
 
 def _names(dependant: Dependant) -> set[str]:
