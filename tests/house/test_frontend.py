@@ -53,7 +53,7 @@ def test_every_panel_has_its_place_on_the_page(repository, page):
 def test_every_page_has_one_main_module(repository):
     pages = sorted((repository / "frontend/pages").glob("*.html"))
     for page in pages:
-        assert re.findall(r'script src="/static/(\S+)"', page.read_text()) == [f"{page.stem}/main.js"]
+        assert re.findall(r'script src="(?:\.\./)?static/(\S+)"', page.read_text()) == [f"{page.stem}/main.js"]
     folders = {path.parent.name for path in modules(repository, "*/main.js")}
     assert folders == {page.stem for page in pages}
 

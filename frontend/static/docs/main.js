@@ -1,2 +1,4 @@
 // The API's documentation, from its own description.
-SwaggerUIBundle({ url: "/openapi.json", dom_id: "#docs" });
+import { address } from "../shared/http.js";
+
+SwaggerUIBundle({ url: address("/openapi.json"), dom_id: "#docs" });

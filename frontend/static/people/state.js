@@ -1,5 +1,5 @@
 // The state of the page of people and keys.
-import { Refusal, isAbort } from "../shared/http.js";
+import { Refusal, address, isAbort } from "../shared/http.js";
 import { createStore } from "../shared/store.js";
 import { message } from "../shared/words.js";
 
@@ -47,7 +47,7 @@ export async function attempt(store, action) {
     return true;
   } catch (error) {
     if (isAbort(error)) return false;
-    if (error instanceof Refusal && error.status === 401) location.assign("/");
+    if (error instanceof Refusal && error.status === 401) location.assign(address("/"));
     store.set({ error: failure(error) });
     return false;
   }

@@ -1,6 +1,12 @@
 // Requests to the service, typed by its OpenAPI document, and its refusals as errors.
 import { explain } from "./words.js";
 
+// A proxy may put the service under a path prefix. This module's own address tells it.
+const ROOT = new URL("../..", import.meta.url).pathname; // "/" or "/prefix/"
+
+/** The address of a path of the service, for example "/api/v1/slides". @param {string} path */
+export const address = (path) => ROOT + path.slice(1);
+
 /** A request that the service refused or could not answer; status 0: it could not be reached. */
 export class Refusal extends Error {
   /** @param {number} status @param {string} detail */
@@ -31,13 +37,13 @@ async function refusal(answer) {
 export async function send(method, path, ...[options]) {
   const { path: parameters = {}, query = {}, body, signal } =
     /** @type {{ path?: Record<string, string | number>, query?: Record<string, string | number | null | undefined>, body?: unknown, signal?: AbortSignal }} */ (options ?? {});
-  const address = path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(parameters[name]));
+  const filled = path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(parameters[name]));
   const pairs = Object.entries(query).filter(([, value]) => value !== null && value !== undefined);
   const search = pairs.length ? `?${new URLSearchParams(pairs.map(([name, value]) => [name, String(value)]))}` : "";
   const content = body === undefined ? {} : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
   let answer;
   try {
-    answer = await fetch(address + search, { method: method.toUpperCase(), signal: signal ?? null, ...content });
+    answer = await fetch(address(filled) + search, { method: method.toUpperCase(), signal: signal ?? null, ...content });
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new Refusal(0, "the service cannot be reached. Check that it is running");

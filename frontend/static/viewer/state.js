@@ -1,5 +1,5 @@
 // The state of one viewer, and the changes that more than one panel makes.
-import { Refusal, isAbort, request } from "../shared/http.js";
+import { Refusal, address, isAbort, request } from "../shared/http.js";
 import { createStore } from "../shared/store.js";
 import { message } from "../shared/words.js";
 
@@ -100,6 +100,6 @@ export function profileCell(store) {
 /** @param {ViewerStore} store @param {unknown} error */
 export function report(store, error) {
   if (isAbort(error)) return;
-  if (error instanceof Refusal && error.status === 401) location.href = "/";
+  if (error instanceof Refusal && error.status === 401) location.href = address("/");
   store.set({ error: `${message(error)}.` });
 }

@@ -1,5 +1,5 @@
 // The visitor's own password.
-import { request } from "../../shared/http.js";
+import { address, request } from "../../shared/http.js";
 import { part } from "../../shared/dom.js";
 import { panel } from "../../shared/panel.js";
 import { attempt } from "../state.js";
@@ -10,6 +10,6 @@ export const { mount, unmount } = panel((host, /** @type {import("../state.js").
   onSubmit(part(host, "change", HTMLFormElement), () => attempt(store, async () => {
     const body = { current: part(host, "current", HTMLInputElement).value, password: part(host, "new", HTMLInputElement).value };
     await request("put", "/api/v1/people/{person_id}/password", { path: { person_id: store.get().me?.person_id ?? "" }, body, signal: life });
-    location.assign("/"); // the change has ended this session too
+    location.assign(address("/")); // the change has ended this session too
   }), life);
 });

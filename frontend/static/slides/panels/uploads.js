@@ -1,5 +1,6 @@
 // Uploads: drag and drop, and one row for each file with its progress, pause, resume and cancel.
 import { make, part } from "../../shared/dom.js";
+import { address } from "../../shared/http.js";
 import { panel } from "../../shared/panel.js";
 import { explain, size } from "../../shared/words.js";
 import { changed } from "../state.js";
@@ -69,7 +70,7 @@ class Row {
   /** @param {File} file */
   prepare(file) {
     return new tus.Upload(file, {
-      endpoint: "/api/v1/uploads",
+      endpoint: address("/api/v1/uploads"),
       chunkSize: CHUNK,
       retryDelays: RETRIES_MS,
       metadata: { filename: file.name },

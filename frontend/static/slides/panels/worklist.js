@@ -1,5 +1,5 @@
 // The slides, newest first, with their states. It is read again every second while something runs.
-import { request } from "../../shared/http.js";
+import { address, request } from "../../shared/http.js";
 import { make, part, showText } from "../../shared/dom.js";
 import { panel, repeat } from "../../shared/panel.js";
 import { explain, size } from "../../shared/words.js";
@@ -39,7 +39,7 @@ function thumbnail(slide) {
   const thumb = make("div", "thumb", slide.state === "inspecting" ? "…" : "");
   if (slide.state !== "ready" && slide.state !== "needs_input") return thumb;
   const image = make("img");
-  Object.assign(image, { src: `/api/v1/slides/${slide.id}/thumbnail`, alt: "", loading: "lazy" });
+  Object.assign(image, { src: address(`/api/v1/slides/${slide.id}/thumbnail`), alt: "", loading: "lazy" });
   thumb.replaceChildren(image);
   return thumb;
 }
@@ -74,7 +74,7 @@ function actions(store, slide) {
   const path = { slide_id: slide.id };
   if (slide.state === "ready") {
     const open = make("a", "button", "Open");
-    open.href = `/slides/${slide.id}`;
+    open.href = address(`/slides/${slide.id}`);
     box.append(open);
   }
   if (slide.reason?.code === "inspect-failed") {

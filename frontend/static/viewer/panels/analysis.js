@@ -1,5 +1,5 @@
 // The state of the slide's analysis, and the requests that start, cancel and retry one.
-import { Refusal, isAbort, request } from "../../shared/http.js";
+import { Refusal, address, isAbort, request } from "../../shared/http.js";
 import { part } from "../../shared/dom.js";
 import { panel, pause } from "../../shared/panel.js";
 import { explain } from "../../shared/words.js";
@@ -57,7 +57,7 @@ const update = (store, analysis) => (isActive(analysis) ? store.set({ analysis }
  * @returns {Promise<void>}
  */
 const stream = (id, receive, life) => new Promise((resolve, reject) => {
-  const events = new EventSource(`/api/v1/analyses/${id}/events`);
+  const events = new EventSource(address(`/api/v1/analyses/${id}/events`));
   events.addEventListener("analysis", (event) => receive(JSON.parse(event.data)));
   events.addEventListener("error", () => events.readyState === EventSource.CLOSED && resolve());
   life.addEventListener("abort", () => (events.close(), reject(life.reason)), { once: true });

@@ -1,5 +1,5 @@
 // The ranked regions, and the files to export. A click, N or B moves to a region.
-import { request } from "../../shared/http.js";
+import { address, request } from "../../shared/http.js";
 import { make, part } from "../../shared/dom.js";
 import { panel } from "../../shared/panel.js";
 import { displayed, report, showRegion } from "../state.js";
@@ -31,7 +31,7 @@ function entry(region, jump) {
 function linkExports(host, analysisId) {
   for (const [name, [path, file]] of Object.entries(EXPORTS)) {
     const link = part(host, name, HTMLAnchorElement);
-    link.href = `/api/v1/analyses/${analysisId}/${path}`;
+    link.href = address(`/api/v1/analyses/${analysisId}/${path}`);
     link.download = file;
   }
 }

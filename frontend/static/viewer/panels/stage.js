@@ -1,5 +1,6 @@
 // The slide itself: deep zoom, the pointer's place, and the outline of the region that was asked for.
 import { make, part, showText } from "../../shared/dom.js";
+import { address } from "../../shared/http.js";
 import { panel } from "../../shared/panel.js";
 import { describeValue } from "../quantities.js";
 import { RETRIES, drawRecovered } from "../retries.js";
@@ -24,7 +25,7 @@ function open(element, tiles) {
   declareFocusStyle();
   const viewer = OpenSeadragon({
     element,
-    prefixUrl: "/libraries/openseadragon/images/",
+    prefixUrl: address("/libraries/openseadragon/images/"),
     tileSources: tileSource(tiles),
     drawer: "canvas",
     showNavigator: true,
