@@ -1,8 +1,12 @@
 """python -m cli.camelyon SLIDES OUTLINES: analyses slides and evaluates the answers against outlines drawn by people.
 
-SLIDES is a folder of slide files. OUTLINES holds a NAME.xml (ASAP) or NAME.json (Camelyon16's polygons) for each slide
-with tumour; a slide without such a file counts as one without tumour. QUARTERTURN_URL and QUARTERTURN_KEY name the
-service and an API key. Slides that the service has already are not uploaded again.
+SLIDES is a folder of slide files, OUTLINES one of files that ASAP, ImageScope (.xml), QuPath (.geojson) or Camelyon16
+(.json) wrote. `cli.camelyon_folder` states how they are joined by name. A slide without outlines counts as free of
+tumour when all outlines are joined; otherwise it is left out, since they may be its own. QUARTERTURN_URL and
+QUARTERTURN_KEY name the service and an API key.
+
+Slides that the service has are not uploaded again, and analyses that it has are not repeated, so the command may be
+run again after a failure. It goes on after a slide that fails. The exit status is 0 when all files were evaluated.
 """
 
 import argparse
@@ -13,67 +17,88 @@ from typing import Any
 
 from tqdm import tqdm
 
-from cli.client import FAILURES, Client, NotConfigured, ServiceError, failure
+from cli.camelyon_batch import Batch
+from cli.camelyon_folder import Join, SlideFile, join, named_slides, outline_files, slide_files
+from cli.camelyon_report import UNMATCHED, Report, print_evaluation
+from cli.client import FAILURES, Client, NotConfigured, ServiceError
 
-NO_TUMOUR = b'{"positive": [], "negative": []}'
 EVALUATION_SECONDS = 3600
+FREE, LEFT_OUT = "tumour-free", "left-out"
+LEFT_OUT_BY_OPTION = "it has no outlines, and --without-outlines leaves such slides out"
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Parses the command line."""
     parser = argparse.ArgumentParser(prog="python -m cli.camelyon", description="Lesion-level evaluation (FROC).")
-    parser.add_argument("slides", type=Path, help="folder of slides")
-    parser.add_argument("outlines", type=Path, help="folder of NAME.xml or NAME.json")
-    parser.add_argument("--mode", choices=["camelyon16", "strict"], default="camelyon16")
-    parser.add_argument("--model", help="a name from GET /models")
-    parser.add_argument("--threshold", type=float, help="score from which a region counts as a detection")
-    parser.add_argument("--ignore", type=Path, help="file of names, a line each, of slides not exhaustively outlined")
-    parser.add_argument("--json", type=Path, help="write the whole evaluation to this file")
+    add = parser.add_argument
+    add("slides", type=Path, help="folder of slides")
+    add("outlines", type=Path, help="folder of outlines: NAME.xml, NAME.geojson or NAME.json")
+    add("--mode", choices=["camelyon16", "strict"], default="camelyon16")
+    add("--model", help="a name from GET /models")
+    add("--threshold", type=float, help="score from which a region counts as a detection")
+    add("--ignore", type=Path, help="file of names, a line each, of slides not exhaustively outlined")
+    add("--tumour", action="append", default=[], metavar="GROUP", help="a group to read as tumour; `none`: no group")
+    add("--hole", action="append", default=[], metavar="GROUP", help="a group to read as holes in the tumour")
+    add("--ignore-group", action="append", default=[], metavar="GROUP", help="a group that is neither")
+    add("--without-outlines", choices=[FREE, LEFT_OUT], help="what slides without outlines are (default: see above)")
+    add("--json", type=Path, help="write the whole evaluation, and what became of each file, to this file")
     return parser.parse_args(arguments)
 
 
-def upload(client: Client, path: Path) -> dict[str, Any]:
-    """Returns the slide of a file, uploaded unless the service has it. Raises ServiceError."""
-    slide = client.find_slide(path.name, path.stat().st_size)
-    return slide or client.wait_for_slide(client.upload(path, {"organ": "lymph node"}))
+def read_folders(options: argparse.Namespace) -> tuple[Join, Report]:
+    """Joins slides and outlines, and reports the files that are neither. Raises OSError."""
+    slides, other_slides = slide_files(options.slides)
+    outlines, other_outlines = outline_files(options.outlines)
+    joined = join(slides, outlines)
+    left_out = {**other_slides, **other_outlines}
+    for path in (*(slide.path for slide in slides), *outlines):
+        left_out.pop(path, None)  # where both folders are one, each file is read by one side and left by the other
+    return joined, Report.from_join(joined, {str(path): reason for path, reason in sorted(left_out.items())})
 
 
-def analyse(client: Client, path: Path, options: argparse.Namespace, exhaustive: bool) -> str:
-    """Uploads a slide and its outlines and analyses it; returns the analysis's id. Raises ServiceError."""
-    slide = upload(client, path)
-    candidates = [options.outlines / f"{path.stem}{suffix}" for suffix in (".xml", ".json")]
-    content = next((file.read_bytes() for file in candidates if file.exists()), NO_TUMOUR)
-    annotation = f"/api/v1/slides/{slide['id']}/annotation"
-    client.call("PUT", annotation, params={"exhaustive": exhaustive}, content=content)
-    analysis = client.analyse(slide["id"], **({"model": options.model} if options.model else {}))
-    if reason := failure(analysis):
-        raise ServiceError(f"{path.name}: {reason}")
-    return str(analysis["id"])
+def work_of(joined: Join, options: argparse.Namespace, report: Report) -> list[tuple[SlideFile, Path | None]]:
+    """Returns the slides to evaluate with their outlines, by name. The report lists the others."""
+    work: list[tuple[SlideFile, Path | None]] = list(joined.pairs)
+    is_free = options.without_outlines == FREE or (not options.without_outlines and not report.unmatched_outlines)
+    if is_free:
+        report.free = [slide.name for slide in joined.lone_slides]
+        work += [(slide, None) for slide in joined.lone_slides]
+    else:
+        reason = LEFT_OUT_BY_OPTION if options.without_outlines else UNMATCHED
+        report.not_evaluated.update({slide.name: reason for slide in joined.lone_slides})
+    return sorted(work, key=lambda pair: pair[0].name)
 
 
-def print_evaluation(evaluation: dict[str, Any]) -> None:
-    """Prints the FROC table and every missed lesion."""
-    figure = evaluation["figure"]
-    print(f"mode {evaluation['mode']}, weights {evaluation['weights_sha256'][:12]}, {figure['slides']} slides,")
-    print(f"{figure['lesions']} lesions ({figure['ignored_lesions']} too small to count)")
-    for rate, sensitivity in figure["sensitivity_at"].items():
-        print(f"  sensitivity at {rate:>4} false positives a slide  {sensitivity:.3f}")
-    print(f"  FROC score (their mean)                    {figure['score']:.3f}")
-    for slide in evaluation["slides"]:
-        for miss in slide.get("misses", []):
-            x, y = miss["centre_l0"]
-            print(f"  missed: {slide['filename']} at ({x:.0f}, {y:.0f}), {miss['major_axis_um']:.0f} µm long")
-    print(evaluation["notice"])
+def partial_slides(options: argparse.Namespace, joined: Join, report: Report) -> set[SlideFile]:
+    """Returns the slides that --ignore names. The report lists names that fit none. Raises OSError."""
+    slides = [*(slide for slide, _ in joined.pairs), *joined.lone_slides, *joined.unclear_slides]
+    lines = options.ignore.read_text("utf-8-sig").splitlines() if options.ignore else []
+    partial, report.unmatched_names = named_slides(filter(str.strip, lines), slides)
+    return partial
 
 
-def evaluate(client: Client, options: argparse.Namespace) -> dict[str, Any]:
-    """Analyses every slide of the folder and returns the evaluation. Raises ServiceError."""
-    paths = sorted(path for path in options.slides.iterdir() if path.is_file())
-    ignored = set(options.ignore.read_text().split()) if options.ignore else set()
-    ids = []
-    for path in tqdm(paths, unit="slide", desc="Slides "):
-        ids.append(analyse(client, path, options, exhaustive=not {path.name, path.stem} & ignored))
-    request = {"mode": options.mode, "analyses": ids, "threshold": options.threshold}
+def analyse(client: Client, options: argparse.Namespace, joined: Join, report: Report) -> None:
+    """Brings every slide into the service. The report lists each with its analysis or its failure.
+
+    Raises:
+        ServiceError, httpx.HTTPError, OSError: nothing can be evaluated at all.
+    """
+    partial, work = partial_slides(options, joined, report), work_of(joined, options, report)
+    groups = {"tumour": options.tumour, "hole": options.hole, "ignore": options.ignore_group}
+    batch = Batch(client, options.model, groups)
+    for file, outlines in tqdm(work, unit="slide", desc="Slides "):
+        try:
+            report.analyses[file.name] = batch.evaluable(file, outlines, exhaustive=file not in partial)
+        except FAILURES as error:
+            report.not_evaluated[file.name] = str(error) or type(error).__name__
+    report.ignored_marks = batch.ignored
+
+
+def evaluate(client: Client, options: argparse.Namespace, report: Report) -> dict[str, Any]:
+    """Returns the evaluation of the analysed slides. Raises ServiceError."""
+    if not report.analyses:
+        raise ServiceError("no slide of the folder could be evaluated")
+    request = {"mode": options.mode, "analyses": list(report.analyses.values()), "threshold": options.threshold}
     row = client.call("POST", "/api/v1/evaluations", json=request).json()
     place = f"/api/v1/evaluations/{row['id']}"
     evaluation = client.poll(place, lambda body: body["state"] not in ("queued", "running"), EVALUATION_SECONDS)
@@ -82,18 +107,35 @@ def evaluate(client: Client, options: argparse.Namespace) -> dict[str, Any]:
     return evaluation
 
 
+def run(options: argparse.Namespace) -> int:
+    """Returns the exit status of `main`. Raises one of FAILURES when the folders or the service cannot be read."""
+    client = Client.from_environment()
+    joined, report = read_folders(options)
+    report.print_join()
+    analyse(client, options, joined, report)
+    report.print_ignored()
+    evaluation, error = None, ""
+    try:
+        evaluation = evaluate(client, options, report)
+        print_evaluation(evaluation)
+    except FAILURES as failure:
+        error = str(failure)
+    if options.json:
+        options.json.write_text(json.dumps({**(evaluation or {}), "folders": report.to_dict()}, indent=1) + "\n")
+    report.print_problems()
+    if error:
+        print(f"Not evaluated: {error}", file=sys.stderr)
+    return 0 if evaluation and report.is_complete else 1
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Returns 0; 1 when something is refused or fails; 2 when the environment names no service."""
+    """Returns 0; 1 when a file was refused, failed or has no partner; 2 when the environment names no service."""
     options = parse(arguments)
     try:
-        evaluation = evaluate(Client.from_environment(), options)
+        return run(options)
     except FAILURES as error:
         print(f"Not evaluated: {error}", file=sys.stderr)
         return 2 if isinstance(error, NotConfigured) else 1
-    print_evaluation(evaluation)
-    if options.json:
-        options.json.write_text(json.dumps(evaluation, indent=1) + "\n")
-    return 0
 
 
 if __name__ == "__main__":

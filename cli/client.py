@@ -13,6 +13,7 @@ import httpx2 as httpx
 
 CHUNK = 8 << 20  # bytes of one PATCH
 POLL_SECONDS = 0.3
+PAGE = 500  # slides of one answer
 TUS = {"Tus-Resumable": "1.0.0"}
 
 
@@ -64,16 +65,16 @@ class Client:
     def upload(
         self, path: Path, identifiers: dict[str, str], progress: Callable[[int, int], None] = lambda _a, _b: None
     ) -> str:
-        """Uploads a file; returns the slide's id.
+        """Uploads a file; returns the slide's id. Raises ServiceError.
 
         Args:
             identifiers: such as {"accession": …, "organ": …}; docs/usage.md lists their names.
             progress: called with (bytes sent, bytes in all).
         """
         size = path.stat().st_size
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        fields = {"filename": path.name, "sha256": digest, "identifiers": json.dumps(identifiers)}
+        if not size:
+            raise ServiceError("the file is empty")
+        fields = {"filename": path.name, "sha256": file_digest(path), "identifiers": json.dumps(identifiers)}
         # tus: pairs of a name and a base64 value, separated by commas.
         metadata = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in fields.items())
         created = self.call(
@@ -86,13 +87,17 @@ class Client:
             progress(offset + len(chunk), size)
         return response.headers["Location-Slide"].rsplit("/", 1)[-1]  # the last PATCH names the slide
 
-    def find_slide(self, filename: str, size: int | None = None) -> dict[str, Any] | None:
-        """Returns the newest ready slide of this name (and size in bytes), or None."""
-        slides = self.call("GET", "/api/v1/slides", params={"query": filename}).json()["slides"]
-        for slide in slides:
-            if slide["filename"] == filename and slide["state"] == "ready" and size in (None, slide["size_bytes"]):
-                return dict(slide)
-        return None
+    def slides(self) -> Iterator[dict[str, Any]]:
+        """Yields all slides of the workspace, newest first."""
+        cursor: str | None = ""
+        while cursor is not None:
+            page = self.call("GET", "/api/v1/slides", params={"cursor": cursor, "limit": PAGE}).json()
+            yield from page["slides"]
+            cursor = page["next_cursor"]
+
+    def find_slide(self, digest: str) -> dict[str, Any] | None:
+        """Returns the newest slide whose file has this sha256 and is not refused, or None."""
+        return next((slide for slide in self.slides() if is_usable(slide) and digest_of(slide) == digest), None)
 
     def wait_for_slide(self, slide_id: str, seconds: float = 300) -> dict[str, Any]:
         """Returns the slide once it is inspected. Raises ServiceError when it is rejected."""
@@ -117,12 +122,18 @@ class Client:
             request: fields of the request, such as `model` or `threshold`.
         """
         analysis = self.call("POST", f"/api/v1/slides/{slide_id}/analyses", json=request).json()
+        return self.follow(analysis["id"], progress, seconds)
+
+    def follow(
+        self, analysis_id: str, progress: Callable[[dict[str, Any]], None] = lambda _: None, seconds: float = 3600
+    ) -> dict[str, Any]:
+        """Returns an analysis once it has ended. `progress`: called with it at every poll."""
 
         def ended(state: dict[str, Any]) -> bool:
             progress(state)
             return state["state"] not in ("queued", "running")
 
-        return self.poll(f"/api/v1/analyses/{analysis['id']}", ended, seconds)
+        return self.poll(f"/api/v1/analyses/{analysis_id}", ended, seconds)
 
     def wait_for_worker(self, seconds: float = 120) -> None:
         """Waits until a worker offers a network. Raises ServiceError when none does."""
@@ -147,6 +158,23 @@ def failure(analysis: dict[str, Any]) -> str | None:
         return f"the results are withheld: {analysis['withheld']['detail']}"
     reason = (analysis["reason"] or {}).get("detail")
     return f"the analysis failed: {reason}" if reason else "the analysis was cancelled"
+
+
+def file_digest(path: Path) -> str:
+    """Returns a file's sha256 in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of(slide: dict[str, Any]) -> str | None:
+    """Returns the sha256 of a slide's file: as it was inspected, or before that as it was declared."""
+    digest: str | None = slide["sha256"] or slide["declared_sha256"]
+    return digest
+
+
+def is_usable(slide: dict[str, Any]) -> bool:
+    """Returns whether the service has the slide's file: it was not refused, and its bytes are all there."""
+    return slide["state"] in ("inspecting", "needs_input", "ready")
 
 
 def _chunks(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -12,16 +12,16 @@ from typing import Any
 
 from tqdm import tqdm
 
-from cli.client import FAILURES, Client, NotConfigured, failure
+from cli.client import FAILURES, Client, NotConfigured, failure, file_digest
 from cli.demo_slide import DemoSlide, demo_slide
 
 
 def upload(client: Client, slide: DemoSlide) -> dict[str, Any]:
     """Returns the demo slide's record, uploaded unless an earlier start did so."""
-    record = client.find_slide(slide.path.name)
+    record = client.find_slide(file_digest(slide.path))
     if record:
         print("The demo slide is here from an earlier start.", flush=True)
-        return record
+        return client.wait_for_slide(record["id"])
     with tqdm(total=slide.path.stat().st_size, unit="B", unit_scale=True, desc="Uploading ", ncols=80) as bar:
         slide_id = client.upload(slide.path, {"organ": slide.organ}, lambda done, _: bar.update(done - bar.n))
     return client.wait_for_slide(slide_id)

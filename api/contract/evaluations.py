@@ -7,21 +7,48 @@ from pydantic import BaseModel, Field
 from api.contract.values import NOTICE, Reason, iso
 from core.database.analyses import Work
 from core.marks import evaluations
+from core.marks.outlines import Annotation
 
 Mode = Literal["camelyon16", "strict"]
+OutlineFormat = Literal["asap", "imagescope", "geojson", "camelyon-json"]
 Point = tuple[float, float]
 
 
+class IgnoredOut(BaseModel):
+    """A mark of the file that is no outline."""
+
+    name: str
+    group: str = Field(description="its group, and those around it; `none`: it has none")
+    kind: str = Field(description="the file's own word for its shape")
+    reason: str
+
+
 class OutlinesOut(BaseModel):
+    """What was read of a file: each of its marks is counted, or listed as ignored."""
+
     tumour: int = Field(description="number of tumour outlines")
     holes: int = Field(description="number of outlines inside them that are not tumour")
     exhaustive: bool
+    format: OutlineFormat
+    ignored: list[IgnoredOut]
+
+    @classmethod
+    def from_annotation(cls, annotation: Annotation) -> "OutlinesOut":
+        holes = sum(polygon.hole for polygon in annotation.polygons)
+        return cls(
+            tumour=len(annotation.polygons) - holes,
+            holes=holes + sum(len(polygon.inner) for polygon in annotation.polygons),
+            exhaustive=annotation.exhaustive,
+            format=cast(Any, annotation.format),
+            ignored=[IgnoredOut(**one.__dict__) for one in annotation.ignored],
+        )
 
 
 class PolygonOut(BaseModel):
     name: str
     hole: bool = Field(description="whether its inside is not tumour")
     vertices: list[Point] = Field(description="x, y in level-0 pixels; not closed")
+    inner: list[list[Point]] = Field([], description="holes of this outline alone; a `hole` cuts all others")
 
 
 class AnnotationOut(BaseModel):
@@ -29,6 +56,8 @@ class AnnotationOut(BaseModel):
 
     polygons: list[PolygonOut]
     exhaustive: bool
+    format: OutlineFormat | None = Field(description="of the file; null for outlines of version 0.2 and before")
+    ignored: list[IgnoredOut]
 
 
 class EvaluationRequest(BaseModel):
@@ -126,3 +155,4 @@ class SentOutlines(BaseModel):
 
     sha256: str
     exhaustive: bool
+    groups: dict[str, str]

@@ -26,7 +26,8 @@ class SlideOut(BaseModel):
     reason: Reason | None
     filename: str
     size_bytes: int
-    sha256: str | None
+    sha256: str | None = Field(description="of the file as it was inspected; null before")
+    declared_sha256: str | None = Field(description="as the sender declared it; a rejected slide has it, too")
     vendor: str | None
     width: int | None
     height: int | None
@@ -55,6 +56,7 @@ def _fields(slide: Slide) -> dict[str, Any]:
         "filename": slide.filename,
         "size_bytes": slide.size_bytes,
         "sha256": slide.sha256,
+        "declared_sha256": slide.declared_sha256,
         "bounds_x": info.get("bounds_x", 0),
         "bounds_y": info.get("bounds_y", 0),
         "properties": info.get("properties", {}),

@@ -14,11 +14,12 @@ from api.request.trail import Trail
 from api.request.transactions import Read
 from api.request.visitor import Visitor
 from core.errors import Invalid, TooLarge, TooMany
-from core.marks import evaluations, outlines
+from core.marks import evaluations, groups, outlines
 from core.slides import catalog
 
 router = APIRouter(tags=["evaluations"])
 PARSE_WAIT_SECONDS = 10.0
+GroupNames = list[Annotated[str, Query(max_length=200)]] | None
 _parsers = threading.BoundedSemaphore(2)  # a large annotation takes a gibibyte while it is parsed
 
 
@@ -39,29 +40,39 @@ async def read_annotation(request: Request) -> bytes:
     return bytes(content)
 
 
+def read_groups(
+    tumour: Annotated[GroupNames, Query(description="groups to read as tumour; `none`: outlines without one")] = None,
+    hole: Annotated[GroupNames, Query(description="groups to read as holes in the tumour")] = None,
+    ignore: Annotated[GroupNames, Query(description="groups that are neither; the answer lists their outlines")] = None,
+) -> groups.Rule:
+    """Returns the request's own readings of groups, which go before the usual ones. Raises Invalid."""
+    return groups.own_rule(tumour or (), hole or (), ignore or ())
+
+
 @router.put("/slides/{slide_id}/annotation")
 def write_annotation(
     change: Change,
     slide_id: str,
     content: Annotated[bytes, Depends(read_annotation)],
+    own: Annotated[groups.Rule, Depends(read_groups)],
     exhaustive: Annotated[bool, Query(description="false: there may be tumour that is not outlined")] = True,
 ) -> OutlinesOut:
-    """Replaces a slide's outlines: ASAP's XML or Camelyon16's polygon JSON, in level-0 pixels; none for no tumour."""
-    annotation = _parse(content, exhaustive)  # before the transaction begins, so that others can write meanwhile
-    change.begin(SentOutlines(sha256=hashlib.sha256(content).hexdigest(), exhaustive=exhaustive))
+    """Replaces a slide's outlines: XML of ASAP or ImageScope, GeoJSON of QuPath, or Camelyon16's polygon JSON, in
+    level-0 pixels; none for no tumour. A file with an outline whose group has no reading is refused."""
+    annotation = _parse(content, exhaustive, own)  # before the transaction begins, so that others can write meanwhile
+    digest = hashlib.sha256(content).hexdigest()
+    change.begin(SentOutlines(sha256=digest, exhaustive=exhaustive, groups=dict(own)))
     evaluations.outline(change.session, catalog.find(change.session, change.visitor, slide_id), annotation)
     change.audit(slide_id)
-    holes = sum(polygon.hole for polygon in annotation.polygons)
-    tumour = len(annotation.polygons) - holes
-    return change.answer(OutlinesOut(tumour=tumour, holes=holes, exhaustive=annotation.exhaustive))
+    return change.answer(OutlinesOut.from_annotation(annotation))
 
 
-def _parse(content: bytes, exhaustive: bool) -> outlines.Annotation:
+def _parse(content: bytes, exhaustive: bool, own: groups.Rule) -> outlines.Annotation:
     """Raises Invalid, or TooMany while others are being parsed."""
     if not _parsers.acquire(timeout=PARSE_WAIT_SECONDS):
         raise TooMany("too-many-annotations", "other annotations are being parsed", "try again in a moment")
     try:
-        return outlines.parse(content, exhaustive)
+        return outlines.parse(content, exhaustive, own)
     finally:
         _parsers.release()
 

@@ -100,6 +100,8 @@ def tumour_mask(annotation: Annotation, place: Place) -> Mask:
     # Holes last: a hole is no tumour, whichever outlines it lies in.
     for polygon in sorted(annotation.polygons, key=lambda p: p.hole):
         inside = fill(place.to_mask(polygon.vertices), shape)
+        for vertices in polygon.inner:
+            inside &= ~fill(place.to_mask(vertices), shape)
         mask = mask & ~inside if polygon.hole else mask | inside
     return mask
 

@@ -582,7 +582,8 @@ export interface paths {
         get: operations["get_annotation_api_v1_slides__slide_id__annotation_get"];
         /**
          * Write Annotation
-         * @description Replaces a slide's outlines: ASAP's XML or Camelyon16's polygon JSON, in level-0 pixels; none for no tumour.
+         * @description Replaces a slide's outlines: XML of ASAP or ImageScope, GeoJSON of QuPath, or Camelyon16's polygon JSON, in
+         *     level-0 pixels; none for no tumour. A file with an outline whose group has no reading is refused.
          */
         put: operations["write_annotation_api_v1_slides__slide_id__annotation_put"];
         post?: never;
@@ -1058,6 +1059,13 @@ export interface components {
         AnnotationOut: {
             /** Exhaustive */
             exhaustive: boolean;
+            /**
+             * Format
+             * @description of the file; null for outlines of version 0.2 and before
+             */
+            format: ("asap" | "imagescope" | "geojson" | "camelyon-json") | null;
+            /** Ignored */
+            ignored: components["schemas"]["IgnoredOut"][];
             /** Polygons */
             polygons: components["schemas"]["PolygonOut"][];
         };
@@ -1385,6 +1393,26 @@ export interface components {
              */
             status: "alive";
         };
+        /**
+         * IgnoredOut
+         * @description A mark of the file that is no outline.
+         */
+        IgnoredOut: {
+            /**
+             * Group
+             * @description its group, and those around it; `none`: it has none
+             */
+            group: string;
+            /**
+             * Kind
+             * @description the file's own word for its shape
+             */
+            kind: string;
+            /** Name */
+            name: string;
+            /** Reason */
+            reason: string;
+        };
         JsonValue: unknown;
         /** KeyOut */
         KeyOut: {
@@ -1534,6 +1562,11 @@ export interface components {
             bounds_y: number;
             /** Created At */
             created_at: string | null;
+            /**
+             * Declared Sha256
+             * @description as the sender declared it; a rejected slide has it, too
+             */
+            declared_sha256: string | null;
             /** Filename */
             filename: string;
             /** Height */
@@ -1556,7 +1589,10 @@ export interface components {
                 [key: string]: string;
             };
             reason: components["schemas"]["Reason"] | null;
-            /** Sha256 */
+            /**
+             * Sha256
+             * @description of the file as it was inspected; null before
+             */
             sha256: string | null;
             /** Size Bytes */
             size_bytes: number;
@@ -1707,15 +1743,25 @@ export interface components {
              */
             notice: string;
         };
-        /** OutlinesOut */
+        /**
+         * OutlinesOut
+         * @description What was read of a file: each of its marks is counted, or listed as ignored.
+         */
         OutlinesOut: {
             /** Exhaustive */
             exhaustive: boolean;
+            /**
+             * Format
+             * @enum {string}
+             */
+            format: "asap" | "imagescope" | "geojson" | "camelyon-json";
             /**
              * Holes
              * @description number of outlines inside them that are not tumour
              */
             holes: number;
+            /** Ignored */
+            ignored: components["schemas"]["IgnoredOut"][];
             /**
              * Tumour
              * @description number of tumour outlines
@@ -1763,6 +1809,15 @@ export interface components {
              * @description whether its inside is not tumour
              */
             hole: boolean;
+            /**
+             * Inner
+             * @description holes of this outline alone; a `hole` cuts all others
+             * @default []
+             */
+            inner: [
+                number,
+                number
+            ][][];
             /** Name */
             name: string;
             /**
@@ -2120,6 +2175,11 @@ export interface components {
             bounds_y: number;
             /** Created At */
             created_at: string | null;
+            /**
+             * Declared Sha256
+             * @description as the sender declared it; a rejected slide has it, too
+             */
+            declared_sha256: string | null;
             /** Filename */
             filename: string;
             /** Height */
@@ -2141,7 +2201,10 @@ export interface components {
                 [key: string]: string;
             };
             reason: components["schemas"]["Reason"] | null;
-            /** Sha256 */
+            /**
+             * Sha256
+             * @description of the file as it was inspected; null before
+             */
             sha256: string | null;
             /** Size Bytes */
             size_bytes: number;
@@ -2346,6 +2409,7 @@ export type Familiarity = components['schemas']['Familiarity'];
 export type Figure = components['schemas']['Figure'];
 export type Grid = components['schemas']['Grid'];
 export type Health = components['schemas']['Health'];
+export type IgnoredOut = components['schemas']['IgnoredOut'];
 export type JsonValue = components['schemas']['JsonValue'];
 export type KeyOut = components['schemas']['KeyOut'];
 export type KeyRequest = components['schemas']['KeyRequest'];
@@ -3950,6 +4014,12 @@ export interface operations {
             query?: {
                 /** @description false: there may be tumour that is not outlined */
                 exhaustive?: boolean;
+                /** @description groups to read as tumour; `none`: outlines without one */
+                tumour?: string[] | null;
+                /** @description groups to read as holes in the tumour */
+                hole?: string[] | null;
+                /** @description groups that are neither; the answer lists their outlines */
+                ignore?: string[] | null;
             };
             header?: {
                 /** @description a replay gets the first answer */

@@ -41,6 +41,19 @@ HOSTILE = {
     "one tag": lambda size: b"<a b='" + b"x" * size + b"'/>",
     "points": lambda size: b"<a><Annotation>" + b"<Coordinate/>" * (size // 13) + b"</Annotation></a>",
     "outlines": lambda size: b"<a>" + b"<Annotation/>" * (size // 13) + b"</a>",
+    "points of ASAP": lambda size: (
+        b"<ASAP_Annotations><Annotations><Annotation>" + b"<Coordinate/>" * (size // 13) + b"</Annotation>"
+    ),
+    "outlines of ASAP": lambda size: b"<ASAP_Annotations><Annotations>" + b"<Annotation/>" * (size // 13),
+    "groups of ASAP": lambda size: (
+        b"<ASAP_Annotations>" + b"".join(b"<Group Name='%d'/>" % i for i in range(size // 25))
+    ),
+    "deep in ASAP": lambda size: b"<ASAP_Annotations>" + b"<a>" * (size // 3),
+    "points of ImageScope": lambda size: b"<Annotations><Region>" + b"<Vertex/>" * (size // 9) + b"</Region>",
+    "regions of ImageScope": lambda size: b"<Annotations>" + b"<Region/>" * (size // 9),
+    "ring": lambda size: b'{"type": "Polygon", "coordinates": [[' + b"[1,1]," * (size // 6) + b"[1,1]]]}",
+    "features": lambda size: b"[" + b'{"type":"Feature"},' * (size // 19) + b'{"type":"Feature"}]',
+    "collections": lambda size: b'{"type":"GeometryCollection","geometries":[' * (size // 43),
     "lists": lambda size: b'{"positive": [' + b"[]," * (size // 3) + b"[]]}",
     "objects": lambda size: b'{"positive": [' + b"{}," * (size // 3) + b"{}]}",
     "unknown encoding": lambda size: b'<?xml version="1.0" encoding="utf-7"?><a/>',

@@ -1,0 +1,1 @@
+"""The formats that outlines are drawn in: each reader turns a file into marks."""
