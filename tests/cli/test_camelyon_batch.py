@@ -186,10 +186,10 @@ def test_one_bad_slide_does_not_end_the_others(fake, folders, capsys):
         "tumor_000.tif": "the slide was rejected: it is damaged",
         "zero.tif": "the results are withheld: no tissue",
     }
-    shown = capsys.readouterr()
-    assert "FROC score" in shown.out
-    assert "tumor_000.tif: the slide was rejected: it is damaged" in shown.err
-    assert shown.err.strip().splitlines()[-1].startswith("1 slides evaluated, 2 not evaluated")
+    printed = capsys.readouterr()
+    assert "FROC score" in printed.out
+    assert "tumor_000.tif: the slide was rejected: it is damaged" in printed.err
+    assert printed.err.strip().splitlines()[-1].startswith("1 slides evaluated, 2 not evaluated")
 
 
 def test_a_second_run_does_nothing_twice(fake, folders):

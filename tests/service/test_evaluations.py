@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from heat_maps import analysed
 from planted_network import write_planted
@@ -60,7 +61,7 @@ def outlined(client, slides):
     """Outlines of the planted lesions and of one that does not exist, which is a miss."""
     missed = (80, 1500, 460)
     counts = client.call("PUT", WHERE.format(slides["tumour"][0]["id"]), content=outlines(*SQUARES, missed)).json()
-    assert counts == {"tumour": 3, "holes": 0, "exhaustive": True}
+    assert counts == {"tumour": 3, "holes": 0, "exhaustive": True, "format": "camelyon-json", "ignored": []}
     client.call("PUT", WHERE.format(slides["clean"][0]["id"]), content=outlines())
     return missed
 
@@ -105,6 +106,40 @@ def test_evaluation_leaves_out_slides_without_exhaustive_annotation(client, slid
     refused = client.http.post("/api/v1/evaluations", json={"mode": "strict", "analyses": [slides["clean"][1]["id"]]})
     assert refused.status_code == 422
     assert "exhaustive=true" in refused.json()["action"]
+
+
+def feature(name_of_class, geometry):
+    return {"type": "Feature", "geometry": geometry, "properties": {"classification": {"name": name_of_class}}}
+
+
+def test_outlines_of_qupath_with_a_hole_and_groups_that_the_request_names(client, slides, outlined):
+    """What is read is stored; what is not is listed in the answer and with the outlines."""
+    place = WHERE.format(slides["tumour"][0]["id"])
+    rings = [corners(*SQUARES[0]), corners(300, 420, 100)]
+    lesion = feature("Carcinoma", {"type": "Polygon", "coordinates": [[*ring, ring[0]] for ring in rings]})
+    document = [lesion, feature("Tumor", {"type": "Point", "coordinates": [700, 1300]})]
+    refused = client.http.put(place, json=document)
+    assert refused.status_code == 422
+    assert "feature 1 is of the group 'Carcinoma'" in refused.json()["detail"]
+    answer = client.call("PUT", place, json=document, params={"tumour": ["carcinoma"]}).json()
+    reason = "a Point encloses nothing"
+    ignored = [{"name": "feature 2", "group": "Tumor", "kind": "Point", "reason": reason}]
+    assert answer == {"tumour": 1, "holes": 1, "exhaustive": True, "format": "geojson", "ignored": ignored}
+    stored = client.call("GET", place).json()
+    (polygon,) = stored["polygons"]
+    assert ([polygon["vertices"], *polygon["inner"]], stored["ignored"]) == (rings, ignored)
+    done = evaluate(client, slides, "strict", names=("tumour",))
+    (lesion,) = done["slides"][0]["lesions"]
+    assert lesion["area_um2"] == pytest.approx((500**2 - 100**2) * MPP**2, rel=0.1)
+    clash = client.http.put(place, json=document, params={"tumour": "carcinoma", "hole": "Carcinoma"})
+    assert clash.status_code == 422
+    assert "named as tumour and as hole" in clash.json()["detail"]
+
+
+def test_an_idempotency_key_stands_for_the_groups_too(client, slides, outlined):
+    place, key = WHERE.format(slides["clean"][0]["id"]), {"Idempotency-Key": "groups"}
+    assert client.http.put(place, content=outlines(), headers=key).status_code == 200
+    assert client.http.put(place, content=outlines(), headers=key, params={"hole": "x"}).status_code == 409
 
 
 def test_evaluation_needs_a_lesion(client, slides, outlined):
@@ -183,6 +218,38 @@ def test_camelyon_command_uploads_analyses_and_evaluates(service, client, tmp_pa
     (tmp_path / "outlines" / "nothing.json").write_text("{")
     assert camelyon.main(request) == 1
     assert "no annotation" in capsys.readouterr().err
+
+
+def test_camelyon_command_goes_on_after_a_failure_and_resumes(service, client, tmp_path, monkeypatch, capsys):
+    """A folder as people have it: other case, a damaged slide, bare glass, and outlines that fit nothing."""
+    monkeypatch.setenv("QUARTERTURN_URL", service.url)
+    monkeypatch.setenv("QUARTERTURN_KEY", KEY)
+    for folder in ("slides", "outlines"):
+        (tmp_path / folder).mkdir()
+    good = write_pyramid(tmp_path / "slides" / "tumor_001.tif", tissue(1501, 2101, SQUARES, seed=6), MPP)
+    (tmp_path / "slides" / "tumor_000.tif").write_bytes(good.read_bytes()[:60_000])
+    write_pyramid(tmp_path / "slides" / "normal 1.tif", np.full((700, 800, 3), 243, np.uint8), MPP)
+    (tmp_path / "slides" / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    (tmp_path / "outlines" / "Tumor_001.json").write_bytes(outlines(*SQUARES))
+    (tmp_path / "outlines" / "tumor_999.json").write_bytes(outlines(*SQUARES))
+    request = [str(tmp_path / "slides"), str(tmp_path / "outlines"), "--without-outlines", "tumour-free"]
+
+    def run():
+        assert camelyon.main([*request, "--json", str(tmp_path / "out.json")]) == 1
+        printed = capsys.readouterr()
+        assert "FROC score (their mean)                    1.000" in printed.out
+        for sentence in ("tumor_000.tif: the slide was rejected", "tumor_999.json: no slide has this name"):
+            assert sentence in printed.err
+        return json.loads((tmp_path / "out.json").read_text())["folders"]
+
+    def rows():
+        return [service.rows(f"SELECT id FROM {table} ORDER BY id") for table in ("slides", "uploads", "analyses")]
+
+    first, before = run(), rows()
+    assert first["outlines"] == {"tumor_001.tif": "Tumor_001.json"}
+    assert "no tissue" in first["not_evaluated"]["normal 1.tif"]
+    assert run()["analyses"] == first["analyses"]
+    assert rows() == before, "nothing was sent or analysed twice"
 
 
 @pytest.mark.parametrize("first", [True, False])
