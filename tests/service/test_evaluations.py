@@ -232,7 +232,14 @@ def test_camelyon_command_goes_on_after_a_failure_and_resumes(service, client, t
     (tmp_path / "slides" / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
     (tmp_path / "outlines" / "Tumor_001.json").write_bytes(outlines(*SQUARES))
     (tmp_path / "outlines" / "tumor_999.json").write_bytes(outlines(*SQUARES))
-    request = [str(tmp_path / "slides"), str(tmp_path / "outlines"), "--without-outlines", "tumour-free"]
+    request = [
+        str(tmp_path / "slides"),
+        str(tmp_path / "outlines"),
+        "--mode",
+        "strict",
+        "--without-outlines",
+        "tumour-free",
+    ]
 
     def run():
         assert camelyon.main([*request, "--json", str(tmp_path / "out.json")]) == 1
