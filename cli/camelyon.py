@@ -117,7 +117,7 @@ def run(options: argparse.Namespace) -> int:
     evaluation, error = None, ""
     try:
         evaluation = evaluate(client, options, report)
-        print_evaluation(evaluation)
+        print_evaluation(evaluation, report.analyses)
     except FAILURES as failure:
         error = str(failure)
     if options.json:

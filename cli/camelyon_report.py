@@ -86,18 +86,22 @@ def _print_list(title: str, reasons: dict[str, str], file: Any = None) -> None:
         print(f"  {name}: {reason}" if reason else f"  {name}", file=file)
 
 
-def print_evaluation(evaluation: dict[str, Any]) -> None:
-    """Prints the FROC table, slides that are no part of it, and every missed lesion."""
-    figure = evaluation["figure"]
+def print_evaluation(evaluation: dict[str, Any], analyses: dict[str, str]) -> None:
+    """Prints the FROC table, slides that are no part of it, and every missed lesion.
+
+    `analyses`: {file: id of its analysis}. The service may have the same file under another name.
+    """
+    figure, files = evaluation["figure"], {analysis_id: name for name, analysis_id in analyses.items()}
     print(f"mode {evaluation['mode']}, weights {evaluation['weights_sha256'][:12]}, {figure['slides']} slides,")
     print(f"{figure['lesions']} lesions ({figure['ignored_lesions']} too small to count)")
     for rate, sensitivity in figure["sensitivity_at"].items():
         print(f"  sensitivity at {rate:>4} false positives a slide  {sensitivity:.3f}")
     print(f"  FROC score (their mean)                    {figure['score']:.3f}")
     for slide in evaluation["slides"]:
+        name = files[slide["analysis_id"]]
         if slide.get("left_out"):
-            print(f"  no part of the figure: {slide['filename']}, {slide['left_out']}")
+            print(f"  no part of the figure: {name}, {slide['left_out']}")
         for miss in slide.get("misses", []):
             x, y = miss["centre_l0"]
-            print(f"  missed: {slide['filename']} at ({x:.0f}, {y:.0f}), {miss['major_axis_um']:.0f} µm long")
+            print(f"  missed: {name} at ({x:.0f}, {y:.0f}), {miss['major_axis_um']:.0f} µm long")
     print(evaluation["notice"])

@@ -5,6 +5,7 @@ all slides, as if each had that accession.
 """
 
 from difflib import get_close_matches
+from typing import get_args, get_origin
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
@@ -17,16 +18,17 @@ from core.errors import Invalid
 def reject_unknown_parameters(request: Request) -> None:
     """Raises Invalid for the first query parameter that the matched route does not declare, or that comes twice.
 
-    Pages are exempt: their address may carry the state of a view.
+    A parameter that is declared as a list may come more than once. Pages are exempt: their address may
+    carry the state of a view.
     """
     route = request.scope.get("route")
     if not isinstance(route, APIRoute) or not request.scope["path"].startswith(f"{PREFIX}/"):
         return  # the route's own path lacks the prefix of its router
-    declared = sorted(_names(route.dependant))
+    is_list = _is_list_by_name(route.dependant)
     for name in request.query_params:
-        if name not in declared:
-            raise unknown_parameter(name, declared)
-        if len(request.query_params.getlist(name)) > 1:
+        if name not in is_list:
+            raise unknown_parameter(name, sorted(is_list))
+        if len(request.query_params.getlist(name)) > 1 and not is_list[name]:
             raise Invalid(
                 "repeated-parameter", f"the query parameter {name[:50]!r} came more than once", "send it once"
             )
@@ -40,6 +42,14 @@ def unknown_parameter(name: str, declared: list[str]) -> Invalid:
     return Invalid("unknown-parameter", f"the query parameter {name[:50]!r} is not known", f"{guess}{choice}")
 
 
-def _names(dependant: Dependant) -> set[str]:
-    names = {field.alias for field in dependant.query_params}
-    return names.union(*(_names(other) for other in dependant.dependencies))
+def _is_list_by_name(dependant: Dependant) -> dict[str, bool]:
+    """Whether each declared parameter is a list, also those of dependencies."""
+    names = {field.alias: _is_list(field.field_info.annotation) for field in dependant.query_params}
+    for other in dependant.dependencies:
+        names |= _is_list_by_name(other)
+    return names
+
+
+def _is_list(annotation: object) -> bool:
+    """Whether a type is a list, or a union with one."""
+    return any(get_origin(option) is list for option in (annotation, *get_args(annotation)))

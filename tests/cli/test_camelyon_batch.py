@@ -116,7 +116,11 @@ class FakeService:
 
     def evaluation(self, _):
         names = {slide["id"]: slide["filename"] for slide in self.slides}
-        slides = [{"filename": names[self.analyses[one]["slide"]], "misses": []} for one in self.evaluated]
+        miss = {"centre_l0": [1, 2], "major_axis_um": 3.0}
+        slides = [
+            {"filename": names[self.analyses[one]["slide"]], "analysis_id": one, "misses": [miss]}
+            for one in self.evaluated
+        ]
         body = {"state": "succeeded", "figure": FIGURE, "slides": slides, "mode": "strict", "notice": "n"}
         return httpx.Response(200, json={**body, "weights_sha256": CARD["digest"]})
 
@@ -204,6 +208,15 @@ def test_a_second_run_does_nothing_twice(fake, folders):
     assert status == 1
     assert "rejected in an earlier run: it is damaged" in report["not_evaluated"]["tumor_000.tif"]
     assert set(report["analyses"]) == {"tumor_001.tif", "normal_9.tif"}
+
+
+def test_a_miss_names_the_file_of_the_folder(fake, folders, capsys):
+    """The service has the same bytes under another name."""
+    run(folders)
+    fake.slides[0]["filename"] = "export of somebody.tif"
+    capsys.readouterr()
+    run(folders)
+    assert "missed: tumor_001.tif at (1, 2)" in capsys.readouterr().out
 
 
 def test_a_file_exported_again_is_another_slide(fake, folders):

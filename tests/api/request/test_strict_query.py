@@ -43,6 +43,14 @@ def test_a_parameter_that_comes_twice_is_rejected(client):
     assert (answer.status_code, answer.json()["type"][-18:]) == (422, "repeated-parameter")
 
 
+def test_a_parameter_that_is_a_list_comes_twice(client):
+    place = f"{PREFIX}/slides/{ID}/annotation"
+    empty = {"positive": [], "negative": []}
+    assert client.http.put(f"{place}?tumour=a&tumour=b&hole=c", json=empty).status_code == 404, "there is no such slide"
+    problem = client.http.put(f"{place}?exhaustive=true&exhaustive=false", json=empty).json()
+    assert problem["type"].endswith("repeated-parameter")
+
+
 def test_pages_keep_the_state_of_a_view_in_their_address(client):
     assert client.http.get(f"/slides/{ID}", params={"x": "1"}).status_code == 200
 
