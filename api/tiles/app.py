@@ -230,9 +230,10 @@ class TileApp:
 
 
 def _reject_parameters(query: bytes) -> None:
-    """Raises Invalid for a query: a tile takes no parameter, and each other address would be another cache entry."""
+    """Raises Invalid for parameters other than `v`, the version in a tile's address, which lets browsers keep it."""
     for name, _ in parse_qsl(query.decode("latin1"), keep_blank_values=True):
-        raise unknown_parameter(name, [])
+        if name != "v":
+            raise unknown_parameter(name, ["v"])
 
 
 def _credential(headers: dict[bytes, bytes]) -> Credential:

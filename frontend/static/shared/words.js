@@ -26,5 +26,10 @@ export function size(bytes) {
 /** @param {string | null} at @param {string} otherwise */
 export const day = (at, otherwise) => (at ? new Date(at).toLocaleDateString(undefined, { dateStyle: "medium" }) : otherwise);
 
-/** @param {number} share in [0, 1] */
-export const percent = (share) => `${Math.round(100 * share)} %`;
+/** A share that is not all or nothing is never shown as 100 % or 0 %. @param {number} share in [0, 1] */
+export const percent = (share) => {
+  const rounded = Math.round(100 * share);
+  if (rounded === 100 && share < 1) return `${Math.floor(1000 * share) / 10} %`;
+  if (rounded === 0 && share > 0) return `${Math.ceil(1000 * share) / 10} %`;
+  return `${rounded} %`;
+};

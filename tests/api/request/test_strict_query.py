@@ -55,6 +55,14 @@ def test_pages_keep_the_state_of_a_view_in_their_address(client):
     assert client.http.get(f"/slides/{ID}", params={"x": "1"}).status_code == 200
 
 
+def test_a_tile_takes_its_version_alone(client, tmp_path):
+    slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "slide.tiff", tissue(300, 300), 0.5), {}))
+    tiles = client.call("GET", f"{PREFIX}/slides/{slide['id']}/tiles").json()
+    address = tiles["tile_url"].format(level=0, col=0, row=0)
+    assert client.http.get(address, params={"v": tiles["version"]}).status_code == 200
+    assert client.http.get(address, params={"w": "1"}).status_code == 422
+
+
 def test_a_filter_by_identifier_answers_those_slides_alone(client, tmp_path):
     path = write_pyramid(tmp_path / "slide.tiff", tissue(300, 300), 0.5)
     slide = client.upload(path, {"accession": "S26-STRICT", "barcode": "LIS-STRICT"})
