@@ -1,10 +1,10 @@
 """The results of an analysis: heat map, regions, and their exports."""
 
 import json
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
 
 from api.contract.analyses import RegionsOut
@@ -19,12 +19,15 @@ from core.database.analyses import Analysis
 from core.database.slides import Slide
 from core.errors import NotFound
 from core.exports import geojson, pictures, tables
+from core.exports.csv_text import Style
 from core.heatmap import planes
 from core.heatmap.grid import affine_to_l0
 from core.pixels.levels import SlideInfo
 from core.slides import catalog
 
 router = APIRouter(tags=["analyses"])
+LOCALE = "language of the spreadsheet, as de or fr-CA: decimal mark and separator; default: point and commas"
+Locale = Annotated[str | None, Query(max_length=35, description=LOCALE)]
 
 
 def _results(session: Session, visitor: Visitor, analysis_id: str) -> tuple[Analysis, SlideInfo, Results]:
@@ -101,17 +104,35 @@ def get_regions(session: Read, visitor: Visitor, analysis_id: str, trail: Trail)
 def get_regions_geojson(
     session: Read, visitor: Visitor, analysis_id: str, trail: Trail, origin: Literal["level0", "bounds"] = "level0"
 ) -> Response:
-    """GeoJSON polygons. `origin=bounds` counts from the corner of the scanned area, as QuPath does."""
+    """GeoJSON annotations as QuPath reads them: a valid polygon each, with class, name and measurements.
+
+    `origin=bounds` counts from the corner of the scanned area, as QuPath does.
+    """
     _, info, results = _results(session, visitor, analysis_id)
     trail.exported(session, analysis_id, what="regions.geojson")
     origin_l0 = (info.bounds_x, info.bounds_y) if origin == "bounds" else (0, 0)
-    return GeoJson(json.dumps(geojson.feature_collection(results.regions, origin_l0)))
+    # Non-ASCII is escaped: QuPath before 0.4.1 reads files in the computer's own character set.
+    content = json.dumps(geojson.feature_collection(results.regions, analysis_id, origin_l0))
+    return GeoJson(content, headers=_attachment(f"regions-{analysis_id}.geojson"))
 
 
 @router.get("/analyses/{analysis_id}/regions.csv", response_class=Csv)
-def get_regions_csv(session: Read, visitor: Visitor, analysis_id: str, trail: Trail) -> Response:
-    """One line a region; lengths in level-0 pixels, areas in µm²."""
-    _, _, results = _results(session, visitor, analysis_id)
+def get_regions_csv(
+    session: Read, visitor: Visitor, analysis_id: str, trail: Trail, locale: Locale = None, bom: bool = False
+) -> Response:
+    """One line a region with the slide's file name and accession; lengths in level-0 pixels, areas in µm².
+
+    Text that a spreadsheet would take for a formula has an apostrophe before it. `bom=true` begins the file with a
+    byte order mark, by which Excel knows UTF-8.
+    """
+    style = Style.from_locale(locale, mark=bom)
+    analysis, _, results = _results(session, visitor, analysis_id)
+    slide = session.get_one(Slide, analysis.slide_id)
     trail.exported(session, analysis_id, what="regions.csv")
-    disposition = f'attachment; filename="regions-{analysis_id}.csv"'
-    return Csv(tables.regions_csv(results.regions), headers={"Content-Disposition": disposition})
+    content = tables.regions_csv(slide, results.regions, style)
+    return Csv(content, headers=_attachment(f"regions-{analysis_id}.csv"))
+
+
+def _attachment(filename: str) -> dict[str, str]:
+    """The header that saves an answer as a file, whose name has ids only."""
+    return {"Content-Disposition": f'attachment; filename="{filename}"'}

@@ -5,10 +5,13 @@ Coordinates ending in `_l0` are level-0 pixels; rows and columns are cells of th
 
 from typing import Any, Literal
 
+from pydantic import field_validator
+
 from core.analyses.statements import SELF_TEST, Reason, Statement, Value, Withheld
 from core.database.analyses import Analysis
 from core.errors import Conflict
 from core.errors import Withheld as ResultsWithheld
+from core.heatmap.outlines import mended
 from core.pixels.frame import STRIDE_PX
 
 VERSION = 3  # of the stored form; also the default of Results.version
@@ -56,7 +59,11 @@ class Coverage(Value):
 
 
 class Region(Value):
-    """Connected cells above the threshold. `rings`: closed polygons, the outline first, then holes."""
+    """Connected cells above the threshold.
+
+    `rings`: closed and valid by the OGC's rules, the outline first, then its holes. In (x, y) the outline is
+    counter-clockwise and a hole clockwise, as RFC 7946 counts; on a screen, where y points down, the reverse.
+    """
 
     rank: int
     cells: int
@@ -67,6 +74,12 @@ class Region(Value):
     area_um2: float
     area_corrected_um2: float
     rings: tuple[tuple[Point, ...], ...]
+
+    @field_validator("rings")
+    @classmethod
+    def _valid(cls, rings: tuple[tuple[Point, ...], ...]) -> tuple[tuple[Point, ...], ...]:
+        """Results of version 0.2.0 and before store rings that touch themselves: one place mends them for all uses."""
+        return mended(rings)
 
 
 class RotationCheck(Value):

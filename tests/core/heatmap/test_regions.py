@@ -1,28 +1,11 @@
-"""Regions and their outlines, against the cells that they enclose."""
-
-from itertools import pairwise
+"""Regions, against the cells that they enclose. Their outlines: test_outlines.py."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from core.heatmap.grid import affine_to_l0, grid_shape
-from core.heatmap.regions import find_regions, outline
+from core.heatmap.regions import find_regions
 from core.pixels.frame import Frame
-
-
-@settings(deadline=None)
-@given(st.integers(0, 2**31))
-def test_outlines_enclose_exactly_their_cells(seed):
-    rng = np.random.default_rng(seed)
-    cells = np.argwhere(rng.random((7, 8)) > 0.4)
-    if not len(cells):
-        return
-    rings = outline(cells[:, 0], cells[:, 1])
-    areas = [sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairwise(r)) / 2 for r in rings]
-    assert abs(sum(areas)) == len(cells), "outer rings less their holes"
-    assert all(ring[0] == ring[-1] for ring in rings)
 
 
 @pytest.mark.parametrize("mpp", [0.25, 0.499, 0.972])
