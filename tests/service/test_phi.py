@@ -1,7 +1,8 @@
 """A patient's name, planted wherever a scanner or a person puts it, appears only where it is needed.
 
 What a file carries (properties, descriptions, tags, comments of its JPEGs, names within a zip) must be nowhere at all;
-the file's own name is shown to those who may see the slide, and is in no log, address, header, audit, export or metric.
+the file's own name is shown to those who may see the slide, also in the CSV of its regions, and is in no log, address,
+header, audit, other export or metric.
 """
 
 import base64
@@ -60,7 +61,7 @@ def test_patient_name_appears_only_where_needed(client, service, tmp_path, make)
     slide = client.wait_for_slide(client.upload(make(tmp_path), {}))
     analysis = client.analyse(slide["id"], rotation_check=False)
     assert analysis["state"] == "succeeded"
-    shows_name = {f"/api/v1/slides/{slide['id']}", "/api/v1/slides"}
+    shows_name = {f"/api/v1/slides/{slide['id']}", "/api/v1/slides", f"/api/v1/analyses/{analysis['id']}/regions.csv"}
     for path, content, headers in answers(client, slide, analysis):
         assert PATIENT.encode() not in content, path
         assert PATIENT not in headers + path

@@ -178,7 +178,10 @@ export interface paths {
         };
         /**
          * Get Regions Csv
-         * @description One line a region; lengths in level-0 pixels, areas in µm².
+         * @description One line a region with the slide's file name and accession; lengths in level-0 pixels, areas in µm².
+         *
+         *     Text that a spreadsheet would take for a formula has an apostrophe before it. `bom=true` begins the file with a
+         *     byte order mark, by which Excel knows UTF-8.
          */
         get: operations["get_regions_csv_api_v1_analyses__analysis_id__regions_csv_get"];
         put?: never;
@@ -198,7 +201,9 @@ export interface paths {
         };
         /**
          * Get Regions Geojson
-         * @description GeoJSON polygons. `origin=bounds` counts from the corner of the scanned area, as QuPath does.
+         * @description GeoJSON annotations as QuPath reads them: a valid polygon each, with class, name and measurements.
+         *
+         *     `origin=bounds` counts from the corner of the scanned area, as QuPath does.
          */
         get: operations["get_regions_geojson_api_v1_analyses__analysis_id__regions_geojson_get"];
         put?: never;
@@ -1996,7 +2001,10 @@ export interface components {
         };
         /**
          * Region
-         * @description Connected cells above the threshold. `rings`: closed polygons, the outline first, then holes.
+         * @description Connected cells above the threshold.
+         *
+         *     `rings`: closed and valid by the OGC's rules, the outline first, then its holes. In (x, y) the outline is
+         *     counter-clockwise and a hole clockwise, as RFC 7946 counts; on a screen, where y points down, the reverse.
          */
         Region: {
             /** Area Corrected Um2 */
@@ -2803,7 +2811,11 @@ export interface operations {
     };
     get_regions_csv_api_v1_analyses__analysis_id__regions_csv_get: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description language of the spreadsheet, as de or fr-CA: decimal mark and separator; default: point and commas */
+                locale?: string | null;
+                bom?: boolean;
+            };
             header?: {
                 authorization?: string | null;
             };

@@ -4,10 +4,13 @@ import { make, part } from "../../shared/dom.js";
 import { panel } from "../../shared/panel.js";
 import { displayed, report, showRegion } from "../state.js";
 
+// A spreadsheet of a language with a decimal comma splits cells at semicolons: all of these are written alike.
+const LOCALE = (0.5).toLocaleString().includes(",") ? "de" : "en";
 const EXPORTS = {
   geojson: ["regions.geojson", "regions.geojson"],
   "geojson-bounds": ["regions.geojson?origin=bounds", "regions.geojson"],
   csv: ["regions.csv", "regions.csv"],
+  "csv-spreadsheet": [`regions.csv?locale=${LOCALE}&bom=true`, "regions.csv"],
   npy: ["heatmap", "heatmap.npy"],
 };
 
