@@ -30,11 +30,11 @@ def parsed(text, separator=","):
 )
 def test_every_cell_comes_back(rows, locale):
     style = Style.from_locale(locale, mark=False)
-    header, *body = parsed(write(["text", "whole", "real"], rows, style), style.separator)
-    assert header == ["text", "whole", "real"]
-    for read, (text, whole, real) in zip(body, rows, strict=True):
+    header, *body = parsed(write(["text", "integer", "real"], rows, style), style.separator)
+    assert header == ["text", "integer", "real"]
+    for read, (text, integer, real) in zip(body, rows, strict=True):
         assert read[0].replace("'", "") == text.replace("'", "")
-        assert int(read[1]) == whole
+        assert int(read[1]) == integer
         assert float(read[2].replace(style.decimal, ".")) == real
 
 

@@ -23,8 +23,8 @@ OBJECT_TYPES = {"annotation", "detection", "tile", "cell"}
 def regions_of(seed, density=0.6):
     frame = Frame.from_slide(2000, 1500, 0.5, 0.5)
     scores = np.random.default_rng(seed).random(grid_shape(frame)).astype(np.float32)
-    found = find_regions(1 - scores, 1 - density, frame)
-    return [Region(**region.to_dict()) for region in found], frame
+    regions = find_regions(1 - scores, 1 - density, frame)
+    return [Region(**region.to_dict()) for region in regions], frame
 
 
 def exported(regions, origin=(0, 0)):
