@@ -19,15 +19,16 @@ from core.database.analyses import Analysis
 from core.database.slides import Slide
 from core.errors import NotFound
 from core.exports import geojson, pictures, tables
-from core.exports.csv_text import Style
+from core.exports.csv_text import LOCALE, Style
 from core.heatmap import planes
 from core.heatmap.grid import affine_to_l0
 from core.pixels.levels import SlideInfo
 from core.slides import catalog
 
 router = APIRouter(tags=["analyses"])
-LOCALE = "language of the spreadsheet, as de or fr-CA: decimal mark and separator; default: point and commas"
-Locale = Annotated[str | None, Query(max_length=35, description=LOCALE)]
+LANGUAGE = "language of the spreadsheet, as de or fr-CA: decimal mark and separator; default: point and commas"
+# The pattern is documented here and checked in Style, whose answer lists the languages.
+Locale = Annotated[str | None, Query(description=LANGUAGE, json_schema_extra={"pattern": LOCALE})]
 
 
 def _results(session: Session, visitor: Visitor, analysis_id: str) -> tuple[Analysis, SlideInfo, Results]:

@@ -26,6 +26,8 @@ REGIONS = {  # (decimal mark, separator) that differ from the language's
     **dict.fromkeys(("es-419", "es-do", "es-gt", "es-hn", "es-mx", "es-pa", "es-pe", "es-us"), (".", ",")),
     "en-za": (",", ";"),
 }
+# A language of the lists and its subtags (BCP 47), as de, fr-CA, pt_BR or zh-Hant-TW.
+LOCALE = f"^({'|'.join(sorted(COMMA | POINT))})([-_][A-Za-z0-9]{{2,8}}){{0,3}}$"
 BYTE_ORDER_MARK = "\ufeff"
 
 # Before a formula's first character, at the beginning of the text or of what a wrong separator would make a cell of its
@@ -43,16 +45,17 @@ class Style:
 
     @classmethod
     def from_locale(cls, locale: str | None, mark: bool) -> "Style":
-        """The style of a language tag as "de", "fr-CA" or "pt_BR"; None is a point and commas.
+        """The style of a language tag that LOCALE describes; None is a point and commas.
 
         Raises:
-            Invalid: the language is in neither list.
+            Invalid: LOCALE does not describe it.
         """
-        tag = "en" if locale is None else locale.lower().replace("_", "-")
-        language = tag.split("-")[0]
-        if language not in COMMA | POINT or not re.fullmatch(r"[a-z]{2,3}(-[a-z0-9]{2,8})*", tag):
+        tag = "en" if locale is None else locale
+        if not re.fullmatch(LOCALE, tag):
             languages = ", ".join(sorted(COMMA | POINT))
             raise Invalid("unknown-locale", f"{locale!r} is not a locale of this export", f"use one of {languages}")
+        tag = tag.lower().replace("_", "-")
+        language = tag.split("-")[0]
         decimal = "," if language in COMMA else "."
         decimal, separator = REGIONS.get(tag, (decimal, SEPARATORS[decimal]))
         return cls(decimal, separator, mark)

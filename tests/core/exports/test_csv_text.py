@@ -92,7 +92,7 @@ def test_formulas_get_an_apostrophe(text, expected):
         ("en-GB", "1,2.5,-3.25"),
         ("de", "1;2,5;-3,25"),
         ("de-DE", "1;2,5;-3,25"),
-        ("DE_at", "1;2,5;-3,25"),
+        ("de_AT", "1;2,5;-3,25"),
         ("fr", "1;2,5;-3,25"),
         ("fr-CA", "1;2,5;-3,25"),
         ("de-CH", "1;2.5;-3.25"),
@@ -105,7 +105,7 @@ def test_numbers_and_separators_follow_the_locale(locale, line):
     assert write(["a", "b", "c"], [(1, 2.5, -3.25)], Style.from_locale(locale, mark=False)).splitlines()[1] == line
 
 
-@pytest.mark.parametrize("locale", ["xx", "", "german", "de-", "de;en", "en,de", "de-DE\r\nX: y", "d"])
+@pytest.mark.parametrize("locale", ["xx", "", "german", "de-", "de;en", "en,de", "de-DE\r\nX: y", "de\n", "d", "DE"])
 def test_unknown_locales_are_refused(locale):
     with pytest.raises(Invalid, match="locale"):
         Style.from_locale(locale, mark=False)
