@@ -38,6 +38,10 @@ DARKEST_GLASS = 160
 GLASS_SPREAD = 30  # between the channels of the most tinted glass
 GLASS_MAGENTA = 4  # min(R, B) − G: every haematoxylin and eosin has more, tinted glass has none
 EVEN = 4
+PINKISH_MAGENTA = 8  # of glass that a scanner shows pinkish
+VERY_EVEN = 2
+SCARCE, PLENTY = 0.02, 0.1  # of the slide's blocks
+FILL = 255  # white that a scanner puts where it did not scan
 TINT_STEP = 4
 TINT_RADIUS = 6  # between the tint at a place and the slide's
 TINT_WINDOW = 65  # blocks, 1 mm: wider than a scanner's stripe, narrower than its shading
@@ -82,8 +86,7 @@ def _colour_beyond_glass(channels: Blocks, high: Plane, low: Plane, unevenness: 
     """
     red, green, blue = channels
     differences = [_difference(red, green), _difference(blue, green)]
-    glass = (low >= DARKEST_GLASS) & (high - low <= GLASS_SPREAD) & (unevenness <= EVEN)
-    glass &= np.minimum(*differences) <= NEUTRAL + GLASS_MAGENTA
+    glass = _likely_glass(differences, high, low, unevenness)
     if np.count_nonzero(glass) < FEWEST_GLASS:
         return high - low
     slide = _most_frequent(differences, glass)
@@ -92,7 +95,25 @@ def _colour_beyond_glass(channels: Blocks, high: Plane, low: Plane, unevenness: 
     count = _window_sum(glass.view(np.uint8))
     tints = [_local_mean(plane, glass, count, tint) for plane, tint in zip(differences, slide, strict=True)]
     spread = cv2.max(cv2.absdiff(differences[0], tints[0]), cv2.absdiff(differences[1], tints[1]))
-    return np.asarray(cv2.max(spread, cv2.absdiff(_difference(red, blue), _difference(*tints))), np.uint8)
+    colour = np.asarray(cv2.max(spread, cv2.absdiff(_difference(red, blue), _difference(*tints))), np.uint8)
+    np.copyto(colour, np.uint8(0), where=low == FILL)
+    return colour
+
+
+def _likely_glass(differences: list[Plane], high: Plane, low: Plane, unevenness: Plane) -> Mask:
+    """Returns the bright, nearly colourless and even blocks, without what a scanner fills in beside the scan.
+
+    A scanner's glass may be pinkish. Such blocks count where the slide has hardly any other glass, and where they are
+    as even as glass is and tissue is not.
+    """
+    bright = (low >= DARKEST_GLASS) & (low < FILL) & (high - low <= GLASS_SPREAD)
+    magenta = np.minimum(*differences)
+    glass = bright & (unevenness <= EVEN) & (magenta <= NEUTRAL + GLASS_MAGENTA)
+    if np.count_nonzero(glass) < SCARCE * glass.size:
+        pinkish = bright & (unevenness <= VERY_EVEN) & (magenta <= NEUTRAL + PINKISH_MAGENTA)
+        if np.count_nonzero(pinkish) >= PLENTY * glass.size:
+            return np.asarray(pinkish, bool)
+    return np.asarray(glass, bool)
 
 
 def _difference(a: Plane, b: Plane) -> Plane:

@@ -105,6 +105,25 @@ def test_no_density_of_a_stain_is_ink(stain):
     assert not find_ink(channels, channels.max(0), channels.min(0)).any()
 
 
+@pytest.mark.parametrize("fill", [0, 40])
+def test_pinkish_glass_is_glass(fill):
+    """Beside white fill, too. The tissue on it is kept."""
+    rng = np.random.default_rng(0)
+    blocks = (np.array((226, 219, 227)) + rng.integers(0, 2, (100, 120, 3))).astype(np.uint8)
+    blocks[:, :fill] = 255
+    blocks[30:70, 60:100] = rng.integers((205, 180, 195), (226, 213, 226), (40, 40, 3))
+    kinds = block_kinds(blocks)
+    assert (kinds[30:70, 60:100] == Kind.TISSUE).all()
+    assert (kinds[:25] == Kind.GLASS).all()
+
+
+def test_nothing_but_very_pale_tissue_is_tissue():
+    """It varies a little from block to block, as glass does not."""
+    rng = np.random.default_rng(0)
+    blocks = (np.array((249, 240, 246)) + rng.integers(-2, 3, (80, 80, 1))).astype(np.uint8)
+    assert (block_kinds(blocks) == Kind.TISSUE).all()
+
+
 def test_pale_glass_is_unsure_and_not_tissue():
     """Four to eight grey levels of colour, even and away from tissue: left out, and listed as unsure."""
     blocks = np.full((60, 60, 3), 243, np.uint8)
