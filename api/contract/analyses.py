@@ -20,8 +20,10 @@ from core.analyses.results import (
     results_of,
     withheld_of,
 )
-from core.analyses.statements import Statement, Withheld
+from core.analyses.statements import Statement, Withheld, state
 from core.database.analyses import Analysis, Work
+from core.database.slides import Slide
+from core.slides import scale
 
 AnalysisState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 WorkState = Literal["open", "claimed", "done", "failed", "cancelled"]
@@ -97,6 +99,26 @@ class WithheldResults(BaseModel):
         return cls(**{name: getattr(results, name) for name in cls.model_fields})
 
 
+class AnalysisScale(BaseModel):
+    """µm per level-0 pixel that an analysis was made at. Its heat map and regions are placed by it, whatever the slide
+    was corrected to since."""
+
+    mpp_x: float | None
+    mpp_y: float | None
+    mpp_source: str | None
+    is_current: bool = Field(description="whether the slide still has this scale")
+    statement: Statement | None = Field(description="says so where it has another")
+
+    @classmethod
+    def from_records(cls, analysis: Analysis, slide: Slide) -> "AnalysisScale":
+        current = {name: (slide.info or {}).get(name) for name in ("mpp_x", "mpp_y", "mpp_source")}
+        own, is_current = {**current, **analysis.settings.get(scale.SCALE, {})}, scale.is_current(analysis, slide)
+        mark = None
+        if not is_current:
+            mark = state("made-at-another-mpp", mpp=own["mpp_x"] or 0.0, slide_mpp=current["mpp_x"] or 0.0)
+        return cls(**own, is_current=is_current, statement=mark)
+
+
 class AnalysisOut(BaseModel):
     id: str
     slide_id: str
@@ -107,6 +129,7 @@ class AnalysisOut(BaseModel):
     settings: AnalysisSettings
     provenance: Provenance | None
     progress: Progress
+    scale: AnalysisScale
     results: ShownResults | WithheldResults | None
     preliminary: Literal[True] = True
     notice: str = NOTICE
@@ -115,7 +138,7 @@ class AnalysisOut(BaseModel):
     ended_at: str | None
 
     @classmethod
-    def from_record(cls, analysis: Analysis, progress: Progress) -> "AnalysisOut":
+    def from_records(cls, analysis: Analysis, slide: Slide, progress: Progress) -> "AnalysisOut":
         results, withheld = results_of(analysis), withheld_of(analysis)
         shape = WithheldResults if withheld else ShownResults
         return cls(
@@ -128,6 +151,7 @@ class AnalysisOut(BaseModel):
             settings=AnalysisSettings(**analysis.settings),
             provenance=None if analysis.provenance is None else Provenance(**analysis.provenance),
             progress=progress,
+            scale=AnalysisScale.from_records(analysis, slide),
             results=shape.from_results(results) if results else None,
             created_at=iso(analysis.created_at),
             started_at=iso(analysis.started_at),
@@ -141,11 +165,13 @@ class RegionsOut(BaseModel):
     summary_statement: Statement
     preliminary: Literal[True] = True
     notice: str = NOTICE
+    scale: AnalysisScale
     regions: tuple[Region, ...]
 
     @classmethod
-    def from_results(cls, results: Results) -> "RegionsOut":
+    def from_results(cls, results: Results, made_at: AnalysisScale) -> "RegionsOut":
         return cls(
+            scale=made_at,
             threshold=results.threshold,
             summary=results.summary.sentence,
             summary_statement=results.summary,

@@ -7,10 +7,13 @@ from pydantic import BaseModel, Field
 from api.contract.calls import NATIVE_TILE
 from api.contract.values import Reason, iso
 from core.database.slides import Slide, Upload
+from core.errors import Invalid
 from core.pixels.levels import SlideInfo
+from core.pixels.scale import COARSEST_MPP, FINEST_MPP, Pair
 from core.slides import catalog
 
 SlideState = Literal["uploading", "inspecting", "needs_input", "ready", "rejected", "deleted"]
+LIMITS: dict[str, Any] = {"ge": FINEST_MPP, "le": COARSEST_MPP, "allow_inf_nan": False}
 IDENTIFIERS: dict[str, Any] = {
     "propertyNames": {"enum": list(catalog.IDENTIFIERS)},
     "additionalProperties": {"type": "string", "maxLength": 200},
@@ -99,11 +102,19 @@ class SlideReference(BaseModel):
 
 
 class SlideChange(BaseModel):
-    """mpp answers `needs_input`; identifiers may be set at any time."""
+    """Identifiers, and mpp where the file states none or a wrong one. A correction needs a reason, which is audited."""
 
     model_config = {"extra": "forbid"}
-    mpp: float | None = Field(None, gt=0.01, lt=100, description="micrometres per pixel at level 0")
+    mpp: float | None = Field(None, strict=True, **LIMITS, description="micrometres per pixel at level 0")
+    mpp_y: float | None = Field(None, strict=True, **LIMITS, description="along y, where pixels are not square")
+    reason: str | None = Field(None, max_length=200, description="of the correction: why the file's mpp is wrong")
     identifiers: dict[str, object] | None = Field(None, json_schema_extra=IDENTIFIERS)
+
+    def mpp_pair(self) -> Pair | None:
+        """µm per pixel along x and y. Raises Invalid for y alone."""
+        if self.mpp is None and self.mpp_y is not None:
+            raise Invalid("mpp-missing", "mpp_y is stated without mpp", "send both, or mpp alone for square pixels")
+        return None if self.mpp is None else (self.mpp, self.mpp_y or self.mpp)
 
 
 class LevelOut(BaseModel):

@@ -12,6 +12,7 @@ from api.request.visitor import Visitor, is_still_authenticated
 from core.analyses import requests, states
 from core.analyses.parts import progress
 from core.database.analyses import Analysis, Work
+from core.database.slides import Slide
 from core.database.transactions import reading
 from core.errors import NotFound
 from core.slides import catalog
@@ -21,7 +22,7 @@ RINGS = 4  # an analysis has work for several workers
 
 
 def _out(session: Session, analysis: Analysis) -> AnalysisOut:
-    return AnalysisOut.from_record(analysis, progress(session, analysis))
+    return AnalysisOut.from_records(analysis, session.get_one(Slide, analysis.slide_id), progress(session, analysis))
 
 
 @router.post("/slides/{slide_id}/analyses", status_code=201)

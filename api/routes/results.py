@@ -7,7 +7,7 @@ import numpy as np
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
 
-from api.contract.analyses import RegionsOut
+from api.contract.analyses import AnalysisScale, RegionsOut
 from api.contract.media import Csv, GeoJson, Npy, Png
 from api.request.trail import Trail
 from api.request.transactions import Read
@@ -23,7 +23,7 @@ from core.exports.csv_text import LOCALE, Style
 from core.heatmap import planes
 from core.heatmap.grid import affine_to_l0
 from core.pixels.levels import SlideInfo
-from core.slides import catalog
+from core.slides import scale
 
 router = APIRouter(tags=["analyses"])
 LANGUAGE = "language of the spreadsheet, as de or fr-CA: decimal mark and separator; default: point and commas"
@@ -35,7 +35,12 @@ def _results(session: Session, visitor: Visitor, analysis_id: str) -> tuple[Anal
     """Raises NotFound, or Conflict and Withheld where there are no results to show."""
     analysis = requests.find(session, visitor, analysis_id)
     results = require_results(analysis)
-    return analysis, catalog.info_of(session.get_one(Slide, analysis.slide_id)), results
+    return analysis, scale.info_of_analysis(analysis, session.get_one(Slide, analysis.slide_id)), results
+
+
+def _scale_headers(info: SlideInfo) -> dict[str, str]:
+    """Quarterturn-Mpp: µm per level-0 pixel along x and y that the analysis was made at."""
+    return {"Quarterturn-Mpp": f"{info.mpp_x!r}, {info.mpp_y!r}"}
 
 
 @router.get("/analyses/{analysis_id}/heatmap", response_class=Npy)
@@ -66,7 +71,7 @@ def get_heat_map(
         values = logits if quantity == "logit" and dtype == "float32" else planes.to_scores(logits)
     array = planes.to_uint8(values) if dtype == "uint8" else values
     affine = ", ".join(repr(value) for value in affine_to_l0(info.frame()))
-    headers = {"Quarterturn-Affine": affine, "Cache-Control": "private, max-age=3600"}
+    headers = {**_scale_headers(info), "Quarterturn-Affine": affine, "Cache-Control": "private, max-age=3600"}
     return Npy(planes.to_npy(array), headers=headers)
 
 
@@ -96,9 +101,10 @@ def get_picture(session: Read, visitor: Visitor, analysis_id: str, trail: Trail)
 @router.get("/analyses/{analysis_id}/regions")
 def get_regions(session: Read, visitor: Visitor, analysis_id: str, trail: Trail) -> RegionsOut:
     """Returns the regions in level-0 pixels, ranked by their highest cell, then by area."""
-    _, _, results = _results(session, visitor, analysis_id)
+    analysis, _, results = _results(session, visitor, analysis_id)
+    made_at = AnalysisScale.from_records(analysis, session.get_one(Slide, analysis.slide_id))
     trail.viewed(session, analysis_id)
-    return RegionsOut.from_results(results)
+    return RegionsOut.from_results(results, made_at)
 
 
 @router.get("/analyses/{analysis_id}/regions.geojson", response_class=GeoJson)
@@ -114,7 +120,7 @@ def get_regions_geojson(
     origin_l0 = (info.bounds_x, info.bounds_y) if origin == "bounds" else (0, 0)
     # Non-ASCII is escaped: QuPath before 0.4.1 reads files in the computer's own character set.
     content = json.dumps(geojson.feature_collection(results.regions, analysis_id, origin_l0))
-    return GeoJson(content, headers=_attachment(f"regions-{analysis_id}.geojson"))
+    return GeoJson(content, headers={**_scale_headers(info), **_attachment(f"regions-{analysis_id}.geojson")})
 
 
 @router.get("/analyses/{analysis_id}/regions.csv", response_class=Csv)
@@ -127,11 +133,11 @@ def get_regions_csv(
     byte order mark, by which Excel knows UTF-8.
     """
     style = Style.from_locale(locale, mark=bom)
-    analysis, _, results = _results(session, visitor, analysis_id)
+    analysis, info, results = _results(session, visitor, analysis_id)
     slide = session.get_one(Slide, analysis.slide_id)
     trail.exported(session, analysis_id, what="regions.csv")
     content = tables.regions_csv(slide, results.regions, style)
-    return Csv(content, headers=_attachment(f"regions-{analysis_id}.csv"))
+    return Csv(content, headers={**_scale_headers(info), **_attachment(f"regions-{analysis_id}.csv")})
 
 
 def _attachment(filename: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from core.database.transactions import reading
 from core.errors import Gone, NotFound
 from core.heatmap import planes
 from core.heatmap.grid import affine_to_l0
-from core.slides import catalog, deletion, inspection, opening, storage
+from core.slides import catalog, deletion, inspection, opening, scale, storage
 
 router = APIRouter(prefix="/slides", tags=["slides"])
 
@@ -83,13 +83,19 @@ def get_slide(session: Read, visitor: Visitor, slide_id: str) -> SlideOut:
 
 @router.patch("/{slide_id}")
 def change_slide(change: Change, slide_id: str, request: SlideChange) -> SlideOut:
-    """Sets identifiers, or mpp where the slide needs it."""
+    """Sets identifiers, or mpp. A correction of the file's mpp, or of one that analyses were made at, needs a reason.
+
+    The slide is inspected again. Analyses of before keep their geometry and state the mpp that they were made at.
+    """
     identifiers = None if request.identifiers is None else catalog.clean_identifiers(request.identifiers)
     change.begin(request)
     slide = catalog.find(change.session, change.visitor, slide_id)
-    if inspection.amend(change.session, slide, request.mpp, identifiers) is not None:
+    reason = scale.clean_reason(request.reason)
+    correction = scale.amend(change.session, slide, request.mpp_pair(), identifiers, reason)
+    if correction is not None:
         change.ring()
-    change.audit(slide.id, changed=sorted(request.model_dump(exclude_none=True)))
+    changed = sorted(request.model_dump(exclude_none=True))
+    change.audit(slide.id, changed=changed, **({} if correction is None else correction.__dict__))
     return change.answer(SlideOut.from_record(slide))
 
 

@@ -9,7 +9,9 @@ from core.analyses.statements import Statement, state
 from core.database.analyses import Worker
 from core.database.transactions import clock
 from core.errors import Unavailable
+from core.pixels.frame import NETWORK_MPP
 from core.pixels.levels import SlideInfo
+from core.pixels.scale import COMMON
 from core.settings import get_settings
 
 HAEMATOXYLIN_EOSIN = ("h&e", "he", "hematoxylin and eosin")
@@ -51,4 +53,16 @@ def scope_notes(scope: dict[str, Any], info: SlideInfo, identifiers: dict[str, A
     # A generic TIFF names no scanner. To call it outside the scope would be a guess.
     if info.vendor not in (*scope["scanners"], "generic-tiff", "unknown"):
         notes.append(state("scanner", scope=tuple(scope["scanners"]), scanner=info.vendor))
+    return [*notes, *scale_notes(info)]
+
+
+def scale_notes(info: SlideInfo) -> list[Statement]:
+    """Notes where the slide's scale is a guess, or its pixels are larger than the network's."""
+    notes: list[Statement] = []
+    if info.mpp_x is None or info.mpp_y is None:
+        return notes
+    if info.mpp_source == "objective":
+        notes.append(state("mpp-guessed", mpp=info.mpp_x, power=COMMON / info.mpp_x))
+    if info.frame().is_coarser_than_network:
+        notes.append(state("coarser-than-network", mpp=max(info.mpp_x, info.mpp_y), network_mpp=NETWORK_MPP))
     return notes

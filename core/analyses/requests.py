@@ -20,7 +20,7 @@ from core.errors import Conflict, Foreign, Invalid, NotFound
 from core.heatmap import grid
 from core.pixels import tissue
 from core.settings import get_settings
-from core.slides import catalog
+from core.slides import catalog, scale
 from core.work import leases
 
 CHECKS = 3  # sampled regions of the rotation check
@@ -56,14 +56,17 @@ def create(
         created_by: the principal whose quota it counts against.
 
     Raises:
-        Conflict: the slide is not ready. Invalid: it is coarser than the network. Unavailable: no worker.
+        Conflict: the slide is not ready, or its scale is in doubt. Invalid: it is too coarse. Unavailable: no worker.
         TooMany: the principal has as many active analyses as its quota allows.
     """
     quotas.require_analysis_quota(session, created_by)
     catalog.lock(session, slide)
     if slide.state == "needs_input":
         raise Conflict("mpp-missing", "the slide needs its micrometres per pixel first", "PATCH the slide with mpp")
-    frame = catalog.info_of(slide).frame()
+    info = catalog.info_of(slide)
+    scale.require_plausible(info)
+    frame = info.frame()
+    settings = {**settings, scale.SCALE: scale.stored(info)}
     analysis = _new_analysis(session, slide, model or get_settings().model, settings, created_by)
     mask = cell_mask(slide, settings["tissue"])
     assert mask.shape == grid.grid_shape(frame)
@@ -113,7 +116,7 @@ def add_profile(session: Session, analysis: Analysis, row: int, col: int) -> Wor
         Invalid: the cell is outside the grid or was not analysed.
     """
     require_results(lock(session, analysis.id))
-    info = catalog.info_of(session.get_one(Slide, analysis.slide_id))
+    info = scale.info_of_analysis(analysis, session.get_one(Slide, analysis.slide_id))
     rows, cols = grid.grid_shape(info.frame())
     if not (0 <= row < rows and 0 <= col < cols) or not np.isfinite(plane(session, analysis, info)[row, col]):
         raise Invalid("no-such-cell", f"cell ({row}, {col}) was not analysed", "choose a cell with a score")

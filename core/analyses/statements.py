@@ -38,6 +38,12 @@ STATEMENTS = {
     "organ": "Outside the network's scope: it was trained on {scope}, this slide is {organ!r}.",
     "stain": "Outside the network's scope: it was trained on {scope}, this slide is {stain!r}.",
     "scanner": "Outside the network's scope: it was trained on scans of {scope}; this one is of {scanner}.",
+    "coarser-than-network": "The slide has {mpp:.3g} µm per pixel, the network reads {network_mpp:g}: its pixels are "
+    "divided, which moves the scores a little (docs/usage.md).",
+    "mpp-guessed": "The slide's {mpp:.3g} µm per pixel are a guess from its objective ({power:g}×); "
+    "the file states none.",
+    "made-at-another-mpp": "Made at {mpp:.4g} µm per pixel; the slide was corrected to {slide_mpp:.4g} since. Scores, "
+    "areas and regions are those of the former scale.",
     "comparison": "{model} is shipped for comparison only: a smaller network, trained for minutes. Do not rely on it.",
     "unfamiliar": "{share:.0%} of this tissue looks unlike anything the network was trained on; "
     "see the layer 'unfamiliar'.",

@@ -26,7 +26,7 @@ from core.database.slides import Slide
 from core.database.transactions import clock
 from core.errors import Conflict
 from core.settings import get_settings
-from core.slides import catalog
+from core.slides import catalog, scale
 from core.work import leases
 
 ACTIVE = quotas.UNDER_WAY
@@ -126,15 +126,18 @@ def retry(session: Session, analysis_id: str) -> Analysis:
     """Start a failed or cancelled analysis again. Parts that are done and read whole stay done.
 
     Raises:
-        Conflict: it is neither. TooMany: its principal has as many active analyses as its quota allows.
+        Conflict: it is neither, or its slide has another scale now.
+        TooMany: its principal has as many active analyses as its quota allows.
     """
     unlocked = session.get_one(Analysis, analysis_id)  # names the slide, which is locked before its analyses
     quotas.require_analysis_quota(session, unlocked.created_by)
-    catalog.lock(session, session.get_one(Slide, unlocked.slide_id))
+    slide = session.get_one(Slide, unlocked.slide_id)
+    catalog.lock(session, slide)
     analysis = lock(session, analysis_id)
     if analysis.state not in ("failed", "cancelled"):
         detail, action = f"the analysis is {analysis.state}", "retry analyses that failed or were cancelled"
         raise Conflict("nothing-to-retry", detail, action)
+    scale.require_own_scale(analysis, slide)
     unfinished = or_(Work.state.in_(("failed", "cancelled")), Work.id.in_(_incomplete_bands(session, analysis)))
     rows = update(Work).where(Work.analysis_id == analysis.id, unfinished)
     fresh = {"state": "open", "attempts": 0, "reason": None, "done_at": None, "lease_until": None}

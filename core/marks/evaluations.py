@@ -19,7 +19,7 @@ from core.heatmap import planes
 from core.heatmap.regions import find_regions
 from core.marks import froc
 from core.marks.outlines import Annotation
-from core.slides import catalog
+from core.slides import catalog, scale
 from core.work import leases
 
 MOST_SLIDES = 1000
@@ -141,7 +141,7 @@ def measure(session: Session, analysis_id: str, request: dict[str, Any]) -> dict
 def _detections(session: Session, analysis: Analysis, threshold: float | None) -> list[froc.Detection]:
     peaks = [(*region.peak_l0, region.max_score) for region in results.require_results(analysis).regions]
     if threshold is not None:
-        info = catalog.info_of(session.get_one(Slide, analysis.slide_id))
+        info = scale.info_of_analysis(analysis, session.get_one(Slide, analysis.slide_id))
         scores = planes.to_scores(parts.plane(session, analysis, info))
         peaks = [(*region.peak_l0, region.max_score) for region in find_regions(scores, threshold, info.frame())]
     return [froc.Detection(float(x), float(y), float(score)) for x, y, score in peaks]

@@ -9,6 +9,9 @@ and what lies outside the slide is white. y is the same. Pixel j mirrors onto pi
 centred and N is even; so the frame of a turned or mirrored slide is the turned or mirrored frame, and resampling
 commutes with all eight views (D4).
 
+A 10× scan is up to 9 % coarser than the network (s < 1): its pixels are divided rather than averaged, and no detail is
+added. docs/usage.md has how far that moves the scores.
+
 The network sees 96 px around a cell's centre. A halo of 48 px on every side therefore gives every edge a cell: with it
 the frame has N + 96 pixels and N/16 + 1 cells a side, with centres at j = 0, 16, …, N.
 """
@@ -19,6 +22,7 @@ from dataclasses import dataclass
 from core.errors import Invalid
 
 NETWORK_MPP = 0.972  # of PatchCamelyon: Camelyon16's 0.243 µm at 40×, times 4
+COARSEST_MPP = 1.06  # of a slide: 10× scans have 1.00 to 1.05, and scores at 1.06 were measured (docs/usage.md)
 STRIDE_PX = 16
 HALO_PX = 48
 REGION_PX = 512
@@ -63,7 +67,7 @@ class Frame:
     """The network frame of a slide.
 
     Raises (on `from_slide`):
-        Invalid: the slide is coarser than the network, which would need detail that was not scanned.
+        Invalid: the slide is coarser than COARSEST_MPP: the network would need detail that was not scanned.
     """
 
     x: Axis
@@ -72,14 +76,21 @@ class Frame:
     @classmethod
     def from_slide(cls, width_l0_px: int, height_l0_px: int, mpp_x: float, mpp_y: float) -> "Frame":
         coarsest = max(mpp_x, mpp_y)
-        if coarsest > NETWORK_MPP * (1 + SNAP):
+        if coarsest > COARSEST_MPP:
             raise Invalid(
                 "slide-too-coarse",
-                f"the slide has {coarsest:.3f} µm per pixel; the network needs {NETWORK_MPP} or finer and "
-                "detail that was not scanned cannot be made up",
-                "rescan at 10× or higher",
+                f"the slide has {coarsest:.3f} µm per pixel; the network reads {NETWORK_MPP}, at most {COARSEST_MPP} "
+                "can be analysed, and detail that was not scanned cannot be made up",
+                "rescan at 10× or higher; if the slide's value is wrong, correct its mpp with a reason",
+                mpp=coarsest,
+                coarsest=COARSEST_MPP,
             )
         return cls(Axis(width_l0_px, mpp_x), Axis(height_l0_px, mpp_y))
+
+    @property
+    def is_coarser_than_network(self) -> bool:
+        """Whether an axis has less than one level-0 pixel per network pixel, so that pixels are divided."""
+        return min(self.x.scale, self.y.scale) < 1
 
     def cell_area_um2(self) -> float:
         """Returns the area of a cell's own square, 16×16 network pixels."""

@@ -61,6 +61,7 @@ class SlideInfo:
     `mpp_*`: µm per level-0 pixel, with `mpp_source`: file, objective (10 / its power) or user. `bounds_*`: OpenSlide's,
     the corner of the scanned area in level-0 pixels. `stamp`: of a file by reference (core.slides.opening).
     `mask_version`: of the rules that made the tissue mask (core.pixels.tissue), 1 where none is stored.
+    `scale_reason`: why the file's own scale is not used (core.pixels.scale), where `mpp_*` are None.
     """
 
     vendor: str
@@ -70,6 +71,7 @@ class SlideInfo:
     mpp_x: float | None
     mpp_y: float | None
     mpp_source: str | None
+    scale_reason: dict[str, Any] | None = None
     bounds_x: int = 0
     bounds_y: int = 0
     properties: dict[str, str] = field(default_factory=dict)

@@ -1,7 +1,8 @@
 """Separable area average onto a lattice, in integers, and so exact under the eight views.
 
-An output pixel is the mean of the source pixels that it covers. Its edges are moved to ticks of 1/64 source pixel, by
-1/128 at most, so that it covers a whole number of ticks of every row and column. With a its area in ticks²,
+An output pixel is the mean of the source pixels that it covers, or of the parts that it covers where it is smaller than
+a source pixel. Its edges are moved to ticks of 1/64 source pixel, by 1/128 at most, so that it covers a whole number of
+ticks of every row and column. With a its area in ticks²,
 
     out = ⌊ S / a + ½ ⌋,    S = Σ ticks_of_row · ticks_of_column · grey level ≤ 255·a
 

@@ -21,6 +21,7 @@ from core.pixels import native_tiles
 from core.pixels.levels import Level, SlideInfo, Source, sources_of
 from core.pixels.native_pixels import NativePixels, Unusable, averaged
 from core.pixels.sampling import axis_downsample, best_source, sample_blocks
+from core.pixels.scale import read_scale
 from core.pixels.tissue import block_kinds
 from core.reader.reasons import from_openslide, not_a_slide
 
@@ -34,6 +35,7 @@ ALLOWED_PROPERTIES = (
     openslide.PROPERTY_NAME_BOUNDS_WIDTH,
     openslide.PROPERTY_NAME_BOUNDS_HEIGHT,
 )
+TIFF_DESCRIPTION = "tiff.ImageDescription"  # may name the patient: read for OME-XML's scale, and never returned
 MOST_PIXELS_A_BYTE = 5_000  # a blank JPEG reaches about 220, deflate 350
 SMALL_FILE_PIXELS = 1 << 24
 OVERVIEW_PX = 512
@@ -89,14 +91,13 @@ class OpenedSlide:
         self._refuse_empty_claims()
         self._refuse_truncation()
         levels = [*self.levels, *self._overviews()]
-        mpp, source = self._mpp()
         values = self.slide.properties
+        scale = read_scale(values, values.get(TIFF_DESCRIPTION, ""))
         properties = {name: values[name] for name in ALLOWED_PROPERTIES if name in values}
         bounds = [int(float(values.get(name, 0))) for name in ALLOWED_PROPERTIES[4:6]]
         vendor = values.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
-        info = SlideInfo(
-            vendor, self.width, self.height, levels, mpp[0], mpp[1], source, bounds[0], bounds[1], properties
-        )
+        measures = (self.width, self.height, levels, scale.x, scale.y, scale.source, scale.reason)
+        info = SlideInfo(vendor, *measures, bounds[0], bounds[1], properties)
         return {"info": info.to_dict()}, native_tiles.dump(self._pixels.levels)
 
     def _refuse_empty_claims(self) -> None:
@@ -130,21 +131,6 @@ class OpenedSlide:
             last = Level(*size, last.downsample_x * 2, last.downsample_y * 2, made=True)
             overviews.append(last)
         return overviews
-
-    def _mpp(self) -> tuple[tuple[float | None, float | None], str | None]:
-        """((x, y) in µm per pixel, source): as the file states it, else 10 / objective power, else none."""
-        values = self.slide.properties
-        try:
-            x, y = (float(values[name]) for name in ALLOWED_PROPERTIES[2:4])
-            if 0.01 < x < 100 and 0.01 < y < 100:
-                return (x, y), "file"
-        except (KeyError, ValueError):
-            pass
-        try:
-            power = float(values[openslide.PROPERTY_NAME_OBJECTIVE_POWER])
-        except (KeyError, ValueError):
-            return (None, None), None
-        return ((10 / power, 10 / power), "objective") if 1 <= power <= 100 else ((None, None), None)
 
     def do_tissue(self, mpp_x: float, mpp_y: float, scaled: bool, **_: Any) -> Answer:
         """Returns what each block of 16×16 network pixels shows (core.pixels.tissue.Kind), uint8 (rows, cols)."""

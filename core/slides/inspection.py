@@ -1,6 +1,5 @@
 """Inspection of slides: from an upload or a reference to ready or rejected."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,12 @@ from core.database.slides import NOT_INSPECTED, Slide
 from core.database.transactions import clock
 from core.errors import Conflict, Gone
 from core.pixels.levels import SlideInfo
+from core.pixels.scale import MISSING
 from core.pixels.tissue import MASK_VERSION
 from core.slides import storage
-from core.slides.catalog import clean_filename, info_of, lock
-from core.slides.opening import require_unaltered, stamp
+from core.slides.catalog import clean_filename, lock
+from core.slides.opening import stamp
+from core.slides.scale import keep_scale_of_analyses, scale_of_person
 from core.work import leases
 
 INSPECTED = ("ready", "needs_input")
@@ -50,16 +51,12 @@ def begin(session: Session, slide: Slide, size_bytes: int) -> Work:
 
 
 def accept(session: Session, slide: Slide, info: SlideInfo, sha256: str, tissue: bytes | None) -> None:
-    """Records the result of an inspection. Without mpp in the file the slide waits for the user's (needs_input)."""
+    """Records the result of an inspection. Without a plausible mpp in the file the slide waits for a person's."""
+    keep_scale_of_analyses(session, slide)  # an earlier version may have accepted another scale of this file
     slide.info, slide.sha256, slide.tissue = info.to_dict(), sha256, tissue
     slide.updated_at = clock(session)
     if info.mpp_x is None:
-        slide.state = "needs_input"
-        slide.reason = {
-            "code": "mpp-missing",
-            "detail": "the file does not state its micrometres per pixel",
-            "action": "give mpp, for example 0.25 for 40× or 0.5 for 20×",
-        }
+        slide.state, slide.reason = "needs_input", info.scale_reason or MISSING
     else:
         slide.state, slide.reason = "ready", None
 
@@ -77,7 +74,7 @@ def record_failure(session: Session, slide: Slide, reason: dict[str, Any]) -> No
 def _state_before(slide: Slide) -> str:
     """The state of an inspected slide before its next inspection began: `ready`, or `needs_input` without a scale."""
     info = SlideInfo.from_dict(slide.info or {})
-    # `amend` removes the mask of the former scale. Without the new mask the person's scale does not count yet.
+    # A correction removes the mask of the former scale. Without the new mask the person's scale does not count yet.
     unscaled = info.mpp_x is None or (info.mpp_source == "user" and slide.tissue is None)
     return "needs_input" if unscaled else "ready"
 
@@ -125,7 +122,7 @@ def inspect_again(session: Session, slide: Slide) -> Work:
         raise Gone("slide-file-gone", "the slide's bytes are not here", "send it again")
     info = SlideInfo.from_dict(slide.info) if slide.info else None
     slide.state, slide.reason, slide.updated_at = "inspecting", None, clock(session)
-    payload = {"mpp": info.mpp_x} if info and info.mpp_source == "user" else {}
+    payload = scale_of_person(info) if info and info.mpp_source == "user" else {}
     return leases.add(session, "inspect", slide.workspace_id, slide.id, payload=payload)
 
 
@@ -137,28 +134,3 @@ def _is_under_analysis(session: Session, slide: Slide) -> bool:
 def reject(session: Session, slide: Slide, reason: dict[str, Any]) -> None:
     """Records that the file is not a usable slide, and why. The caller removes its bytes."""
     slide.state, slide.reason, slide.updated_at = "rejected", reason, clock(session)
-
-
-def amend(session: Session, slide: Slide, mpp: float | None, identifiers: dict[str, Any] | None) -> Work | None:
-    """Records what the user states of a slide: mpp where the file has none, identifiers at any time.
-
-    Raises:
-        Conflict: the file states its mpp, the slide is not inspected, or analyses were made at the mpp that it has.
-        Gone: the file was changed since its inspection.
-    """
-    lock(session, slide)
-    slide.updated_at = clock(session)
-    if identifiers is not None:
-        slide.identifiers = {**slide.identifiers, **identifiers}
-    if mpp is None:
-        return None
-    require_unaltered(slide)
-    info = info_of(slide)
-    if info.mpp_source == "file":
-        raise Conflict("mpp-known", f"the file states {info.mpp_x} µm per pixel itself", "leave mpp out")
-    if session.scalars(select(Analysis.id).where(Analysis.slide_id == slide.id)).first() is not None:
-        detail = f"analyses of this slide were made at {info.mpp_x} µm per pixel"
-        raise Conflict("mpp-in-use", detail, "upload the slide again to analyse it at another")
-    slide.info = replace(info, mpp_x=mpp, mpp_y=mpp, mpp_source="user").to_dict()
-    slide.state, slide.reason, slide.tissue = "inspecting", None, None  # the mask is of the former scale
-    return leases.add(session, "inspect", slide.workspace_id, slide.id, payload={"mpp": mpp})

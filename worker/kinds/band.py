@@ -10,7 +10,7 @@ from core.analyses.parts import BandResult
 from core.database.transactions import writing
 from core.heatmap import grid
 from core.heatmap import planes as heatmap
-from core.slides import catalog
+from core.slides import scale
 from core.work import leases
 from model.inference.staging import Staging
 from worker.compute.bands import band_values
@@ -24,7 +24,7 @@ from worker.readers import reader_of
 def band(claim: leases.Claim, lease: Lease, served: Served) -> None:
     """Read the band's regions ahead of the network, score their tissue cells, and store both planes with the row."""
     slide, analysis = slide_and_analysis(claim)
-    info, place = catalog.info_of(slide), grid.Band(**claim.payload)
+    info, place = scale.info_of_analysis(analysis, slide), grid.Band(**claim.payload)
     mask = cell_mask(slide, analysis.settings["tissue"])
     regions = [region for region in place.regions() if grid.has_tissue(mask, region)]
     staging = Staging(served.device, AHEAD + 2)  # those that wait, the one that is read, the one that is computed

@@ -5,12 +5,12 @@ from core.analyses.parts import CheckResult
 from core.database.transactions import writing
 from core.errors import ReaderEnded, SlideRejected
 from core.heatmap import grid
-from core.slides import catalog
+from core.slides import scale
 from core.work import leases
 from model.checks import drift, rotation_check
 from worker.compute.findings import NOT_A_NUMBER
 from worker.compute.region_loader import Pixels, read_region
-from worker.kinds.records import slide_of
+from worker.kinds.records import slide_and_analysis
 from worker.life.lease import Lease
 from worker.offers import Served
 from worker.readers import reader_of
@@ -18,8 +18,8 @@ from worker.readers import reader_of
 
 def check(claim: leases.Claim, lease: Lease, served: Served) -> None:
     """Turn a region by elements of the network's own group, and store how far the answers differ, in logits."""
-    slide = slide_of(claim)
-    info, payload = catalog.info_of(slide), dict(claim.payload)
+    slide, analysis = slide_and_analysis(claim)
+    info, payload = scale.info_of_analysis(analysis, slide), dict(claim.payload)
     seed = payload.pop("seed")
     try:
         pixels: Pixels | None = read_region(lambda: reader_of(slide), info, grid.RegionImage(**payload))

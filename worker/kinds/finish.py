@@ -10,7 +10,7 @@ from core.database.transactions import reading, writing
 from core.pixels.levels import SlideInfo
 from core.pixels.tissue import Kind
 from core.settings import get_settings
-from core.slides import catalog
+from core.slides import scale
 from core.work import leases
 from worker.compute import findings
 from worker.kinds.records import slide_and_analysis
@@ -21,7 +21,7 @@ from worker.offers import Served
 def finish(claim: leases.Claim, _: Lease, served: Served) -> None:
     """Put the parts together: the analysis succeeds, succeeds with withheld results, or fails."""
     slide, analysis = slide_and_analysis(claim)
-    info = catalog.info_of(slide)
+    info = scale.info_of_analysis(analysis, slide)
     assembled = _assemble(slide, analysis, info)
     results = findings.gather(assembled, info, slide.identifiers, analysis.settings["threshold"], served)
     failure = findings.why_failed(results)

@@ -15,7 +15,7 @@ from core.pixels.levels import SlideInfo
 from core.pixels.tissue import MASK_VERSION
 from core.reader.client import Reader
 from core.settings import get_settings
-from core.slides import durable, inspection, opening, storage
+from core.slides import durable, inspection, opening, scale, storage
 from core.slides.opening import SlideFile
 from core.work import leases
 from worker.kinds.records import slide_of
@@ -45,7 +45,7 @@ def inspect(claim: leases.Claim, lease: Lease, _: Served) -> None:
     try:
         _require_declared(slide, sha256)
         file = opening.file_to_inspect(slide.id, slide.file, lease.advance)
-        info, tissue = _read(slide, file, claim.payload.get("mpp"), lease)
+        info, tissue = _read(slide, file, scale.from_payload(claim.payload), lease)
     except (ReaderEnded, SlideRejected) as error:
         if isinstance(error, ReaderEnded) and claim.attempts < READER_TRIES:
             raise  # the next try may succeed, perhaps on another machine
@@ -77,17 +77,16 @@ def _require_declared(slide: Slide, sha256: str) -> None:
         raise SlideUnreadable("checksum-mismatch", detail, "send the file again", **digests)
 
 
-def _read(slide: Slide, file: SlideFile, mpp: float | None, lease: Lease) -> tuple[SlideInfo, bytes | None]:
+def _read(slide: Slide, file: SlideFile, stated: dict[str, Any], lease: Lease) -> tuple[SlideInfo, bytes | None]:
     """The slide's properties and tissue mask; its tile index and thumbnail are written beside it.
 
-    `mpp`: µm per pixel that a person gave, in place of the file's. Without any scale there is no tissue mask.
+    `stated`: the scale that a person stated, in place of the file's. Without any scale there is no tissue mask.
     """
     settings = get_settings()
     limits = settings.inspect_seconds, settings.reader_memory_bytes
     with Reader(file.path, *limits, file.readable) as reader:
         answer, index = reader.call("inspect")
-        scale = {} if mpp is None else {"mpp_x": mpp, "mpp_y": mpp, "mpp_source": "user"}
-        info = SlideInfo.from_dict({**answer["info"], **scale})
+        info = SlideInfo.from_dict({**answer["info"], **stated})
         lease.advance()
         folder = storage.folder(slide.id)
         durable.write(folder / storage.TILE_INDEX, index)

@@ -8,7 +8,7 @@ from core.database.transactions import writing
 from core.errors import Unavailable
 from core.heatmap import planes as heatmap
 from core.pixels.frame import STRIDE_PX
-from core.slides import catalog
+from core.slides import scale
 from core.work import leases
 from model.checks.profile import WINDOW_PX, angle_profile
 from worker.compute.bands import NotFinite
@@ -32,7 +32,7 @@ def profile(claim: leases.Claim, lease: Lease, served: Served) -> None:
     if made_by != served.card.digest:
         detail = f"the analysis was made with weights {str(made_by)[:12]}, this worker has {served.card.digest[:12]}"
         raise Unavailable("other-weights", detail, "analyse the slide again")  # another worker may have them
-    info, row, col = catalog.info_of(slide), claim.payload["row"], claim.payload["col"]
+    info, row, col = scale.info_of_analysis(analysis, slide), claim.payload["row"], claim.payload["col"]
     half = WINDOW_PX // 2
     origin = (STRIDE_PX * row - half, STRIDE_PX * col - half)
     window = network_pixels(reader_of(slide), info, origin, (WINDOW_PX, WINDOW_PX))

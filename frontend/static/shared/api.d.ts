@@ -524,7 +524,9 @@ export interface paths {
         head?: never;
         /**
          * Change Slide
-         * @description Sets identifiers, or mpp where the slide needs it.
+         * @description Sets identifiers, or mpp. A correction of the file's mpp, or of one that analyses were made at, needs a reason.
+         *
+         *     The slide is inspected again. Analyses of before keep their geometry and state the mpp that they were made at.
          */
         patch: operations["change_slide_api_v1_slides__slide_id__patch"];
         trace?: never;
@@ -1008,6 +1010,7 @@ export interface components {
             reason: components["schemas"]["Failure"] | null;
             /** Results */
             results: components["schemas"]["ShownResults"] | components["schemas"]["WithheldResults"] | null;
+            scale: components["schemas"]["AnalysisScale"];
             settings: components["schemas"]["AnalysisSettings"];
             /** Slide Id */
             slide_id: string;
@@ -1044,6 +1047,26 @@ export interface components {
              * @enum {string}
              */
             tissue: "auto" | "all";
+        };
+        /**
+         * AnalysisScale
+         * @description µm per level-0 pixel that an analysis was made at. Its heat map and regions are placed by it, whatever the slide
+         *     was corrected to since.
+         */
+        AnalysisScale: {
+            /**
+             * Is Current
+             * @description whether the slide still has this scale
+             */
+            is_current: boolean;
+            /** Mpp Source */
+            mpp_source: string | null;
+            /** Mpp X */
+            mpp_x: number | null;
+            /** Mpp Y */
+            mpp_y: number | null;
+            /** @description says so where it has another */
+            statement: components["schemas"]["Statement"] | null;
         };
         /** AnalysisSettings */
         AnalysisSettings: {
@@ -2052,6 +2075,7 @@ export interface components {
             preliminary: true;
             /** Regions */
             regions: components["schemas"]["Region"][];
+            scale: components["schemas"]["AnalysisScale"];
             /** Summary */
             summary: string;
             summary_statement: components["schemas"]["Statement"];
@@ -2154,7 +2178,7 @@ export interface components {
         };
         /**
          * SlideChange
-         * @description mpp answers `needs_input`; identifiers may be set at any time.
+         * @description Identifiers, and mpp where the file states none or a wrong one. A correction needs a reason, which is audited.
          */
         SlideChange: {
             /**
@@ -2171,6 +2195,16 @@ export interface components {
              * @description micrometres per pixel at level 0
              */
             mpp?: number | null;
+            /**
+             * Mpp Y
+             * @description along y, where pixels are not square
+             */
+            mpp_y?: number | null;
+            /**
+             * Reason
+             * @description of the correction: why the file's mpp is wrong
+             */
+            reason?: string | null;
         };
         /**
          * SlideOut
@@ -2398,6 +2432,7 @@ export interface components {
 }
 export type AnalysisOut = components['schemas']['AnalysisOut'];
 export type AnalysisRequest = components['schemas']['AnalysisRequest'];
+export type AnalysisScale = components['schemas']['AnalysisScale'];
 export type AnalysisSettings = components['schemas']['AnalysisSettings'];
 export type AnnotationOut = components['schemas']['AnnotationOut'];
 export type Architecture = components['schemas']['Architecture'];

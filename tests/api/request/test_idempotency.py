@@ -153,18 +153,39 @@ def test_concurrent_changes_and_deletion_are_consistent(client, tmp_path):
         assert client.http.get(path).status_code == 404
 
 
-def test_mpp_is_fixed_once_an_analysis_uses_it(client, tmp_path):
+def test_a_corrected_mpp_leaves_the_results_of_before_as_they_are(client, tmp_path):
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(400, 500), None), {}))
+    path = f"/api/v1/slides/{slide['id']}"
     for mpp in (0.25, 0.5):  # a slip of the pen can be mended before anything stands on it
-        client.call("PATCH", f"/api/v1/slides/{slide['id']}", json={"mpp": mpp})
+        client.call("PATCH", path, json={"mpp": mpp})
         assert client.wait_for_slide(slide["id"])["mpp_x"] == mpp
     analysis = client.analyse(slide["id"])
     before = heat_map(client, analysis["id"])
-    answer = client.http.patch(f"/api/v1/slides/{slide['id']}", json={"mpp": 0.25})
-    assert (answer.status_code, answer.json()["type"]) == (409, "urn:quarterturn:problem:mpp-in-use")
+    answer = client.http.patch(path, json={"mpp": 0.25})
+    assert (answer.status_code, answer.json()["type"]) == (422, "urn:quarterturn:problem:mpp-reason-missing")
+    client.call("PATCH", path, json={"mpp": 0.25, "reason": "the objective was 40×"})
+    assert client.wait_for_slide(slide["id"])["mpp_x"] == 0.25
     after = heat_map(client, analysis["id"])
     np.testing.assert_array_equal(before[0], after[0])
     assert before[1] == after[1]
+    made_at = client.call("GET", f"/api/v1/analyses/{analysis['id']}").json()["scale"]
+    assert (made_at["mpp_x"], made_at["is_current"]) == (0.5, False)
+    assert "0.5 µm per pixel" in made_at["statement"]["sentence"]
+    assert client.call("GET", f"/api/v1/analyses/{analysis['id']}/regions").json()["scale"] == made_at
+    again = client.analyse(slide["id"])
+    assert again["scale"] == {**made_at, "mpp_x": 0.25, "mpp_y": 0.25, "is_current": True, "statement": None}
+    assert heat_map(client, again["id"])[1] != before[1]
+    row = client.call("GET", "/api/v1/audit").json()["rows"]
+    corrected = next(one["detail"] for one in row if one["detail"].get("reason") == "the objective was 40×")
+    assert (corrected["before"]["mpp_x"], corrected["after"]["mpp_x"]) == (0.5, 0.25)
+
+
+@pytest.mark.parametrize("mpp", ["0", "-1", "1e9", "0.025", "NaN", "Infinity", '"abc"', '"0.25"', "true", "[0.25]"])
+def test_an_mpp_that_no_scanner_has_is_no_request(client, tmp_path, mpp):
+    slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(60, 60), None), {}))
+    sent = {"content": f'{{"mpp": {mpp}}}', "headers": {"Content-Type": "application/json"}}
+    answer = client.http.patch(f"/api/v1/slides/{slide['id']}", **sent)
+    assert (answer.status_code, slide["state"]) == (422, "needs_input")
 
 
 @pytest.mark.parametrize(

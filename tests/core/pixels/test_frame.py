@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import Invalid
-from core.pixels.frame import NETWORK_MPP, Axis, Frame
+from core.pixels.frame import COARSEST_MPP, Axis, Frame
 from core.pixels.levels import Source
 from core.pixels.resample import TICKS, Spans, area_average, covered, spans
 from core.pixels.sampling import axis_downsample, axis_spans, sample
 
 lengths = st.integers(1, 5000)
-mpps = st.floats(0.1, NETWORK_MPP)
+mpps = st.floats(0.08, COARSEST_MPP)
+scales = st.one_of(st.sampled_from([0.25, 0.499, 0.5, 0.486, 0.972, 1.0, 1.05]), st.floats(0.24, COARSEST_MPP))
 
 
 @given(lengths, mpps)
@@ -37,7 +38,9 @@ def test_rounded_tiff_resolution_does_not_resample():
 
 def test_slides_coarser_than_the_network_are_rejected():
     with pytest.raises(Invalid, match="made up"):
-        Frame.from_slide(100, 100, 1.0, 1.0)
+        Frame.from_slide(100, 100, 1.07, 1.0)
+    assert Frame.from_slide(100, 100, 1.06, 1.0).is_coarser_than_network
+    assert not Frame.from_slide(100, 100, 0.9725, 0.25).is_coarser_than_network, "read as 0.972"
 
 
 def from_0(start, step, count):
@@ -45,7 +48,7 @@ def from_0(start, step, count):
     return spans(start, step, np.arange(count + 1))
 
 
-@given(st.floats(-50, 50), st.floats(1, 6), st.integers(1, 40))
+@given(st.floats(-50, 50), st.floats(0.9, 6), st.integers(1, 40))
 def test_spans_cover_each_tick_once(start, step, count):
     averages = from_0(start, step, count)
     np.testing.assert_allclose(averages.edges / TICKS, start + step * np.arange(count + 1), atol=(1 + 1e-3) / TICKS)
@@ -59,7 +62,7 @@ def test_spans_cover_each_tick_once(start, step, count):
     assert not counts[averages.count :].any()
 
 
-@given(st.integers(1, 200_000), st.floats(0.1, NETWORK_MPP), st.sampled_from([1, 16]), st.data())
+@given(st.integers(1, 200_000), mpps, st.sampled_from([1, 16]), st.data())
 def test_spans_of_a_mirrored_slide_are_mirrored_in_every_part_of_it(length, mpp, pixel_net, data):
     axis = Axis(length, mpp)
     start = data.draw(st.integers(-48, axis.size_net_px))
@@ -91,7 +94,7 @@ def definition(pixels, y, x):
 
 
 @settings(deadline=None, max_examples=20)
-@given(st.integers(0, 2**31), st.floats(1, 8), st.floats(1, 8), st.integers(1, 21), st.integers(1, 21))
+@given(st.integers(0, 2**31), st.floats(0.9, 8), st.floats(0.9, 8), st.integers(1, 21), st.integers(1, 21))
 def test_averages_are_their_definition_in_whole_numbers(seed, step_y, step_x, rows, cols):
     """Rounded half up, however large the pixels are."""
     y, x = from_0(0.3, step_y, rows), from_0(7.7, step_x, cols)
@@ -101,20 +104,22 @@ def test_averages_are_their_definition_in_whole_numbers(seed, step_y, step_x, ro
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.integers(20, 60), st.integers(20, 60), st.sampled_from([0.25, 0.499, 0.5, 0.486, 0.972]), st.integers(0, 7))
-def test_resampling_commutes_with_the_eight_views(height, width, mpp, view):
+@given(st.integers(20, 60), st.integers(20, 60), scales, scales, st.integers(0, 7))
+def test_resampling_commutes_with_the_eight_views(height, width, mpp_x, mpp_y, view):
+    """Also where the pixels are not square, and where they are larger than the network's."""
     pixels = np.random.default_rng(height * width).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
     def turned(array):
         return np.rot90(array[:, ::-1] if view >= 4 else array, view % 4)
 
-    np.testing.assert_array_equal(framed(turned(pixels), mpp), turned(framed(pixels, mpp)))
+    of_turned = (mpp_x, mpp_y) if view % 2 == 0 else (mpp_y, mpp_x)
+    np.testing.assert_array_equal(framed(turned(pixels), *of_turned), turned(framed(pixels, mpp_x, mpp_y)))
 
 
-def framed(pixels, mpp):
+def framed(pixels, mpp_x, mpp_y):
     """The whole network frame of a picture."""
     height, width = pixels.shape[:2]
-    frame = Frame.from_slide(width, height, mpp, mpp)
+    frame = Frame.from_slide(width, height, mpp_x, mpp_y)
 
     def read(_level, x, y, w, h):
         out = np.full((h, w, 3), 255, np.uint8)
@@ -124,6 +129,14 @@ def framed(pixels, mpp):
 
     shape = (frame.y.size_net_px, frame.x.size_net_px)
     return sample(read, [Source(0, 1, 1.0, 1.0)], frame, (0, 0), shape)
+
+
+@given(st.floats(1.0, COARSEST_MPP), st.integers(0, 255))
+def test_dividing_pixels_adds_no_values(mpp, grey):
+    """Upward resampling is an average too: a plane stays plain, and no pixel leaves the range of its sources."""
+    pixels = np.full((40, 40, 3), grey, np.uint8)
+    inner = framed(pixels, mpp, mpp)[8:-8, 8:-8]
+    assert (inner == grey).all()
 
 
 def test_whole_ratios_are_plain_means():

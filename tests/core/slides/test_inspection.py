@@ -10,7 +10,7 @@ from core.database.slides import NOT_INSPECTED, Slide
 from core.errors import Gone, ReaderFailed, ReaderStarved, ReaderTimedOut
 from core.pixels.levels import Level, SlideInfo
 from core.pixels.tissue import MASK_VERSION
-from core.slides import durable, inspection, opening, storage
+from core.slides import durable, inspection, opening, scale, storage
 from core.work import leases
 from worker.kinds import inspect as kind
 
@@ -71,7 +71,7 @@ def test_a_slide_whose_next_inspection_fails_is_ready_as_before(imported):
 
 def test_a_scale_that_was_never_inspected_is_asked_for_again(imported):
     slide(imported, state="needs_input", tissue=None, mpp_source=None)
-    open_inspection(inspection.amend, 0.25, None)
+    open_inspection(scale.amend, (0.25, 0.25))
     with transactions.writing() as session:
         inspection.record_failure(session, session.get_one(Slide, "s"), REASON)
     assert get().state == "needs_input"

@@ -18,7 +18,7 @@ from core.marks import evaluations
 from core.marks.outlines import Annotation
 from core.pixels.levels import Level, SlideInfo
 from core.settings import get_settings
-from core.slides import deletion, inspection, storage, uploads
+from core.slides import deletion, scale, storage, uploads
 from core.upkeep import retention
 from core.work import leases
 
@@ -89,7 +89,7 @@ def test_recently_used_slides_stay(keep, monkeypatch):
     def due_and_then_used(session, days):
         row = due_before(session, days)
         with transactions.writing() as other:
-            inspection.amend(other, other.get_one(Slide, mine), None, {"block": "2"})
+            scale.amend(other, other.get_one(Slide, mine), None, {"block": "2"})
         return row
 
     monkeypatch.setattr(retention, "due_slides", due_and_then_used)

@@ -14,6 +14,7 @@ const [PAGE, MAX_SHOWN] = [50, 500]; // the API sends at most 500 at once
 const STATES = /** @type {Record<string, string>} */ ({
   inspecting: "inspecting", needs_input: "needs input", ready: "ready", rejected: "rejected",
 });
+const SOURCES = /** @type {Record<string, string>} */ ({ objective: "a guess from its objective" });
 const ANALYSES = { queued: "queued", running: "analysing", succeeded: "analysed", failed: "analysis failed" };
 
 /** @param {Slide} slide */
@@ -26,11 +27,14 @@ function analysisState({ latest_analysis: analysis }) {
   return [make("span", `state ${name}`, text), " "];
 }
 
+/** Both axes where they differ. @param {Slide} slide */
+const micrometres = ({ mpp_x, mpp_y }) => (mpp_x === mpp_y ? `${mpp_x}` : `${mpp_x} × ${mpp_y}`);
+
 /** @param {Slide} slide */
 function describe(slide) {
   const texts = [size(slide.size_bytes)];
   if (slide.width) texts.push(`${slide.width} × ${slide.height} px`);
-  if (slide.mpp_x) texts.push(`${slide.mpp_x} µm/px (${slide.mpp_source})`);
+  if (slide.mpp_x) texts.push(`${micrometres(slide)} µm/px (${SOURCES[slide.mpp_source ?? ""] ?? slide.mpp_source})`);
   return texts.join(" · ");
 }
 
@@ -54,18 +58,36 @@ async function attempt(store, action) {
   }
 }
 
-/** Asks for the pixel size that the file does not state. @param {SlidesStore} store @param {Slide} slide */
+/** @param {string} label @param {object} properties */
+function field(label, properties) {
+  const input = make("input");
+  Object.assign(input, properties);
+  input.setAttribute("aria-label", label);
+  return input;
+}
+
+/**
+ * Asks for the pixel size: with a reason where the slide has one already.
+ * @param {SlidesStore} store @param {Slide} slide
+ */
 function question(store, slide) {
   const form = make("form", "ask");
-  const input = make("input");
-  Object.assign(input, { type: "number", step: "any", min: "0.02", max: "99", required: true, placeholder: "0.25" });
-  input.setAttribute("aria-label", "Micrometres per pixel");
-  form.append("How many µm is one pixel? (40×: 0.25, 20×: 0.5)", input, make("button", "primary", "Set"));
+  const mpp = field("Micrometres per pixel", { type: "number", step: "any", min: "0.08", max: "4", required: true, placeholder: "0.25" });
+  const reason = field("Reason", { type: "text", maxLength: 200, required: true, placeholder: "Why? The audit records it" });
+  form.append("How many µm is one pixel? (40×: 0.25, 20×: 0.5)", mpp, ...(slide.mpp_x ? [reason] : []), make("button", "primary", "Set"));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    attempt(store, request("patch", "/api/v1/slides/{slide_id}", { path: { slide_id: slide.id }, body: { mpp: Number(input.value) } }));
+    const body = { mpp: Number(mpp.value), ...(slide.mpp_x ? { reason: reason.value } : {}) };
+    attempt(store, request("patch", "/api/v1/slides/{slide_id}", { path: { slide_id: slide.id }, body }));
   });
   return form;
+}
+
+/** Offers to correct the pixel size of a slide that has one. @param {SlidesStore} store @param {Slide} slide */
+function correction(store, slide) {
+  const details = make("details", "correct");
+  details.append(make("summary", "", "Correct µm/px"), question(store, slide));
+  return details;
 }
 
 /** @param {SlidesStore} store @param {Slide} slide */
@@ -99,9 +121,11 @@ function row(store, slide) {
   facts.append(make("span", `state ${slide.state}`, STATES[slide.state] ?? slide.state), " ", ...analysisState(slide), describe(slide));
   const text = make("div");
   text.append(make("div", "name", slide.filename), facts);
-  const failed = slide.state === "rejected" || slide.reason?.code === "inspect-failed"; // also of a slide that stays usable
+  const doubted = slide.state === "needs_input" && slide.reason?.code !== "mpp-missing"; // the question alone says that
+  const failed = doubted || slide.state === "rejected" || slide.reason?.code === "inspect-failed"; // also of a slide that stays usable
   if (slide.reason && failed) text.append(make("div", "reason", `${explain(slide.reason)}.`));
   if (slide.state === "needs_input") text.append(question(store, slide));
+  if (slide.state === "ready") text.append(correction(store, slide));
   item.append(thumbnail(slide), text, actions(store, slide));
   return item;
 }

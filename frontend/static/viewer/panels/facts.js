@@ -44,6 +44,16 @@ function describeCoverage({ coverage, unread }, tissue) {
   return `${area}, on a slide of ${coverage.slide_mm2.toFixed(2)} mm².${missing}${leftOut}`;
 }
 
+/** @param {import("../state.js").Analysis["scale"]} scale */
+function describeScale({ mpp_x, mpp_y, mpp_source }) {
+  if (!mpp_x || !mpp_y) return "";
+  const value = mpp_x === mpp_y ? `${mpp_x}` : `${mpp_x} × ${mpp_y}`;
+  const sources = /** @type {Record<string, string>} */ ({
+    file: "as the file states", objective: "a guess from the objective", user: "as a person stated",
+  });
+  return `Made at ${value} µm per pixel, ${sources[mpp_source ?? ""] ?? mpp_source}.`;
+}
+
 /** @param {import("../state.js").Analysis["provenance"]} provenance */
 const describeProvenance = (provenance) => provenance
   ? `${provenance.model}, weights ${provenance.weights_sha256.slice(0, 12)}, ${provenance.backend} ${provenance.precision}.` : "";
@@ -56,6 +66,7 @@ export const { mount, unmount } = panel((host, /** @type {import("../state.js").
     part(host, "coverage").textContent = describeCoverage(results, analysis.settings.tissue);
     part(host, "selftest").textContent = describeCheck(results.rotation_check);
     part(host, "familiarity").textContent = describeFamiliarity(shownResults(analysis)?.familiarity);
+    part(host, "made-at").textContent = describeScale(analysis.scale);
     part(host, "provenance").textContent = describeProvenance(analysis.provenance);
   }, life);
 });
