@@ -2,7 +2,7 @@
 
 PCam's patches (DIR: its HDF5 files) are laid out as one picture. It is averaged to a scan of 1.00 to 1.06 µm per pixel,
 and read back through the service's own frame. A real scan is averaged once, by the scanner. This one is averaged twice,
-so the figures are nearer to an upper bound.
+so the figures are an upper bound. `--picture` measures a slide of finer pixels as well, averaged once, without labels.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from core.pixels.frame import NETWORK_MPP, Frame
 from core.pixels.levels import Source
@@ -22,12 +23,19 @@ from model.evidence.machine import machine
 from model.inference.frozen import Frozen, freeze
 from model.train.metrics import auc
 from model.train.pcam import Split, read_split
+from model.weights.card import Card
 from model.weights.checkpoint import load_network
 
 PATCH_PX = 96
 MPPS = (1.0, 1.02, 1.05, 1.06)
+HEAD = (
+    "| µm per pixel | logits move by (mean) | 95 % by at most | on average | cross a score of 0.5 | AUC |",
+    "| --- | --- | --- | --- | --- | --- |",
+)
+LEAST_COLOUR = 13  # of 255, mean of the largest channel less the smallest: below it a patch is glass
 SCAN = Source(0, 1, 1.0, 1.0)
 Pixels = NDArray[np.uint8]
+Logits = NDArray[np.float32]
 
 
 def mosaic(patches: Pixels) -> Pixels:
@@ -44,18 +52,18 @@ def cut(picture: Pixels) -> Pixels:
     return np.ascontiguousarray(rows.reshape(-1, PATCH_PX, PATCH_PX, 3))
 
 
-def scanned(picture: Pixels, mpp: float) -> Pixels:
-    """A picture of the network's scale as a scanner of `mpp` µm per pixel has it, centred."""
-    half = int(len(picture) * NETWORK_MPP / mpp / 2)
-    axis = spans(len(picture) / 2, mpp / NETWORK_MPP, np.arange(-half, half + 1))
+def scanned(picture: Pixels, mpp: float, of_picture: float = NETWORK_MPP) -> Pixels:
+    """A square picture of `of_picture` µm per pixel as a scanner of `mpp` has it, centred."""
+    half = int(len(picture) * of_picture / mpp / 2)
+    axis = spans(len(picture) / 2, mpp / of_picture, np.arange(-half, half + 1))
     part = slice(axis.first, axis.first + axis.count)
     return area_average(picture[part, part], axis, axis)
 
 
 def read_back(scan: Pixels, mpp: float, side: int) -> Pixels:
-    """What the network sees of a scan: the frame without its halo, (side, side, 3)."""
+    """What the network sees of a square scan: the middle (side, side, 3) of its frame."""
     frame = Frame.from_slide(len(scan), len(scan), mpp, mpp)
-    assert frame.x.size_net_px == side
+    corner = (frame.x.size_net_px - side) // 2
 
     def read(_: Source, x: int, y: int, width: int, height: int) -> Pixels:
         out = np.full((height, width, 3), 255, np.uint8)
@@ -63,17 +71,47 @@ def read_back(scan: Pixels, mpp: float, side: int) -> Pixels:
         out[top - y : bottom - y, left - x : right - x] = scan[top:bottom, left:right]
         return out
 
-    return sample(read, [SCAN], frame, (0, 0), (side, side))
+    return sample(read, [SCAN], frame, (corner, corner), (side, side))
 
 
-def moved(network: Frozen, temperature: float, split: Split, mpp: float, before: NDArray[np.float32]) -> str:
-    """A line of the table. `before`: calibrated logits of the patches as they are."""
-    picture = mosaic(split.patches)
-    patches = cut(read_back(scanned(picture, mpp), mpp, len(picture)))
-    after = predict(network, Split(patches, split.labels, split.groups)) / np.float32(temperature)
+def logits(network: Frozen, card: Card, patches: Pixels) -> Logits:
+    """Calibrated logits, (N,)."""
+    unlabelled = Split(patches, np.zeros(len(patches), np.uint8), np.full(len(patches), ""))
+    return predict(network, unlabelled) / np.float32(card.temperature)
+
+
+def row(mpp: float, after: Logits, before: Logits, labels: NDArray[np.uint8] | None = None) -> str:
+    """A line of the table."""
     change, crossed = after - before, ((after > 0) != (before > 0)).mean()
     figures = (f"{np.abs(change).mean():.2f}", f"{np.quantile(np.abs(change), 0.95):.2f}", f"{change.mean():+.2f}")
-    return f"| {mpp:.2f} | {' | '.join(figures)} | {crossed:.1%} | {auc(split.labels, after):.3f} |"
+    area = "" if labels is None else f"{auc(labels, after):.3f}"
+    return f"| {mpp:.2f} | {' | '.join(figures)} | {crossed:.1%} | {area} |"
+
+
+def of_patches(network: Frozen, card: Card, split: Split) -> list[str]:
+    """The table of labelled patches, averaged twice."""
+    before, picture = logits(network, card, split.patches), mosaic(split.patches)
+    lines = [f"{len(split)} patches; AUC as they are {auc(split.labels, before):.3f}", *HEAD]
+    for mpp in MPPS:
+        patches = cut(read_back(scanned(picture, mpp), mpp, len(picture)))
+        lines.append(row(mpp, logits(network, card, patches), before, split.labels))
+    return lines
+
+
+def of_picture(network: Frozen, card: Card, path: Path, mpp: float) -> list[str]:
+    """The table of a finer slide, averaged by the scan and by the frame. Patches without colour are left out."""
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    square = pixels[: min(pixels.shape[:2]), : min(pixels.shape[:2])]
+    side = int(len(square) * mpp / max(MPPS) / PATCH_PX) * PATCH_PX
+    direct = cut(read_back(square, mpp, side))
+    coloured = np.ptp(direct.astype(int), axis=-1).mean((1, 2)) > LEAST_COLOUR
+    before = logits(network, card, direct[coloured])
+    lines = [f"{path.name}: {coloured.sum()} patches", *HEAD]
+    for coarse in MPPS:
+        patches = cut(read_back(scanned(square, coarse, mpp), coarse, side))[coloured]
+        lines.append(row(coarse, logits(network, card, patches), before))
+    return lines
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -81,21 +119,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("directory", type=Path, help="folder with PCam's HDF5 files")
     parser.add_argument("--split", default="valid", help="which split (default %(default)s)")
     parser.add_argument("--patches", type=int, default=10_000, help="at most (default %(default)s)")
+    parser.add_argument("--picture", type=Path, help="a slide that Pillow reads, finer than the network")
+    parser.add_argument("--mpp", type=float, default=0.499, help="the picture's µm per pixel (default %(default)s)")
     options = parser.parse_args(arguments)
     split = read_split(options.directory, options.split)
     count = math.isqrt(min(options.patches, len(split))) ** 2  # a square number, spread over the split
     split = split.take(np.linspace(0, len(split) - 1, count).astype(int))
     network, card = load_network()
     frozen = freeze(network)
-    before = predict(frozen, split) / np.float32(card.temperature)
-    print(
-        f"{machine()}\n{card.name}, {count} patches of {options.split}; "
-        f"AUC as they are {auc(split.labels, before):.3f}\n"
-    )
-    print("| µm per pixel | logits move by (mean) | 95 % by at most | on average | cross a score of 0.5 | AUC |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    for mpp in MPPS:
-        print(moved(frozen, card.temperature, split, mpp, before))
+    print(f"{card.name}, {machine()}", *of_patches(frozen, card, split), sep="\n")
+    if options.picture:
+        print("", *of_picture(frozen, card, options.picture, options.mpp), sep="\n")
     return 0
 
 

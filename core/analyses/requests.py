@@ -62,7 +62,9 @@ def create(
     quotas.require_analysis_quota(session, created_by)
     catalog.lock(session, slide)
     if slide.state == "needs_input":
-        raise Conflict("mpp-missing", "the slide needs its micrometres per pixel first", "PATCH the slide with mpp")
+        because = (slide.reason or {}).get("detail", "nobody stated them")
+        detail = f"the slide needs its micrometres per pixel first: {because}"
+        raise Conflict("mpp-missing", detail, "PATCH the slide with mpp")
     info = catalog.info_of(slide)
     scale.require_plausible(info)
     frame = info.frame()

@@ -70,6 +70,39 @@ def test_slide_list_asks_for_missing_mpp(page, tmp_path):
     expect(asking).to_have_count(0)
 
 
+def test_a_scale_is_corrected_with_a_reason_and_older_results_are_marked(page, service, tmp_path):
+    client = service.client()
+    path = write_pyramid(tmp_path / "half.tiff", tissue(700, 800), 0.5)
+    slide = client.wait_for_slide(client.upload(path, {}))
+    client.analyse(slide["id"], rotation_check=False)
+    page.reload()
+    entry = row(page, "half.tiff")
+    entry.get_by_text("Correct µm/px").click()
+    entry.get_by_label("Micrometres per pixel").fill("0.25")
+    entry.get_by_role("button", name="Set").click()
+    expect(entry).to_contain_text("0.5 µm/px (file)")  # the form waits for a reason
+    entry.get_by_label("Reason").fill("the objective was 40×")
+    entry.get_by_role("button", name="Set").click()
+    expect(entry).to_contain_text("0.25 µm/px (user)")
+    expect(entry.locator(".state").first).to_have_text("ready")
+    entry.get_by_role("link", name="Open").click()
+    expect(page.locator("[data-panel=banner]")).to_contain_text(
+        "Made at 0.5 µm per pixel; the slide was corrected to 0.25"
+    )
+    expect(page.locator("[data-part=made-at]")).to_have_text("Made at 0.5 µm per pixel, as the file states.")
+
+
+def test_the_list_names_a_value_that_no_scanner_has(page, tmp_path):
+    drop(page, write_pyramid(tmp_path / "fine.tiff", tissue(500, 600), 0.025))
+    entry = row(page, "fine.tiff")
+    expect(entry.locator(".state")).to_have_text("needs input")
+    expect(entry).to_contain_text("the file states 0.025 µm per pixel")
+    expect(entry.get_by_label("Reason")).to_have_count(0)
+    entry.get_by_label("Micrometres per pixel").fill("0.25")
+    entry.get_by_role("button", name="Set").click()
+    expect(entry).to_contain_text("0.25 µm/px (user)")
+
+
 def test_the_list_shows_the_state_of_an_analysis(page, service, tmp_path):
     client = service.client()
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "followed.tiff", tissue(700, 800), 0.5), {}))

@@ -75,6 +75,7 @@ SAMPLES = {
     "cells": 3, "wanted": 9, "region_images": 1, "cause": "out of memory", "remedy": "wait", "tolerance": 1e-3,
     "kind": "band", "attempts": 3, "slide_share": 0.125, "unfamiliar_share": 0.5, "limit": 0.9, "glass": 0.5,
     "ink": 0.25, "unsure": 0.125,
+    "mpp": 0.5, "slide_mpp": 0.25, "network_mpp": 0.972, "power": 20.0,
 }  # fmt: skip
 
 
