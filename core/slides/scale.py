@@ -28,7 +28,7 @@ from core.slides.opening import require_unaltered
 from core.work import leases
 
 SCALE = "scale"  # key in Analysis.settings: mpp_x, mpp_y, mpp_source
-NO_REASON = "say why, for example: the export wrote the print resolution; the objective was 40×"
+NO_REASON = "send mpp with a reason, for example: the export wrote the print resolution"
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _correct(session: Session, slide: Slide, info: SlideInfo, mpp: scale.Pair, r
     if not reason and (info.mpp_source == "file" or analyses):
         source = "the file states" if info.mpp_source == "file" else "analyses were made at"
         detail = f"{source} {info.mpp_x:g} µm per pixel, so a correction needs a reason"
-        raise Invalid("mpp-reason-missing", detail, f"send mpp with reason: {NO_REASON}")
+        raise Invalid("mpp-reason-missing", detail, NO_REASON)
     keep_scale_of_analyses(session, slide)
     corrected = replace(info, mpp_x=mpp[0], mpp_y=mpp[1], mpp_source="user", scale_reason=None)
     slide.info = corrected.to_dict()
