@@ -183,8 +183,8 @@ def test_a_corrected_mpp_leaves_the_results_of_before_as_they_are(client, tmp_pa
 @pytest.mark.parametrize("mpp", ["0", "-1", "1e9", "0.025", "NaN", "Infinity", '"abc"', '"0.25"', "true", "[0.25]"])
 def test_an_mpp_that_no_scanner_has_is_no_request(client, tmp_path, mpp):
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "s.tiff", tissue(60, 60), None), {}))
-    sent = {"content": f'{{"mpp": {mpp}}}', "headers": {"Content-Type": "application/json"}}
-    answer = client.http.patch(f"/api/v1/slides/{slide['id']}", **sent)
+    request = {"content": f'{{"mpp": {mpp}}}', "headers": {"Content-Type": "application/json"}}
+    answer = client.http.patch(f"/api/v1/slides/{slide['id']}", **request)
     assert (answer.status_code, slide["state"]) == (422, "needs_input")
 
 
