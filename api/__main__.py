@@ -5,10 +5,11 @@ import ipaddress
 import sys
 
 import uvicorn
+from pydantic import ValidationError
 
 from api.edge.connections import BoundedHeads
 from core import logs
-from core.settings import Settings, get_settings
+from core.settings import Settings, describe_errors, get_settings
 
 GRACE_SECONDS = 5
 REFUSAL = """The API does not listen on {host}, which other machines can reach, without TLS and users. Set
@@ -32,7 +33,10 @@ def may_listen(settings: Settings) -> bool:
 
 
 def main() -> None:
-    settings = get_settings()
+    try:
+        settings = get_settings()
+    except ValidationError as error:
+        sys.exit(describe_errors(error))
     if not may_listen(settings):
         sys.exit(REFUSAL.format(host=settings.host))
     logs.configure("api")

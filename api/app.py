@@ -11,9 +11,14 @@ from api import pages
 from api.contract import openapi, problems
 from api.contract.calls import PREFIX
 from api.contract.values import NOTICE
+from api.edge.conditional import ConditionalReads
 from api.edge.correlated import Correlated
+from api.edge.cross_origin import CrossOrigin
 from api.edge.gate import Gate
+from api.edge.head_requests import HeadRequests
 from api.edge.headers import SecurityHeaders
+from api.edge.method_override import MethodOverride
+from api.edge.path_prefix import PathPrefix
 from api.edge.same_origin import SameOriginWrites
 from api.readiness import ReadinessProbe
 from api.request import trail
@@ -22,6 +27,12 @@ from api.request.strict_query import reject_unknown_parameters
 from api.routes import analyses, audit, evaluations, keys, people, results, service, session, slides, uploads
 from api.tiles.app import TileApp
 from api.tiles.open_files import SlideFiles
+from core.settings import get_settings
+
+READS = (
+    "HEAD is answered wherever GET is. Answers to GET carry an ETag; If-None-Match with it answers 304. A POST below "
+    "/api/v1/uploads with X-HTTP-Method-Override is treated as the method that it names."
+)
 
 
 def create_api(files: SlideFiles) -> FastAPI:
@@ -35,7 +46,7 @@ def create_api(files: SlideFiles) -> FastAPI:
     api = FastAPI(
         title="Quarterturn",
         version="1",
-        description=NOTICE,
+        description=f"{NOTICE} {READS}",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
@@ -55,10 +66,14 @@ def create_api(files: SlideFiles) -> FastAPI:
 
 def create_app() -> ASGIApp:
     """The whole API. Tiles come first: they are most of the requests, and need none of what follows."""
-    files = SlideFiles()
-    checked = Gate(SameOriginWrites(create_api(files), trail.record_denied_request))
-    served = TileApp(Correlated(checked), files)
-    return SecurityHeaders(ServerErrorMiddleware(served, handler=problems.fault))
+    files, settings = SlideFiles(), get_settings()
+    reads = HeadRequests(ConditionalReads(create_api(files)))
+    checked = Gate(SameOriginWrites(reads, trail.record_denied_request))
+    served: ASGIApp = TileApp(Correlated(MethodOverride(checked)), files)
+    served = ServerErrorMiddleware(served, handler=problems.fault)
+    if origins := settings.origins():
+        served = CrossOrigin(served, origins)
+    return SecurityHeaders(PathPrefix(served, settings.prefix()))
 
 
 app = create_app()

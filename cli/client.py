@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx2 as httpx
 
@@ -80,7 +81,7 @@ class Client:
         created = self.call(
             "POST", "/api/v1/uploads", headers={**TUS, "Upload-Length": str(size), "Upload-Metadata": metadata}
         )
-        location, response = created.headers["Location"], created
+        location, response = urljoin(str(created.url), created.headers["Location"]), created
         for offset, chunk in _chunks(path):
             headers = {**TUS, "Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
             response = self.call("PATCH", location, headers=headers, content=chunk)

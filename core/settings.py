@@ -4,11 +4,13 @@ import os
 import tomllib
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
-from urllib.parse import quote
+from typing import Literal, Self
+from urllib.parse import quote, urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from core.addresses import clean_origins, clean_prefix
 
 ROOT = Path(__file__).resolve().parent.parent
 GIB = 1 << 30
@@ -29,6 +31,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address that the API listens on")
     port: int = Field(8000, ge=1, le=65535, description="port that the API listens on")
     public_url: str = Field("", description="https://… when a proxy terminates TLS; empty: http://host:port")
+    root_path: str = Field(
+        "", description="path prefix of the service behind a proxy, such as /quarterturn; empty: the path of public_url"
+    )
     trusted_proxies: str = Field("", description="addresses whose X-Forwarded-For is trusted; empty: none")
     published_locally: bool = Field(
         False, description="the API runs in a container whose port is published on the host's loopback only"
@@ -43,6 +48,10 @@ class Settings(BaseSettings):
     requests_per_second: float = Field(50.0, ge=0, description="of one visitor, sustained; 0: no limit")
     request_burst: int = Field(300, ge=1, description="of one visitor, at once; tiles do not count")
     head_seconds: float = Field(20.0, gt=0, description="time limit for the line and headers of a request")
+
+    cors_origins: str = Field(
+        "", description="origins whose pages may call the API with a key, separated by commas; empty: none"
+    )
 
     # work
     lease_seconds: float = Field(45.0, gt=0, description="a worker that does not renew a claim this long loses it")
@@ -88,6 +97,16 @@ class Settings(BaseSettings):
     )
     threads: int = Field(0, ge=0, description="CPU threads of a worker's network; 0: all cores")
 
+    _clean_root_path = field_validator("root_path")(clean_prefix)
+    _clean_cors_origins = field_validator("cors_origins")(clean_origins)
+
+    @model_validator(mode="after")
+    def _prefixes_agree(self) -> Self:
+        of_url = clean_prefix(urlsplit(self.public_url).path)
+        if of_url and self.root_path and of_url != self.root_path:
+            raise ValueError("QUARTERTURN_PUBLIC_URL and QUARTERTURN_ROOT_PATH name different path prefixes")
+        return self
+
     def database(self) -> str:
         """Returns the SQLAlchemy URL, with the password from its file if one is set."""
         if not self.database_url:
@@ -110,8 +129,17 @@ class Settings(BaseSettings):
         return self.admin_key_file.read_text().strip() if self.admin_key_file else self.admin_key
 
     def base_url(self) -> str:
-        """Returns the URL that users open."""
-        return self.public_url.rstrip("/") or self.local_url()
+        """Returns the URL that users open, without a slash at its end."""
+        base = urlsplit(self.public_url or self.local_url())
+        return f"{base.scheme}://{base.netloc}{quote(self.prefix())}"
+
+    def prefix(self) -> str:
+        """Returns the path prefix under which a proxy offers the service, decoded: "" or "/one/two"."""
+        return self.root_path or clean_prefix(urlsplit(self.public_url).path)
+
+    def origins(self) -> frozenset[str]:
+        """Returns the origins whose pages may call the API."""
+        return frozenset(filter(None, self.cors_origins.split(",")))
 
     def local_url(self) -> str:
         """Returns the URL that the API listens on, for clients on this machine."""
@@ -141,8 +169,12 @@ def read_dotenv(path: Path) -> None:
 
 def describe_errors(error: ValidationError) -> str:
     """Returns one sentence per wrong setting, without its value: it may be a secret."""
-    lines = (f"QUARTERTURN_{str(one['loc'][0]).upper()} is not valid: {one['msg']}." for one in error.errors())
-    return "\n".join(lines)
+    return "\n".join(_describe(one["loc"], one["msg"].removeprefix("Value error, ")) for one in error.errors())
+
+
+def _describe(place: tuple[int | str, ...], message: str) -> str:
+    """`place` is empty where settings contradict each other: the message names them."""
+    return f"QUARTERTURN_{str(place[0]).upper()} is not valid: {message}." if place else f"{message}."
 
 
 @lru_cache

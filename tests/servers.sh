@@ -1,17 +1,19 @@
 #!/bin/sh
-# PostgreSQL, Redis and Chromium for the tests: installed from the system's packages when missing and permitted.
+# PostgreSQL, Redis, Chromium and nginx for the tests: installed from the system's packages when missing and permitted.
 set -eu
 missing=""
+optional=""
 command -v redis-server >/dev/null || missing="$missing redis-server"
 command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || missing="$missing postgresql"
-[ -z "$missing" ] && exit 0
+command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || optional=" nginx"  # its test is skipped without it
+[ -z "$missing$optional" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    echo "Installing$missing for the tests…"
+    echo "Installing$missing$optional for the tests…"
     apt-get update -qq
     # shellcheck disable=SC2086
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
-else
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing $optional >/dev/null
+elif [ -n "$missing" ]; then
     echo "The tests need$missing: install them (Debian, Ubuntu: sudo apt-get install$missing), then run make test again."
     exit 1
 fi

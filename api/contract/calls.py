@@ -189,13 +189,17 @@ def of_route(scope: Mapping[str, Any]) -> Call:
 
 
 def methods_of(path: str) -> list[str]:
-    """The methods that an address takes (RFC 9110, section 10.2.1), by its closest template."""
+    """The methods that an address takes (RFC 9110, section 10.2.1), by its closest template.
+
+    HEAD is answered wherever GET is, and OPTIONS wherever anything is.
+    """
     place = path.rstrip("/") or "/"
     fitting = [call.path for call, pattern in _PATTERNS if pattern.fullmatch(place)]
     if not fitting:
         return []
     closest = max(fitting, key=lambda template: len(PLACEHOLDER.sub("", template)))
-    return sorted({call.method for call in CALLS if call.path == closest})
+    methods = {call.method for call in CALLS if call.path == closest}
+    return sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set()))
 
 
 def plain(path: str) -> str:

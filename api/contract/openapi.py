@@ -7,12 +7,14 @@ call, of the constants of tus, or of the credential and scope that a call needs.
 import threading
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI
 
 from api.contract import calls
 from api.contract.calls import PLACEHOLDER, Call
 from api.contract.media import OFFSET_TYPE, TUS_VERSION
+from core.settings import get_settings
 
 TUS = {  # the values of its headers; the routes answer others with the statuses of the protocol
     "tus-resumable": {"const": TUS_VERSION},
@@ -74,6 +76,8 @@ def install(api: FastAPI) -> None:
         with lock:
             if not cached:
                 complete(document := generate())
+                if prefix := get_settings().prefix():
+                    document["servers"] = [{"url": quote(prefix)}]
                 cached.append(document)
         return cached[0]
 

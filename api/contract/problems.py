@@ -122,13 +122,7 @@ def install(app: FastAPI, record_denied: Callable[[Request, str], None]) -> None
         detail = "; ".join(f"{e['where']}: {e['what']}" for e in invalid)
         return problem(422, "bad-request", detail, "see /docs for what this call takes", errors=invalid)
 
-    @app.exception_handler(HTTPException)
-    def _http(request: Request, error: HTTPException) -> JSONResponse:
-        code = TITLES.get(error.status_code, "Request refused").lower().replace(" ", "-")
-        answer = problem(error.status_code, code, str(error.detail), "see /docs for the calls there are")
-        if error.status_code == 405:
-            answer.headers["Allow"] = ", ".join(calls.methods_of(request.scope["path"]))
-        return answer
+    app.add_exception_handler(HTTPException, _from_framework)
 
     @app.exception_handler(ClientDisconnect)
     def _client_left(_: Request, __: ClientDisconnect) -> Response:
@@ -143,3 +137,16 @@ def install(app: FastAPI, record_denied: Callable[[Request, str], None]) -> None
         return from_database(error)
 
     app.add_exception_handler(500, fault)
+
+
+def _from_framework(request: Request, error: Exception) -> Response:
+    """The answer where no route takes the request. OPTIONS, which no route but those of tus has, lists the methods."""
+    assert isinstance(error, HTTPException)
+    methods = ", ".join(calls.methods_of(request.scope["path"]))
+    if request.method == "OPTIONS" and methods:
+        return Response(status_code=204, headers={"Allow": methods})
+    code = TITLES.get(error.status_code, "Request refused").lower().replace(" ", "-")
+    answer = problem(error.status_code, code, str(error.detail), "see /docs for the calls there are")
+    if error.status_code == 405:
+        answer.headers["Allow"] = methods
+    return answer

@@ -1,6 +1,7 @@
 """Requests and answers about slides."""
 
 from typing import Any, Literal, cast
+from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
@@ -10,6 +11,7 @@ from core.database.slides import Slide, Upload
 from core.errors import Invalid
 from core.pixels.levels import SlideInfo
 from core.pixels.scale import COARSEST_MPP, FINEST_MPP, Pair
+from core.settings import get_settings
 from core.slides import catalog
 
 SlideState = Literal["uploading", "inspecting", "needs_input", "ready", "rejected", "deleted"]
@@ -149,7 +151,7 @@ class TilesOut(BaseModel):
             mpp_x=info.mpp_x,
             mpp_y=info.mpp_y,
             levels=[LevelOut(**level.__dict__) for level in info.levels],
-            tile_url=NATIVE_TILE.path.replace("{slide_id}", slide.id),
+            tile_url=quote(get_settings().prefix()) + NATIVE_TILE.path.replace("{slide_id}", slide.id),
             version=(slide.sha256 or "")[:16],
         )
 

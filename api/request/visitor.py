@@ -3,6 +3,7 @@
 import contextlib
 import threading
 from typing import Annotated
+from urllib.parse import quote
 
 from cachetools import TTLCache
 from fastapi import Depends, Header, Request
@@ -22,8 +23,13 @@ _lock = threading.Lock()
 
 
 def cookie_name() -> str:
-    """The session cookie. `__Host-` binds it to this host (RFC 6265bis); browsers accept that over TLS only."""
-    return "__Host-quarterturn" if get_settings().base_url().startswith("https://") else "quarterturn"
+    """The session cookie. `__Host-` binds it to this host (RFC 6265bis); browsers accept that over TLS only.
+
+    `__Host-` needs Path=/, so services under several prefixes of one host tell their cookies apart by name.
+    """
+    settings = get_settings()
+    name = "quarterturn" + quote(settings.prefix()).replace("/", "-")
+    return f"__Host-{name}" if settings.base_url().startswith("https://") else name
 
 
 def secret_of(authorization: str | None, cookie: str | None) -> tuple[str, Kind]:

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from api import metrics
 from api.contract import problems
+from api.contract.entity_tags import tag_of
 from api.contract.service import Health, ModelCard, ModelsOut, Readiness
 from api.request.transactions import Read
 from api.request.visitor import Visitor
@@ -16,10 +17,14 @@ api_router = APIRouter(tags=["service"])
 
 
 @api_router.get("/models")
-def list_models(session: Read, _: Visitor) -> ModelsOut:
+def list_models(session: Read, _: Visitor, response: Response) -> ModelsOut:
     """Returns the networks that live workers can run, none when no worker is up, and the default."""
     models = [ModelCard.from_worker(worker) for worker in cards.models(session)]
-    return ModelsOut(models=models, default=get_settings().model)
+    answer = ModelsOut(models=models, default=get_settings().model)
+    # Weak: `seen_at` moves with every heartbeat, which is no change to a client that has the cards.
+    lasting = answer.model_dump_json(exclude={"models": {"__all__": {"seen_at"}}})
+    response.headers["ETag"] = f"W/{tag_of(lasting.encode())}"
+    return answer
 
 
 @router.get("/healthz")

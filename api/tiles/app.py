@@ -24,6 +24,7 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.contract.calls import DEEP_ZOOM_TILE, NATIVE_TILE, PLACEHOLDER, Call
+from api.contract.entity_tags import matches
 from api.contract.problems import ACCESS_ERRORS, from_database, from_error, pool_exhausted
 from api.metrics import TILES
 from api.request import trail
@@ -132,7 +133,8 @@ class TileApp:
             _reject_parameters(scope["query_string"])
             place = await self._admit(headers, request, origin)
             tag = request.tag(place.version)
-            if headers.get(b"if-none-match") == tag:
+            condition = headers.get(b"if-none-match", b"").decode("latin-1")
+            if condition != "*" and matches(condition, tag.decode()):
                 await _answer(send, 304, b"", tag)
                 return
             content = self._cached(place, request, tag)
@@ -152,7 +154,7 @@ class TileApp:
             await pool_exhausted()(scope, receive, send)
         else:
             TILES.inc()
-            await _answer(send, 200, content, tag)
+            await _answer(send, 304 if condition == "*" else 200, content, tag)
 
     async def _admit(self, headers: dict[bytes, bytes], request: TileRequest, origin: str) -> Place:
         """Authenticates, and finds the slide. Raises Unauthenticated, Forbidden, NotFound, Gone or Conflict."""
@@ -299,4 +301,4 @@ async def _answer(send: Send, status: int, content: bytes, tag: bytes) -> None:
         (b"cache-control", b"private, max-age=31536000, immutable"),
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers if status == 200 else headers[2:]})
-    await send({"type": "http.response.body", "body": content})
+    await send({"type": "http.response.body", "body": content if status == 200 else b""})

@@ -72,11 +72,11 @@ def test_session_cookie_is_secure_and_host_bound_behind_tls(own):
 
 def test_wrong_method_lists_the_allowed_methods(client):
     allowed = {
-        "": "GET, POST",
-        f"/{'0' * 32}.dzi": "GET",
-        f"/{'0' * 32}": "DELETE, GET, PATCH",
+        "": "GET, HEAD, OPTIONS, POST",
+        f"/{'0' * 32}.dzi": "GET, HEAD, OPTIONS",
+        f"/{'0' * 32}": "DELETE, GET, HEAD, OPTIONS, PATCH",
         f"/../uploads/{'0' * 32}": "DELETE, GET, HEAD, OPTIONS, PATCH",
-        "/../../../": "GET",
+        "/../../../": "GET, HEAD, OPTIONS",
     }
     for below, methods in allowed.items():
         path = f"/api/v1/slides{below}"
