@@ -9,7 +9,6 @@ a number of bytes. Everything else runs in a thread: the database, a disk that m
 """
 
 import asyncio
-import re
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.contract.calls import DEEP_ZOOM_TILE, NATIVE_TILE, PLACEHOLDER, Call
 from api.contract.entity_tags import matches
 from api.contract.problems import ACCESS_ERRORS, from_database, from_error, pool_exhausted
 from api.metrics import TILES
@@ -32,6 +30,7 @@ from api.request.correlation import correlation_of
 from api.request.strict_query import unknown_parameter
 from api.request.visitor import cookie_name, secret_of
 from api.tiles.open_files import SlideFiles, TileFile
+from api.tiles.tile_request import TileRequest
 from core import logs
 from core.access import credentials
 from core.access.visitor import Visitor
@@ -46,17 +45,6 @@ CACHE_SECONDS = 1.0
 CACHE_BYTES = 64 << 20
 THREADS = {"tiles": 8, "urgent": 8, "unpacking": 2}
 Credential = tuple[bytes, bytes]  # the Authorization and Cookie headers, as they came
-FIELDS = {"slide_id": "[0-9a-f]{32}", "level": r"\d{1,2}", "dz_level": r"\d{1,2}", "col": r"\d{1,7}", "row": r"\d{1,7}"}
-
-
-def _address(call: Call) -> re.Pattern[str]:
-    """The pattern of a tile's address, from the table of calls; `.jpg` is accepted, too."""
-    parts = PLACEHOLDER.split(call.path)
-    pattern = "".join(f"({FIELDS[part]})" if i % 2 else re.escape(part) for i, part in enumerate(parts))
-    return re.compile(pattern.replace("jpeg", "jpe?g"))
-
-
-ADDRESSES = [(call, _address(call)) for call in (NATIVE_TILE, DEEP_ZOOM_TILE)]
 
 
 @dataclass(frozen=True)
@@ -81,34 +69,6 @@ class Packed:
     def unpack(self) -> Place:
         """Takes minutes. Raises what opening.slide_file does."""
         return Place(opening.slide_file(self.slide), self.index, self.version, self.info)
-
-
-@dataclass(frozen=True)
-class TileRequest:
-    """A tile of the slide's own grid (`native`) or of the Deep Zoom pyramid."""
-
-    native: bool
-    slide_id: str
-    level: int
-    col: int
-    row: int
-
-    @classmethod
-    def from_path(cls, path: str) -> "TileRequest | None":
-        """None where the path is not a tile's."""
-        for call, address in ADDRESSES:
-            match = address.fullmatch(path)
-            if match:
-                return cls(call is NATIVE_TILE, match[1], int(match[2]), int(match[3]), int(match[4]))
-        return None
-
-    @property
-    def call(self) -> Call:
-        return NATIVE_TILE if self.native else DEEP_ZOOM_TILE
-
-    def tag(self, version: str) -> bytes:
-        """The ETag (RFC 9110, section 8.8.3)."""
-        return f'"{version}-{"n" if self.native else "d"}-{self.level}-{self.col}-{self.row}"'.encode()
 
 
 class TileApp:

@@ -10,7 +10,11 @@ from asgi import call, sample
 
 from api.app import create_api
 from api.contract.calls import CALLS
+from api.edge.conditional import ConditionalReads
 from api.edge.gate import Gate
+from api.edge.head_requests import HeadRequests
+from api.edge.method_override import MethodOverride
+from api.edge.path_prefix import PathPrefix
 from api.request import idempotency, trail, transactions
 from api.request import visitor as request_visitor
 from api.tiles.app import TileApp
@@ -31,6 +35,8 @@ SPELLINGS = {
     "%2F": lambda path: path + "/",
     "//": lambda path: path + "//",
     "/%0A": lambda path: path + "/\n",
+    "/lab": lambda path: "/lab" + path,
+    "//lab//": lambda path: "//lab/" + path,
     "//api": lambda path: "/" + path,
     "api//v1": lambda path: path.replace("/", "//")[1:],
     "upper case": lambda path: path.upper(),
@@ -49,7 +55,8 @@ class NoSession:
 @pytest.fixture(scope="module")
 def api():
     files = SlideFiles()
-    return TileApp(Gate(create_api(files)), files)
+    reads = HeadRequests(ConditionalReads(create_api(files)))
+    return PathPrefix(TileApp(MethodOverride(Gate(reads)), files), "/lab")
 
 
 @pytest.fixture(autouse=True)

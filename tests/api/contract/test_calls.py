@@ -11,8 +11,8 @@ from starlette.routing import Mount
 from api.app import create_api
 from api.contract import calls
 from api.contract.calls import CALLS, NATIVE_TILE, TILES, UNLISTED, WORDS, find, methods_of, of_route, plain
-from api.tiles.app import TileRequest
 from api.tiles.open_files import SlideFiles
+from api.tiles.tile_request import TileRequest
 from core.access.visitor import ROLES, SCOPES
 from core.errors import NotFound
 

@@ -13,8 +13,9 @@ from asgi import call
 from slides import write_pyramid
 
 from api.tiles import app as tile_app
-from api.tiles.app import Place, TileApp, TileRequest
+from api.tiles.app import Place, TileApp
 from api.tiles.open_files import SlideFiles, TileFile
+from api.tiles.tile_request import TileRequest
 from core.database.slides import Slide
 from core.errors import Gone, ReaderFailed, ReaderOutOfMemory, SlideUnreadable, StorageFault, Unauthenticated
 from core.pixels.levels import Level, SlideInfo, Source
