@@ -42,6 +42,10 @@ class SlideOut(BaseModel):
     bounds_x: int
     bounds_y: int
     properties: dict[str, str]
+    not_analysable: Reason | None = Field(
+        description="why the slide can be viewed and is not analysed; null where it is"
+    )
+    left_out_files: list[str] = Field(description="files of the slide's zip that are no part of it, fifty at most")
     identifiers: dict[str, str]
     created_at: str | None
     updated_at: str | None
@@ -65,6 +69,8 @@ def _fields(slide: Slide) -> dict[str, Any]:
         "bounds_x": info.get("bounds_x", 0),
         "bounds_y": info.get("bounds_y", 0),
         "properties": info.get("properties", {}),
+        "not_analysable": Reason(**info["not_analysable"]) if info.get("not_analysable") else None,
+        "left_out_files": info.get("left_out_files", []),
         "identifiers": slide.identifiers,
         "created_at": iso(slide.created_at),
         "updated_at": iso(slide.updated_at),

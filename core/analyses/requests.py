@@ -12,6 +12,7 @@ from core.analyses import cards
 from core.analyses.mask import cell_mask
 from core.analyses.parts import plane
 from core.analyses.results import require_results
+from core.analyses.statements import Reason
 from core.analyses.states import lock
 from core.database.analyses import Analysis, Work
 from core.database.slides import Slide
@@ -56,7 +57,8 @@ def create(
         created_by: the principal whose quota it counts against.
 
     Raises:
-        Conflict: the slide is not ready, or its scale is in doubt. Invalid: it is too coarse. Unavailable: no worker.
+        Conflict: the slide is not ready, or its scale is in doubt. Invalid: it is too coarse, or no bright-field
+            image. Unavailable: no worker.
         TooMany: the principal has as many active analyses as its quota allows.
     """
     quotas.require_analysis_quota(session, created_by)
@@ -66,6 +68,9 @@ def create(
         detail = f"the slide needs its micrometres per pixel first: {because}"
         raise Conflict("mpp-missing", detail, "PATCH the slide with mpp")
     info = catalog.info_of(slide)
+    if info.not_analysable is not None:
+        refusal = Reason(**info.not_analysable)
+        raise Invalid(refusal.code, refusal.detail, refusal.action)
     scale.require_plausible(info)
     frame = info.frame()
     settings = {**settings, scale.SCALE: scale.stored(info)}

@@ -11,6 +11,9 @@ from core.database.search import searchable
 # Reason code of a slide that was rejected because the inspection failed in the worker. Its file is not known to be at
 # fault, so its bytes are kept and it can be inspected again.
 NOT_INSPECTED = "inspect-failed"
+# Reason code of a slide of a kind that this version does not read. A later one may, so its bytes are kept too.
+UNSUPPORTED = "unsupported"
+KEPT = (NOT_INSPECTED, UNSUPPORTED)
 
 
 class Slide(Record):
@@ -68,5 +71,4 @@ class Outlines(Record):
 
 def keeps_files() -> ColumnElement[bool]:
     """Returns the condition for slides whose files are kept: not deleted, and not rejected for a fault of the file."""
-    undecided = Slide.reason["code"].as_string() == NOT_INSPECTED
-    return or_(Slide.state.notin_(("deleted", "rejected")), undecided)
+    return or_(Slide.state.notin_(("deleted", "rejected")), Slide.reason["code"].as_string().in_(KEPT))

@@ -62,6 +62,7 @@ class SlideInfo:
     the corner of the scanned area in level-0 pixels. `stamp`: of a file by reference (core.slides.opening).
     `mask_version`: of the rules that made the tissue mask (core.pixels.tissue), 1 where none is stored.
     `scale_reason`: why the file's own scale is not used (core.pixels.scale), where `mpp_*` are None.
+    `not_analysable`: the reason why the slide can be viewed and must not be analysed. `left_out_files`: of its zip.
     """
 
     vendor: str
@@ -77,6 +78,8 @@ class SlideInfo:
     properties: dict[str, str] = field(default_factory=dict)
     stamp: str | None = None
     mask_version: int = 1
+    not_analysable: dict[str, Any] | None = None
+    left_out_files: list[str] = field(default_factory=list)
 
     @property
     def file_levels(self) -> list[Level]:

@@ -16,16 +16,38 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-WIDTH, HEIGHT, COMPRESSION, PHOTOMETRIC = 256, 257, 259, 262
-TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS, JPEG_TABLES = 322, 323, 324, 325, 347
-JPEG, RGB, YCBCR = 7, 2, 6
+from core.pixels.tiff import (
+    BITS,
+    COMPRESSION,
+    EXTRA_SAMPLES,
+    HEIGHT,
+    JPEG,
+    JPEG_TABLES,
+    ORIENTATION,
+    PHOTOMETRIC,
+    PLANAR,
+    RGB,
+    SAMPLE_FORMAT,
+    SAMPLES,
+    TILE_COUNTS,
+    TILE_HEIGHT,
+    TILE_OFFSETS,
+    TILE_WIDTH,
+    WIDTH,
+    YCBCR,
+    Directory,
+    Tiff,
+)
+
 BLOCK_PX, SHRINKS = 8, (2, 4, 8)  # side of a DCT block, and by what decoders can divide it
 MOST_TILE_BYTES = 16 << 20
-MOST_DIRECTORIES, MOST_ENTRIES, MOST_TILES = 200, 500, 20_000_000
-FORMATS = {1: "B", 2: "B", 3: "H", 4: "I", 7: "B", 13: "I", 16: "Q", 18: "Q"}
 APP14_RGB = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
 SOI, EOI = b"\xff\xd8", b"\xff\xd9"
 JFIF, ADOBE, SOS, COMMENT = 0xE0, 0xEE, 0xDA, 0xFE  # second bytes of markers
+SHAPES = {0xC0, 0xC1, 0xC2, 0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)}  # SOF markers
+DECODED = {0xC0, 0xC1, 0xC2}  # baseline, extended and progressive with Huffman codes: what browsers decode
+# The tags of a picture whose JPEGs are three samples of 8 bits, top left first. Absent: what the tile says counts.
+PLAIN = {SAMPLES: {3}, BITS: {8}, PLANAR: {1}, SAMPLE_FORMAT: {1}, ORIENTATION: {0, 1}}
 FOREIGN = {COMMENT, *range(0xE1, 0xF0)} - {ADOBE}  # EXIF, XMP, comments: they may contain names (PHI)
 
 
@@ -61,16 +83,28 @@ class NativeLevel:
     def _own(self, stream: bytes) -> bytes | None:
         """Returns the tile without comments and foreign segments, where a scanner may have written names.
 
-        None when its JFIF or Adobe marker contradicts the photometric tag: a decoder would follow the marker.
+        None when its JFIF or Adobe marker contradicts the photometric tag: a decoder would follow the marker. None
+        also for a JPEG of four components, 12 bits or another size: browsers show it wrong, or not at all.
         """
-        segments = list(_segments(stream))
-        for kind, start, _ in segments:
+        segments = list(segments_of(stream))
+        for kind, start, end in segments:
+            if kind in SHAPES and not self._is_plain(kind, stream[start + 4 : end]):
+                return None
             if kind == ADOBE and stream[start + 4 : start + 9] == b"Adobe":
                 if (stream[start + 15 : start + 16] == b"\0") != (self.photometric == RGB):
                     return None
             elif kind == JFIF and self.photometric == RGB:
                 return None
         return _without_foreign(stream, segments)
+
+    def _is_plain(self, kind: int, frame: bytes) -> bool:
+        """Whether a frame header is of a tile of this level: 8 bits, height, width, components (ITU T.81, B.2.2)."""
+        named_rgb = frame[6:15:3] == b"RGB"  # libjpeg takes components of these names for RGB
+        return (
+            kind in DECODED
+            and frame[:6] == struct.pack(">BHHB", 8, self.tile_height, self.tile_width, 3)
+            and not (named_rgb and self.photometric != RGB)
+        )
 
     def lies_within(self, size: int) -> bool:
         """Whether every tile ends before the file does. offset + count may overflow uint64, so it is not computed."""
@@ -86,7 +120,7 @@ class NativeLevel:
         return SOI + marker + self.tables[2:-2] + own[2:]
 
 
-def _segments(stream: bytes) -> Iterator[tuple[int, int, int]]:
+def segments_of(stream: bytes) -> Iterator[tuple[int, int, int]]:
     """Yields (second byte of the marker, start, end) of each segment before the first scan (ITU T.81, annex B)."""
     place = len(SOI)
     while stream[place : place + 1] == b"\xff" and place + 4 <= len(stream) and stream[place + 1] != SOS:
@@ -103,63 +137,6 @@ def _without_foreign(stream: bytes, segments: list[tuple[int, int, int]]) -> byt
     return stream
 
 
-class _Tiff:
-    """The part of TIFF 6.0 and BigTIFF that this needs. Every read is checked against the file's size."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file, self.size = file, file.seek(0, io.SEEK_END)
-        head = self.read(0, 16)
-        self.order = {b"II": "<", b"MM": ">"}.get(head[:2], "")
-        version = struct.unpack(self.order + "H", head[2:4])[0] if self.order else 0
-        if version not in (42, 43):
-            raise ValueError("not a TIFF file")
-        self.big = version == 43
-        self.first = struct.unpack(self.order + ("Q" if self.big else "I"), head[8:16] if self.big else head[4:8])[0]
-
-    def read(self, offset: int, count: int) -> bytes:
-        if offset < 0 or count < 0 or offset + count > self.size:
-            raise ValueError("a TIFF directory points outside the file")
-        self.file.seek(offset)
-        return self.file.read(count)
-
-    def directories(self) -> list[dict[int, tuple[int, int, bytes, int]]]:
-        """Returns each directory's entries: tag → (type, count, inline value, offset of the value).
-
-        A hostile file may link its directories in a circle; each is read once.
-        """
-        directories: list[dict[int, tuple[int, int, bytes, int]]] = []
-        visited, offset = set[int](), self.first
-        while offset and offset not in visited and len(directories) < MOST_DIRECTORIES:
-            visited.add(offset)
-            entries, offset = self._directory(offset)
-            directories.append(entries)
-        return directories
-
-    def _directory(self, offset: int) -> tuple[dict[int, tuple[int, int, bytes, int]], int]:
-        count_format, entry_size, inline = ("Q", 20, 8) if self.big else ("H", 12, 4)
-        size = struct.calcsize(count_format)
-        (count,) = struct.unpack(self.order + count_format, self.read(offset, size))
-        if count > MOST_ENTRIES:
-            raise ValueError("a TIFF directory has too many entries")
-        table = self.read(offset + size, count * entry_size + inline)
-        entries = {}
-        for i in range(count):
-            raw = table[i * entry_size : (i + 1) * entry_size]
-            tag, kind, values = struct.unpack(self.order + ("HHQ" if self.big else "HHI"), raw[:-inline])
-            place = struct.unpack(self.order + ("Q" if self.big else "I"), raw[-inline:])[0]
-            entries[tag] = (kind, values, raw[-inline:], place)
-        return entries, struct.unpack(self.order + ("Q" if self.big else "I"), table[-inline:])[0]
-
-    def values(self, entry: tuple[int, int, bytes, int]) -> NDArray[np.uint64]:
-        kind, count, inline, place = entry
-        if kind not in FORMATS or count > MOST_TILES:
-            raise ValueError("a TIFF entry has a type or size that cannot be used")
-        dtype = np.dtype(self.order + {"B": "u1", "H": "u2", "I": "u4", "Q": "u8"}[FORMATS[kind]])
-        length = count * dtype.itemsize
-        raw = inline[:length] if length <= len(inline) else self.read(place, length)
-        return np.frombuffer(raw, dtype).astype(np.uint64)
-
-
 def native_levels(file: BinaryIO) -> list[NativeLevel]:
     """Returns every JPEG-tiled RGB or YCbCr image of a TIFF, in file order; [] for any other file.
 
@@ -167,25 +144,28 @@ def native_levels(file: BinaryIO) -> list[NativeLevel]:
         ValueError: a TIFF whose directories are inconsistent or point outside the file.
     """
     try:
-        tiff = _Tiff(file)
+        tiff = Tiff(file)
     except (ValueError, struct.error):
         return []
     levels = [_native_level(tiff, entries) for entries in tiff.directories()]
     return [level for level in levels if level is not None]
 
 
-def _native_level(tiff: _Tiff, entries: dict[int, tuple[int, int, bytes, int]]) -> NativeLevel | None:
-    needed = (WIDTH, HEIGHT, COMPRESSION, PHOTOMETRIC, TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS)
-    if not all(tag in entries for tag in needed):
+def _native_level(tiff: Tiff, directory: Directory) -> NativeLevel | None:
+    needed = (WIDTH, HEIGHT, COMPRESSION, PHOTOMETRIC, TILE_WIDTH, TILE_HEIGHT)
+    values = [tiff.numbers(directory, tag)[:1] for tag in needed]
+    if not all(values):
         return None
-    width, height, compression, photometric, tile_width, tile_height = (
-        int(tiff.values(entries[tag])[0]) for tag in needed[:6]
-    )
+    width, height, compression, photometric, tile_width, tile_height = (one for (one,) in values)
     if compression != JPEG or photometric not in (RGB, YCBCR) or not all((tile_width, tile_height)):
         return None
-    tables = tiff.values(entries[JPEG_TABLES]).astype(np.uint8).tobytes() if JPEG_TABLES in entries else SOI + EOI
-    offsets, counts = tiff.values(entries[TILE_OFFSETS]), tiff.values(entries[TILE_COUNTS])
-    own = _without_foreign(tables, list(_segments(tables)))
+    if EXTRA_SAMPLES in directory or any(set(tiff.numbers(directory, tag)) - only for tag, only in PLAIN.items()):
+        return None
+    tables = tiff.values(directory[JPEG_TABLES]).astype(np.uint8).tobytes() if JPEG_TABLES in directory else SOI + EOI
+    if TILE_OFFSETS not in directory or TILE_COUNTS not in directory:
+        return None
+    offsets, counts = tiff.values(directory[TILE_OFFSETS]), tiff.values(directory[TILE_COUNTS])
+    own = _without_foreign(tables, list(segments_of(tables)))
     level = NativeLevel(width, height, tile_width, tile_height, photometric, own, offsets, counts)
     return level if len(offsets) == len(counts) == level.columns * level.rows else None
 

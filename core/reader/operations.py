@@ -6,6 +6,8 @@ requires a role.
 
 import io
 import struct
+from collections import Counter
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,14 +18,17 @@ from numpy.typing import NDArray
 from openslide.deepzoom import DeepZoomGenerator
 from PIL import Image
 
-from core.errors import MachineFault, NoSuchPart, SlideUnreadable, SlideUnsupported
+from core.errors import NoSuchPart, SlideUnreadable, SlideUnsupported
 from core.pixels import native_tiles
 from core.pixels.levels import Level, SlideInfo, Source, sources_of
 from core.pixels.native_pixels import NativePixels, Unusable, averaged
 from core.pixels.sampling import axis_downsample, best_source, sample_blocks
 from core.pixels.scale import read_scale
 from core.pixels.tissue import block_kinds
+from core.reader import dicom_kind, picture_kind
+from core.reader.companions import WHITE, companion, with_masked_ends
 from core.reader.reasons import from_openslide, not_a_slide
+from core.reader.suitability import refusal_to_analyse, refuse_unsupported
 
 ALLOWED_PROPERTIES = (
     openslide.PROPERTY_NAME_VENDOR,
@@ -39,17 +44,22 @@ TIFF_DESCRIPTION = "tiff.ImageDescription"  # may name the patient: read for OME
 MOST_PIXELS_A_BYTE = 5_000  # a blank JPEG reaches about 220, deflate 350
 SMALL_FILE_PIXELS = 1 << 24
 OVERVIEW_PX = 512
+THUMBNAIL_PX = 400
 MOST_REGION_PX = 1 << 26
 MOST_RENDER_PX = 1 << 24
-MOST_COMPANION_PX = 1 << 24
 MANY_FILES = (".mrxs", ".vms", ".vmu", ".dcm")  # formats that keep most of their bytes in other files
-MASKED_END = 0.35  # of the long side of a macro, at both ends: a label covers up to a third of the glass
-MASK_COLOUR = (200, 200, 200)
 JPEG_QUALITY = 90
-WHITE = (255, 255, 255, 255)
-NO_COMPANION = "nothing to do: the slide itself can be read"
 Answer = tuple[dict[str, Any], bytes]
 Pixels = NDArray[np.uint8]
+
+
+class _OnWhite(openslide.OpenSlide):
+    """A slide on white. DeepZoomGenerator paints the file's background colour where nothing was scanned."""
+
+    @cached_property
+    def properties(self) -> dict[str, str]:
+        hidden = openslide.PROPERTY_NAME_BACKGROUND_COLOR
+        return {name: value for name, value in super().properties.items() if name != hidden}
 
 
 class OpenedSlide:
@@ -57,11 +67,15 @@ class OpenedSlide:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        dicom_kind.refuse_unsupported(path)  # before OpenSlide, which some objects make crash
         try:
-            self.slide = openslide.OpenSlide(path)
+            self.slide = _OnWhite(path)
         except openslide.OpenSlideUnsupportedFormatError:
+            picture_kind.name_unsupported(path)
             raise not_a_slide(path) from None
         except openslide.OpenSlideError as error:
+            picture_kind.name_unsupported(path)
+            dicom_kind.refuse_series(path)
             raise from_openslide(error, path, "the file is damaged or incomplete") from None
         self.width, self.height = self.slide.dimensions
 
@@ -82,7 +96,9 @@ class OpenedSlide:
             native = native_tiles.native_levels(file)
         except (ValueError, struct.error):  # OpenSlide may read what this parser does not
             native = []
-        by_size = {(level.width, level.height): level for level in reversed(native)}
+        # OpenSlide does not say which directory a level is read from, so one of several of its size is not chosen.
+        sizes = Counter((level.width, level.height) for level in native)
+        by_size = {(level.width, level.height): level for level in native if sizes[level.width, level.height] == 1}
         matched = {i: by_size.get(size) for i, size in enumerate(self.slide.level_dimensions)}
         return NativePixels(file, {number: level for number, level in matched.items() if level is not None})
 
@@ -90,14 +106,17 @@ class OpenedSlide:
         """Returns SlideInfo as a dict, and the index of native tiles as payload."""
         self._refuse_empty_claims()
         self._refuse_truncation()
+        vendor = self.slide.properties.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
+        refuse_unsupported(self.path, self.slide.level_dimensions, vendor)
         levels = [*self.levels, *self._overviews()]
         values = self.slide.properties
         scale = read_scale(values, values.get(TIFF_DESCRIPTION, ""))
         properties = {name: values[name] for name in ALLOWED_PROPERTIES if name in values}
         bounds = [int(float(values.get(name, 0))) for name in ALLOWED_PROPERTIES[4:6]]
-        vendor = values.get(openslide.PROPERTY_NAME_VENDOR, "unknown")
         measures = (self.width, self.height, levels, scale.x, scale.y, scale.source, scale.reason)
         info = SlideInfo(vendor, *measures, bounds[0], bounds[1], properties)
+        refusal = refusal_to_analyse(self.path, self.slide.level_dimensions, vendor, np.asarray(self._overview))
+        info = replace(info, not_analysable=refusal)
         return {"info": info.to_dict()}, native_tiles.dump(self._pixels.levels)
 
     def _refuse_empty_claims(self) -> None:
@@ -172,47 +191,25 @@ class OpenedSlide:
         return image
 
     def do_thumbnail(self, most_px: int, **_: Any) -> Answer:
+        return {}, jpeg(self._overview if most_px == THUMBNAIL_PX else self._small(most_px))
+
+    @cached_property
+    def _overview(self) -> Image.Image:
+        """The picture that decides what lights the slide, and its thumbnail: a slide of one level is read in full."""
+        return self._small(THUMBNAIL_PX)
+
+    def _small(self, most_px: int) -> Image.Image:
         shrink = max(1.0, max(self.width, self.height) / most_px)
-        out = [max(1, round(self.width / shrink)), max(1, round(self.height / shrink))]
-        return self.do_render(0, 0, self.width, self.height, out)
+        out = (max(1, round(self.width / shrink)), max(1, round(self.height / shrink)))
+        return self._rendered((0, 0, self.width, self.height), out)
 
     def do_label(self, **_: Any) -> Answer:
         """Returns a JPEG of the label, which may name the patient: the API requires the admin role."""
-        return {}, jpeg(self._companion("label"))
+        return {}, jpeg(companion(self.slide, self.path, "label"))
 
     def do_macro(self, **_: Any) -> Answer:
-        """Returns a JPEG of the overview of the glass, both ends of its long side painted over.
-
-        The label lies at one of the ends; formats do not say at which.
-        """
-        macro = self._companion("macro")
-        along = 0 if macro.width >= macro.height else 1
-        ends = round(MASKED_END * macro.size[along])
-        end = Image.new("RGB", (ends, macro.height) if along == 0 else (macro.width, ends), MASK_COLOUR)
-        for start in (0, macro.size[along] - ends):
-            macro.paste(end, (start, 0) if along == 0 else (0, start))
-        return {}, jpeg(macro)
-
-    def _companion(self, name: str) -> Image.Image:
-        """Returns an associated image as RGB on white.
-
-        Raises:
-            NoSuchPart: there is none, it is damaged, or its claimed size would be a decompression bomb.
-        """
-        if name not in list(self.slide.associated_images):  # `in` on the mapping itself would decode the image
-            raise NoSuchPart(f"no-{name}", f"the slide's file has no {name}", NO_COMPANION)
-        sides = [int(self.slide.properties[f"openslide.associated.{name}.{side}"]) for side in ("width", "height")]
-        if sides[0] * sides[1] > MOST_COMPANION_PX:
-            claimed = f"the {name} claims {sides[0]}×{sides[1]} pixels, which is no {name}"
-            raise NoSuchPart(f"no-{name}", claimed, NO_COMPANION)
-        try:
-            rgba = self.slide.associated_images[name]
-        except openslide.OpenSlideError as error:
-            reason = from_openslide(error, self.path, f"the {name} is damaged")
-            if isinstance(reason, MachineFault):
-                raise reason from error
-            raise NoSuchPart(f"no-{name}", reason.detail, NO_COMPANION) from error
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, WHITE), rgba).convert("RGB")
+        """Returns a JPEG of the overview of the glass, both ends of its long side painted over."""
+        return {}, jpeg(with_masked_ends(companion(self.slide, self.path, "macro")))
 
     def do_dz(self, level: int, col: int, row: int, **_: Any) -> Answer:
         """Returns one Deep Zoom tile as JPEG: 254 px with 1 px of overlap on each inner side."""

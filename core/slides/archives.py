@@ -2,17 +2,18 @@
 
     slides/ID/slide.zip    as it was sent: these bytes were acknowledged, and the sha256 is theirs
     slides/ID/parts/       what readers see: slide.mrxs, slide/Slidedat.ini, …; complete or absent
+    slides/ID/left-out.json    names of the zip's other files (core.slides.layout)
 
 The zip is not trusted. File names that a slide's files use for each other are kept, all others are
-replaced, and folders are flattened. A file that does not belong to the format is refused, and so is a size that a zip
-of images cannot have. Content decides what a file is, never its name.
+replaced, and folders are flattened. A file that may belong to another slide is refused, and so is a size that a zip of
+images cannot have.
 """
 
 import contextlib
 import errno
 import io
+import json
 import os
-import re
 import shutil
 import stat
 import struct
@@ -27,32 +28,34 @@ from pathlib import Path, PurePosixPath
 from core.errors import ArchiveRefused, NoSpace
 from core.settings import get_settings
 from core.slides import durable, storage
+from core.slides.layout import (
+    ALONE,
+    AS_SCANNED,
+    OWN_FILES,
+    ZIP,
+    Layout,
+    is_left_behind,
+    layout,
+    name_of,
+    quoted,
+    refuse_references,
+)
 
-MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 MOST_FILES = 4000
 MOST_DIRECTORY = 1 << 21  # bytes of the central directory
 MOST_RATIO, SMALL = 20, 1 << 22  # images in a slide are compressed already, so deflate gains little
-MOST_TEXT, LONGEST_NAME = 1 << 20, 200
 ABANDONED_SECONDS = 3600.0
 COPY_BYTES = 1 << 20
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-LEFT_BEHIND = re.compile(r"(^|/)(__MACOSX/|\.DS_Store\Z|\._|Thumbs\.db\Z|desktop\.ini\Z|DICOMDIR\Z)", re.IGNORECASE)
-PLAIN = re.compile(r"[\w ,;+@()\[\]-][\w .,;+@()\[\]-]*")
-BESIDE = {".vms": re.compile(r"\.(jpe?g|opt)\Z", re.IGNORECASE), ".vmu": re.compile(r"\.(ngr|opt)\Z", re.IGNORECASE)}
-IN_MRXS = re.compile(r"\.(ini|dat)\Z", re.IGNORECASE)
-NAMES_A_FILE = re.compile(r"FILE_\d+|INDEXFILE|ImageFile.*|MapFile|MacroImage|OptimisationFile", re.IGNORECASE)
 # What zipfile raises of a damaged or hostile archive, in all the places where it trusts its input.
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OverflowError, RuntimeError, struct.error)
-AS_SCANNED, ALONE = "send the slide as its scanner wrote it", "zip one slide alone"
-OWN_FILES = "zip the slide's own files, nothing else"
 BROKEN = ("the zip is damaged, or a file in it is not what its list says", "zip and send it again")
-Plan = dict[str, zipfile.ZipInfo]  # target below `parts` → entry
 
 
 def is_archive(path: Path) -> bool:
     """Whether a file begins with a zip's signature."""
     with path.open("rb") as file:
-        return file.read(4) in MAGIC
+        return file.read(4) in ZIP
 
 
 def unpack(archive: Path, folder: Path, advance: Callable[[], None]) -> Path:
@@ -78,6 +81,14 @@ def unpack(archive: Path, folder: Path, advance: Callable[[], None]) -> Path:
     return storage.main_part(parts)
 
 
+def left_out(folder: Path) -> list[str]:
+    """Returns the names of the files of a slide's zip that are no part of the slide. `folder`: of the slide."""
+    try:
+        return [str(name) for name in json.loads((folder / storage.LEFT_OUT).read_bytes())]
+    except FileNotFoundError:
+        return []
+
+
 def _unpack_beside(archive: Path, parts: Path, advance: Callable[[], None]) -> None:
     """Unpacks into a folder beside `parts` and renames it: a process that is killed leaves no half of a slide."""
     folder = parts.parent
@@ -85,7 +96,9 @@ def _unpack_beside(archive: Path, parts: Path, advance: Callable[[], None]) -> N
     _remove_abandoned(folder)
     fresh = Path(tempfile.mkdtemp(prefix=f"{storage.PARTS}.", dir=folder))
     try:
-        _unpack(archive, fresh, advance)
+        left_out = _unpack(archive, fresh, advance)
+        if left_out:
+            durable.write(folder / storage.LEFT_OUT, json.dumps(left_out).encode())
         _settle(fresh, parts)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -99,12 +112,13 @@ def _remove_abandoned(folder: Path) -> None:
                 shutil.rmtree(half_done, ignore_errors=True)
 
 
-def _unpack(archive: Path, fresh: Path, advance: Callable[[], None]) -> None:
+def _unpack(archive: Path, fresh: Path, advance: Callable[[], None]) -> list[str]:
     try:
         with _Bounded(archive) as file, zipfile.ZipFile(file) as opened:
             plan = _plan(opened, archive.stat().st_size)
-            for target, entry in plan.items():
+            for target, entry in plan.plan.items():
                 _copy(opened, entry, fresh / target, advance)
+            return plan.left_out
     except DAMAGED:  # zipfile's messages contain names of files in the zip, which may be PHI
         raise ArchiveRefused("zip-damaged", *BROKEN) from None
     except OSError as error:
@@ -131,42 +145,44 @@ def _too_many() -> ArchiveRefused:
     return ArchiveRefused("zip-too-many", f"the zip lists more than {MOST_FILES} files", ALONE, most=MOST_FILES)
 
 
-def _plan(opened: zipfile.ZipFile, size_bytes: int) -> Plan:
-    """Decides where each file goes, by the central directory alone. Raises ArchiveRefused, NoSpace."""
+def _plan(opened: zipfile.ZipFile, size_bytes: int) -> Layout:
+    """Decides where each file goes before the first byte is unpacked. Raises ArchiveRefused, NoSpace."""
     if len(opened.infolist()) > MOST_FILES:
         raise _too_many()
-    entries = [
-        one for one in opened.infolist() if not one.filename.endswith("/") and not LEFT_BEHIND.search(one.filename)
-    ]
-    # Everything is decided before the first byte is unpacked: a refused zip costs neither time nor disk.
+    files = [one for one in opened.infolist() if not name_of(one).endswith("/")]
+    entries = [one for one in files if not is_left_behind(one)]
+    # A refused zip costs neither time nor disk.
     for entry in entries:
         _refuse_unsafe(entry)
     _refuse_claims(entries, size_bytes)
-    plan = _layout(opened, entries)
+    decided = layout(opened, entries, [one for one in files if is_left_behind(one)])
+    plan = decided.plan
     # NFKC and case folding, as file systems that ignore case or normalise names would take two entries for one.
-    if len({unicodedata.normalize("NFKC", target).casefold() for target in plan}) < len(entries):
+    if len({unicodedata.normalize("NFKC", target).casefold() for target in plan}) < len(plan):
         raise ArchiveRefused("zip-names", "two files of the zip have the same name", ALONE)
-    _refuse_references(opened, plan)
-    storage.require_space(sum(entry.file_size for entry in entries))
-    return plan
+    refuse_references(opened, plan)
+    storage.require_space(sum(entry.file_size for entry in plan.values()))
+    return decided
 
 
 def _refuse_unsafe(entry: zipfile.ZipInfo) -> None:
-    # `orig_filename`: zipfile's own `filename` is cut at a zero byte and has its separators replaced.
+    # `orig_filename` in `name_of`: zipfile's own `filename` is cut at a zero byte.
     # The upper 16 bits of `external_attr` are the Unix mode, 0 where the zip was made on another system.
-    name, kind = entry.orig_filename, stat.S_IFMT(entry.external_attr >> 16)
-    path = PurePosixPath(name)
-    if "\\" in name or "\0" in name or ":" in name or path.is_absolute() or ".." in path.parts:
-        raise ArchiveRefused("zip-names", "a name in the zip leads out of it", OWN_FILES)
+    name, kind = name_of(entry), stat.S_IFMT(entry.external_attr >> 16)
+    path, file = PurePosixPath(name), quoted(entry)
+    if "\0" in name or ":" in name or path.is_absolute() or ".." in path.parts:
+        raise ArchiveRefused("zip-names", f"a name in the zip leads out of it: {file}", OWN_FILES, file=file)
     if kind not in (0, stat.S_IFREG):
-        raise ArchiveRefused("zip-links", "the zip contains a link or a device", "zip the files themselves")
+        detail = f"the zip contains a link or a device: {file}"
+        raise ArchiveRefused("zip-links", detail, "zip the files themselves", file=file)
     if entry.flag_bits & 1:
-        raise ArchiveRefused("zip-encrypted", "the zip is encrypted", "zip it without a password")
+        raise ArchiveRefused("zip-encrypted", f"the zip is encrypted: {file}", "zip it without a password", file=file)
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ArchiveRefused(
             "zip-method",
-            "the zip uses a compression method other than store and deflate",
+            f"the zip uses a compression method other than store and deflate: {file}",
             "zip it again with deflate, or without compression",
+            file=file,
         )
 
 
@@ -183,61 +199,6 @@ def _refuse_claims(entries: list[zipfile.ZipInfo], size_bytes: int) -> None:
     if unpacked > most:
         detail = f"the zip's files have {unpacked} bytes, over the limit of {most}"
         raise ArchiveRefused("zip-too-large", detail, "send less", unpacked_bytes=unpacked, most_bytes=most)
-
-
-def _layout(opened: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> Plan:
-    """Decides by the slide's format which other files may come with it. Raises ArchiveRefused."""
-    named = [one for one in entries if PurePosixPath(one.filename).suffix.lower() in (".mrxs", *BESIDE)]
-    if len(named) == 1:
-        return _layout_of_many(named[0], [one for one in entries if one is not named[0]])
-    if not named and entries and all(_is_dicom(opened, one) for one in entries):
-        # The largest file is that of the finest level. Names and numbers say nothing reliable of the order.
-        ordered = sorted(entries, key=lambda one: (-one.file_size, one.filename))
-        return {"slide.dcm" if i == 0 else f"part{i:04d}.dcm": one for i, one in enumerate(ordered)}
-    if len(entries) == 1:
-        return {storage.main_name(entries[0].filename): entries[0]}
-    detail = "the zip is not one slide: one file, or the files of one MRXS, VMS or VMU slide or DICOM series"
-    raise ArchiveRefused("zip-no-slide", detail, "zip one slide alone, with all its files")
-
-
-def _layout_of_many(main: zipfile.ZipInfo, others: list[zipfile.ZipInfo]) -> Plan:
-    path = PurePosixPath(main.filename)
-    suffix = path.suffix.lower()
-    home, belongs, below = path.with_suffix(""), IN_MRXS, "slide/"
-    if suffix in BESIDE:
-        home, belongs, below = path.parent, BESIDE[suffix], ""
-    plan = {f"slide{suffix}": main}
-    # Formats refer to companions by name, so names are stored as they are, and only plain ones are accepted.
-    for number, one in enumerate(others, 1):
-        place = PurePosixPath(one.filename)
-        plain = PLAIN.fullmatch(place.name) and len(place.name.encode()) <= LONGEST_NAME
-        if place.parent != home or not belongs.search(place.name) or not plain:
-            # Its number, not its name, which may be a patient's.
-            detail = f"the zip contains a file that is not part of a {suffix} slide: number {number} of the others"
-            raise ArchiveRefused("zip-kinds", detail, OWN_FILES, format=suffix, number=number)
-        plan.setdefault(f"{below}{place.name}", one)  # _plan refuses equal names by their count
-    return plan
-
-
-def _is_dicom(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bool:
-    """DICOM PS3.10, section 7.1: a preamble of 128 bytes of any content, then DICM."""
-    with opened.open(entry) as file:
-        return file.read(132)[128:] == b"DICM"
-
-
-def _refuse_references(opened: zipfile.ZipFile, plan: Plan) -> None:
-    """Refuses an index file that names files elsewhere. The reader's sandbox is the second line of defence."""
-    for target, entry in plan.items():
-        if not target.lower().endswith(("/slidedat.ini", ".vms", ".vmu")):
-            continue
-        if entry.file_size > MOST_TEXT:
-            raise ArchiveRefused("zip-claims", "a text file of the slide is too large", AS_SCANNED)
-        with opened.open(entry) as file:
-            text = file.read(MOST_TEXT).decode("latin-1")  # maps every byte to a character, so it cannot fail
-        pairs = [line.partition("=") for line in text.splitlines()]
-        named = [value for key, _, value in pairs if NAMES_A_FILE.fullmatch(key.strip())]
-        if any("/" in name or "\\" in name or ".." in name for name in named):
-            raise ArchiveRefused("zip-references", "the slide names files outside of itself", AS_SCANNED)
 
 
 def _copy(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, advance: Callable[[], None]) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from core.access.visitor import Visitor
 from core.database import search
 from core.database.analyses import Analysis
-from core.database.slides import NOT_INSPECTED, Slide
+from core.database.slides import KEPT, Slide
 from core.errors import Conflict, Foreign, Invalid, NotFound
 from core.pixels.levels import SlideInfo
 
@@ -124,7 +124,7 @@ def lock(session: Session, slide: Slide) -> None:
 
 def without_files(session: Session, slide_ids: list[str]) -> list[str]:
     """Returns those slides of which no file may be stored: deleted ones, and ones rejected for their own fault."""
-    judged = and_(Slide.state == "rejected", Slide.reason["code"].as_string() != NOT_INSPECTED)
+    judged = and_(Slide.state == "rejected", Slide.reason["code"].as_string().notin_(KEPT))
     return _of_these(session, slide_ids, or_(Slide.state == "deleted", judged))
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from core.access import quotas
 from core.access.visitor import Visitor
 from core.database.analyses import Analysis, Work
-from core.database.slides import NOT_INSPECTED, Slide
+from core.database.slides import KEPT, NOT_INSPECTED, Slide
 from core.database.transactions import clock
 from core.errors import Conflict, Gone
 from core.pixels.levels import SlideInfo
@@ -103,7 +103,7 @@ def has_outdated_mask(slide: Slide) -> bool:
 
 
 def inspect_again(session: Session, slide: Slide) -> Work:
-    """Opens a new inspection of a slide whose last one failed in the worker, or is outdated.
+    """Opens a new inspection of a slide whose last one failed in the worker, found it unsupported, or is outdated.
 
     The worker compares the file's sha256 with that of the first inspection, so another file is never taken for it.
 
@@ -115,7 +115,7 @@ def inspect_again(session: Session, slide: Slide) -> Work:
     if has_outdated_mask(slide) and _is_under_analysis(session, slide):
         # Bands that are done have scores by the old mask, and the finish would count cells by the new one.
         raise Conflict("analysis-under-way", "the slide is being analysed", "wait for the analysis, or cancel it")
-    failed = slide.state != "inspecting" and (slide.reason or {}).get("code") == NOT_INSPECTED
+    failed = slide.state != "inspecting" and (slide.reason or {}).get("code") in KEPT
     if not failed and not is_outdated(slide):
         raise Conflict("nothing-to-inspect", "the inspection of this slide did not fail", "see the slide's state")
     if not storage.absolute(slide.file).exists():
@@ -132,5 +132,5 @@ def _is_under_analysis(session: Session, slide: Slide) -> bool:
 
 
 def reject(session: Session, slide: Slide, reason: dict[str, Any]) -> None:
-    """Records that the file is not a usable slide, and why. The caller removes its bytes."""
+    """Records that the file is not a usable slide, and why. Its bytes stay for reasons in KEPT; else they go."""
     slide.state, slide.reason, slide.updated_at = "rejected", reason, clock(session)

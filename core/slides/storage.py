@@ -17,7 +17,7 @@ from core.settings import get_settings
 KNOWN_SUFFIX = re.compile(r"\.(svs|tiff?|ndpi|vms|vmu|scn|mrxs|svslide|bif|dcm|zvi|czi|zip)\Z", re.IGNORECASE)
 LONGEST_PATH = 300
 TILE_INDEX, THUMBNAIL = "tiles.npz", "thumbnail.jpeg"
-PARTS = "parts"
+PARTS, LEFT_OUT = "parts", "left-out.json"
 
 
 def slide_file(slide_id: str, filename: str) -> str:
@@ -92,6 +92,11 @@ def _is_empty(directory: Path, oldest: float) -> bool:
 def remove(slide_id: str) -> None:
     """Removes all files of a slide. Files that are already gone are no error."""
     shutil.rmtree(folder(slide_id), ignore_errors=True)
+
+
+def remove_parts(slide_id: str) -> None:
+    """Removes what was unpacked from a slide's zip."""
+    shutil.rmtree(folder(slide_id) / PARTS, ignore_errors=True)
 
 
 def require_space(size_bytes: int) -> None:

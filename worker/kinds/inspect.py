@@ -8,14 +8,14 @@ from core.access import audit
 from core.access.visitor import Visitor
 from core.analyses.results import to_stored
 from core.analyses.statements import Reason, reason
-from core.database.slides import Slide
+from core.database.slides import KEPT, Slide
 from core.database.transactions import writing
 from core.errors import Gone, Invalid, ReaderEnded, ReaderFailed, SlideRejected, SlideUnreadable
 from core.pixels.levels import SlideInfo
 from core.pixels.tissue import MASK_VERSION
 from core.reader.client import Reader
 from core.settings import get_settings
-from core.slides import durable, inspection, opening, scale, storage
+from core.slides import archives, durable, inspection, opening, scale, storage
 from core.slides.opening import SlideFile
 from core.work import leases
 from worker.kinds.records import slide_of
@@ -86,9 +86,9 @@ def _read(slide: Slide, file: SlideFile, stated: dict[str, Any], lease: Lease) -
     limits = settings.inspect_seconds, settings.reader_memory_bytes
     with Reader(file.path, *limits, file.readable) as reader:
         answer, index = reader.call("inspect")
-        info = SlideInfo.from_dict({**answer["info"], **stated})
-        lease.advance()
         folder = storage.folder(slide.id)
+        info = SlideInfo.from_dict({**answer["info"], **stated, "left_out_files": archives.left_out(folder)})
+        lease.advance()
         durable.write(folder / storage.TILE_INDEX, index)
         durable.write(folder / storage.THUMBNAIL, reader.call("thumbnail", most_px=THUMBNAIL_PX)[1])
         lease.advance()
@@ -121,7 +121,10 @@ def _give_up(claim: leases.Claim, error: ReaderEnded) -> None:
 
 
 def _reject(claim: leases.Claim, reason: dict[str, Any]) -> None:
-    """Record the reason and remove the files, in this order: a crash between the two leaves files for the sweep."""
+    """Record the reason and remove the files, in this order: a crash between the two leaves files for the sweep.
+
+    The bytes of a slide of a kind that is not read stay: a later version may read it.
+    """
     with writing() as session:
         slide = session.get_one(Slide, claim.slide_id, with_for_update={"key_share": True})
         leases.complete(session, claim, {"rejected": reason})
@@ -129,4 +132,7 @@ def _reject(claim: leases.Claim, reason: dict[str, Any]) -> None:
         inspector = Visitor.internal(slide.workspace_id, "inspection")
         audit.write(session, inspector, "slide.reject", slide.id, "", code=reason["code"])
     close_readers()
-    storage.remove(claim.slide_id)
+    if reason["code"] in KEPT:
+        storage.remove_parts(claim.slide_id)  # the zip is what was sent
+    else:
+        storage.remove(claim.slide_id)

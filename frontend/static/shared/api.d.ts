@@ -1606,12 +1606,19 @@ export interface components {
                 [key: string]: string;
             };
             latest_analysis?: components["schemas"]["LatestAnalysis"] | null;
+            /**
+             * Left Out Files
+             * @description files of the slide's zip that are no part of it, fifty at most
+             */
+            left_out_files: string[];
             /** Mpp Source */
             mpp_source: string | null;
             /** Mpp X */
             mpp_x: number | null;
             /** Mpp Y */
             mpp_y: number | null;
+            /** @description why the slide can be viewed and is not analysed; null where it is */
+            not_analysable: components["schemas"]["Reason"] | null;
             /** Properties */
             properties: {
                 [key: string]: string;
@@ -2232,12 +2239,19 @@ export interface components {
             identifiers: {
                 [key: string]: string;
             };
+            /**
+             * Left Out Files
+             * @description files of the slide's zip that are no part of it, fifty at most
+             */
+            left_out_files: string[];
             /** Mpp Source */
             mpp_source: string | null;
             /** Mpp X */
             mpp_x: number | null;
             /** Mpp Y */
             mpp_y: number | null;
+            /** @description why the slide can be viewed and is not analysed; null where it is */
+            not_analysable: components["schemas"]["Reason"] | null;
             /** Properties */
             properties: {
                 [key: string]: string;

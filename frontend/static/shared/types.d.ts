@@ -15,6 +15,7 @@ export type ListedSlide = Schemas["ListedSlide"];
 export type Me = Schemas["Me"];
 export type Person = Schemas["PersonOut"];
 export type Profile = Schemas["Profile"];
+export type Reason = NonNullable<Schemas["SlideOut"]["reason"]>;
 export type Region = Schemas["Region"];
 export type RotationCheck = Schemas["RotationCheck"];
 export type ShownResults = Schemas["ShownResults"];

@@ -62,7 +62,7 @@ def test_tile_metadata_is_stripped(jpeg_tiff, kind):
     for stuffed in (SOI + planted + stream[2:], SOI + planted + planted + stream[2:]):
         assert level.splice(stuffed) == level.splice(stream)
     tables = SOI + planted + level.tables[2:]
-    assert native_tiles._without_foreign(tables, list(native_tiles._segments(tables))) == level.tables
+    assert native_tiles._without_foreign(tables, list(native_tiles.segments_of(tables))) == level.tables
 
 
 def test_tile_index_survives_storage(jpeg_tiff):

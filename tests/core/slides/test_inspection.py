@@ -1,16 +1,27 @@
 """Where an inspection that fails leaves the slide: its file, its state and its results."""
 
 import pytest
+from sqlalchemy import select
 
+from core.analyses import requests
 from core.analyses.statements import REASONS
 from core.database import transactions
 from core.database.analyses import Analysis, Work
 from core.database.record import DEFAULT_WORKSPACE
-from core.database.slides import NOT_INSPECTED, Slide
-from core.errors import Gone, ReaderFailed, ReaderStarved, ReaderTimedOut
+from core.database.slides import NOT_INSPECTED, UNSUPPORTED, Slide, keeps_files
+from core.errors import (
+    Conflict,
+    Gone,
+    Invalid,
+    ReaderFailed,
+    ReaderStarved,
+    ReaderTimedOut,
+    SlideUnreadable,
+    SlideUnsupported,
+)
 from core.pixels.levels import Level, SlideInfo
 from core.pixels.tissue import MASK_VERSION
-from core.slides import durable, inspection, opening, scale, storage
+from core.slides import catalog, durable, inspection, opening, scale, storage
 from core.work import leases
 from worker.kinds import inspect as kind
 
@@ -154,3 +165,52 @@ def test_a_reader_that_ends_is_tried_again_first(imported, monkeypatch):
     claim = fresh_inspection(imported, kind.READER_TRIES - 1, monkeypatch, error)
     with pytest.raises(ReaderTimedOut):
         kind.inspect(claim, Progress(), None)
+
+
+@pytest.mark.parametrize(("error", "stays"), [
+    (SlideUnsupported("unsupported", "unsupported compression WebP", "export it"), True),
+    (SlideUnsupported("not-a-slide", "this is no slide", "send one"), False),
+    (SlideUnreadable("unreadable", "it is damaged", "copy it again"), False),
+])  # fmt: skip
+def test_bytes_of_an_unsupported_slide_stay(error, stays, imported, monkeypatch):
+    """A later version may read them: they count in quotas, stand in backups, and can be inspected again."""
+    kind.inspect(fresh_inspection(imported, 1, monkeypatch, error), Progress(), None)
+    assert (get().state, get().reason["code"]) == ("rejected", error.code)
+    assert storage.folder("s").is_dir() == stays
+    with transactions.reading() as session:
+        assert bool(session.scalars(select(Slide.id).where(keeps_files())).all()) == stays
+        assert (catalog.without_files(session, ["s"]) == []) == stays
+    if stays:
+        assert error.code == UNSUPPORTED
+        assert open_inspection().kind == "inspect"
+    else:
+        with pytest.raises(Conflict):
+            open_inspection()
+
+
+def test_unpacked_files_of_an_unsupported_slide_go(imported, monkeypatch):
+    """The zip that was sent stays. Its parts are made again at the next inspection."""
+    error = SlideUnsupported("unsupported", "unsupported compression WebP", "export it")
+    claim = fresh_inspection(imported, 1, monkeypatch, error)
+    durable.write(storage.folder("s") / storage.PARTS / "slide.dcm", b"x")
+    kind.inspect(claim, Progress(), None)
+    assert storage.folder("s").is_dir()
+    assert not (storage.folder("s") / storage.PARTS).exists()
+
+
+def test_what_is_not_bright_field_is_not_analysed(imported):
+    refusal = {"code": "not-bright-field", "detail": "not a bright-field H&E image: it is dark", "action": "view it",
+               "parameters": {"cause": "it is dark"}}  # fmt: skip
+    info = SlideInfo("x", 500, 500, [Level(500, 500, 1.0, 1.0)], 0.5, 0.5, "file", not_analysable=refusal)
+    slide(imported, info=info.to_dict())
+    settings = {"tissue": "auto", "threshold": None, "rotation_check": False}
+    with transactions.writing() as session, pytest.raises(Invalid, match="not a bright-field H&E image") as refused:
+        requests.create(session, session.get_one(Slide, "s"), None, settings)
+    assert refused.value.code == "not-bright-field"
+
+
+def test_records_of_earlier_versions_say_nothing_of_light():
+    stored = SlideInfo("x", 5, 5, [Level(5, 5, 1.0, 1.0)], 0.5, 0.5, "file").to_dict()
+    del stored["not_analysable"], stored["left_out_files"]
+    info = SlideInfo.from_dict(stored)
+    assert (info.not_analysable, info.left_out_files) == (None, [])

@@ -99,7 +99,7 @@ function actions(store, slide) {
     open.href = address(`/slides/${slide.id}`);
     box.append(open);
   }
-  if (slide.reason?.code === "inspect-failed") {
+  if (["inspect-failed", "unsupported"].includes(slide.reason?.code ?? "")) {
     const again = make("button", "", "Try again");
     again.addEventListener("click", () => attempt(store, request("post", "/api/v1/slides/{slide_id}/inspect", { path })));
     box.append(again);
@@ -124,6 +124,8 @@ function row(store, slide) {
   const doubted = slide.state === "needs_input" && slide.reason?.code !== "mpp-missing"; // the question alone says that
   const failed = doubted || slide.state === "rejected" || slide.reason?.code === "inspect-failed"; // also of a slide that stays usable
   if (slide.reason && failed) text.append(make("div", "reason", `${explain(slide.reason)}.`));
+  if (slide.not_analysable) text.append(make("div", "note", `${explain(slide.not_analysable)}.`));
+  if (slide.left_out_files.length) text.append(make("div", "note", `Left out of the zip: ${slide.left_out_files.join(", ")}.`));
   if (slide.state === "needs_input") text.append(question(store, slide));
   if (slide.state === "ready") text.append(correction(store, slide));
   item.append(thumbnail(slide), text, actions(store, slide));

@@ -30,8 +30,11 @@ function describeState(analysis) {
   }[analysis.state];
 }
 
-/** @param {HTMLElement} host @param {Analysis | null} analysis */
-function show(host, analysis) {
+/**
+ * @param {HTMLElement} host @param {Analysis | null} analysis
+ * @param {import("../../shared/types").Reason | null | undefined} refusal  why the slide is not analysed
+ */
+function show(host, analysis, refusal) {
   const active = isActive(analysis);
   const bar = part(host, "progress", HTMLProgressElement);
   bar.hidden = !active;
@@ -40,11 +43,11 @@ function show(host, analysis) {
   part(host, "cancel").hidden = !active;
   const start = part(host, "analyse", HTMLButtonElement);
   start.hidden = active;
-  start.disabled = false;
-  start.textContent = analysis ? "Analyse again" : "Analyse";
+  start.disabled = Boolean(refusal);
+  start.textContent = refusal ? "Not analysed" : analysis ? "Analyse again" : "Analyse";
   part(host, "choices").hidden = active;
   part(host, "retry").hidden = !analysis || !["failed", "cancelled"].includes(analysis.state);
-  part(host, "state").textContent = describeState(analysis);
+  part(host, "state").textContent = refusal && !analysis ? `${explain(refusal)}.` : describeState(analysis);
 }
 
 /** Shows a newer state of the analysis that is followed. @param {import("../state.js").ViewerStore} store @param {Analysis} analysis */
@@ -134,7 +137,9 @@ function listen(host, store, life) {
 export const { mount, unmount } = panel((host, /** @type {import("../state.js").ViewerStore} */ store, life) => {
   listen(host, store, life);
   offerNetworks(host, life).catch((error) => report(store, error));
-  store.watch((state) => (state.loaded ? state.analysis : undefined), (analysis) => analysis !== undefined && show(host, analysis), life);
+  store.watch((state) => (state.loaded ? state.analysis : undefined), (analysis) => {
+    if (analysis !== undefined) show(host, analysis, store.get().slide?.not_analysable);
+  }, life);
   store.watch((state) => (isActive(state.analysis) ? state.analysis?.id : undefined), (id, current) => {
     if (id) follow(store, id, current).catch((error) => report(store, error));
   }, life);
