@@ -13,6 +13,7 @@ reason names the file's value. Three rules decide:
 Zero and text that is no number state nothing. Then 10 / power of the objective is a guess (source "objective").
 """
 
+import html
 import math
 import re
 from collections.abc import Mapping
@@ -98,7 +99,7 @@ def ome_mpp(description: str) -> Pair | None:
     tag = OME_PIXELS.search(description)
     if tag is None:
         return None
-    fields = {axis + unit: value for axis, unit, value in OME_SIZE.findall(tag.group())}
+    fields = {axis + unit: html.unescape(value) for axis, unit, value in OME_SIZE.findall(tag.group())}
     sizes = [_number(fields.get(axis, "")) for axis in "XY"]
     units = [OME_UNITS.get(fields.get(f"{axis}Unit", "µm").strip()) for axis in "XY"]
     x, y = (size * unit if size and unit else None for size, unit in zip(sizes, units, strict=True))

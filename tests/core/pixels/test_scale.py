@@ -105,7 +105,8 @@ def pixels(x, y, unit_x=None, unit_y=None):
 
 @pytest.mark.parametrize(("text", "mpp"), [
     (pixels(0.25, 0.25), 0.25), (pixels(250, 250, "nm", "nm"), 0.25), (pixels(0.00025, 0.00025, "mm", "mm"), 0.25),
-    (pixels(0.25, 0.25, "µm", "μm"), 0.25), (pixels("0,25", "0,25"), 0.25), (pixels(0.25, 250, "µm", "nm"), 0.25),
+    (pixels(0.25, 0.25, "µm", "μm"), 0.25), (pixels(0.25, 0.25, "&#181;m", "&#xB5;m"), 0.25),
+    (pixels("0,25", "0,25"), 0.25), (pixels(0.25, 250, "µm", "nm"), 0.25),
 ])  # fmt: skip
 def test_ome_states_its_unit(text, mpp):
     assert ome_mpp(text) == (pytest.approx(mpp), pytest.approx(mpp))
