@@ -191,8 +191,10 @@ def of_route(scope: Mapping[str, Any]) -> Call:
 def methods_of(path: str) -> list[str]:
     """The methods that an address takes (RFC 9110, section 10.2.1), by its closest template.
 
-    HEAD is answered wherever GET is, and OPTIONS wherever anything is.
+    HEAD is answered wherever GET is, and OPTIONS wherever anything is. `*` is the server as a whole.
     """
+    if path == "*":
+        return sorted({call.method for call in CALLS})
     place = path.rstrip("/") or "/"
     fitting = [call.path for call, pattern in _PATTERNS if pattern.fullmatch(place)]
     if not fitting:

@@ -5,6 +5,8 @@ transfer; the request is still admitted, recorded and computed. Files carry tags
 (api.tiles), which are not even read.
 """
 
+import re
+
 from anyio import to_thread
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,6 +16,7 @@ from api.contract.entity_tags import is_unmodified, tag_of
 
 PRIVATE = "private, no-cache"  # stored by the browser alone, and used only after the service has confirmed it
 OF_BODY = ("content-length", "content-type", "content-range")  # the others describe what the client has
+RANGE = re.compile(rb"(?=.*\d)(\d{0,18})-(\d{0,18})")
 LARGE = 1 << 20  # bytes from which hashing would hold the event loop for a millisecond or more
 
 
@@ -25,7 +28,20 @@ class ConditionalReads:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_read = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
-        await self.app(scope, receive, _Answer(scope, send).send if is_read else send)
+        if not is_read:
+            await self.app(scope, receive, send)
+            return
+        headers = [field for field in scope["headers"] if field[0] != b"range" or _is_range(field[1])]
+        await self.app({**scope, "headers": headers}, receive, _Answer(scope, send).send)
+
+
+def _is_range(value: bytes) -> bool:
+    """Whether a Range is one of bytes. Others are ignored (RFC 9110, section 14.2), which the framework answers 400."""
+    unit, _, ranges = value.partition(b"=")
+    pairs = [RANGE.fullmatch(part.strip()) for part in ranges.split(b",")]
+    return unit.strip() == b"bytes" and all(
+        match is not None and (not (match[1] and match[2]) or int(match[1]) <= int(match[2])) for match in pairs
+    )
 
 
 class _Answer:

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 from urllib.parse import urljoin
 
@@ -152,6 +153,21 @@ def test_options_lists_the_methods(address, slide_id):
     ]:  # fmt: skip
         answer = send(address, "OPTIONS", f"{PREFIX}/api/v1/{path}")
         assert (answer.status_code, answer.headers["allow"]) == (204, methods)
+
+
+def test_options_of_the_server_as_a_whole(service):
+    with socket.create_connection(("127.0.0.1", service.port), PATIENCE) as connection:
+        connection.sendall(b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert b" 204 " in connection.recv(100)
+
+
+def test_an_http_1_0_client_gets_no_chunks(service):
+    with socket.create_connection(("127.0.0.1", service.port), PATIENCE) as connection:
+        head = f"GET {PREFIX}/api/v1/slides HTTP/1.0\r\nAuthorization: Bearer {KEY}\r\n\r\n"
+        connection.sendall(head.encode())
+        answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    assert b"content-length: " in answer
+    assert b"transfer-encoding" not in answer
 
 
 def test_the_document_and_the_cookie_know_the_prefix(address):

@@ -108,6 +108,22 @@ def test_what_must_not_be_stored_gets_no_tag():
     assert answer.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.parametrize("value", ["bytes=9-2", "bytes=-", "bytes=", "lines=1-2", "x", "bytes=1-2,x", "bytes=a-b"])
+def test_what_is_no_range_is_ignored(tmp_path, value):
+    path = tmp_path / "thumbnail.jpeg"
+    path.write_bytes(b"0123456789")
+    answer = call(served(FileResponse(path)), "GET", SLIDE, {"Range": value})
+    assert (answer.status, answer.body) == (200, b"0123456789")
+
+
+@pytest.mark.parametrize(("value", "part"), [("bytes=2-3", b"23"), ("bytes=8-", b"89"), ("bytes=-3", b"789")])
+def test_a_range_of_a_file_is_answered(tmp_path, value, part):
+    path = tmp_path / "thumbnail.jpeg"
+    path.write_bytes(b"0123456789")
+    answer = call(served(FileResponse(path)), "GET", SLIDE, {"Range": value})
+    assert (answer.status, answer.body) == (206, part)
+
+
 def test_writes_are_untouched():
     answer = call(served(Response(b"{}")), "POST", SLIDE, {"If-None-Match": "*"})
     assert (answer.status, answer.headers.get("etag"), answer.headers.get("cache-control")) == (200, None, None)
