@@ -6,6 +6,7 @@ all slides, as if each had that accession.
 
 from difflib import get_close_matches
 from typing import get_args, get_origin
+from urllib.parse import parse_qsl
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
@@ -32,6 +33,13 @@ def reject_unknown_parameters(request: Request) -> None:
             raise Invalid(
                 "repeated-parameter", f"the query parameter {name[:50]!r} came more than once", "send it once"
             )
+
+
+def reject_others(query: bytes, declared: list[str]) -> None:
+    """Raises Invalid for the first parameter of a raw query string that is not declared."""
+    for name, _ in parse_qsl(query.decode("latin1"), keep_blank_values=True):
+        if name not in declared:
+            raise unknown_parameter(name, declared)
 
 
 def unknown_parameter(name: str, declared: list[str]) -> Invalid:

@@ -13,7 +13,6 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import parse_qsl
 
 from anyio import CapacityLimiter, to_thread
 from cachetools import LRUCache, TTLCache
@@ -27,7 +26,7 @@ from api.contract.problems import ACCESS_ERRORS, from_database, from_error, pool
 from api.metrics import TILES
 from api.request import trail
 from api.request.correlation import correlation_of
-from api.request.strict_query import unknown_parameter
+from api.request.strict_query import reject_others
 from api.request.visitor import cookie_name, secret_of
 from api.tiles.open_files import SlideFiles, TileFile
 from api.tiles.tile_request import TileRequest
@@ -90,7 +89,7 @@ class TileApp:
         headers, origin = dict(scope["headers"]), (scope["client"] or ("",))[0]
         correlation = ""
         try:
-            _reject_parameters(scope["query_string"])
+            reject_others(scope["query_string"], ["v"])  # the slide's version, which lets browsers keep the tile
             place = await self._admit(headers, request, origin)
             tag = request.tag(place.version)
             condition = headers.get(b"if-none-match", b"").decode("latin-1")
@@ -189,13 +188,6 @@ class TileApp:
         """`pool`: each has threads of its own, so that lookups queue neither behind rendered tiles nor behind zips."""
         limiter = self._limiters.setdefault(pool, CapacityLimiter(THREADS[pool]))
         return await to_thread.run_sync(function, *arguments, limiter=limiter)
-
-
-def _reject_parameters(query: bytes) -> None:
-    """Raises Invalid for parameters other than `v`, the version in a tile's address, which lets browsers keep it."""
-    for name, _ in parse_qsl(query.decode("latin1"), keep_blank_values=True):
-        if name != "v":
-            raise unknown_parameter(name, ["v"])
 
 
 def _credential(headers: dict[bytes, bytes]) -> Credential:

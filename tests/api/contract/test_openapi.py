@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx2 as httpx
 import pytest
 from servers import KEY, Service
 from slides import tissue, write_pyramid
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.services
 PHASES = os.environ.get("QUARTERTURN_FUZZ_PHASES", "coverage")
 EXAMPLES = os.environ.get("QUARTERTURN_FUZZ_EXAMPLES", "10")
 CONTRACT = Path(__file__).resolve().parent
+METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
 
 def objects(client, tmp_path):
@@ -59,5 +61,7 @@ def test_every_call_conforms_to_the_openapi_document(running, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     print(done.stdout[-3000:])
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-3000:]
-    assert "Selected: 55/55" in done.stdout, "all calls of the document"
+    calls = sum(len(METHODS & set(path)) for path in httpx.get(f"{running.url}/openapi.json").json()["paths"].values())
+    assert calls > 50
+    assert f"Selected: {calls}/{calls}" in done.stdout, "all calls of the document"
     assert Client(running.url, KEY).call("GET", "/api/v1/session").json()["role"] == "admin", "the service goes on"
