@@ -2,8 +2,8 @@
 
 SLIDES is a folder of slide files, OUTLINES one of files that ASAP, ImageScope (.xml), QuPath (.geojson) or Camelyon16
 (.json) wrote. `cli.camelyon_folder` states how they are joined by name. A slide without outlines counts as free of
-tumour when all outlines are joined; otherwise it is left out, since they may be its own. QUARTERTURN_URL and
-QUARTERTURN_KEY name the service and an API key.
+tumour when all outlines are joined and every file that may be outlines is read; otherwise it is left out.
+QUARTERTURN_URL and QUARTERTURN_KEY name the service and an API key.
 
 Slides that the service has are not uploaded again, and analyses that it has are not repeated, so the command may be
 run again after a failure. It goes on after a slide that fails. The exit status is 0 when all files were evaluated.
@@ -18,12 +18,14 @@ from typing import Any
 from tqdm import tqdm
 
 from cli.camelyon_batch import Batch
-from cli.camelyon_folder import Join, SlideFile, join, named_slides, outline_files, slide_files
+from cli.camelyon_folder import OUTLINE_SUFFIXES, Join, SlideFile, join, named_slides, outline_files, slide_files
 from cli.camelyon_report import UNMATCHED, Report, print_evaluation
+from cli.camelyon_unread import sort_out
 from cli.client import FAILURES, Client, NotConfigured, ServiceError
 
 EVALUATION_SECONDS = 3600
 FREE, LEFT_OUT = "tumour-free", "left-out"
+NO_OUTLINES = "name another folder, or say with --without-outlines what slides without outlines are"
 LEFT_OUT_BY_OPTION = "it has no outlines, and --without-outlines leaves such slides out"
 
 
@@ -49,17 +51,23 @@ def read_folders(options: argparse.Namespace) -> tuple[Join, Report]:
     """Joins slides and outlines, and reports the files that are neither. Raises OSError."""
     slides, other_slides = slide_files(options.slides)
     outlines, other_outlines = outline_files(options.outlines)
+    folders, others = (options.slides, options.outlines), (other_slides, other_outlines)
+    unread, left_out = sort_out(folders, slides, outlines, others)
     joined = join(slides, outlines)
-    left_out = {**other_slides, **other_outlines}
-    for path in (*(slide.path for slide in slides), *outlines):
-        left_out.pop(path, None)  # where both folders are one, each file is read by one side and left by the other
-    return joined, Report.from_join(joined, {str(path): reason for path, reason in sorted(left_out.items())})
+    return joined, Report.from_join(joined, unread, left_out)
+
+
+def require_outlines(joined: Join, options: argparse.Namespace) -> None:
+    """Raises ServiceError when there are no outlines at all: rather the wrong folder than slides without tumour."""
+    if not (joined.pairs or joined.lone_outlines or joined.unclear_outlines or options.without_outlines):
+        raise ServiceError(f"{options.outlines} has no outlines ({', '.join(OUTLINE_SUFFIXES)}): {NO_OUTLINES}")
 
 
 def work_of(joined: Join, options: argparse.Namespace, report: Report) -> list[tuple[SlideFile, Path | None]]:
     """Returns the slides to evaluate with their outlines, by name. The report lists the others."""
     work: list[tuple[SlideFile, Path | None]] = list(joined.pairs)
-    is_free = options.without_outlines == FREE or (not options.without_outlines and not report.unmatched_outlines)
+    has_unread = bool(report.unmatched_outlines or report.unread)
+    is_free = options.without_outlines == FREE or (not options.without_outlines and not has_unread)
     if is_free:
         report.free = [slide.name for slide in joined.lone_slides]
         work += [(slide, None) for slide in joined.lone_slides]
@@ -83,7 +91,9 @@ def analyse(client: Client, options: argparse.Namespace, joined: Join, report: R
     Raises:
         ServiceError, httpx.HTTPError, OSError: nothing can be evaluated at all.
     """
+    require_outlines(joined, options)
     partial, work = partial_slides(options, joined, report), work_of(joined, options, report)
+    report.print_free()
     groups = {"tumour": options.tumour, "hole": options.hole, "ignore": options.ignore_group}
     batch = Batch(client, options.model, groups)
     for file, outlines in tqdm(work, unit="slide", desc="Slides "):
@@ -111,11 +121,11 @@ def run(options: argparse.Namespace) -> int:
     """Returns the exit status of `main`. Raises one of FAILURES when the folders or the service cannot be read."""
     client = Client.from_environment()
     joined, report = read_folders(options)
-    report.print_join()
-    analyse(client, options, joined, report)
-    report.print_ignored()
+    report.print_left_out()
     evaluation, error = None, ""
     try:
+        analyse(client, options, joined, report)
+        report.print_ignored()
         evaluation = evaluate(client, options, report)
         print_evaluation(evaluation, report.analyses)
     except FAILURES as failure:

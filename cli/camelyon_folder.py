@@ -28,7 +28,7 @@ SLIDE_SUFFIXES = (
 )  # fmt: skip
 SIDE_SUFFIXES = (
     ".txt", ".csv", ".tsv", ".xlsx", ".md", ".md5", ".sha1", ".sha256", ".log", ".html", ".pdf", ".ini", ".db", ".yml",
-    ".yaml", ".qpproj", ".qpdata", ".lnk",
+    ".yaml", ".qpproj", ".qpdata", ".lnk", ".ndpa", ".annotations", ".gz",
 )  # fmt: skip
 DIGEST = re.compile(r"[0-9a-f]{64}")
 

@@ -7,7 +7,10 @@ from typing import Any
 from cli.camelyon_folder import Join
 
 NO_SLIDE = "no slide has this name"
-UNMATCHED = "no outlines have its name, and there are outlines without a slide (--without-outlines says what it is)"
+UNMATCHED = (
+    "no outlines have its name, and there are outlines without a slide or files that are not read"
+    " (--without-outlines says what it is)"
+)
 
 
 @dataclass
@@ -21,6 +24,7 @@ class Report:
         not_evaluated: {slide: why it is no part of the evaluation}.
         unmatched_outlines: {outlines: why they have no slide}.
         unmatched_names: names of the --ignore file that fit no slide.
+        unread: {path: why it is not read, though it may be outlines or a slide}.
         left_out: {path: why it is neither a slide nor outlines}.
         ignored_marks: {outlines: marks of theirs that are no outlines}.
     """
@@ -31,11 +35,12 @@ class Report:
     not_evaluated: dict[str, str] = field(default_factory=dict)
     unmatched_outlines: dict[str, str] = field(default_factory=dict)
     unmatched_names: list[str] = field(default_factory=list)
+    unread: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     ignored_marks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @classmethod
-    def from_join(cls, joined: Join, left_out: dict[str, str]) -> "Report":
+    def from_join(cls, joined: Join, unread: dict[str, str], left_out: dict[str, str]) -> "Report":
         """Returns the report of a join, before anything is sent."""
         lone = {path.name: NO_SLIDE for path in joined.lone_outlines}
         unclear = {path.name: reason for path, reason in joined.unclear_outlines.items()}
@@ -43,20 +48,24 @@ class Report:
             outlines={slide.name: path.name for slide, path in joined.pairs},
             not_evaluated={slide.name: reason for slide, reason in joined.unclear_slides.items()},
             unmatched_outlines={**lone, **unclear},
+            unread=unread,
             left_out=left_out,
         )
 
     @property
     def is_complete(self) -> bool:
         """Whether every slide was evaluated and every outlines file and name of a list has its slide."""
-        return not (self.not_evaluated or self.unmatched_outlines or self.unmatched_names)
+        return not (self.not_evaluated or self.unmatched_outlines or self.unmatched_names or self.unread)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
-    def print_join(self) -> None:
-        """Prints what was left out, and which slides have no outlines."""
+    def print_left_out(self) -> None:
+        """Prints the files that are neither slides nor outlines."""
         _print_list("Left out, neither slides nor outlines:", self.left_out)
+
+    def print_free(self) -> None:
+        """Prints which slides have no outlines and count as free of tumour."""
         _print_list("Free of tumour, since they have no outlines:", dict.fromkeys(self.free, ""))
 
     def print_ignored(self) -> None:
@@ -71,10 +80,12 @@ class Report:
             return
         _print_list("Not evaluated:", self.not_evaluated, sys.stderr)
         _print_list("Outlines without a slide:", self.unmatched_outlines, sys.stderr)
+        _print_list("Not read, and may be outlines or slides:", self.unread, sys.stderr)
         _print_list("Names of --ignore that fit no slide:", dict.fromkeys(self.unmatched_names, ""), sys.stderr)
         counts = f"{len(self.analyses)} slides evaluated, {len(self.not_evaluated)} not evaluated"
         lone = f"{len(self.unmatched_outlines)} outlines files without a slide"
-        print(f"{counts}, {lone}, {len(self.unmatched_names)} unknown names", file=sys.stderr)
+        unread = f"{len(self.unread)} files or folders not read"
+        print(f"{counts}, {lone}, {unread}, {len(self.unmatched_names)} unknown names", file=sys.stderr)
 
 
 def _print_list(title: str, reasons: dict[str, str], file: Any = None) -> None:

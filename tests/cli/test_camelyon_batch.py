@@ -180,6 +180,55 @@ def test_a_folder_without_fault_is_evaluated_whole(fake, folders):
     assert list(report["left_out"].values()) == ["a hidden file"]
 
 
+@pytest.mark.parametrize(
+    "place",
+    ["slides/b.xml", "outlines/b.tif.ndpa", "outlines/b.annotations", "outlines/b.geojson.gz", "outlines/b.qpdata",
+     "outlines/other.qpdata", "outlines/other.ndpa", "outlines/b_mask.png", "slides/b.annotations", "slides/B.qpdata",
+     "outlines/b.txt", "slides/more/", "outlines/more/", "slides/b.lnk"],
+)  # fmt: skip
+def test_what_may_be_outlines_and_is_not_read_leaves_the_lone_slides_out(fake, folders, capsys, place):
+    """A slide whose outlines are not read is not free of tumour."""
+    (folders / "slides" / "b.tif").write_bytes(b"b")
+    if place.endswith("/"):
+        (folders / place).mkdir()
+    else:
+        (folders / place).write_bytes(b"")
+    status, report = run(folders)
+    assert (status, list(report["analyses"]), report["free"]) == (1, ["tumor_001.tif"], [])
+    assert list(report["not_evaluated"]) == ["b.tif"]
+    assert list(report["unread"]) == [str(folders / place)]
+    assert str(folders / place) in capsys.readouterr().err
+    assert run(folders, "--without-outlines", "tumour-free")[1]["free"] == ["b.tif"]
+
+
+def test_what_needs_no_reading_is_no_problem(fake, folders):
+    for place in ("slides/tumor_001.tif.md5", "slides/notes.txt", "outlines/README.md", "outlines/._tumor_001.xml"):
+        (folders / place).write_bytes(b"")
+    (folders / "slides" / "m.mrxs").write_bytes(b"m")
+    (folders / "slides" / "m").mkdir()
+    status, report = run(folders)
+    assert (status, report["unread"], report["free"]) == (0, {}, ["m.mrxs"])
+
+
+@pytest.mark.parametrize("name", ["", "empty"])
+def test_a_folder_without_outlines_is_refused(fake, folders, capsys, name):
+    """The parent folder instead of the folder of outlines."""
+    (folders / "empty").mkdir()
+    arguments = [str(folders / "slides"), str(folders / name)]
+    assert camelyon.main(arguments) == 1
+    printed = capsys.readouterr().err
+    assert "has no outlines" in printed
+    assert ("outlines: a folder, which is not searched" in printed) == (name == "")
+    assert fake.uploads == 0
+    assert camelyon.main([*arguments, "--without-outlines", "tumour-free"]) == (1 if name == "" else 0)
+
+
+def test_slides_that_count_as_free_are_printed(fake, folders, capsys):
+    (folders / "slides" / "normal_001.tif").write_bytes(b"two")
+    run(folders)
+    assert "Free of tumour, since they have no outlines:\n  normal_001.tif" in capsys.readouterr().out
+
+
 def test_one_bad_slide_does_not_end_the_others(fake, folders, capsys):
     (folders / "slides" / "tumor_000.tif").write_bytes(BAD)
     (folders / "slides" / "zero.tif").write_bytes(BARE)
@@ -282,6 +331,7 @@ def test_outlines_in_the_service_alone_are_not_erased(fake, folders):
     run(folders)
     (folders / "outlines" / "Tumor_001.json").unlink()
     (folders / "slides" / "b.tif").write_bytes(b"b")
+    (folders / "outlines" / "b.json").write_text(outlines())
     status, report = run(folders)
     assert status == 1
     assert "the service has" in report["not_evaluated"]["tumor_001.tif"]

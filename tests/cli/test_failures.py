@@ -13,6 +13,7 @@ AWAY = {"QUARTERTURN_URL": "http://127.0.0.1:1", "QUARTERTURN_KEY": "key"}
 def commands(tmp_path, monkeypatch):
     """Both commands, ready to run without a download."""
     (tmp_path / "slide.tiff").write_bytes(b"x")
+    (tmp_path / "slide.json").write_text("{}")
     monkeypatch.setattr(demo, "demo_slide", lambda _: DemoSlide(tmp_path / "slide.tiff", "synthetic", "a note"))
     return {"demo": lambda: demo.main([str(tmp_path)]), "camelyon": lambda: camelyon.main([str(tmp_path)] * 2)}
 
