@@ -18,6 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from cli.camelyon_batch import Batch
+from cli.camelyon_copies import by_content, join_copies
 from cli.camelyon_folder import OUTLINE_SUFFIXES, Join, SlideFile, join, named_slides, outline_files, slide_files
 from cli.camelyon_report import UNMATCHED, Report, print_evaluation
 from cli.camelyon_unread import sort_out
@@ -47,14 +48,17 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def read_folders(options: argparse.Namespace) -> tuple[Join, Report]:
-    """Joins slides and outlines, and reports the files that are neither. Raises OSError."""
+def read_folders(options: argparse.Namespace) -> tuple[Join, Report, list[SlideFile]]:
+    """Joins slides and outlines, and reports the files that are neither; returns all slides too. Raises OSError."""
     slides, other_slides = slide_files(options.slides)
     outlines, other_outlines = outline_files(options.outlines)
     folders, others = (options.slides, options.outlines), (other_slides, other_outlines)
     unread, left_out = sort_out(folders, slides, outlines, others)
     joined = join(slides, outlines)
-    return joined, Report.from_join(joined, unread, left_out)
+    copies = join_copies(joined)
+    report = Report.from_join(joined, unread, left_out)
+    report.not_evaluated.update({slide.name: reason for slide, reason in copies.items()})
+    return joined, report, slides
 
 
 def require_outlines(joined: Join, options: argparse.Namespace) -> None:
@@ -77,22 +81,21 @@ def work_of(joined: Join, options: argparse.Namespace, report: Report) -> list[t
     return sorted(work, key=lambda pair: pair[0].name)
 
 
-def partial_slides(options: argparse.Namespace, joined: Join, report: Report) -> set[SlideFile]:
-    """Returns the slides that --ignore names. The report lists names that fit none. Raises OSError."""
-    slides = [*(slide for slide, _ in joined.pairs), *joined.lone_slides, *joined.unclear_slides]
+def partial_slides(options: argparse.Namespace, slides: list[SlideFile], report: Report) -> set[SlideFile]:
+    """Returns the slides that --ignore names, and copies. The report lists names that fit none. Raises OSError."""
     lines = options.ignore.read_text("utf-8-sig").splitlines() if options.ignore else []
     partial, report.unmatched_names = named_slides(filter(str.strip, lines), slides)
-    return partial
+    return by_content(partial, slides)
 
 
-def analyse(client: Client, options: argparse.Namespace, joined: Join, report: Report) -> None:
+def analyse(client: Client, options: argparse.Namespace, joined: Join, report: Report, slides: list[SlideFile]) -> None:
     """Brings every slide into the service. The report lists each with its analysis or its failure.
 
     Raises:
         ServiceError, httpx.HTTPError, OSError: nothing can be evaluated at all.
     """
     require_outlines(joined, options)
-    partial, work = partial_slides(options, joined, report), work_of(joined, options, report)
+    partial, work = partial_slides(options, slides, report), work_of(joined, options, report)
     report.print_free()
     groups = {"tumour": options.tumour, "hole": options.hole, "ignore": options.ignore_group}
     batch = Batch(client, options.model, groups)
@@ -120,11 +123,11 @@ def evaluate(client: Client, options: argparse.Namespace, report: Report) -> dic
 def run(options: argparse.Namespace) -> int:
     """Returns the exit status of `main`. Raises one of FAILURES when the folders or the service cannot be read."""
     client = Client.from_environment()
-    joined, report = read_folders(options)
+    joined, report, slides = read_folders(options)
     report.print_left_out()
     evaluation, error = None, ""
     try:
-        analyse(client, options, joined, report)
+        analyse(client, options, joined, report, slides)
         report.print_ignored()
         evaluation = evaluate(client, options, report)
         print_evaluation(evaluation, report.analyses)

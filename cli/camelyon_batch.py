@@ -28,13 +28,9 @@ class Batch:
         self.card = _card(client, model)
         self.ignored: dict[str, list[dict[str, Any]]] = {}
         self._slides = _by_digest(client)
-        self._files: dict[str, str] = {}
 
     def evaluable(self, file: SlideFile, outlines: Path | None, exhaustive: bool) -> str:
         """Returns the id of an analysis with results of a slide whose outlines the service has. Raises ServiceError."""
-        other = self._files.setdefault(file.digest, file.name)
-        if other != file.name:
-            raise ServiceError(f"the file is the same as {other}, byte by byte")
         slide = self._slide(file)
         self._outline(slide, outlines, exhaustive)
         analysis = self._analysis(slide)

@@ -129,7 +129,7 @@ def join(slides: Iterable[SlideFile], outlines: Iterable[Path]) -> Join:
     """Joins slides and outlines by the rule above."""
     result = Join(lone_slides=list(slides), lone_outlines=list(outlines))
     if any(DIGEST.fullmatch(base(path)) for path in result.lone_outlines):
-        _step(result, _digest, base)
+        _step(result, lambda slide: digest_or_none(slide) or "", base)
     _step(result, lambda slide: fold(slide.name), base)
     _step(result, lambda slide: stem(fold(slide.name)), base)
     _step(result, lambda slide: loose(fold(slide.name)), lambda path: loose(base(path)))
@@ -137,12 +137,12 @@ def join(slides: Iterable[SlideFile], outlines: Iterable[Path]) -> Join:
     return result
 
 
-def _digest(slide: SlideFile) -> str:
-    """The file's sha256; nothing for a file that cannot be read, whose upload reports it."""
+def digest_or_none(slide: SlideFile) -> str | None:
+    """Returns the file's sha256; None for a file that cannot be read, whose upload reports it."""
     try:
         return slide.digest
     except OSError:
-        return ""
+        return None
 
 
 def _step(result: Join, slide_key: Callable[[SlideFile], str], outline_key: Callable[[Path], str]) -> None:

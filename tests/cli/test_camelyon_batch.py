@@ -352,12 +352,46 @@ def test_ignored_marks_are_printed(fake, folders, capsys):
     assert "Ignored in Tumor_001.json:\n  dot (Dot, group _0): encloses nothing" in capsys.readouterr().out
 
 
-def test_one_file_under_two_names_is_evaluated_once(fake, folders):
-    (folders / "slides" / "tumor_001 copy.tif").write_bytes(b"one")
+@pytest.mark.parametrize("copy", ["tumor_001 - Copy.tif", "a.tif", "z.tif", "TUMOR_001x.tiff"])
+def test_one_file_under_two_names_is_evaluated_once_with_the_outlines_of_either(fake, folders, copy):
+    """A copy without outlines, which may sort first, does not take the truth away."""
+    (folders / "slides" / copy).write_bytes(b"one")
     status, report = run(folders)
     assert status == 1
     assert len(fake.evaluated) == 1
-    assert list(report["not_evaluated"].values()) == ["the file is the same as tumor_001 copy.tif, byte by byte"]
+    assert report["not_evaluated"] == {copy: "the file is the same as tumor_001.tif, byte by byte"}
+    assert fake.annotations[fake.slides[0]["id"]]["positive"], "the outlines were sent"
+
+
+def test_copies_with_the_same_outlines_are_one_and_with_others_are_unclear(fake, folders):
+    (folders / "slides" / "copy.tif").write_bytes(b"one")
+    (folders / "outlines" / "copy.json").write_text(outlines())
+    status, report = run(folders)
+    assert (status, list(report["analyses"])) == (1, ["copy.tif"])
+    (folders / "outlines" / "copy.json").write_text(outlines(x=[]))
+    (folders / "slides" / "third.tif").write_bytes(b"one")
+    (folders / "slides" / "other.tif").write_bytes(b"other")
+    (folders / "outlines" / "other.json").write_text(outlines())
+    status, report = run(folders)
+    assert (status, list(report["analyses"])) == (1, ["other.tif"])
+    assert set(report["not_evaluated"]) == {"copy.tif", "third.tif", "tumor_001.tif"}
+    assert set(report["unmatched_outlines"]) == {"copy.json", "Tumor_001.json"}
+    assert all("their outlines differ" in reason for reason in report["not_evaluated"].values())
+
+
+def test_a_copy_of_an_unclear_slide_is_not_free_of_tumour(fake, folders):
+    for name in ("tumor_001.svs", "b.tif"):
+        (folders / "slides" / name).write_bytes(b"one")
+    status, report = run(folders, "--without-outlines", "tumour-free")
+    assert (status, report["analyses"], report["free"]) == (1, {}, [])
+    assert "the outlines of one of them are unclear" in report["not_evaluated"]["b.tif"]
+
+
+def test_a_copy_on_the_list_of_partly_outlined_slides(fake, folders):
+    (folders / "slides" / "a.tif").write_bytes(b"one")
+    (folders / "ignore.txt").write_text("a")
+    run(folders, "--ignore", str(folders / "ignore.txt"))
+    assert [parameters["exhaustive"] for parameters in fake.parameters] == ["false"]
 
 
 def test_a_list_of_partly_outlined_slides(fake, folders, capsys):
