@@ -7,6 +7,7 @@ import pytest
 from asgi import ID, call
 from hypothesis import given
 from hypothesis import strategies as st
+from sse_starlette import EventSourceResponse
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from api.contract.entity_tags import matches, tag_of
@@ -41,6 +42,17 @@ def test_head_of_an_endless_stream_ends():
 
     assert call(served(endless), "HEAD", f"/api/v1/analyses/{ID}/events").status == 200
     assert left == ["http.disconnect"]
+
+
+def test_head_of_events_of_the_library_ends():
+    async def endless():
+        while True:
+            yield {"data": "1"}
+            await asyncio.sleep(0)
+
+    answer = call(served(EventSourceResponse(endless())), "HEAD", f"/api/v1/analyses/{ID}/events")
+    assert (answer.status, answer.body) == (200, b"")
+    assert answer.headers["content-type"].startswith("text/event-stream")
 
 
 def test_a_stream_of_events_begins_before_its_first_event():
