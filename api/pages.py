@@ -13,6 +13,7 @@ MODULES = FRONTEND / "node_modules"
 LIBRARIES = {
     "openseadragon": MODULES / "openseadragon" / "build" / "openseadragon",
     "tus": MODULES / "tus-js-client" / "dist",
+    "hashes": MODULES / "@noble" / "hashes",
     "swagger": MODULES / "swagger-ui-dist",
 }
 router = APIRouter(include_in_schema=False)

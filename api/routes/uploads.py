@@ -27,6 +27,7 @@ from core.database.transactions import reading, writing
 from core.errors import Invalid, NoSpace
 from core.settings import get_settings
 from core.slides import catalog, storage, uploads
+from core.slides import upload_metadata as metadata
 
 router = APIRouter(prefix="/uploads", tags=["uploads (tus)"])
 VERSION = {"Tus-Resumable": TUS_VERSION, "Cache-Control": "no-store"}
@@ -77,7 +78,7 @@ def create_upload(
     """Creates an upload; metadata keys filename, sha256 and identifiers (JSON). Its address is in Location."""
     _require_tus(tus_resumable)
     length = _whole_number("Upload-Length", upload_length)
-    identifiers = _identifiers(uploads.parse_metadata(upload_metadata).identifiers)
+    identifiers = _identifiers(metadata.parse(upload_metadata).identifiers)
     with writing() as session:
         upload = uploads.create(session, visitor, length, upload_metadata, identifiers)
         trail.changed(session, upload.id, bytes=length)
@@ -99,20 +100,28 @@ def _identifiers(content: str | None) -> dict[str, str]:
 
 @router.head("/{upload_id}", status_code=200, response_class=Response)
 async def get_offset(
-    visitor: Visitor, upload_id: str, trail: Trail, tus_resumable: Annotated[str | None, Header()] = None
+    visitor: Visitor,
+    upload_id: str,
+    trail: Trail,
+    tus_resumable: Annotated[str | None, Header()] = None,
+    upload_metadata: Annotated[str, Header()] = "",
 ) -> Response:
-    """The number of safe bytes. Ends a PATCH that still writes, if this visitor may write: its client was cut off."""
+    """The number of safe bytes. Ends a PATCH that still writes, if this visitor may write: its client was cut off.
+
+    Upload-Metadata may name the sha256 of the file that the client resumes with: 409 `other-file` if it is another.
+    """
     _require_tus(tus_resumable)
+    await to_thread.run_sync(_require, visitor, upload_id, upload_metadata)
     if not visitor.may("analyst"):  # one who only looks neither ends nor completes another's upload
         return Response(headers=await to_thread.run_sync(_read_offset, visitor, upload_id))
-    await _take_over(visitor, upload_id)
+    await handover.take_over(upload_id)
     # A PATCH whose last bytes were safe may have died before it finished the upload.
     return Response(headers=await to_thread.run_sync(_finish, visitor, upload_id, trail))
 
 
-async def _take_over(visitor: Visitor, upload_id: str) -> None:
-    """Raises NotFound or Gone, or Conflict where the PATCH that writes does not end."""
-    await to_thread.run_sync(_require, visitor, upload_id)
+async def _take_over(visitor: Visitor, upload_id: str, resumed: str = "") -> None:
+    """Raises NotFound or Gone, or Conflict: the file is another, or the PATCH that writes does not end."""
+    await to_thread.run_sync(_require, visitor, upload_id, resumed)
     await handover.take_over(upload_id)
 
 
@@ -125,14 +134,18 @@ async def append(
     tus_resumable: Annotated[str | None, Header()] = None,
     upload_offset: Annotated[str | None, Header()] = None,
     upload_checksum: Annotated[str | None, Header()] = None,
+    upload_metadata: Annotated[str, Header()] = "",
     content_type: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Appends bytes from Upload-Offset on. The last ones start the inspection; the answer has Location-Slide."""
+    """Appends bytes from Upload-Offset on. The last ones start the inspection; the answer has Location-Slide.
+
+    Upload-Metadata may name the sha256 of the file that the bytes are of: 409 `other-file` if it is another.
+    """
     _require_tus(tus_resumable)
     start = _whole_number("Upload-Offset", upload_offset)
     if content_type != OFFSET_TYPE:
         raise UnsupportedType("bad-content-type", f"PATCH takes {OFFSET_TYPE}", f"send Content-Type: {OFFSET_TYPE}")
-    await _take_over(visitor, upload_id)
+    await _take_over(visitor, upload_id, upload_metadata)
     writer = handover.begin_writing(upload_id, request.stream())
     try:
         await _write(visitor, upload_id, start, upload_checksum, writer)
@@ -175,9 +188,9 @@ def _no_space(error: OSError) -> Exception:
     return NoSpace("no-space", "the disk is full; what was safe stays safe", "free space, then go on")
 
 
-def _require(visitor: Visitor, upload_id: str) -> None:
+def _require(visitor: Visitor, upload_id: str, resumed: str) -> None:
     with reading() as session:
-        uploads.find(session, visitor, upload_id)
+        metadata.require_same_file(uploads.find(session, visitor, upload_id).upload_metadata, resumed)
 
 
 def _read_offset(visitor: Visitor, upload_id: str) -> dict[str, str]:

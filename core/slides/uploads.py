@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from sqlalchemy import ColumnElement, select, update
@@ -25,43 +24,10 @@ from core.database.slides import Slide, Upload
 from core.database.transactions import affected_rows, clock, now, reading, writing
 from core.errors import Conflict, Foreign, Gone, Invalid, NotFound, TooLarge
 from core.settings import get_settings
-from core.slides import catalog, deletion, durable, inspection, storage
+from core.slides import catalog, deletion, durable, inspection, storage, upload_metadata
 
 DURABLE_EVERY = 8 << 20
 CHECKSUMS = ("sha256", "sha1", "md5")
-LONGEST_METADATA = 4096
-
-
-@dataclass(frozen=True)
-class Metadata:
-    """Upload-Metadata of a file. `identifiers` is JSON text, not parsed yet."""
-
-    filename: str
-    sha256: str | None
-    identifiers: str | None
-
-
-def parse_metadata(header: str) -> Metadata:
-    """Parses tus' Upload-Metadata: comma-separated pairs `key base64`.
-
-    Raises:
-        Invalid: another form, too long, or a value that is not UTF-8.
-    """
-    if len(header) > LONGEST_METADATA:
-        raise Invalid("bad-metadata", f"Upload-Metadata is longer than {LONGEST_METADATA} characters", "shorten it")
-    values: dict[str, str] = {}
-    for pair in filter(None, (part.strip() for part in header.split(","))):
-        key, _, value = pair.partition(" ")
-        try:
-            values[key] = base64.b64decode(value, validate=True).decode("utf-8")
-        except (binascii.Error, UnicodeDecodeError):
-            raise Invalid("bad-metadata", f"the value of {key!r} is not base64 of UTF-8", "encode it again") from None
-    sha256 = values.get("sha256", "").lower() or None
-    if sha256 is not None and (len(sha256) != 64 or set(sha256) - set("0123456789abcdef")):
-        raise Invalid("bad-metadata", "sha256 is not 64 hexadecimal digits", "send the file's SHA-256 or none")
-    return Metadata(
-        catalog.clean_filename(values.get("filename", values.get("name", ""))), sha256, values.get("identifiers")
-    )
 
 
 def create(session: Session, visitor: Visitor, length: int, header: str, identifiers: dict[str, str]) -> Upload:
@@ -70,7 +36,7 @@ def create(session: Session, visitor: Visitor, length: int, header: str, identif
     Raises:
         Invalid: no bytes, or bad metadata. TooLarge, NoSpace: of the length. TooMany: over the principal's quota.
     """
-    settings, metadata = get_settings(), parse_metadata(header)
+    settings, metadata = get_settings(), upload_metadata.parse(header)
     if length <= 0:
         raise Invalid("empty-upload", "an upload of no bytes is not a slide", "choose a file that is not empty")
     if length > settings.upload_max_bytes:

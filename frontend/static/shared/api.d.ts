@@ -910,11 +910,15 @@ export interface paths {
         /**
          * Get Offset
          * @description The number of safe bytes. Ends a PATCH that still writes, if this visitor may write: its client was cut off.
+         *
+         *     Upload-Metadata may name the sha256 of the file that the client resumes with: 409 `other-file` if it is another.
          */
         head: operations["get_offset_api_v1_uploads__upload_id__head"];
         /**
          * Append
          * @description Appends bytes from Upload-Offset on. The last ones start the inspection; the answer has Location-Slide.
+         *
+         *     Upload-Metadata may name the sha256 of the file that the bytes are of: 409 `other-file` if it is another.
          */
         patch: operations["append_api_v1_uploads__upload_id__patch"];
         trace?: never;
@@ -4622,6 +4626,7 @@ export interface operations {
             query?: never;
             header: {
                 "tus-resumable": "1.0.0";
+                "upload-metadata"?: string;
                 authorization?: string | null;
             };
             path: {
@@ -4665,6 +4670,7 @@ export interface operations {
                 "tus-resumable": "1.0.0";
                 "upload-offset": number;
                 "upload-checksum"?: string | null;
+                "upload-metadata"?: string;
                 authorization?: string | null;
             };
             path: {
