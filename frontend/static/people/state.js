@@ -1,5 +1,6 @@
 // The state of the page of people and keys.
-import { Refusal, address, isAbort } from "../shared/http.js";
+import { Refusal, isAbort } from "../shared/http.js";
+import { signInAddress } from "../shared/signin.js";
 import { createStore } from "../shared/store.js";
 import { message } from "../shared/words.js";
 
@@ -47,7 +48,7 @@ export async function attempt(store, action) {
     return true;
   } catch (error) {
     if (isAbort(error)) return false;
-    if (error instanceof Refusal && error.status === 401) location.assign(address("/"));
+    if (error instanceof Refusal && error.status === 401) location.assign(signInAddress());
     store.set({ error: failure(error) });
     return false;
   }

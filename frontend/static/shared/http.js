@@ -9,17 +9,19 @@ export const address = (path) => ROOT + path.slice(1);
 
 /** A request that the service refused or could not answer; status 0: it could not be reached. */
 export class Refusal extends Error {
-  /** @param {number} status @param {string} detail */
-  constructor(status, detail) {
+  /** @param {number} status @param {string} detail @param {string} [code] of the problem, "" where there is none */
+  constructor(status, detail, code = "") {
     super(detail);
     this.status = status;
+    this.code = code;
   }
 }
 
 /** @param {Response} answer */
 async function refusal(answer) {
   try {
-    return new Refusal(answer.status, explain(await answer.json()));
+    const problem = await answer.json();
+    return new Refusal(answer.status, explain(problem), problem.type?.split(":").pop());
   } catch {
     return new Refusal(answer.status, `the service answered ${answer.status}`);
   }

@@ -1,7 +1,7 @@
 // The page of all slides: signing in, uploads, the worklist.
 import { Refusal, request } from "../shared/http.js";
 import { mountAll } from "../shared/panel.js";
-import { signInByLink } from "../shared/signin.js";
+import { returnAddress, signInByLink } from "../shared/signin.js";
 import { capitalised, message } from "../shared/words.js";
 import * as signin from "./panels/signin.js";
 import * as uploads from "./panels/uploads.js";
@@ -13,7 +13,9 @@ export const store = createSlidesStore();
 mountAll(document, { signin, uploads, visitor, worklist }, store);
 const signInError = await signInByLink();
 try {
-  store.set({ signInError, me: await request("get", "/api/v1/session") });
+  const me = await request("get", "/api/v1/session");
+  if (returnAddress()) location.replace(returnAddress());
+  else store.set({ signInError, me });
 } catch (error) {
   const expected = error instanceof Refusal && error.status === 401;
   store.set({ me: null, signInError: expected ? signInError : `${capitalised(message(error))}.` });

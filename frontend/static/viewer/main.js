@@ -1,7 +1,9 @@
 // The page of one slide.
 import { part } from "../shared/dom.js";
 import { mountAll } from "../shared/panel.js";
-import { isSignedIn, signInByLink } from "../shared/signin.js";
+import { isSignedIn, signInAddress, signInByLink } from "../shared/signin.js";
+import { parse } from "./address.js";
+import * as address from "./panels/address.js";
 import * as analysis from "./panels/analysis.js";
 import * as angles from "./panels/angles.js";
 import * as banner from "./panels/banner.js";
@@ -16,15 +18,16 @@ import * as stage from "./panels/stage.js";
 import * as tissue from "./panels/tissue.js";
 import { createViewerStore, openSlide, report } from "./state.js";
 
-const PANELS = { analysis, angles, banner, evaluation, facts, keyboard, layers, missing, problem, regions, stage, tissue };
+const PANELS = { address, analysis, angles, banner, evaluation, facts, keyboard, layers, missing, problem, regions, stage, tissue };
 
-export const store = createViewerStore(location.pathname.split("/").pop() ?? "");
+export const store = createViewerStore(location.pathname.split("/").pop() ?? "", parse(location.hash));
 window.quarterturn = { get viewer() { return store.get().viewer; } };
 
 const signInError = await signInByLink();
 store.set({ error: signInError });
 if (signInError && !(await isSignedIn())) {
   problem.mount(part(document, "error"), store); // the other panels' requests would lead away from the reason
+  part(document, "home", HTMLAnchorElement).href = signInAddress();
   part(document, "state").textContent = "Sign in on the page “Slides”.";
 } else {
   mountAll(document, PANELS, store);

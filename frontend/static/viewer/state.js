@@ -1,5 +1,6 @@
 // The state of one viewer, and the changes that more than one panel makes.
-import { Refusal, address, isAbort, request } from "../shared/http.js";
+import { Refusal, isAbort, request } from "../shared/http.js";
+import { signInAddress } from "../shared/signin.js";
 import { createStore } from "../shared/store.js";
 import { message } from "../shared/words.js";
 
@@ -16,6 +17,7 @@ import { message } from "../shared/words.js";
  * @property {boolean} loaded  whether the slide's analyses are known
  * @property {import("./heatmap.js").HeatMap | null} heat  the layer over the slide
  * @property {"score" | "strangeness"} layer
+ * @property {number | null} threshold  of the layer, in [0, 1]; null: no layer is loaded
  * @property {boolean} heatVisible
  * @property {boolean} maskVisible  whether the tissue mask lies over the slide
  * @property {import("../shared/types").Region[]} regions
@@ -24,36 +26,72 @@ import { message } from "../shared/words.js";
  * @property {{ x: number, y: number } | null} pointer  the place pointed at, in level-0 px
  * @property {Cell | null} cell  the cell pointed at or tapped last
  * @property {Cell | null} profiled  the cell whose score against angle is measured
+ * @property {import("./address.js").Link} link  the view that the address asked for last; panels follow each new one
+ * @property {string} notice  what the address names that is not there
  * @property {string} error
  */
 /** @typedef {import("../shared/store.js").Store<ViewerState>} ViewerStore */
 
 /** What a viewer shows when no results are shown. */
 const NO_RESULTS = Object.freeze({
-  heat: null, heatVisible: true, regions: [], region: -1, frame: null, pointer: null, cell: null, profiled: null,
+  heat: null, heatVisible: true, threshold: null, link: Object.freeze({}), notice: "", regions: [], region: -1, frame: null, pointer: null, cell: null, profiled: null,
 });
 
-/** @param {string} slideId @returns {ViewerStore} */
-export const createViewerStore = (slideId) => {
+/** @param {string} slideId @param {import("./address.js").Link} [link] @returns {ViewerStore} */
+export const createViewerStore = (slideId, link = {}) => {
   /** @type {ViewerState} */
-  const initial = { slideId, slide: null, tiles: null, viewer: null, analysis: null, loaded: false, layer: "score", maskVisible: false, error: "", ...NO_RESULTS };
+  const initial = {
+    ...NO_RESULTS, slideId, slide: null, tiles: null, viewer: null, analysis: null, loaded: false, layer: "score",
+    maskVisible: link.mask ?? false, link, error: "",
+  };
   return createStore(initial);
 };
 
-/** Loads the slide of a viewer, its tiles' description and its newest analysis. @param {ViewerStore} store */
+/** Loads the slide of a viewer, its tiles' description, and the analysis of its link or else the newest. @param {ViewerStore} store */
 export async function openSlide(store) {
-  const path = { slide_id: store.get().slideId };
+  const { slideId, link } = store.get();
+  const path = { slide_id: slideId };
   const [slide, tiles, analyses] = await Promise.all([
     request("get", "/api/v1/slides/{slide_id}", { path }),
     request("get", "/api/v1/slides/{slide_id}/tiles", { path }),
     request("get", "/api/v1/slides/{slide_id}/analyses", { path }),
   ]);
-  store.set({
-    slide,
-    tiles,
-    analysis: analyses.find(({ state }) => state !== "cancelled") ?? analyses[0] ?? null,
-    loaded: true,
-  });
+  store.set({ slide, tiles, ...(await choose(slideId, analyses, link)), loaded: true });
+}
+
+/** Shows what an address asks for: another analysis of the slide, another place, other layers.
+ * @param {ViewerStore} store @param {import("./address.js").Link} link @param {AbortSignal} signal */
+export async function followLink(store, link, signal) {
+  const { slideId, analysis } = store.get();
+  const maskVisible = link.mask ?? false;
+  if (link.analysis === analysis?.id) return store.set({ link, maskVisible, region: -1, frame: null, notice: "" });
+  const analyses = await request("get", "/api/v1/slides/{slide_id}/analyses", { path: { slide_id: slideId }, signal });
+  const choice = await choose(slideId, analyses, link, signal);
+  signal.throwIfAborted();
+  store.set({ ...NO_RESULTS, ...choice, maskVisible, link });
+}
+
+/**
+ * The analysis that a link names; where it names none of this slide, the newest, and what is wrong with the link.
+ * @param {string} slideId @param {Analysis[]} analyses newest first @param {import("./address.js").Link} link @param {AbortSignal} [signal]
+ */
+async function choose(slideId, analyses, { analysis: id }, signal) {
+  const match = analyses.find((analysis) => analysis.id === id);
+  const newest = analyses.find(({ state }) => state !== "cancelled") ?? analyses[0] ?? null;
+  if (match || !id) return { analysis: match ?? newest, notice: "" };
+  const shown = newest ? " The newest analysis is shown." : "";
+  return { analysis: newest, notice: `${await explainMissing(slideId, id, signal)}${shown}` };
+}
+
+/** @param {string} slideId @param {string} id of an analysis that is none of the slide's @param {AbortSignal} [signal] */
+async function explainMissing(slideId, id, signal) {
+  try {
+    const { slide_id } = await request("get", "/api/v1/analyses/{analysis_id}", { path: { analysis_id: id }, signal });
+    if (slide_id !== slideId) return "The link names an analysis of another slide.";
+  } catch (error) {
+    if (!(error instanceof Refusal && [404, 410, 422].includes(error.status))) throw error;
+  }
+  return "The link names an analysis that is not here: it was deleted, or never was.";
 }
 
 /** @param {Analysis | null} analysis */
@@ -100,6 +138,6 @@ export function profileCell(store) {
 /** @param {ViewerStore} store @param {unknown} error */
 export function report(store, error) {
   if (isAbort(error)) return;
-  if (error instanceof Refusal && error.status === 401) location.href = address("/");
+  if (error instanceof Refusal && error.status === 401) location.href = signInAddress();
   store.set({ error: `${message(error)}.` });
 }

@@ -33,7 +33,8 @@ function drawLegend(canvas, colours, lowest) {
 /** Draws the controls and the layer as they are set. @param {HTMLElement} host @param {ViewerStore} store */
 function paint(host, store) {
   const { opacity, threshold, colours } = controls(host);
-  const { heat, layer, analysis } = store.get();
+  const { heat, layer, analysis, threshold: limit } = store.get();
+  if (limit !== null) threshold.value = String(limit);
   const lowest = Number(threshold.value);
   part(host, "opacity-value").textContent = percent(Number(opacity.value));
   part(host, "threshold-value").textContent = lowest.toFixed(2);
@@ -56,37 +57,46 @@ function overlay(viewer, heat, life) {
 }
 
 /**
- * Loads each quantity of one analysis when it is first chosen, and keeps it.
+ * Loads each quantity of one analysis when it is first chosen, and keeps it. The first is that of the viewer's link.
  * @param {HTMLElement} host @param {ViewerStore} store @param {import("../state.js").Analysis} analysis @param {AbortSignal} life
  */
 function offer(host, store, analysis, life) {
-  const { kind, threshold } = controls(host);
+  const { kind } = controls(host);
+  const results = shownResults(analysis);
   /** @type {Map<Quantity, HeatMap>} */
   const loaded = new Map();
-  const choose = async () => {
-    const layer = /** @type {Quantity} */ (kind.value);
+  /** @param {Quantity} layer @param {import("../address.js").Link} link */
+  const choose = async (layer, { threshold, heat: heatVisible = true }) => {
+    kind.value = layer;
     const heat = loaded.get(layer) ?? (await HeatMap.load(analysis.id, layer, life));
     loaded.set(layer, heat);
     if (kind.value !== layer) return; // another was chosen meanwhile
-    const { pointer, cell } = store.get();
-    threshold.value = String(QUANTITIES[layer].start(shownResults(analysis)));
-    store.set({ heat, layer, heatVisible: true, cell: pointer ? heat.at(pointer.x, pointer.y) : cell });
+    const { pointer, cell, heat: former } = store.get();
+    store.set({
+      heat, layer, heatVisible, threshold: threshold ?? QUANTITIES[layer].start(results),
+      cell: pointer ? heat.at(pointer.x, pointer.y) : cell,
+    });
+    if (heat === former) paint(host, store); // another threshold of the layer that lies there
     host.hidden = false;
   };
-  const tryToChoose = () => choose().catch((error) => {
-    kind.value = store.get().layer; // the layer that still lies there
-    report(store, error);
-  });
-  kind.value = "score";
-  part(host, "kind-choice").hidden = !shownResults(analysis)?.familiarity;
-  kind.addEventListener("input", tryToChoose, { signal: life });
-  tryToChoose();
+  const tryToChoose = (/** @type {Quantity} */ layer, /** @type {import("../address.js").Link} */ link) =>
+    choose(layer, link).catch((error) => {
+      kind.value = store.get().layer; // the layer that still lies there
+      report(store, error);
+    });
+  part(host, "kind-choice").hidden = !results?.familiarity;
+  kind.addEventListener("input", () => tryToChoose(/** @type {Quantity} */ (kind.value), {}), { signal: life });
+  store.watch((state) => state.link, (link) => tryToChoose((results?.familiarity && link.layer) || "score", link), life);
 }
 
 export const { mount, unmount } = panel((host, /** @type {ViewerStore} */ store, life) => {
   const { opacity, threshold, colours } = controls(host);
   colours.replaceChildren(...names.map((name) => new Option(name)));
-  for (const control of [opacity, threshold, colours]) control.addEventListener("input", () => paint(host, store), { signal: life });
+  for (const control of [opacity, colours]) control.addEventListener("input", () => paint(host, store), { signal: life });
+  threshold.addEventListener("input", () => {
+    store.set({ threshold: Number(threshold.value) });
+    paint(host, store);
+  }, { signal: life });
   store.watch(displayed, (analysis, current) => {
     host.hidden = true;
     if (analysis) offer(host, store, analysis, current);
