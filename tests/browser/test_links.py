@@ -126,7 +126,7 @@ def test_bad_values_of_an_address_fall_back(page, slide, values):
     expect(page.locator("[data-part=threshold-value]")).to_have_text("0.50")
     until_view(page, whole)
     opened(page, f"{slide['address']}#{values}&y=333&threshold=0.4&analysis={slide['newer']}")
-    for part in ("[data-part=error]", "[data-panel=address]"):
+    for part in ("[data-part=error]", "[data-part=notice]"):
         expect(page.locator(part)).to_be_hidden()
 
 
@@ -143,7 +143,7 @@ def test_a_link_to_an_analysis_that_is_not_here_says_so(page, chromium, service,
     path = write_pyramid(tmp_path / "neighbour.tiff", tissue(700, 800, [SQUARE]), 0.5)
     other = client.wait_for_slide(client.upload(path, {}))
     foreign = client.analyse(other["id"], rotation_check=False)["id"]
-    notice = page.locator("[data-panel=address]")
+    notice = page.locator("[data-part=notice]")
     opened(page, f"{slide['address']}#analysis={foreign}")
     expect(notice).to_have_text("The link names an analysis of another slide. The newest analysis is shown.")
     expect(page).not_to_have_url(re.compile(foreign))

@@ -2,8 +2,8 @@
 import { part } from "../shared/dom.js";
 import { mountAll } from "../shared/panel.js";
 import { isSignedIn, signInAddress, signInByLink } from "../shared/signin.js";
-import { parse } from "./address.js";
-import * as address from "./panels/address.js";
+import { parse } from "./link/address.js";
+import { followAddress } from "./link/follow.js";
 import * as analysis from "./panels/analysis.js";
 import * as angles from "./panels/angles.js";
 import * as banner from "./panels/banner.js";
@@ -18,7 +18,7 @@ import * as stage from "./panels/stage.js";
 import * as tissue from "./panels/tissue.js";
 import { createViewerStore, openSlide, report } from "./state.js";
 
-const PANELS = { address, analysis, angles, banner, evaluation, facts, keyboard, layers, missing, problem, regions, stage, tissue };
+const PANELS = { analysis, angles, banner, evaluation, facts, keyboard, layers, missing, problem, regions, stage, tissue };
 
 export const store = createViewerStore(location.pathname.split("/").pop() ?? "", parse(location.hash));
 window.quarterturn = { get viewer() { return store.get().viewer; } };
@@ -30,6 +30,7 @@ if (signInError && !(await isSignedIn())) {
   part(document, "home", HTMLAnchorElement).href = signInAddress();
   part(document, "state").textContent = "Sign in on the page “Slides”.";
 } else {
+  followAddress(part(document, "notice"), store, new AbortController().signal);
   mountAll(document, PANELS, store);
   openSlide(store).catch((error) => report(store, error));
 }

@@ -26,7 +26,7 @@ import { message } from "../shared/words.js";
  * @property {{ x: number, y: number } | null} pointer  the place pointed at, in level-0 px
  * @property {Cell | null} cell  the cell pointed at or tapped last
  * @property {Cell | null} profiled  the cell whose score against angle is measured
- * @property {import("./address.js").Link} link  the view that the address asked for last; panels follow each new one
+ * @property {import("./link/address.js").Link} link  the view that the address asked for last; panels follow each new one
  * @property {string} notice  what the address names that is not there
  * @property {string} error
  */
@@ -37,7 +37,7 @@ const NO_RESULTS = Object.freeze({
   heat: null, heatVisible: true, threshold: null, link: Object.freeze({}), notice: "", regions: [], region: -1, frame: null, pointer: null, cell: null, profiled: null,
 });
 
-/** @param {string} slideId @param {import("./address.js").Link} [link] @returns {ViewerStore} */
+/** @param {string} slideId @param {import("./link/address.js").Link} [link] @returns {ViewerStore} */
 export const createViewerStore = (slideId, link = {}) => {
   /** @type {ViewerState} */
   const initial = {
@@ -60,7 +60,7 @@ export async function openSlide(store) {
 }
 
 /** Shows what an address asks for: another analysis of the slide, another place, other layers.
- * @param {ViewerStore} store @param {import("./address.js").Link} link @param {AbortSignal} signal */
+ * @param {ViewerStore} store @param {import("./link/address.js").Link} link @param {AbortSignal} signal */
 export async function followLink(store, link, signal) {
   const { slideId, analysis } = store.get();
   const maskVisible = link.mask ?? false;
@@ -73,14 +73,14 @@ export async function followLink(store, link, signal) {
 
 /**
  * The analysis that a link names; where it names none of this slide, the newest, and what is wrong with the link.
- * @param {string} slideId @param {Analysis[]} analyses newest first @param {import("./address.js").Link} link @param {AbortSignal} [signal]
+ * @param {string} slideId @param {Analysis[]} analyses newest first @param {import("./link/address.js").Link} link @param {AbortSignal} [signal]
  */
 async function choose(slideId, analyses, { analysis: id }, signal) {
   const match = analyses.find((analysis) => analysis.id === id);
   const newest = analyses.find(({ state }) => state !== "cancelled") ?? analyses[0] ?? null;
   if (match || !id) return { analysis: match ?? newest, notice: "" };
-  const shown = newest ? " The newest analysis is shown." : "";
-  return { analysis: newest, notice: `${await explainMissing(slideId, id, signal)}${shown}` };
+  const instead = newest ? " The newest analysis is shown." : "";
+  return { analysis: newest, notice: `${await explainMissing(slideId, id, signal)}${instead}` };
 }
 
 /** @param {string} slideId @param {string} id of an analysis that is none of the slide's @param {AbortSignal} [signal] */

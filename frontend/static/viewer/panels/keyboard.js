@@ -1,7 +1,7 @@
 // The keyboard, and the sheet that explains it. The page gives it the store of the viewer that the keys go to.
 import { part } from "../../shared/dom.js";
 import { panel } from "../../shared/panel.js";
-import { turn } from "../address.js";
+import { turn } from "../link/address.js";
 import { profileCell, stepRegion } from "../state.js";
 
 /** Whether a key belongs to something else. @param {KeyboardEvent} event */

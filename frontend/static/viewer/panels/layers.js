@@ -65,7 +65,7 @@ function offer(host, store, analysis, life) {
   const results = shownResults(analysis);
   /** @type {Map<Quantity, HeatMap>} */
   const loaded = new Map();
-  /** @param {Quantity} layer @param {import("../address.js").Link} link */
+  /** @param {Quantity} layer @param {import("../link/address.js").Link} link */
   const choose = async (layer, { threshold, heat: heatVisible = true }) => {
     kind.value = layer;
     const heat = loaded.get(layer) ?? (await HeatMap.load(analysis.id, layer, life));
@@ -79,7 +79,7 @@ function offer(host, store, analysis, life) {
     if (heat === former) paint(host, store); // another threshold of the layer that lies there
     host.hidden = false;
   };
-  const tryToChoose = (/** @type {Quantity} */ layer, /** @type {import("../address.js").Link} */ link) =>
+  const tryToChoose = (/** @type {Quantity} */ layer, /** @type {import("../link/address.js").Link} */ link) =>
     choose(layer, link).catch((error) => {
       kind.value = store.get().layer; // the layer that still lies there
       report(store, error);

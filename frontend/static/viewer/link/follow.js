@@ -1,8 +1,7 @@
 // The address of the page holds the view. Panning replaces it, and a jump to a region or another analysis adds to the
-// browser's history, so that Back returns. The panel shows what a link names that is not there.
+// browser's history, so that Back returns. One viewer of a page has its address.
 import { showText } from "../../shared/dom.js";
-import { panel } from "../../shared/panel.js";
-import { format, parse, turn } from "../address.js";
+import { format, parse, turn } from "./address.js";
 import { followLink, report } from "../state.js";
 
 /** @typedef {import("../state.js").ViewerStore} ViewerStore */
@@ -10,7 +9,7 @@ import { followLink, report } from "../state.js";
 const WRITE_MS = 300; // browsers refuse more than some hundred changes of the address in half a minute
 
 /** Moves to where a link leads; a field that it lacks, or that lies off the slide, stays as it is.
- * @param {import("openseadragon").Viewer} viewer @param {import("../address.js").Link} link */
+ * @param {import("openseadragon").Viewer} viewer @param {import("./address.js").Link} link */
 function move({ viewport, world }, { x, y, zoom, rotation }) {
   const image = world.getItemAt(0);
   const size = image.getContentSize();
@@ -32,10 +31,10 @@ function describe({ viewer, analysis, heat, layer, heatVisible, maskVisible, thr
   const image = viewer?.world.getItemAt(0);
   if (!viewer || !image) return "";
   const { x, y } = image.viewportToImageCoordinates(viewer.viewport.getCenter(false));
-  const shown = heat ? { layer, heat: heatVisible, threshold: threshold ?? undefined } : {};
+  const overlaid = heat ? { layer, heat: heatVisible, threshold: threshold ?? undefined } : {};
   return format({
     analysis: analysis?.id, x, y, zoom: image.viewportToImageZoom(viewer.viewport.getZoom(false)),
-    rotation: turn(viewer.viewport.getRotation(false)), mask: maskVisible, ...shown,
+    rotation: turn(viewer.viewport.getRotation(false)), mask: maskVisible, ...overlaid,
   });
 }
 
@@ -62,14 +61,16 @@ function write(viewer, store, isLoading, life) {
   store.watch(({ analysis, heat, layer, heatVisible, maskVisible, threshold }) =>
     [analysis?.id, heat && layer, heatVisible, maskVisible, threshold].join(), () => queueMicrotask(note), life);
   store.watch((state) => state.frame, (frame) => frame && jump(), life);
-  let shown = store.get().analysis?.id;
+  let former = store.get().analysis?.id;
   store.watch((state) => state.analysis?.id, (id) => {
-    if (shown && id && id !== shown && id !== store.get().link.analysis) jump();
-    shown = id;
+    if (former && id && id !== former && id !== store.get().link.analysis) jump();
+    former = id;
   }, life);
 }
 
-export const { mount, unmount } = panel((host, /** @type {ViewerStore} */ store, life) => {
+/** Keeps view and address the same until `life` aborts.
+ * @param {HTMLElement} notice for what a link names that is not there @param {ViewerStore} store @param {AbortSignal} life */
+export function followAddress(notice, store, life) {
   let loading = 0; // while a link's analysis is loaded, the address already names it
   const follow = async () => {
     loading += 1;
@@ -82,10 +83,10 @@ export const { mount, unmount } = panel((host, /** @type {ViewerStore} */ store,
     }
   };
   window.addEventListener("popstate", follow, { signal: life });
-  store.watch((state) => state.notice, (notice) => showText(host, notice), life);
+  store.watch((state) => state.notice, (text) => showText(notice, text), life);
   store.watch((state) => state.viewer, (viewer, current) => {
     if (!viewer) return;
     store.watch((state) => state.link, (link) => move(viewer, link), current);
     write(viewer, store, () => loading > 0, current);
   }, life);
-});
+}
