@@ -121,10 +121,10 @@ def test_a_new_analysis_adds_to_the_history(page, slide):
 )
 def test_bad_values_of_an_address_fall_back(page, slide, values):
     opened(page, f"{slide['address']}#analysis={slide['newer']}")
-    whole = page.evaluate(VIEW)
+    home = page.evaluate(VIEW)
     opened(page, f"{slide['address']}#analysis={slide['newer']}&{values}")
     expect(page.locator("[data-part=threshold-value]")).to_have_text("0.50")
-    until_view(page, whole)
+    until_view(page, home)
     opened(page, f"{slide['address']}#{values}&y=333&threshold=0.4&analysis={slide['newer']}")
     for part in ("[data-part=error]", "[data-part=notice]"):
         expect(page.locator(part)).to_be_hidden()

@@ -123,7 +123,7 @@ def test_a_viewer_ends_no_upload(client, service):
     assert (answer.headers["Upload-Offset"], "Location-Slide" in answer.headers) == (str(size + 5), True)
 
 
-def of(content):
+def digest_of(content):
     """Upload-Metadata that names the digest of a file."""
     return "sha256 " + base64.b64encode(hashlib.sha256(content).hexdigest().encode()).decode()
 
@@ -131,20 +131,22 @@ def of(content):
 def test_upload_does_not_resume_with_another_file(client):
     """Of the same name and size, told by its digest; what has arrived of the first file stays, and completes it."""
     first, other = b"0123456789", b"9876543210"
-    created = {**TUS, "Upload-Length": "10", "Upload-Metadata": of(first)}
+    created = {**TUS, "Upload-Length": "10", "Upload-Metadata": digest_of(first)}
     location = client.call("POST", "/api/v1/uploads", headers=created).headers["Location"]
     begun = client.http.patch(location, headers={**PATCH, "Upload-Offset": "0"}, content=first[:4])
     assert begun.status_code == 204
-    resumed = {**PATCH, "Upload-Offset": "4", "Upload-Metadata": of(other)}
+    resumed = {**PATCH, "Upload-Offset": "4", "Upload-Metadata": digest_of(other)}
     refused = client.http.patch(location, headers=resumed, content=other[4:])
     problem = refused.json()
     assert (refused.status_code, problem["type"]) == (409, "urn:quarterturn:problem:other-file")
     assert hashlib.sha256(first).hexdigest() in problem["detail"]
     assert hashlib.sha256(other).hexdigest() in problem["detail"]
-    assert client.http.head(location, headers={**TUS, "Upload-Metadata": of(other)}).status_code == 409
+    assert client.http.head(location, headers={**TUS, "Upload-Metadata": digest_of(other)}).status_code == 409
     assert offset_of(client, location) == 4
-    assert client.http.head(location, headers={**TUS, "Upload-Metadata": of(first)}).headers["Upload-Offset"] == "4"
-    last = client.http.patch(location, headers={**resumed, "Upload-Metadata": of(first)}, content=first[4:])
+    assert (
+        client.http.head(location, headers={**TUS, "Upload-Metadata": digest_of(first)}).headers["Upload-Offset"] == "4"
+    )
+    last = client.http.patch(location, headers={**resumed, "Upload-Metadata": digest_of(first)}, content=first[4:])
     assert last.status_code == 204
     assert "Location-Slide" in last.headers
 
