@@ -10,6 +10,7 @@ run again after a failure. It goes on after a slide that fails. The exit status 
 """
 
 import argparse
+import io
 import json
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ from cli.camelyon_copies import by_content, join_copies
 from cli.camelyon_folder import OUTLINE_SUFFIXES, Join, SlideFile, join, named_slides, outline_files, slide_files
 from cli.camelyon_report import UNMATCHED, Report, print_evaluation
 from cli.camelyon_unread import sort_out
-from cli.client import FAILURES, Client, NotConfigured, ServiceError
+from cli.client import ESCAPE, FAILURES, Client, NotConfigured, ServiceError
 
 EVALUATION_SECONDS = 3600
 FREE, LEFT_OUT = "tumour-free", "left-out"
@@ -104,6 +105,8 @@ def analyse(client: Client, options: argparse.Namespace, joined: Join, report: R
             report.analyses[file.name] = batch.evaluable(file, outlines, exhaustive=file not in partial)
         except FAILURES as error:
             report.not_evaluated[file.name] = str(error) or type(error).__name__
+        except Exception as error:  # noqa: BLE001 - the edge of one slide: the report lists it, and the others go on
+            report.not_evaluated[file.name] = f"{type(error).__name__}: {error}"
     report.ignored_marks = batch.ignored
 
 
@@ -112,7 +115,7 @@ def evaluate(client: Client, options: argparse.Namespace, report: Report) -> dic
     if not report.analyses:
         raise ServiceError("no slide of the folder could be evaluated")
     request = {"mode": options.mode, "analyses": list(report.analyses.values()), "threshold": options.threshold}
-    row = client.call("POST", "/api/v1/evaluations", json=request).json()
+    row = client.body("POST", "/api/v1/evaluations", json=request)
     place = f"/api/v1/evaluations/{row['id']}"
     evaluation = client.poll(place, lambda body: body["state"] not in ("queued", "running"), EVALUATION_SECONDS)
     if evaluation["state"] != "succeeded":
@@ -144,6 +147,9 @@ def run(options: argparse.Namespace) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Returns 0; 1 when a file was refused, failed or has no partner; 2 when the environment names no service."""
     options = parse(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file name that is not UTF-8 cannot be printed otherwise
+            stream.reconfigure(errors=ESCAPE)
     try:
         return run(options)
     except FAILURES as error:

@@ -58,19 +58,20 @@ class Batch:
         content = NO_TUMOUR if outlines is None else outlines.read_bytes()
         parameters = {"exhaustive": exhaustive, **self.groups}
         try:
-            answer = self.client.call("PUT", place, params=parameters, content=content).json()
+            answer = self.client.body("PUT", place, params=parameters, content=content)
         except ServiceError as error:
             raise ServiceError(f"{outlines.name if outlines else 'no outlines'}: {error}") from None
         if outlines and answer["ignored"]:
             self.ignored[outlines.name] = answer["ignored"]
 
     def _has_outlines(self, place: str) -> bool:
-        answer = self.client.http.get(place)
-        return answer.status_code == 200 and bool(answer.json()["polygons"])
+        """Raises ServiceError where the service does not say it: taken for none, they would be erased."""
+        stored = self.client.find(place)
+        return stored is not None and bool(stored["polygons"])
 
     def _analysis(self, slide: dict[str, Any]) -> dict[str, Any]:
         """An ended analysis of a slide by the network that is offered now: the newest there is, or a new one."""
-        for analysis in self.client.call("GET", f"/api/v1/slides/{slide['id']}/analyses").json():
+        for analysis in self.client.body("GET", f"/api/v1/slides/{slide['id']}/analyses"):
             if self._fits(analysis):
                 if analysis["state"] in ("failed", "cancelled"):  # finished bands stay finished
                     self.client.call("POST", f"/api/v1/analyses/{analysis['id']}/retry")
@@ -88,7 +89,7 @@ class Batch:
 def _card(client: Client, model: str | None) -> dict[str, Any]:
     """The card of a network that a worker offers; the default's when none is named."""
     client.wait_for_worker()
-    offers = client.call("GET", "/api/v1/models").json()
+    offers = client.body("GET", "/api/v1/models")
     cards = {card["name"]: card for card in offers["models"]}
     name = model or offers["default"]
     if name not in cards:

@@ -15,6 +15,7 @@ import httpx2 as httpx
 CHUNK = 8 << 20  # bytes of one PATCH
 POLL_SECONDS = 0.3
 PAGE = 500  # slides of one answer
+ESCAPE = "backslashreplace"  # bytes of a file name that are not UTF-8 are sent as \\udcXX
 TUS = {"Tus-Resumable": "1.0.0"}
 
 
@@ -56,12 +57,25 @@ class Client:
         """
         response = self.http.request(method, path, **arguments)
         if response.status_code >= 400:
-            try:
-                problem = response.json()
-                raise ServiceError(f"{problem['detail']} {problem.get('action', '')}".strip())
-            except (ValueError, KeyError):
-                raise ServiceError(f"{method} {path} answered {response.status_code}") from None
+            raise ServiceError(_problem(response) or f"{method} {path} answered {response.status_code}")
         return response
+
+    def body(self, method: str, path: str, **arguments: Any) -> Any:
+        """Sends one request; returns the body of the answer. Raises as `call`, and ServiceError: it is not JSON."""
+        return _json(self.call(method, path, **arguments))
+
+    def find(self, path: str) -> Any:
+        """Returns the body of what stands at a path; None where the service says that there is nothing.
+
+        Raises:
+            ServiceError: any other status than 200 and 404, or no JSON. httpx.HTTPError: the service does not answer.
+        """
+        response = self.http.get(path)
+        if response.status_code == 404:
+            return None
+        if response.status_code != 200:
+            raise ServiceError(_problem(response) or f"GET {path} answered {response.status_code}")
+        return _json(response)
 
     def upload(
         self, path: Path, identifiers: dict[str, str], progress: Callable[[int, int], None] = lambda _a, _b: None
@@ -77,22 +91,24 @@ class Client:
             raise ServiceError("the file is empty")
         fields = {"filename": path.name, "sha256": file_digest(path), "identifiers": json.dumps(identifiers)}
         # tus: pairs of a name and a base64 value, separated by commas.
-        metadata = ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in fields.items())
+        metadata = ",".join(
+            f"{name} {base64.b64encode(value.encode(errors=ESCAPE)).decode()}" for name, value in fields.items()
+        )
         created = self.call(
             "POST", "/api/v1/uploads", headers={**TUS, "Upload-Length": str(size), "Upload-Metadata": metadata}
         )
-        location, response = urljoin(str(created.url), created.headers["Location"]), created
+        location, response = urljoin(str(created.url), _header(created, "Location")), created
         for offset, chunk in _chunks(path):
             headers = {**TUS, "Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
             response = self.call("PATCH", location, headers=headers, content=chunk)
             progress(offset + len(chunk), size)
-        return response.headers["Location-Slide"].rsplit("/", 1)[-1]  # the last PATCH names the slide
+        return _header(response, "Location-Slide").rsplit("/", 1)[-1]  # the last PATCH names the slide
 
     def slides(self) -> Iterator[dict[str, Any]]:
         """Yields all slides of the workspace, newest first."""
         cursor: str | None = ""
         while cursor is not None:
-            page = self.call("GET", "/api/v1/slides", params={"cursor": cursor, "limit": PAGE}).json()
+            page = self.body("GET", "/api/v1/slides", params={"cursor": cursor, "limit": PAGE})
             yield from page["slides"]
             cursor = page["next_cursor"]
 
@@ -122,7 +138,7 @@ class Client:
             progress: called with the analysis at every poll.
             request: fields of the request, such as `model` or `threshold`.
         """
-        analysis = self.call("POST", f"/api/v1/slides/{slide_id}/analyses", json=request).json()
+        analysis = self.body("POST", f"/api/v1/slides/{slide_id}/analyses", json=request)
         return self.follow(analysis["id"], progress, seconds)
 
     def follow(
@@ -144,11 +160,36 @@ class Client:
         """Gets a path until `done` says so; returns the last body. Raises ServiceError when it takes too long."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            body: dict[str, Any] = self.call("GET", path).json()
+            body: dict[str, Any] = self.body("GET", path)
             if done(body):
                 return body
             time.sleep(POLL_SECONDS)
         raise ServiceError(f"{path} took longer than {seconds:.0f} s")
+
+
+def _problem(response: httpx.Response) -> str | None:
+    """The sentence of a problem document (RFC 9457); None when the answer is none, such as a proxy's page."""
+    try:
+        problem = response.json()
+        return f"{problem['detail']} {problem.get('action', '')}".strip()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _json(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:  # a proxy's page, or an answer that was cut off
+        detail = f"answered {response.status_code} with a body that is not JSON"
+        raise ServiceError(f"{response.request.method} {response.request.url.path} {detail}") from None
+
+
+def _header(response: httpx.Response, name: str) -> str:
+    """A header that the service sends. Raises ServiceError where it is missing, as behind some proxies."""
+    if name not in response.headers:
+        request = response.request
+        raise ServiceError(f"{request.method} {request.url.path} answered without the header {name}")
+    return str(response.headers[name])
 
 
 def failure(analysis: dict[str, Any]) -> str | None:

@@ -29,7 +29,7 @@ def upload(client: Client, slide: DemoSlide) -> dict[str, Any]:
 
 def analyse(client: Client, slide_id: str) -> dict[str, Any]:
     """Returns the newest succeeded analysis, or runs one and shows its progress."""
-    for analysis in client.call("GET", f"/api/v1/slides/{slide_id}/analyses").json():
+    for analysis in client.body("GET", f"/api/v1/slides/{slide_id}/analyses"):
         if analysis["state"] == "succeeded":
             return dict(analysis)
     with tqdm(total=1, unit="part", desc="Analysing ", ncols=80) as bar:

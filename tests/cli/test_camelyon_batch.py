@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 import re
 
 import httpx2 as httpx
@@ -26,6 +27,7 @@ class FakeService:
         self.uploads = self.posted = self.retried = 0
         self.refused_outlines = set()
         self.parameters = []
+        self.broken = {}  # {(method, last part of the path): the answer instead}
         self.card = dict(CARD)
 
     def client(self):
@@ -34,6 +36,8 @@ class FakeService:
         return client
 
     def answer(self, request):
+        if (request.method, request.url.path.rsplit("/", 1)[-1]) in self.broken:
+            return self.broken[request.method, request.url.path.rsplit("/", 1)[-1]]
         for pattern, handler in self.ROUTES:
             match = re.fullmatch(pattern, f"{request.method} {request.url.path}")
             if match:
@@ -336,6 +340,59 @@ def test_outlines_in_the_service_alone_are_not_erased(fake, folders):
     assert status == 1
     assert "the service has" in report["not_evaluated"]["tumor_001.tif"]
     assert fake.annotations[fake.slides[0]["id"]]["positive"]
+
+
+@pytest.mark.parametrize("status", [500, 503, 403, 302])
+def test_an_answer_that_does_not_say_whether_there_are_outlines_erases_none(fake, folders, status):
+    run(folders)
+    (folders / "outlines" / "Tumor_001.json").unlink()
+    fake.broken["GET", "annotation"] = httpx.Response(status, text="<html>")
+    status, report = run(folders, "--without-outlines", "tumour-free")
+    assert status == 1
+    assert "annotation answered" in report["not_evaluated"]["tumor_001.tif"]
+    assert fake.annotations[fake.slides[0]["id"]]["positive"]
+
+
+@pytest.mark.parametrize(
+    ("place", "answer", "sentence"),
+    [
+        (("PUT", "annotation"), httpx.Response(200, text="<html>"), "that is not JSON"),
+        (("PUT", "annotation"), httpx.Response(502, json=["x"]), "annotation answered 502"),
+        (("PUT", "annotation"), httpx.Response(200, json={}), "KeyError"),
+        (("PATCH", "1"), httpx.Response(204), "without the header Location-Slide"),
+        (("POST", "uploads"), httpx.Response(201), "without the header Location"),
+        (("POST", "analyses"), httpx.Response(200, text=""), "that is not JSON"),
+    ],
+)
+def test_an_answer_of_a_proxy_fails_the_slide_and_is_reported(fake, folders, place, answer, sentence):
+    fake.broken[place] = answer
+    status, report = run(folders)
+    assert status == 1
+    assert sentence in report["not_evaluated"]["tumor_001.tif"]
+
+
+@pytest.mark.parametrize("place", ["models", "slides"])
+def test_a_proxy_instead_of_the_service_is_one_sentence(fake, folders, place, capsys):
+    fake.broken["GET", place] = httpx.Response(200, text="<html>")
+    assert run(folders)[0] == 1
+    assert f"Not evaluated: GET /api/v1/{place} answered 200 with a body that is not JSON" in capsys.readouterr().err
+
+
+def test_file_names_that_are_not_utf8(fake, folders, capsys):
+    """Each is evaluated, and named with its bytes escaped."""
+    bad = os.fsdecode(b"m\xfcller")
+    (folders / "slides" / f"{bad}.tif").write_bytes(b"two")
+    (folders / "outlines" / f"{bad}.json").write_text(outlines())
+    (folders / "slides" / f"{bad}2.tif").write_bytes(b"")
+    (folders / "outlines" / f"{bad}2.json").write_text(outlines())
+    (folders / "slides" / f"{bad}.txt").write_bytes(b"")
+    status, report = run(folders)
+    assert status == 1
+    assert set(report["analyses"]) == {"tumor_001.tif", f"{bad}.tif"}
+    assert fake.slides[0]["filename"] == "m\\udcfcller.tif"
+    printed = capsys.readouterr()
+    assert "m\\udcfcller.tif" in printed.out
+    assert "m\\udcfcller2.tif: the file is empty" in printed.err
 
 
 def test_refused_outlines_name_their_file(fake, folders):
