@@ -175,9 +175,9 @@ def test_a_dead_sign_in_link_to_a_slide_says_its_reason(page, chromium, service,
     expect(page.locator("[data-part=error]")).to_contain_text("This sign-in link is no longer valid")
 
 
-@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1024, 768), (768, 1024)])
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1024, 768), (768, 1024), (400, 800)])
 def test_pages_fit_small_screens(page, service, tmp_path, width, height):
-    """At the size of a small laptop and of a tablet either way up: no sideways scrolling, controls large enough."""
+    """At the size of a laptop, of a tablet either way up and of a phone: no sideways scrolling, large controls."""
     slide = analysed(service.client(), tmp_path)
     page.set_viewport_size({"width": width, "height": height})
     for path in ("/", f"/slides/{slide['id']}"):
