@@ -13,11 +13,16 @@ from core.marks.formats.mark import Mark
 
 Reading = Literal["tumour", "hole", "ignored"]
 Rule = Mapping[str, Reading]  # by folded name
+Usual = Mapping[str, Reading | None]  # None: no reading, whatever is around the group
 TUMOUR: tuple[str, ...] = ("_0", "_1", "tumor", "tumour", "metastases", "metastasis", "positive")
 HOLES: tuple[str, ...] = ("_2", "exclusion", "normal", "negative")
-USUAL: Rule = {**dict.fromkeys(TUMOUR, "tumour"), **dict.fromkeys(HOLES, "hole")}
-# QuPath's classes Positive and Negative speak of a stain: a cell that takes no stain is no hole in the tumour.
-QUPATH: Rule = {name: reading for name, reading in USUAL.items() if name not in ("positive", "negative")}
+USUAL: Usual = {**dict.fromkeys(TUMOUR, "tumour"), **dict.fromkeys(HOLES, "hole")}
+# In QuPath and ImageScope a region of normal tissue is drawn beside or around a tumour, and Negative is a stain's word.
+# Such a mark has no reading, and it does not take that of the layer around it either.
+DRAWN_TISSUE: Usual = {**USUAL, "normal": None, "negative": None}
+# Positive and Negative are a stain's words in QuPath: a cell that takes no stain is no hole in the tumour.
+QUPATH: Usual = {**DRAWN_TISSUE, "positive": None}
+OF_FORMAT: Mapping[str, Usual] = {"imagescope": DRAWN_TISSUE, "geojson": QUPATH}  # the others: USUAL
 
 
 def fold(name: str) -> str:
@@ -41,7 +46,7 @@ def own_rule(tumour: Iterable[str], holes: Iterable[str], ignored: Iterable[str]
     return rule
 
 
-def reading_of(mark: Mark, own: Rule, usual: Rule = USUAL) -> Reading | None:
+def reading_of(mark: Mark, own: Rule, usual: Usual = USUAL) -> Reading | None:
     """Returns the reading of a mark's nearest group that has one, None where none has. A name with * is ignored."""
     for name in map(fold, mark.groups):
         if name in own:

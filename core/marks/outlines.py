@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from core.errors import Invalid
 from core.marks import groups
+from core.marks.erased import first_erased
 from core.marks.formats import camelyon_json, coordinates, geojson, xml_document
 from core.marks.formats.mark import Budget, Malformed, Mark
 from core.marks.polygons import even_odd_area, first_crossing, shoelace_area
@@ -103,7 +104,8 @@ def parse(content: bytes, exhaustive: bool = True, own: groups.Rule | None = Non
     except Malformed as error:
         raise _bad(str(error), FORMATS) from error
     try:
-        polygons, ignored = _sort(marks, own or {}, groups.QUPATH if name == geojson.NAME else groups.USUAL)
+        polygons, ignored = _sort(marks, own or {}, groups.OF_FORMAT.get(name, groups.USUAL))
+        _require_tumour_left(polygons)
     except Malformed as error:
         raise _bad(str(error), CORRECT) from error
     return Annotation(tuple(polygons), exhaustive, tuple(ignored), name)
@@ -141,7 +143,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _sort(marks: list[Mark], own: groups.Rule, usual: groups.Rule) -> tuple[list[Polygon], list[Ignored]]:
+def _sort(marks: list[Mark], own: groups.Rule, usual: groups.Usual) -> tuple[list[Polygon], list[Ignored]]:
     """Polygons, and the marks that are none. Raises Malformed, or Invalid: a group has no reading."""
     readings = [groups.reading_of(mark, own, usual) for mark in marks]
     _require_readings(mark for mark, reading in zip(marks, readings, strict=True) if not reading)
@@ -201,6 +203,19 @@ def _require_clear(mark: Mark, vertices: Vertices) -> None:
     raise Malformed(
         f"the outline {mark.name} crosses itself {place}, so what it encloses is unclear (group {mark.group})"
     )
+
+
+def _require_tumour_left(polygons: list[Polygon]) -> None:
+    """Raises Malformed when holes remove an outline completely: it was drawn, so something else was meant."""
+    try:
+        erased = first_erased(polygons)
+    except ValueError as error:
+        raise Malformed(str(error)) from error
+    if erased is None:
+        return
+    outline, hole = erased
+    by = "holes of its own" if hole is outline else f"the hole {hole.name}"
+    raise Malformed(f"nothing is left of the outline {outline.name}: {by} removes it; is it drawn around the tumour?")
 
 
 def _bad(detail: str, action: str) -> Invalid:

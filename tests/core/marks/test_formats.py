@@ -147,6 +147,63 @@ def test_byte_order_marks_and_line_endings(encoding, ending):
     assert readings(document.replace("\n", ending).encode(encoding)) == ([False], [])
 
 
+AROUND = [(400, 400), (1500, 400), (1500, 1500), (400, 1500)]
+LEFT, RIGHT = ([(x, 400), (x + 600, 400), (x + 600, 1500), (x, 1500)] for x in (400, 950))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        asap(("Polygon", "metastases", BOX), ("Polygon", "normal", AROUND)),
+        asap(("Polygon", "normal", AROUND), ("Polygon", "_0", INNER), ("Polygon", "metastases", BOX)),
+        asap(("Polygon", "_0", BOX), ("Polygon", "_2", LEFT), ("Polygon", "_2", RIGHT)),
+        asap(("Polygon", "_0", BOX), ("Polygon", "_2", BOX)),
+        imagescope((0, BOX, ""), (0, AROUND, 'NegativeROA="1"')).encode(),
+        [feature("Polygon", [closed(BOX)], name="A"), feature("Polygon", [closed(AROUND)], "Exclusion")],
+        [feature("Polygon", [closed(BOX), closed(BOX)])],
+        {"positive": [{"name": "A", "vertices": BOX}], "negative": [{"name": "B", "vertices": AROUND}]},
+    ],
+)
+def test_an_outline_that_holes_erase_refuses_the_file_by_its_name(content):
+    with pytest.raises(Invalid, match=r"nothing is left of the outline (Annotation|region|feature|A)"):
+        read(content)
+
+
+@pytest.mark.parametrize("by", [1, 10, 400])
+def test_an_outline_of_which_something_is_left_is_read(by):
+    """A hole that leaves a margin, and one with an island of its own."""
+    hole = [(500, 500), (1400 - 4 * by, 500), (1400 - 4 * by, 1400), (500, 1400)]
+    content = asap(("Polygon", "_0", BOX), ("Polygon", "_2", hole if by < 400 else INNER))
+    assert readings(content) == ([False, True], [])
+    ring = [feature("Polygon", [closed(BOX)]), feature("Polygon", [closed(AROUND), closed(INNER)], "Exclusion")]
+    assert readings(ring) == ([False, True], [])
+
+
+@given(st.integers(0, 400), st.integers(0, 400), st.integers(1, 700), st.integers(1, 700))
+def test_the_refusal_is_that_nothing_is_left_of_the_mask(left, top, width, height):
+    """Law: a file is refused exactly where the hole covers the tumour."""
+    hole = [(left, top), (left + width, top), (left + width, top + height), (left, top + height)]
+    content = asap(("Polygon", "_0", INNER), ("Polygon", "_2", hole))
+    covers = left <= 600 and top <= 600 and left + width >= 800 and top + height >= 800
+    if covers:
+        with pytest.raises(Invalid, match="nothing is left of the outline Annotation 0"):
+            parse(content)
+    else:
+        assert froc.tumour_mask(parse(content), PLACE).any()
+
+
+def test_normal_tissue_around_a_tumour_is_no_hole_in_qupath_and_imagescope():
+    """Normal tissue is drawn as a region of its own there: the reader asks what it is."""
+    regions = (0, BOX, ""), (0, AROUND, 'Text="Normal"')
+    with pytest.raises(Invalid, match="'Normal'"):
+        read([feature("Polygon", [closed(BOX)]), feature("Polygon", [closed(AROUND)], "Normal")])
+    with pytest.raises(Invalid, match="'Normal'"):
+        read(imagescope((0, AROUND, ""), layer="Normal").encode())
+    with pytest.raises(Invalid, match="'Normal in tumor'"):
+        read(imagescope(*regions).encode())
+    assert readings(imagescope(*regions).encode(), ignore=["normal"]) == ([False], ["region 2 of layer 1"])
+
+
 # ImageScope ----------------------------------------------------------------------------------------------------------
 def test_imagescope_regions():
     content = imagescope(
@@ -166,7 +223,7 @@ def test_an_ellipse_and_a_rectangle_of_two_corners():
 
 
 @pytest.mark.parametrize(
-    ("layer", "text", "hole"), [("x", "Tumor", False), ("Tumor", "see 3", False), ("tumor", "normal", True)]
+    ("layer", "text", "hole"), [("x", "Tumor", False), ("Tumor", "see 3", False), ("tumor", "exclusion", True)]
 )
 def test_a_regions_text_goes_before_its_layer(layer, text, hole):
     assert readings(imagescope((0, BOX, f'Text="{text}"'), layer=layer).encode()) == ([hole], [])
@@ -179,7 +236,7 @@ def test_a_regions_text_goes_before_its_layer(layer, text, hole):
         (imagescope((0, BOX, 'Text="see 3"'), layer="Layer 1"), "'see 3 in Layer 1'"),
         (imagescope((7, BOX, "")), r"region 1 of layer 1 \(layer 'tumor'\) is of the type '7'"),
         (imagescope((2, BOX[:3], "")), "a box of 3 points"),
-        (imagescope((0, BOX, 'NegativeROA="1"'), layer="normal"), "cut out of a group that is no tumour"),
+        (imagescope((0, BOX, 'NegativeROA="1"'), layer="_2"), "cut out of a group that is no tumour"),
         (imagescope((0, BOX[:2], "")), "region 1 of layer 1 .* no three points"),
         ("<annotations><ndpviewstate/></annotations>", "its root is 'annotations'"),
     ],
@@ -226,8 +283,9 @@ def test_a_hole_of_a_polygon_cuts_this_polygon_alone():
     mask = froc.tumour_mask(Annotation.from_dict(annotation.to_dict()), PLACE)
     area_px = mask.sum() * (froc.RESOLUTION_UM / 0.5) ** 2
     assert area_px == pytest.approx(900**2 - 200**2 + 100**2, rel=0.02)
-    cut = froc.tumour_mask(read([*document, feature("Polygon", [closed(INNER)], "Exclusion")]), PLACE)
-    assert cut.sum() * (froc.RESOLUTION_UM / 0.5) ** 2 == pytest.approx(900**2 - 200**2, rel=0.02)
+    right = [(700, 500), (1400, 500), (1400, 1400), (700, 1400)]
+    cut = froc.tumour_mask(read([*document, feature("Polygon", [closed(right)], "Exclusion")]), PLACE)
+    assert cut.sum() * (froc.RESOLUTION_UM / 0.5) ** 2 == pytest.approx(200 * 900 - 100 * 200 + 50 * 100, rel=0.05)
 
 
 @pytest.mark.parametrize(
