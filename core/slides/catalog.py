@@ -16,7 +16,8 @@ from core.pixels.levels import SlideInfo
 
 PAGE = 100
 QUERY_IDS = 500
-DROPPED = '<>:"|?*\u202a\u202b\u202d\u202e\u2066\u2067\u2068'  # of file names: the last seven turn the text's direction
+# Dropped from file names: what some system forbids, and what turns the direction of text.
+DROPPED = f"{search.FORBIDDEN}\u202a\u202b\u202d\u202e\u2066\u2067\u2068"
 IDENTIFIERS = ("accession", "barcode", "block", "case", "container", "issuer", "note", "organ", "specimen", "stain")
 
 
@@ -59,7 +60,7 @@ def listed(
         identifiers: values that the slide's identifiers must have, exactly.
     """
     rows = select(Slide).where(Slide.workspace_id == visitor.workspace_id, Slide.state.notin_(("deleted", "uploading")))
-    rows = rows.where(*(Slide.search_text.like(pattern, escape="\\") for pattern in search.patterns(query)))
+    rows = rows.where(*(Slide.search_text.like(pattern, escape="\\") for pattern in _patterns(query)))
     for name, value in (identifiers or {}).items():
         rows = rows.where(Slide.identifiers[name].as_string() == search.compose(value))
     if cursor:
@@ -67,6 +68,14 @@ def listed(
         older = (Slide.created_at < last.created_at) | ((Slide.created_at == last.created_at) & (Slide.id < last.id))
         rows = rows.where(older)
     return list(session.scalars(rows.order_by(Slide.created_at.desc(), Slide.id.desc()).limit(limit)))
+
+
+def _patterns(query: str) -> list[str]:
+    """The patterns of a query's words. Raises Invalid where it has characters, and none that a search compares."""
+    patterns = search.patterns(query)
+    if query.strip() and not patterns:
+        raise Invalid("empty-query", "the query has no character that is compared", "search for a part of a name")
+    return patterns
 
 
 def _last_of_page(session: Session, visitor: Visitor, slide_id: str) -> Slide:

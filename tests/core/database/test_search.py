@@ -11,7 +11,8 @@ from core.access.visitor import Visitor
 from core.database import search, transactions
 from core.database.record import DEFAULT_WORKSPACE
 from core.database.slides import Slide
-from core.slides import catalog, deletion, inspection
+from core.errors import Invalid
+from core.slides import catalog, deletion, scale
 
 FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40)
@@ -50,7 +51,13 @@ def test_a_text_is_found_by_itself_whatever_it_holds(text):
         ("100%_slide#1.tiff", "100%_"),
         ("S26-1.svs", "Ｓ２６－１"),
         ("病理切片 1.tiff", "切片"),
-        ("a\\b.svs", "\\"),
+        ("a\\b.svs", "b.s"),
+        ("S26\u20131.svs", "s26-1"),
+        ("İSTANBUL.svs", "istanbul"),
+        ("a:b What?.svs", "a:b what?"),
+        ("می\u200cخواهم.svs", "می\u200cخواهم"),
+        ("S26-7.svs", "\u200fS26-7\u200b"),
+        ("S26 8.svs", "8\t s26\n"),
     ],
 )
 @pytest.mark.services
@@ -58,7 +65,7 @@ def test_a_slide_is_found_on_both_databases(own_database, stored, query):
     add(stored)
     other = add("other.bin")
     rows = find(query)
-    assert [row.filename for row in rows] == [stored]
+    assert [row.filename for row in rows] == [catalog.clean_filename(stored)]
     assert other not in [row.id for row in rows]
 
 
@@ -70,7 +77,7 @@ def test_a_slide_is_found_by_what_the_laboratory_calls_it(own_database, name):
     assert [row.id for row in find("s26-98765 é")] == [slide_id]
     assert find("slide.svsS26") == [], "a match must lie in one name"
     with transactions.writing() as session:
-        inspection.amend(session, session.get_one(Slide, slide_id), None, {name: "changed"})
+        scale.amend(session, session.get_one(Slide, slide_id), identifiers={name: "changed"})
     assert find("98765") == []
     assert [row.id for row in find("CHANGED slide")] == [slide_id]
 
@@ -93,9 +100,21 @@ def test_a_deleted_slide_keeps_no_text(own_database):
         assert session.scalars(select(Slide.search_text)).all() == [""]
 
 
+@pytest.mark.services
+@pytest.mark.parametrize("query", ["\0", "\0zzz", "\u200b", "a\0b"])
+def test_an_invisible_query_does_not_list_every_slide(own_database, query):
+    add("slide.svs")
+    if search.patterns(query):
+        assert find(query) == []
+    else:
+        with pytest.raises(Invalid, match="no character"):
+            find(query)
+
+
 def add(filename, identifiers=None):
     with transactions.writing() as session:
-        slide = Slide(workspace_id=DEFAULT_WORKSPACE, filename=filename, file="x", state="ready", created_at=1.0,
+        name = catalog.clean_filename(filename)
+        slide = Slide(workspace_id=DEFAULT_WORKSPACE, filename=name, file="x", state="ready", created_at=1.0,
                       identifiers=identifiers or {}, updated_at=1.0)  # fmt: skip
         session.add(slide)
         session.flush()

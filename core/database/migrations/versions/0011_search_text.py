@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from core.database.search import searchable
+from core.database.search import compose, searchable
 
 revision = '0011'
 down_revision = '0010'
@@ -22,5 +22,7 @@ def upgrade() -> None:
     )
     connection = op.get_bind()
     for slide_id, filename, identifiers in connection.execute(sa.select(*list(slides.c)[:3])).all():
-        text = searchable([filename, *(identifiers or {}).values()])
-        connection.execute(sa.update(slides).where(slides.c.id == slide_id).values(search_text=text))
+        composed = {name: compose(value) for name, value in (identifiers or {}).items()}
+        text = searchable([filename, *composed.values()])
+        values = {'filename': compose(filename), 'identifiers': composed, 'search_text': text}
+        connection.execute(sa.update(slides).where(slides.c.id == slide_id).values(values))
