@@ -32,6 +32,9 @@ Errors of one place are defined there: core.work.leases.LeaseLost, worker.comput
 Invalid, core.slides.uploads.ChecksumMismatch and api.contract.problems.UnsupportedVersion and UnsupportedType.
 """
 
+import math
+from decimal import Decimal
+
 Scalar = str | int | float
 MOST_TEXT = 200  # characters of a parameter
 
@@ -48,9 +51,16 @@ class QuarterturnError(Exception):
     def __init__(self, code: str, detail: str, action: str, **parameters: Scalar) -> None:
         super().__init__(detail)
         self.code, self.detail, self.action = code, detail, action
-        self.parameters = {
-            name: value[:MOST_TEXT] if isinstance(value, str) else value for name, value in parameters.items()
-        }
+        self.parameters = {name: _plain(value) for name, value in parameters.items()}
+
+
+def _plain(value: Scalar | Decimal) -> Scalar:
+    """Returns a value that JSON has: texts are cut, and a database's Decimal or a NaN must not fail the answer."""
+    if isinstance(value, str):
+        return value[:MOST_TEXT]
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Unauthenticated(QuarterturnError):

@@ -41,7 +41,8 @@ def _require_bytes(session: Session, visitor: Visitor, length: int, limit: int) 
         return
     # The declared length of each upload, not the bytes received: an upload under way will need them.
     lengths = select(func.coalesce(func.sum(Upload.length), 0)).join(Slide, Upload.slide_id == Slide.id)
-    used = session.scalar(lengths.where(Slide.created_by == visitor.principal_id, keeps_files())) or 0
+    # PostgreSQL sums integers to a Decimal.
+    used = int(session.scalar(lengths.where(Slide.created_by == visitor.principal_id, keeps_files())) or 0)
     if used + length > limit:
         detail = f"{length} bytes are more than what is left of your {limit} ({used} are used)"
         raise TooLarge("quota-bytes", detail, ACTION, bytes=length, used_bytes=used, most_bytes=limit)

@@ -15,6 +15,7 @@ from servers import PATCH, PATIENCE, until
 from slides import leading_to_itself, tissue, write_pyramid, write_svs
 
 from cli.client import TUS
+from core.database.slides import KEPT
 
 pytestmark = pytest.mark.services
 READY, MISSING = "ready", "ROE JANE"
@@ -98,7 +99,11 @@ def test_hostile_uploads_are_rejected_and_the_service_stays_up(client, service, 
             assert str(service.data) not in str(slide["reason"]), "a reason contains no path of the server"
             assert not any(secret in str(slide["reason"]) for secret in (MISSING, "passwd", "another/"))
             assert slide["reason"]["action"], name
-            until(lambda folder_gone=service.data / "slides" / slide["id"]: not folder_gone.exists())
+            folder = service.data / "slides" / slide["id"]
+            if outcome in KEPT:  # a machine with more memory, or a later version, may read it
+                assert folder.exists(), name
+            else:
+                until(lambda folder_gone=folder: not folder_gone.exists())
     assert service.processes["api"].pid == api
     assert service.processes["api"].poll() is None
     for name in ("honest.zip", "named-otherwise.svs"):

@@ -33,7 +33,7 @@ def test_comparison_networks_are_offered_unless_disabled(folder):
 def test_files_that_changed_since_the_start_do_not_run_under_the_old_fingerprint(folder):
     serving = Serving(folder, "own", Engine())
     put(folder, "rival", seed=2, purpose=COMPARISON)
-    with pytest.raises(WeightsRefused, match="others than when this worker started"):
+    with pytest.raises(WeightsRefused, match="changed after this worker started"):
         serving.network("rival")
     assert [offer.card.name for offer in serving.good_offers()] == ["own"]
 
