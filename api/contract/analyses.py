@@ -12,6 +12,7 @@ from core.analyses.results import (
     Failure,
     Familiarity,
     Grid,
+    LeftOut,
     Region,
     Results,
     RotationCheck,
@@ -69,6 +70,7 @@ class ShownResults(BaseModel):
     threshold: float
     grid: Grid
     coverage: Coverage
+    left_out: tuple[LeftOut, ...]
     max_score: float | None
     region_count: int
     summary: str
@@ -90,6 +92,7 @@ class WithheldResults(BaseModel):
     """Of withheld results only what explains why."""
 
     coverage: Coverage
+    left_out: tuple[LeftOut, ...]
     rotation_check: RotationCheck | None
     scope_notes: tuple[Statement, ...]
     unread: Unread | None

@@ -2,13 +2,14 @@
 
 from typing import Literal
 
-import numpy as np
-
+from core.database.analyses import Analysis
 from core.database.slides import Slide
+from core.errors import Conflict
 from core.pixels import tissue
 from core.slides import catalog
 
 Tissue = Literal["auto", "all"]
+MASK = "mask_version"  # key in Analysis.settings
 
 
 def cell_mask(slide: Slide, choice: Tissue) -> tissue.Mask:
@@ -22,7 +23,17 @@ def cell_kinds(slide: Slide) -> tissue.Kinds:
     return tissue.cell_kinds(_block_kinds(slide))
 
 
+def require_own_mask(analysis: Analysis, slide: Slide) -> None:
+    """Refuses to go on with an analysis whose slide has a mask by other rules now: its bands cover other cells.
+
+    Raises:
+        Conflict: the mask was made again since.
+    """
+    if analysis.settings.get(MASK, 1) != catalog.info_of(slide).mask_version:
+        detail = "the slide's tissue mask was made again since the analysis was requested"
+        raise Conflict("made-with-another-mask", detail, "request a new analysis of the slide")
+
+
 def _block_kinds(slide: Slide) -> tissue.Kinds:
     frame = catalog.info_of(slide).frame()
-    shape = (frame.y.cells - 1, frame.x.cells - 1)  # one block of the stored mask lies between four cells
-    return np.frombuffer(slide.tissue or b"", np.uint8).reshape(shape)
+    return tissue.unpack(slide.tissue or b"", (frame.y.cells - 1, frame.x.cells - 1))  # a block lies between four cells

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from core.access import quotas
 from core.access.visitor import Visitor
 from core.analyses import cards
-from core.analyses.mask import cell_mask
+from core.analyses.mask import MASK, cell_mask
 from core.analyses.parts import plane
 from core.analyses.results import require_results
 from core.analyses.statements import Reason
@@ -73,7 +73,7 @@ def create(
         raise Invalid(refusal.code, refusal.detail, refusal.action)
     scale.require_plausible(info)
     frame = info.frame()
-    settings = {**settings, scale.SCALE: scale.stored(info)}
+    settings = {**settings, scale.SCALE: scale.stored(info), MASK: info.mask_version}
     analysis = _new_analysis(session, slide, model or get_settings().model, settings, created_by)
     mask = cell_mask(slide, settings["tissue"])
     assert mask.shape == grid.grid_shape(frame)

@@ -43,7 +43,7 @@ class Coverage(Value):
     """How much of the tissue and of the slide was analysed.
 
     `wanted_cells`: tissue cells. `share`: of them that have a score, 0..1. `slide_share`: analysed cells of all cells
-    of the slide. `left_out`: what the other cells show; empty where every cell is analysed.
+    of the slide.
     """
 
     analysed_cells: int
@@ -54,7 +54,6 @@ class Coverage(Value):
     analysed_mm2: float
     tissue_mm2: float
     slide_mm2: float
-    left_out: tuple[LeftOut, ...] = ()
     unreadable_cells: int = 0
 
 
@@ -146,13 +145,18 @@ class Failure(Reason):
 
 
 class Results(Value):
-    """All that a finished analysis says. `summary` and `scope_notes` are statements: code, parameters, sentence."""
+    """All that a finished analysis says.
+
+    `left_out`: what the cells show that were not to be analysed. `summary` and `scope_notes` are statements: code,
+    parameters, sentence.
+    """
 
     version: Literal[3] = 3
     preliminary: Literal[True] = True
     threshold: float
     grid: Grid
     coverage: Coverage
+    left_out: tuple[LeftOut, ...] = ()
     max_score: float | None
     regions: tuple[Region, ...]
     summary: Statement

@@ -49,6 +49,8 @@ STATEMENTS = {
     "see the layer 'unfamiliar'.",
     "tissue-unsure": "{share:.0%} of the slide lies near the limit between glass and tissue and was left out; "
     "analyse with tissue: all to include it.",
+    "tissue-ink": "{share:.0%} of the slide is covered by ink, dye or black and was left out; "
+    "tissue below it was not read.",
     "tissue-outdated": "An earlier version made this slide's tissue mask, which could leave out pale tissue; "
     "inspect the slide again, then analyse it again.",
     "unread": "{cells} of {wanted} tissue cells, in {region_images} region images, could not be read: {cause}.",

@@ -18,6 +18,7 @@ from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from core.access import quotas
+from core.analyses.mask import require_own_mask
 from core.analyses.parts import PARTS, BandResult, CheckResult, band_result, band_rows
 from core.analyses.results import Failure, Results, to_stored
 from core.analyses.statements import Reason, Withheld
@@ -126,7 +127,7 @@ def retry(session: Session, analysis_id: str) -> Analysis:
     """Start a failed or cancelled analysis again. Parts that are done and read whole stay done.
 
     Raises:
-        Conflict: it is neither, or its slide has another scale now.
+        Conflict: it is neither, or its slide has another scale or another mask now.
         TooMany: its principal has as many active analyses as its quota allows.
     """
     unlocked = session.get_one(Analysis, analysis_id)  # names the slide, which is locked before its analyses
@@ -138,6 +139,7 @@ def retry(session: Session, analysis_id: str) -> Analysis:
         detail, action = f"the analysis is {analysis.state}", "retry analyses that failed or were cancelled"
         raise Conflict("nothing-to-retry", detail, action)
     scale.require_own_scale(analysis, slide)
+    require_own_mask(analysis, slide)
     unfinished = or_(Work.state.in_(("failed", "cancelled")), Work.id.in_(_incomplete_bands(session, analysis)))
     rows = update(Work).where(Work.analysis_id == analysis.id, unfinished)
     fresh = {"state": "open", "attempts": 0, "reason": None, "done_at": None, "lease_until": None}

@@ -20,7 +20,7 @@ from core.errors import Invalid
 from core.marks import groups
 from core.marks.erased import first_erased
 from core.marks.formats import camelyon_json, coordinates, geojson, xml_document
-from core.marks.formats.mark import KEY, Budget, Malformed, Mark
+from core.marks.formats.mark import Budget, Malformed, Mark
 from core.marks.polygons import even_odd_area, first_crossing, shoelace_area
 
 MOST_BYTES = 64 << 20
@@ -147,17 +147,12 @@ def _sort(marks: list[Mark], own: groups.Rule, usual: groups.Usual) -> tuple[lis
     """Polygons, and the marks that are none. Raises Malformed, or Invalid: a group has no reading."""
     readings = [groups.reading_of(mark, own, usual) for mark in marks]
     _require_readings(mark for mark, reading in zip(marks, readings, strict=True) if not reading)
-    polygons, ignored, lost = [], [], []
+    polygons, ignored = [], []
     for mark, reading in zip(marks, readings, strict=True):
         if reason := _why_ignored(mark, reading):
             ignored.append(Ignored(mark.name, mark.group, mark.kind, reason))
-            if reading in ("tumour", None) and mark.kind != KEY:
-                lost.append((mark, reason))
         else:
             polygons.append(_polygon(mark, hole=reading == "hole"))
-    if lost and not polygons:  # a file without outlines says that the slide is free of tumour
-        mark, reason = lost[0]
-        raise Malformed(f"{mark.title()} may be tumour, and no mark of the file is an outline: {reason}")
     return polygons, ignored
 
 

@@ -6,7 +6,7 @@ vivid at once. Colours outside that are ink:
 
 * green: green is the highest channel;
 * blue and cyan: vivid, with red no higher than green;
-* yellow: red and green alike, with blue lower; orange: bright and vivid;
+* yellow: bright and vivid, with red and green nearly alike (brown and orange may be DAB);
 * red: red alone, the others below a fifth of it (red cells in a clot keep a quarter);
 * black: dark and grey.
 
@@ -23,12 +23,12 @@ Plane = NDArray[np.uint8]  # (rows, cols)
 
 VIVID = 24  # grey levels between the channels: no tinted glass reaches it
 BYTES = np.arange(256)
-VIVID_SPREAD = np.ceil(BYTES * 10 / 17).astype(np.uint8)  # saturation 0.59: dense haematoxylin has 0.47, a marker 0.79
-CYAN_SPREAD = np.ceil(BYTES * 4 / 17).astype(np.uint8)
-ORANGE_STEP = np.ceil(BYTES * 2 / 5).astype(np.uint8)  # a hue of 24°
+VIVID_SPREAD = np.ceil(BYTES * 0.62).astype(np.uint8)  # saturation: dense haematoxylin has less, a marker 0.8
+CYAN_SPREAD = np.ceil(BYTES * 0.4).astype(np.uint8)
+GREEN_SPREAD = np.ceil(BYTES * 0.2).astype(np.uint8)
+YELLOW_STEP = np.ceil(BYTES * 0.75).astype(np.uint8)  # a hue of 45°
 FIFTH = (BYTES // 5).astype(np.uint8)
-TINTED = 40  # spread of yellow: above that of any tinted glass
-YELLOW_BRIGHT = 180  # DAB this bright has a saturation of at most 0.49
+YELLOW_BRIGHT = 200  # DAB this bright is less saturated
 RED_BRIGHT = 150
 BLACK_BRIGHT = 90
 BLACK_SPREAD = 20
@@ -61,11 +61,10 @@ def _coloured(channels: Planes, high: Plane, low: Plane, spread: Plane) -> Mask:
     vivid = spread >= cv2.LUT(high, VIVID_SPREAD)
     cold = (red <= green) & (blue == high)
     azure = cv2.subtract(blue, green) <= cv2.subtract(green, red)
-    mask = (green == high) & (spread > VIVID)
+    mask = (green == high) & (spread > cv2.LUT(high, GREEN_SPREAD))
     mask |= cold & (vivid | (azure & (spread >= cv2.LUT(high, CYAN_SPREAD))))
-    mask |= (blue == low) & (spread > TINTED) & (cv2.subtract(red, green) <= cv2.LUT(spread, FIFTH))
-    orange = cv2.subtract(green, low) >= cv2.LUT(spread, ORANGE_STEP)
-    mask |= (red == high) & (blue == low) & (high >= YELLOW_BRIGHT) & vivid & orange
+    yellow = cv2.subtract(green, low) >= cv2.LUT(spread, YELLOW_STEP)
+    mask |= (red == high) & (blue == low) & (high >= YELLOW_BRIGHT) & vivid & yellow
     pure_red = (red >= RED_BRIGHT) & (cv2.max(green, blue) <= cv2.LUT(red, FIFTH))
     return np.asarray(mask | pure_red, bool)
 

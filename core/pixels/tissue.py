@@ -1,20 +1,21 @@
 """Sorts the slide into tissue, ink and glass, in the network frame, so that the answer turns with the slide.
 
 The slide is averaged over blocks of 16×16 network pixels (15.6 µm). The mask is safe rather than tight: a block that
-is not certainly glass and not certainly ink is tissue. No threshold depends on what else lies on the slide, so a pen
-stroke or a vivid piece cannot hide pale tissue:
+is not certainly glass and not certainly ink is tissue. Limits are absolute or relative to glass, so a pen stroke or a
+vivid piece cannot hide pale tissue:
 
 1. Glass is bright, nearly colourless and even. Its tint is measured where the scan shows glass, for the slide and then
    around each block, within limits that no stained tissue keeps.
 2. Ink is coloured as no stain is, or black, over an area (`core/pixels/ink.py`).
 3. The rest is tissue where its colour differs from the glass's tint, where it is darker than any glass, or where it
-   varies from block to block. Faint blocks beside it and gaps of up to four blocks inside it belong to it.
+   varies from block to block. Faint blocks beside it and gaps of up to eight blocks inside it belong to it.
 4. What differs from glass by less is unsure: left out, and listed as such.
 
 A cell's 32×32 px are the four blocks that meet at its centre; it is tissue when any of them is.
 All arithmetic is in integers, all windows are centred: the mask commutes with the eight views to the bit.
 """
 
+import zlib
 from enum import IntEnum
 
 import cv2
@@ -35,19 +36,18 @@ NEUTRAL = 128  # stands for a difference of 0 between two channels
 FAINT = 4  # of the same: JPEG and sensor noise of block means stay below
 UNEVEN = 6  # grey levels between neighbouring blocks; glass varies by 1 or 2
 DARKEST_GLASS = 160
-GLASS_SPREAD = 30  # between the channels of the most tinted glass
-GLASS_MAGENTA = 4  # min(R, B) − G: every haematoxylin and eosin has more, tinted glass has none
+GLASS_SPREAD = 14  # between the channels of the most tinted glass
+GLASS_MAGENTA = 3  # min(R, B) − G: eosin and its mixtures have more, tinted glass has hardly any
 EVEN = 4
-PINKISH_MAGENTA = 8  # of glass that a scanner shows pinkish
-VERY_EVEN = 2
-SCARCE, PLENTY = 0.02, 0.1  # of the slide's blocks
-FILL = 255  # white that a scanner puts where it did not scan
+FREQUENT = 0.05  # of the likely glass: a tint that so many blocks have
+FILL = 253  # white that a scanner puts where it did not scan, after JPEG compression
 TINT_STEP = 4
 TINT_RADIUS = 6  # between the tint at a place and the slide's
 TINT_WINDOW = 65  # blocks, 1 mm: wider than a scanner's stripe, narrower than its shading
 FEWEST_GLASS = 16  # blocks that a tint is measured on
 REACH = 2  # blocks
-GAP = 5  # side of the closing, in blocks
+GAP = 9  # side of the closing, in blocks: wider than the largest fat cells
+INK_GAP = 13  # the same for ink inside tissue: pigment, or a stroke thinner than a pen
 PATCH = 5  # side of the smallest uneven area, in blocks
 
 
@@ -70,7 +70,10 @@ def block_kinds(blocks: Blocks) -> Kinds:
     present = _open(unevenness > UNEVEN)
     present |= (colour > COLOURED) | (high < DARKEST_GLASS)
     faint = colour > FAINT
-    present = _close(_grow(present & ~ink, faint)) & ~ink
+    present = _close(_grow(present & ~ink, faint), GAP) & ~ink
+    if ink.any():
+        enclosed = ink & _close(present, INK_GAP)
+        present, ink = present | enclosed, ink & ~enclosed
     kinds = faint.view(np.uint8) * np.uint8(Kind.UNSURE)
     np.copyto(kinds, np.uint8(Kind.TISSUE), where=present)
     np.copyto(kinds, np.uint8(Kind.INK), where=ink)
@@ -80,39 +83,30 @@ def block_kinds(blocks: Blocks) -> Kinds:
 def _colour_beyond_glass(channels: Blocks, high: Plane, low: Plane, unevenness: Plane) -> Plane:
     """Returns the spread of the channels after the glass's tint is subtracted, in grey levels: 0 is glass.
 
-    The tint is that of bright, nearly colourless and even blocks: for the slide the most frequent of their colours, for
-    a place the mean of such blocks within half a millimetre that are near the slide's. A scan's shading moves the tint
-    by a few levels, which pale tissue must not.
+    The tint is that of bright, nearly colourless and even blocks: for the slide the least coloured of their frequent
+    tints, for a place the mean of such blocks within half a millimetre that are near the slide's. A scan's shading
+    moves the tint by a few levels, which pale tissue must not.
     """
     red, green, blue = channels
     differences = [_difference(red, green), _difference(blue, green)]
     glass = _likely_glass(differences, high, low, unevenness)
     if np.count_nonzero(glass) < FEWEST_GLASS:
         return high - low
-    slide = _most_frequent(differences, glass)
+    slide = _slide_tint(differences, glass)
     for plane, tint in zip(differences, slide, strict=True):
         glass &= cv2.absdiff(plane, np.full_like(plane, tint)) <= TINT_RADIUS
     count = _window_sum(glass.view(np.uint8))
     tints = [_local_mean(plane, glass, count, tint) for plane, tint in zip(differences, slide, strict=True)]
     spread = cv2.max(cv2.absdiff(differences[0], tints[0]), cv2.absdiff(differences[1], tints[1]))
     colour = np.asarray(cv2.max(spread, cv2.absdiff(_difference(red, blue), _difference(*tints))), np.uint8)
-    np.copyto(colour, np.uint8(0), where=low == FILL)
+    np.copyto(colour, np.uint8(0), where=low >= FILL)
     return colour
 
 
 def _likely_glass(differences: list[Plane], high: Plane, low: Plane, unevenness: Plane) -> Mask:
-    """Returns the bright, nearly colourless and even blocks, without what a scanner fills in beside the scan.
-
-    A scanner's glass may be pinkish. Such blocks count where the slide has hardly any other glass, and where they are
-    as even as glass is and tissue is not.
-    """
-    bright = (low >= DARKEST_GLASS) & (low < FILL) & (high - low <= GLASS_SPREAD)
-    magenta = np.minimum(*differences)
-    glass = bright & (unevenness <= EVEN) & (magenta <= NEUTRAL + GLASS_MAGENTA)
-    if np.count_nonzero(glass) < SCARCE * glass.size:
-        pinkish = bright & (unevenness <= VERY_EVEN) & (magenta <= NEUTRAL + PINKISH_MAGENTA)
-        if np.count_nonzero(pinkish) >= PLENTY * glass.size:
-            return np.asarray(pinkish, bool)
+    """Returns the bright, nearly colourless and even blocks, without the white that a scanner fills in."""
+    glass = (low >= DARKEST_GLASS) & (low < FILL) & (high - low <= GLASS_SPREAD) & (unevenness <= EVEN)
+    glass &= np.minimum(*differences) <= NEUTRAL + GLASS_MAGENTA
     return np.asarray(glass, bool)
 
 
@@ -127,12 +121,19 @@ def _range(plane: Plane) -> Plane:
     return np.asarray(cv2.dilate(plane, square) - cv2.erode(plane, square), np.uint8)
 
 
-def _most_frequent(planes: list[Plane], places: Mask) -> tuple[int, int]:
-    """Returns the centre of the fullest bin of TINT_STEP levels a side; of equally full ones the first."""
+def _slide_tint(planes: list[Plane], places: Mask) -> tuple[int, int]:
+    """Returns the least coloured of the frequent tints: the centre of a bin of TINT_STEP levels a side.
+
+    Paper, mucin or a pale counterstain may cover more of a slide than its glass, but it is more coloured. If it were
+    taken for the glass, tissue of its colour would be left out.
+    """
     bins = 256 // TINT_STEP
     counts = cv2.calcHist(planes, [0, 1], places.view(np.uint8), [bins, bins], [0, 256, 0, 256])
-    row, col = divmod(int(counts.argmax()), bins)
-    return row * TINT_STEP + TINT_STEP // 2, col * TINT_STEP + TINT_STEP // 2
+    frequent = np.argwhere(counts >= min(FREQUENT * counts.sum(), counts.max()))
+    tints = frequent * TINT_STEP + TINT_STEP // 2
+    offsets = np.column_stack([tints - NEUTRAL, np.zeros(len(tints), int)])
+    row, col = tints[int(np.ptp(offsets, axis=1).argmin())]
+    return int(row), int(col)
 
 
 def _local_mean(plane: Plane, places: Mask, count: Sums, otherwise: int) -> Plane:
@@ -164,10 +165,21 @@ def _grow(present: Mask, candidates: Mask) -> Mask:
     return present | (near & candidates)
 
 
-def _close(present: Mask) -> Mask:
-    """Returns the mask with its gaps of less than GAP blocks filled: lumina, vessels and fat belong to the tissue."""
-    closed = cv2.morphologyEx(present.view(np.uint8), cv2.MORPH_CLOSE, np.ones((GAP, GAP), np.uint8))
+def _close(present: Mask, side: int) -> Mask:
+    """Returns the mask with its gaps of less than `side` blocks filled: lumina, vessels and fat are tissue."""
+    closed = cv2.morphologyEx(present.view(np.uint8), cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
     return closed.view(bool)
+
+
+def pack(kinds: Kinds) -> bytes:
+    """Returns the stored form of a mask: zlib (RFC 1950). Megabytes in a row would slow every search over the rows."""
+    return zlib.compress(kinds.tobytes(), 1)
+
+
+def unpack(stored: bytes, shape: tuple[int, int]) -> Kinds:
+    """Reads what `pack` wrote, or the plain bytes that versions to 0.2 stored; uint8 `shape`."""
+    plain = stored if len(stored) == shape[0] * shape[1] else zlib.decompress(stored)
+    return np.frombuffer(plain, np.uint8).reshape(shape)
 
 
 def cell_kinds(blocks: Kinds) -> Kinds:

@@ -24,7 +24,7 @@ from core.pixels.levels import Level, SlideInfo, Source, sources_of
 from core.pixels.native_pixels import NativePixels, Unusable, averaged
 from core.pixels.sampling import axis_downsample, best_source, sample_blocks
 from core.pixels.scale import read_scale
-from core.pixels.tissue import block_kinds
+from core.pixels.tissue import block_kinds, pack
 from core.reader import dicom_kind, picture_kind
 from core.reader.companions import WHITE, companion, with_masked_ends
 from core.reader.reasons import from_openslide, not_a_slide
@@ -155,7 +155,7 @@ class OpenedSlide:
         """Returns what each block of 16×16 network pixels shows (core.pixels.tissue.Kind), uint8 (rows, cols)."""
         info = SlideInfo("", self.width, self.height, self.levels, mpp_x, mpp_y, None)
         kinds = block_kinds(sample_blocks(self.read, info.sources(scaled), info.frame()))
-        return {"shape": list(kinds.shape)}, kinds.tobytes()
+        return {"shape": list(kinds.shape)}, pack(kinds)
 
     def do_region(self, source: dict[str, Any], x: int, y: int, width: int, height: int, **_: Any) -> Answer:
         return {}, self.read(Source(**source), x, y, width, height).tobytes()

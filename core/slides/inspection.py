@@ -1,5 +1,6 @@
 """Inspection of slides: from an upload or a reference to ready or rejected."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,9 @@ def begin(session: Session, slide: Slide, size_bytes: int) -> Work:
 def accept(session: Session, slide: Slide, info: SlideInfo, sha256: str, tissue: bytes | None) -> None:
     """Records the result of an inspection. Without a plausible mpp in the file the slide waits for a person's."""
     keep_scale_of_analyses(session, slide)  # an earlier version may have accepted another scale of this file
+    if slide.tissue is not None and tissue is not None and _is_under_analysis(session, slide):
+        # Bands that are done have scores by the stored mask, and the finish counts cells by it.
+        info, tissue = replace(info, mask_version=(slide.info or {}).get("mask_version", 1)), slide.tissue
     slide.info, slide.sha256, slide.tissue = info.to_dict(), sha256, tissue
     slide.updated_at = clock(session)
     if info.mpp_x is None:
@@ -82,15 +86,13 @@ def _state_before(slide: Slide) -> str:
 def is_outdated(slide: Slide) -> bool:
     """Whether an inspected slide lacks what its inspection derived, or its file was written to since.
 
-    Its mask is outdated after an upgrade. The others happen when a backup is loaded on another machine: a slide by
-    reference has another date there, and the files that a zip by reference was unpacked into are not saved. A slide
-    whose file is not there is not outdated: nothing could be derived from it.
+    Both happen when a backup is loaded on another machine: a slide by reference has another date there, and the files
+    that a zip by reference was unpacked into are not saved. A slide whose file is not there is not outdated: nothing
+    could be derived from it.
     """
     path, folder = storage.absolute(slide.file), storage.folder(slide.id)
     if slide.state not in INSPECTED or not path.is_file():
         return False
-    if has_outdated_mask(slide):
-        return True
     if not (folder / storage.TILE_INDEX).is_file() or not (folder / storage.THUMBNAIL).is_file():
         return True
     stamp_at_inspection = (slide.info or {}).get("stamp")
@@ -105,6 +107,8 @@ def has_outdated_mask(slide: Slide) -> bool:
 def inspect_again(session: Session, slide: Slide) -> Work:
     """Opens a new inspection of a slide whose last one failed in the worker, found it unsupported, or is outdated.
 
+    The same for a slide whose mask an earlier version made, unless an analysis is under way.
+
     The worker compares the file's sha256 with that of the first inspection, so another file is never taken for it.
 
     Raises:
@@ -112,18 +116,22 @@ def inspect_again(session: Session, slide: Slide) -> Work:
         Gone: the slide's file is not there.
     """
     lock(session, slide)  # two requests at once must not open two inspections
-    if has_outdated_mask(slide) and _is_under_analysis(session, slide):
-        # Bands that are done have scores by the old mask, and the finish would count cells by the new one.
-        raise Conflict("analysis-under-way", "the slide is being analysed", "wait for the analysis, or cancel it")
     failed = slide.state != "inspecting" and (slide.reason or {}).get("code") in KEPT
     if not failed and not is_outdated(slide):
-        raise Conflict("nothing-to-inspect", "the inspection of this slide did not fail", "see the slide's state")
+        _require_outdated_mask(session, slide)
     if not storage.absolute(slide.file).exists():
         raise Gone("slide-file-gone", "the slide's bytes are not here", "send it again")
     info = SlideInfo.from_dict(slide.info) if slide.info else None
     slide.state, slide.reason, slide.updated_at = "inspecting", None, clock(session)
     payload = scale_of_person(info) if info and info.mpp_source == "user" else {}
     return leases.add(session, "inspect", slide.workspace_id, slide.id, payload=payload)
+
+
+def _require_outdated_mask(session: Session, slide: Slide) -> None:
+    if slide.state not in INSPECTED or not has_outdated_mask(slide):
+        raise Conflict("nothing-to-inspect", "the inspection of this slide did not fail", "see the slide's state")
+    if _is_under_analysis(session, slide):
+        raise Conflict("analysis-under-way", "the slide is being analysed", "wait for the analysis, or cancel it")
 
 
 def _is_under_analysis(session: Session, slide: Slide) -> bool:

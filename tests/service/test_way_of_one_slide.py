@@ -94,7 +94,7 @@ def test_pen_is_left_out_and_said(client, tmp_path):
     assert affine == results["grid"]["affine_l0"]
     assert kinds.shape == (results["grid"]["rows"], results["grid"]["cols"])
     assert results["coverage"]["wanted_cells"] == (kinds == 1).sum()
-    left_out = {part["reason"]["code"]: part["cells"] for part in results["coverage"]["left_out"]}
+    left_out = {part["reason"]["code"]: part["cells"] for part in results["left_out"]}
     assert left_out == {"glass": (kinds == 0).sum(), "ink": (kinds == 2).sum()}
     scores, _ = heat_map(client, analysis["id"])
     np.testing.assert_array_equal(np.isfinite(scores), kinds == 1)

@@ -33,7 +33,8 @@ from model.weights.card import COMPARISON, Card
 from worker.offers import Served
 
 MOST_UNREADABLE = 0.02  # of the tissue cells: above it an analysis fails
-MOST_UNSURE = 0.05  # of tissue and unsure cells: above it a note says so
+MOST_UNSURE = 0.05  # of the tissue and unsure cells, or ink: above it a note says so
+MASK_NOTES = {"unsure": "tissue-unsure", "ink": "tissue-ink"}
 MOST_LISTED = 20  # unread region images that are listed one by one
 CONSTANT_LOGITS = 1e-6
 NOT_A_NUMBER = 1e30  # stands for a residual that is not finite: JSON has no infinity
@@ -58,6 +59,7 @@ def gather(parts: Assembled, info: SlideInfo, identifiers: dict[str, Any], thres
     """The results of an analysis. `threshold`: the score above which cells form regions."""
     frame, scores, card = info.frame(), to_scores(parts.logits), served.card
     covered = coverage(parts, frame.cell_area_um2() / 1e6)
+    excluded = () if parts.every_cell else left_out(parts.kinds, frame.cell_area_um2() / 1e6)
     regions = [Region(**region.to_dict()) for region in find_regions(scores, threshold, frame)]
     unusual = familiarity(parts.strangeness, served.familiarity)
     calibration = card.calibration()
@@ -66,6 +68,7 @@ def gather(parts: Assembled, info: SlideInfo, identifiers: dict[str, Any], thres
         threshold=threshold,
         grid=Grid(rows=rows, cols=cols, affine_l0=affine_to_l0(frame), network_mpp=NETWORK_MPP),
         coverage=covered,
+        left_out=excluded,
         max_score=float(np.nanmax(scores)) if covered.analysed_cells else None,
         regions=tuple(regions),
         summary=_summary(len(regions), covered, unusual),
@@ -76,7 +79,7 @@ def gather(parts: Assembled, info: SlideInfo, identifiers: dict[str, Any], thres
             *purpose_notes(card),
             *cards.scope_notes(card.scope, info, identifiers),
             *unfamiliar_notes(unusual),
-            *mask_notes(covered, info),
+            *mask_notes(covered.wanted_cells, excluded, info),
         ),
         unread=unread(parts.bands, covered.wanted_cells),
     )
@@ -95,7 +98,6 @@ def coverage(parts: Assembled, cell_mm2: float) -> Coverage:
         analysed_mm2=analysed * cell_mm2,
         tissue_mm2=tissue_cells * cell_mm2,
         slide_mm2=slide_cells * cell_mm2,
-        left_out=() if parts.every_cell else left_out(parts.kinds, cell_mm2),
         unreadable_cells=sum(band.unreadable for band in parts.bands),
     )
 
@@ -115,12 +117,14 @@ def left_out(kinds: Kinds, cell_mm2: float) -> tuple[LeftOut, ...]:
     )
 
 
-def mask_notes(covered: Coverage, info: SlideInfo) -> list[Statement]:
+def mask_notes(tissue_cells: int, excluded: Sequence[LeftOut], info: SlideInfo) -> list[Statement]:
     """Notes where much lies near the limit between glass and tissue, and where an earlier version made the mask."""
+    if not excluded:
+        return []  # the mask decided nothing
     notes = [] if info.mask_version >= MASK_VERSION else [state("tissue-outdated")]
-    unsure = next((part for part in covered.left_out if part.reason.code == "unsure"), None)
-    if unsure is not None and unsure.cells > MOST_UNSURE * (unsure.cells + covered.wanted_cells):
-        notes.append(state("tissue-unsure", share=unsure.share))
+    for part in excluded:
+        if part.reason.code in MASK_NOTES and part.cells > MOST_UNSURE * (part.cells + tissue_cells):
+            notes.append(state(MASK_NOTES[part.reason.code], share=part.share))
     return notes
 
 
@@ -217,7 +221,7 @@ def why_withheld(logits: Values, results: Results, most_unfamiliar: float, scope
     """
     check, values = results.rotation_check, logits[np.isfinite(logits)]
     if not results.coverage.wanted_cells:
-        shares = {part.reason.code: part.share for part in results.coverage.left_out}
+        shares = {part.reason.code: part.share for part in results.left_out}
         return withhold("no-tissue", **{code: shares.get(code, 0.0) for code in ("glass", "ink", "unsure")})
     if check is not None and check.passed is False:
         return withhold("rotation-check", tolerance=check.tolerance_logits)

@@ -5,8 +5,6 @@ from typing import Any, Literal
 
 Shape = Literal["area", "line", "points"]
 NO_GROUP = "none"  # the name that stands for marks without a group
-KEY = "key"  # the kind of a part of a JSON document that holds no marks
-FREE = "*"  # of XML: elements that stand in one whose content is not read
 
 
 class Malformed(ValueError):

@@ -1200,18 +1200,13 @@ export interface components {
          * @description How much of the tissue and of the slide was analysed.
          *
          *     `wanted_cells`: tissue cells. `share`: of them that have a score, 0..1. `slide_share`: analysed cells of all cells
-         *     of the slide. `left_out`: what the other cells show; empty where every cell is analysed.
+         *     of the slide.
          */
         Coverage: {
             /** Analysed Cells */
             analysed_cells: number;
             /** Analysed Mm2 */
             analysed_mm2: number;
-            /**
-             * Left Out
-             * @default []
-             */
-            left_out: components["schemas"]["LeftOut"][];
             /** Share */
             share: number;
             /** Slide Cells */
@@ -2137,6 +2132,8 @@ export interface components {
             coverage: components["schemas"]["Coverage"];
             familiarity: components["schemas"]["Familiarity"] | null;
             grid: components["schemas"]["Grid"];
+            /** Left Out */
+            left_out: components["schemas"]["LeftOut"][];
             /** Max Score */
             max_score: number | null;
             /**
@@ -2436,6 +2433,8 @@ export interface components {
          */
         WithheldResults: {
             coverage: components["schemas"]["Coverage"];
+            /** Left Out */
+            left_out: components["schemas"]["LeftOut"][];
             rotation_check: components["schemas"]["RotationCheck"] | null;
             /** Scope Notes */
             scope_notes: components["schemas"]["Statement"][];

@@ -147,52 +147,6 @@ def test_byte_order_marks_and_line_endings(encoding, ending):
     assert readings(document.replace("\n", ending).encode(encoding)) == ([False], [])
 
 
-DETECTION = feature("Polygon", [closed(BOX)], "Tumor", objectType="detection")
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        (asap(("Dot", "Tumor", BOX[:1])), r"Annotation 0 \(Dot, group Tumor\) may be tumour"),
-        (asap(("PointSet", "cells", BOX)), r"Annotation 0 \(PointSet, group cells\) may be tumour"),
-        ([DETECTION], "feature 1 .* a QuPath detection is computed"),
-        ([{**DETECTION, "properties": {"objectType": "cell"}}], "feature 1 .* a QuPath cell is computed"),
-        ([feature("Point", [700, 700])], "a Point encloses nothing"),
-        ({"positive": [], "negative": [], "uncertain": [{"name": "a", "vertices": BOX}]}, "uncertain"),
-        (imagescope((4, BOX[:2], "")).encode(), "a ruler encloses nothing"),
-        (
-            imagescope((0, BOX, "")).replace("Region ", "Shape ").replace("Region>", "Shape>").encode(),
-            "'Shape' in 'Reg",
-        ),
-        (imagescope((0, BOX, "")).replace("Vert", "vert").encode(), "'vertices' in 'Region'"),
-        (
-            b'<Annotations><Annotation><Vertices><Vertex X="1" Y="1"/></Vertices></Annotation></Annotations>',
-            "'Vertices'",
-        ),
-        (asap(("Polygon", "_0", BOX)).replace(b"Coordinates>", b"Points>"), "'Points' in 'Annotation'"),
-    ],
-)
-def test_a_file_whose_marks_are_all_lost_is_not_free_of_tumour(content, sentence):
-    with pytest.raises(Invalid, match=sentence):
-        read(content)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"<ASAP_Annotations><Annotations/><AnnotationGroups/></ASAP_Annotations>",
-        b'<Annotations><Annotation Name="tumor"><Attributes><Attribute Name="x"/></Attributes><Regions/><Plots/>'
-        b"</Annotation></Annotations>",
-        {"type": "FeatureCollection", "features": []},
-        [feature("Polygon", [closed(BOX)], "Region*")],
-        {"positive": [], "negative": [], "version": 2},
-    ],
-)
-def test_a_file_without_marks_is_free_of_tumour(content):
-    assert readings(content)[0] == []
-    assert readings([DETECTION], ignore=["tumor"])[0] == [], "the caller says that they are neither"
-
-
 AROUND = [(400, 400), (1500, 400), (1500, 1500), (400, 1500)]
 LEFT, RIGHT = ([(x, 400), (x + 600, 400), (x + 600, 1500), (x, 1500)] for x in (400, 950))
 

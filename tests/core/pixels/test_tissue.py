@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tissue_cases import DRAWN, EVERYWHERE, LEFT, RED, STROMA, Slide, judge, real_cases
+from tissue_cases import DRAWN, EVERYWHERE, LEFT, RED, RIGHT, STROMA, Slide, judge, real_cases
 
 from core.pixels.ink import find_ink
 from core.pixels.tissue import Kind, all_cells, block_kinds, cell_kinds, cell_mask
@@ -94,6 +94,8 @@ def test_what_else_lies_on_the_slide_takes_no_tissue_away(seed):
         pytest.param((0.49, 0.77, 0.41), id="purple haematoxylin"),
         pytest.param((0.07, 0.99, 0.11), id="eosin"),
         pytest.param((0.27, 0.57, 0.78), id="DAB"),
+        pytest.param((0.24506, 0.31408, 0.91722), id="yellowish DAB"),
+        pytest.param((0.138, 0.378, 0.915), id="golden DAB"),
     ],
 )
 def test_no_density_of_a_stain_is_ink(stain):
@@ -106,15 +108,53 @@ def test_no_density_of_a_stain_is_ink(stain):
 
 
 @pytest.mark.parametrize("fill", [0, 40])
-def test_pinkish_glass_is_glass(fill):
-    """Beside white fill, too. The tissue on it is kept."""
+def test_pinkish_glass_is_no_tissue(fill):
+    """It is left out and said to be unsure. The tissue on it is kept, also beside white fill."""
     rng = np.random.default_rng(0)
-    blocks = (np.array((226, 219, 227)) + rng.integers(0, 2, (100, 120, 3))).astype(np.uint8)
+    blocks = (np.array((226, 220, 227)) + rng.integers(0, 2, (100, 120, 3))).astype(np.uint8)
     blocks[:, :fill] = 255
     blocks[30:70, 60:100] = rng.integers((205, 180, 195), (226, 213, 226), (40, 40, 3))
     kinds = block_kinds(blocks)
     assert (kinds[30:70, 60:100] == Kind.TISSUE).all()
-    assert (kinds[:25] == Kind.GLASS).all()
+    assert not (kinds[:20, 45:] == Kind.TISSUE).any()
+    assert (kinds[:20, :fill] == Kind.GLASS).all()
+
+
+@pytest.mark.parametrize(
+    ("pale", "vast"),
+    [
+        pytest.param((240, 236, 247), (238, 236, 247), id="paper"),
+        pytest.param((219, 217, 238), (219, 217, 238), id="mucin"),
+        pytest.param((235, 233, 245), (236, 236, 246), id="bluish paper"),
+    ],
+)
+def test_what_covers_more_than_the_glass_is_not_taken_for_it(pale, vast):
+    blocks = np.full((80, 200, 3), 243, np.uint8)
+    blocks[20:60, 10:50] = pale
+    blocks[:, 80:] = vast
+    kinds = block_kinds(blocks)
+    assert (kinds[20:60, 10:50] == Kind.TISSUE).all()
+    assert (kinds[:15, :70] == Kind.GLASS).all()
+
+
+@pytest.mark.parametrize("colour", [(48, 44, 50), (60, 55, 62), (60, 45, 42)])
+def test_pigment_inside_tissue_is_tissue(colour):
+    """The carbon mark of a targeted dissection lies in the very node that was positive."""
+    blocks = np.full((60, 60, 3), (150, 105, 175), np.uint8)
+    rows, cols = np.mgrid[:60, :60]
+    blocks[(rows - 30) ** 2 + (cols - 30) ** 2 < 5**2] = colour
+    assert (block_kinds(blocks) == Kind.TISSUE).all()
+
+
+@pytest.mark.parametrize("cast", [(0.75, 0.9, 1.0), (0.85, 1.0, 0.88)])
+def test_a_cast_of_the_light_is_no_ink(cast):
+    blocks = (np.full((60, 60, 3), 243) * cast).astype(np.uint8)
+    assert not (block_kinds(blocks) == Kind.INK).any()
+
+
+@pytest.mark.parametrize("density", [0.7, 1.0])
+def test_fat_alone_is_tissue(density):
+    assert judge(Slide().fat(RIGHT, density).case(""))[1] >= 0.99
 
 
 def test_nothing_but_very_pale_tissue_is_tissue():

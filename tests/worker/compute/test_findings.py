@@ -157,15 +157,16 @@ def test_coverage_lists_what_was_left_out_and_speaks_of_the_slide():
     size = SHAPE[0] * SHAPE[1]
     plane, kinds = partly(GLASS=400, INK=300)
     results = gathered(plane, kinds=kinds)
-    covered = results.coverage
+    covered, excluded = results.coverage, results.left_out
     assert (covered.share, covered.slide_cells) == (1.0, size)
     assert covered.slide_share == pytest.approx((size - 700) / size)
-    assert [(part.reason.code, part.cells) for part in covered.left_out] == [("glass", 400), ("ink", 300)]
-    assert sum(part.mm2 for part in covered.left_out) + covered.tissue_mm2 == pytest.approx(covered.slide_mm2)
+    assert [(part.reason.code, part.cells) for part in excluded] == [("glass", 400), ("ink", 300)]
+    assert sum(part.mm2 for part in excluded) + covered.tissue_mm2 == pytest.approx(covered.slide_mm2)
     assert f"({covered.slide_share:.0%} of the slide's area)" in results.summary.sentence
-    assert not results.scope_notes
-    everything = gathered(logits(), kinds=kinds, every_cell=True).coverage
-    assert (everything.wanted_cells, everything.slide_share, everything.left_out) == (size, 1.0, ())
+    assert [note.code for note in results.scope_notes] == ["tissue-ink"]
+    everything = gathered(logits(), kinds=kinds, every_cell=True, info=replace(INFO, mask_version=1))
+    assert (everything.coverage.wanted_cells, everything.coverage.slide_share) == (size, 1.0)
+    assert (everything.left_out, everything.scope_notes) == ((), ()), "the mask decided nothing"
 
 
 @pytest.mark.parametrize(("unsure", "noted"), [(100, False), (400, True)])
@@ -177,7 +178,8 @@ def test_much_near_the_limit_between_glass_and_tissue_is_said(unsure, noted):
 
 
 def test_a_mask_of_an_earlier_version_is_said():
-    notes = gathered(logits(), info=replace(INFO, mask_version=1)).scope_notes
+    plane, kinds = partly(GLASS=10)
+    notes = gathered(plane, kinds=kinds, info=replace(INFO, mask_version=1)).scope_notes
     assert [note.code for note in notes] == ["tissue-outdated"]
 
 

@@ -36,11 +36,11 @@ function describeFamiliarity(familiarity) {
 }
 
 /** @param {NonNullable<import("../state.js").Analysis["results"]>} results @param {unknown} tissue the analysis's setting */
-function describeCoverage({ coverage, unread }, tissue) {
+function describeCoverage({ coverage, left_out, unread }, tissue) {
   const counted = coverage.unreadable_cells ? ` ${coverage.unreadable_cells} cells could not be read.` : "";
   const missing = unread ? ` ${unread.statement.sentence}` : counted; // results stored by 0.1 have only the number
   const area = `${coverage.analysed_mm2.toFixed(2)} mm² analysed of ${coverage.tissue_mm2.toFixed(2)} mm² ${tissue === "auto" ? "tissue" : "slide"}`;
-  const leftOut = coverage.left_out.map(({ reason }) => ` ${reason.sentence}`).join("");
+  const leftOut = left_out.map(({ reason }) => ` ${reason.sentence}`).join("");
   return `${area}, on a slide of ${coverage.slide_mm2.toFixed(2)} mm².${missing}${leftOut}`;
 }
 
