@@ -44,6 +44,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--tumour", action="append", default=[], metavar="GROUP", help="a group to read as tumour; `none`: no group")
     add("--hole", action="append", default=[], metavar="GROUP", help="a group to read as holes in the tumour")
     add("--ignore-group", action="append", default=[], metavar="GROUP", help="a group that is neither")
+    add("--origin", choices=["level0", "bounds"], help="what the outlines' coordinates count from (default: by format)")
     add("--without-outlines", choices=[FREE, LEFT_OUT], help="what slides without outlines are (default: see above)")
     add("--json", type=Path, help="write the whole evaluation, and what became of each file, to this file")
     return parser.parse_args(arguments)
@@ -99,6 +100,7 @@ def analyse(client: Client, options: argparse.Namespace, joined: Join, report: R
     partial, work = partial_slides(options, slides, report), work_of(joined, options, report)
     report.print_free()
     groups = {"tumour": options.tumour, "hole": options.hole, "ignore": options.ignore_group}
+    groups |= {"origin": [options.origin]} if options.origin else {}
     batch = Batch(client, options.model, groups)
     for file, outlines in tqdm(work, unit="slide", desc="Slides "):
         try:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from api.contract.values import NOTICE, Reason, iso
 from core.database.analyses import Work
 from core.marks import evaluations
+from core.marks.formats.mark import Origin
 from core.marks.outlines import Annotation
 
 Mode = Literal["camelyon16", "strict"]
@@ -30,6 +31,7 @@ class OutlinesOut(BaseModel):
     holes: int = Field(description="number of outlines inside them that are not tumour")
     exhaustive: bool
     format: OutlineFormat
+    origin: Origin = Field(description="what the file's coordinates were read from; stored outlines count from level 0")
     ignored: list[IgnoredOut]
 
     @classmethod
@@ -40,6 +42,7 @@ class OutlinesOut(BaseModel):
             holes=holes + sum(len(polygon.inner) for polygon in annotation.polygons),
             exhaustive=annotation.exhaustive,
             format=cast(Any, annotation.format),
+            origin=annotation.origin,
             ignored=[IgnoredOut(**one.__dict__) for one in annotation.ignored],
         )
 
@@ -156,3 +159,4 @@ class SentOutlines(BaseModel):
     sha256: str
     exhaustive: bool
     groups: dict[str, str]
+    origin: str | None

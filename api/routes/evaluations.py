@@ -15,10 +15,15 @@ from api.request.transactions import Read
 from api.request.visitor import Visitor
 from core.errors import Invalid, TooLarge, TooMany
 from core.marks import evaluations, groups, outlines
+from core.marks.formats.mark import Origin
 from core.slides import catalog
 
 router = APIRouter(tags=["evaluations"])
 PARSE_WAIT_SECONDS = 10.0
+ORIGIN = (
+    "what coordinates count from: level 0's corner, or that of the scanned area, as QuPath does. "
+    "Default: `bounds` for GeoJSON of QuPath, or what the service's own export states, else `level0`"
+)
 GroupNames = list[Annotated[str, Query(max_length=200)]] | None
 _parsers = threading.BoundedSemaphore(2)  # a large annotation takes a gibibyte while it is parsed
 
@@ -56,23 +61,26 @@ def write_annotation(
     content: Annotated[bytes, Depends(read_annotation)],
     own: Annotated[groups.Rule, Depends(read_groups)],
     exhaustive: Annotated[bool, Query(description="false: there may be tumour that is not outlined")] = True,
+    origin: Annotated[Origin | None, Query(description=ORIGIN)] = None,
 ) -> OutlinesOut:
     """Replaces a slide's outlines: XML of ASAP or ImageScope, GeoJSON of QuPath, or Camelyon16's polygon JSON, in
     level-0 pixels; none for no tumour. A file with an outline whose group has no reading is refused."""
-    annotation = _parse(content, exhaustive, own)  # before the transaction begins, so that others can write meanwhile
+    annotation = _parse(
+        content, exhaustive, own, origin
+    )  # before the transaction begins, so that others can write meanwhile
     digest = hashlib.sha256(content).hexdigest()
-    change.begin(SentOutlines(sha256=digest, exhaustive=exhaustive, groups=dict(own)))
+    change.begin(SentOutlines(sha256=digest, exhaustive=exhaustive, groups=dict(own), origin=origin))
     evaluations.outline(change.session, catalog.find(change.session, change.visitor, slide_id), annotation)
     change.audit(slide_id)
     return change.answer(OutlinesOut.from_annotation(annotation))
 
 
-def _parse(content: bytes, exhaustive: bool, own: groups.Rule) -> outlines.Annotation:
+def _parse(content: bytes, exhaustive: bool, own: groups.Rule, origin: Origin | None) -> outlines.Annotation:
     """Raises Invalid, or TooMany while others are being parsed."""
     if not _parsers.acquire(timeout=PARSE_WAIT_SECONDS):
         raise TooMany("too-many-annotations", "other annotations are being parsed", "try again in a moment")
     try:
-        return outlines.parse(content, exhaustive, own)
+        return outlines.parse(content, exhaustive, own, origin)
     finally:
         _parsers.release()
 

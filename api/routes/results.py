@@ -113,13 +113,14 @@ def get_regions_geojson(
 ) -> Response:
     """GeoJSON annotations as QuPath reads them: a valid polygon each, with class, name and measurements.
 
-    `origin=bounds` counts from the corner of the scanned area, as QuPath does.
+    `origin=bounds` counts from the corner of the scanned area, as QuPath does. The file's member `origin` states it.
     """
     _, info, results = _results(session, visitor, analysis_id)
     trail.exported(session, analysis_id, what="regions.geojson")
     origin_l0 = (info.bounds_x, info.bounds_y) if origin == "bounds" else (0, 0)
     # Non-ASCII is escaped: QuPath before 0.4.1 reads files in the computer's own character set.
-    content = json.dumps(geojson.feature_collection(results.regions, analysis_id, origin_l0))
+    collection = geojson.feature_collection(results.regions, analysis_id, origin_l0)
+    content = json.dumps({**collection, "origin": origin})
     return GeoJson(content, headers={**_scale_headers(info), **_attachment(f"regions-{analysis_id}.geojson")})
 
 

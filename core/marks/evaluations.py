@@ -34,11 +34,16 @@ def outline(session: Session, slide: Slide, annotation: Annotation) -> None:
     """
     catalog.lock(session, slide)
     info = catalog.info_of(slide)
+    annotation = annotation.in_level0((info.bounds_x, info.bounds_y))
     for polygon in annotation.polygons:
         low, high = polygon.vertices.min(0), polygon.vertices.max(0)
         if (high < 0).any() or low[0] > info.width or low[1] > info.height:
             detail = f"the outline {polygon.name} lies off the slide, which has {info.width}×{info.height} px"
-            raise Invalid("bad-annotation", detail, "send coordinates in level-0 pixels of this very slide")
+            raise Invalid(
+                "bad-annotation",
+                detail,
+                "send coordinates in level-0 pixels of this very slide, and name what they count from with ?origin=",
+            )
     slide.updated_at = clock(session)
     session.merge(Outlines(slide_id=slide.id, content=annotation.to_dict(), created_at=slide.updated_at))
 

@@ -10,7 +10,7 @@ twice), what the outline encloses is unclear: it is refused with its name and th
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from core.errors import Invalid
 from core.marks import groups
 from core.marks.erased import first_erased
 from core.marks.formats import camelyon_json, coordinates, geojson, xml_document
-from core.marks.formats.mark import Budget, Malformed, Mark
+from core.marks.formats.mark import KEY, Budget, Malformed, Mark, Origin
 from core.marks.polygons import even_odd_area, first_crossing, shoelace_area
 
 MOST_BYTES = 64 << 20
@@ -62,12 +62,26 @@ class Ignored:
 
 @dataclass(frozen=True)
 class Annotation:
-    """All outlines of a slide. `exhaustive`: all of its tumour is outlined, so tissue outside of them is not tumour."""
+    """All outlines of a slide. `exhaustive`: all of its tumour is outlined, so tissue outside of them is not tumour.
+
+    `origin`: what the vertices count from. Stored outlines count from level 0's corner.
+    """
 
     polygons: tuple[Polygon, ...]
     exhaustive: bool = True
     ignored: tuple[Ignored, ...] = ()
     format: str | None = None
+    origin: Origin = "level0"
+
+    def in_level0(self, bounds_l0: tuple[int, int]) -> "Annotation":
+        """Returns the outlines from level 0's corner. `bounds_l0`: x, y of the corner of the scanned area."""
+        if self.origin == "level0":
+            return self
+        polygons = tuple(
+            replace(p, vertices=p.vertices + bounds_l0, inner=tuple(ring + bounds_l0 for ring in p.inner))
+            for p in self.polygons
+        )
+        return replace(self, polygons=polygons, origin="level0")
 
     def to_dict(self) -> dict[str, Any]:
         polygons = [
@@ -87,10 +101,13 @@ class Annotation:
         return cls(polygons, content["exhaustive"], ignored, content.get("format"))
 
 
-def parse(content: bytes, exhaustive: bool = True, own: groups.Rule | None = None) -> Annotation:
+def parse(
+    content: bytes, exhaustive: bool = True, own: groups.Rule | None = None, origin: Origin | None = None
+) -> Annotation:
     """Reads an annotation file.
 
     Args:
+        origin: what its coordinates count from; None: as the file says it.
         own: readings of the caller's own groups (groups.own_rule), which go before the usual ones.
 
     Raises:
@@ -100,7 +117,7 @@ def parse(content: bytes, exhaustive: bool = True, own: groups.Rule | None = Non
     if len(content) > MOST_BYTES:
         raise _bad(f"the annotation has {len(content)} bytes; {MOST_BYTES} is the most", "simplify the outlines")
     try:
-        name, marks = _marks(content)
+        name, marks, usual_origin = _marks(content)
     except Malformed as error:
         raise _bad(str(error), FORMATS) from error
     try:
@@ -108,21 +125,21 @@ def parse(content: bytes, exhaustive: bool = True, own: groups.Rule | None = Non
         _require_tumour_left(polygons)
     except Malformed as error:
         raise _bad(str(error), CORRECT) from error
-    return Annotation(tuple(polygons), exhaustive, tuple(ignored), name)
+    return Annotation(tuple(polygons), exhaustive, tuple(ignored), name, origin or usual_origin)
 
 
-def _marks(content: bytes) -> tuple[str, list[Mark]]:
-    """The format's name and the marks. Raises Malformed."""
+def _marks(content: bytes) -> tuple[str, list[Mark], Origin]:
+    """The format's name, the marks, and what their coordinates count from. Raises Malformed."""
     start = content[:100].replace(b"\0", b"").lstrip(BLANK)[:1]  # UTF-16 has a zero beside each character of a tag
     budget = Budget(MOST_POLYGONS, MOST_VERTICES)
     if start == b"<":
-        return xml_document.read(content, budget)
+        return *xml_document.read(content, budget), "level0"
     if start not in (b"{", b"["):
         raise Malformed("the annotation is neither XML nor JSON")
     document = _json(content)
     if geojson.is_geojson(document):
-        return geojson.NAME, geojson.read(document, budget)
-    return camelyon_json.NAME, camelyon_json.read(document, budget)
+        return geojson.NAME, geojson.read(document, budget), geojson.origin_of(document)
+    return camelyon_json.NAME, camelyon_json.read(document, budget), "level0"
 
 
 def _json(content: bytes) -> Any:
@@ -147,12 +164,17 @@ def _sort(marks: list[Mark], own: groups.Rule, usual: groups.Usual) -> tuple[lis
     """Polygons, and the marks that are none. Raises Malformed, or Invalid: a group has no reading."""
     readings = [groups.reading_of(mark, own, usual) for mark in marks]
     _require_readings(mark for mark, reading in zip(marks, readings, strict=True) if not reading)
-    polygons, ignored = [], []
+    polygons, ignored, lost = [], [], []
     for mark, reading in zip(marks, readings, strict=True):
         if reason := _why_ignored(mark, reading):
             ignored.append(Ignored(mark.name, mark.group, mark.kind, reason))
+            if reading in ("tumour", None) and mark.kind != KEY:
+                lost.append((mark, reason))
         else:
             polygons.append(_polygon(mark, hole=reading == "hole"))
+    if lost and not polygons:  # a file without outlines says that the slide is free of tumour
+        mark, reason = lost[0]
+        raise Malformed(f"{mark.title()} may be tumour, and no mark of the file is an outline: {reason}")
     return polygons, ignored
 
 

@@ -61,7 +61,14 @@ def outlined(client, slides):
     """Outlines of the planted lesions and of one that does not exist, which is a miss."""
     missed = (80, 1500, 460)
     counts = client.call("PUT", WHERE.format(slides["tumour"][0]["id"]), content=outlines(*SQUARES, missed)).json()
-    assert counts == {"tumour": 3, "holes": 0, "exhaustive": True, "format": "camelyon-json", "ignored": []}
+    assert counts == {
+        "tumour": 3,
+        "holes": 0,
+        "exhaustive": True,
+        "format": "camelyon-json",
+        "origin": "level0",
+        "ignored": [],
+    }
     client.call("PUT", WHERE.format(slides["clean"][0]["id"]), content=outlines())
     return missed
 
@@ -124,7 +131,8 @@ def test_outlines_of_qupath_with_a_hole_and_groups_that_the_request_names(client
     answer = client.call("PUT", place, json=document, params={"tumour": ["carcinoma"]}).json()
     reason = "a Point encloses nothing"
     ignored = [{"name": "feature 2", "group": "Tumor", "kind": "Point", "reason": reason}]
-    assert answer == {"tumour": 1, "holes": 1, "exhaustive": True, "format": "geojson", "ignored": ignored}
+    form = {"format": "geojson", "origin": "level0"}
+    assert answer == {"tumour": 1, "holes": 1, "exhaustive": True, **form, "ignored": ignored}
     stored = client.call("GET", place).json()
     (polygon,) = stored["polygons"]
     assert ([polygon["vertices"], *polygon["inner"]], stored["ignored"]) == (rings, ignored)

@@ -11,9 +11,10 @@ its group, as in ASAP's masks.
 """
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from core.marks.formats.coordinates import Pairs, with_decimal_points
-from core.marks.formats.mark import NO_GROUP, Budget, Malformed, Mark, Shape
+from core.marks.formats.mark import FREE, NO_GROUP, Budget, Malformed, Mark, Shape
 
 SHAPES: dict[str, Shape] = {
     "Polygon": "area",
@@ -37,6 +38,15 @@ class Asap:
     """Collects annotations and groups. Groups stand behind the annotations, so marks are built at the end."""
 
     NAME = "asap"
+    CHILDREN: ClassVar = {
+        "ASAP_Annotations": ("Annotations", "AnnotationGroups"),
+        "Annotations": ("Annotation",),
+        "Annotation": ("Coordinates", "Attributes"),
+        "Coordinates": ("Coordinate",),
+        "AnnotationGroups": ("Group",),
+        "Group": ("Attributes",),
+        "Attributes": (FREE,),
+    }
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget

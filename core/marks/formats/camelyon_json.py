@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.marks.formats.mark import Budget, Malformed, Mark
+from core.marks.formats.mark import KEY, Budget, Malformed, Mark
 
 NAME = "camelyon-json"
 LISTS = ("positive", "negative")
@@ -21,7 +21,16 @@ def read(document: Any, budget: Budget) -> list[Mark]:
         raise Malformed(f"the JSON is no annotation: {type(error).__name__} {error}") from error
     marks = [_mark(name, vertices, group, budget) for name, vertices, group in named]
     reason = "it is neither `positive` nor `negative`"
-    return marks + [Mark(str(key), (str(key),), "key", "points", neither=reason) for key in others]
+    return marks + [
+        Mark(
+            str(key),
+            (str(key),),
+            "list" if document[key] and isinstance(document[key], list) else KEY,
+            "points",
+            neither=reason,
+        )
+        for key in others
+    ]
 
 
 def _mark(name: str, vertices: Any, group: str, budget: Budget) -> Mark:

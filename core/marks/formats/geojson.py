@@ -6,9 +6,9 @@ Detections, cells and tiles are computed, not drawn. `isLocked`, colours and mea
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
-from core.marks.formats.mark import NO_GROUP, Budget, Malformed, Mark, Shape
+from core.marks.formats.mark import NO_GROUP, Budget, Malformed, Mark, Origin, Shape
 
 NAME = "geojson"
 MAX_DEPTH = 8  # of geometry collections
@@ -37,6 +37,26 @@ def read(document: Any, budget: Budget) -> list[Mark]:
         Malformed: no GeoJSON, a type of geometry that is not read, or more than an annotation needs.
     """
     return [mark for number, feature in enumerate(_features(document), 1) for mark in _marks(feature, number, budget)]
+
+
+def origin_of(document: Any) -> Origin:
+    """Returns the point that coordinates count from: as the file says it, `bounds` for QuPath's objects, or level 0's.
+
+    QuPath counts from the corner of OpenSlide's bounds. The service's own export says what it counts from.
+    """
+    stated = document.get("origin") if isinstance(document, dict) else None
+    if stated == "level0" or stated == "bounds":
+        return cast(Origin, stated)
+    is_qupath = any(_is_object(feature) for feature in _features(document))
+    return "bounds" if is_qupath else "level0"
+
+
+def _is_object(feature: dict[str, Any]) -> bool:
+    """Whether QuPath wrote a feature."""
+    properties = feature.get("properties")
+    if isinstance(properties, dict) and ("objectType" in properties or "object_type" in properties):
+        return True
+    return str(feature.get("id", "")).startswith(OBJECT[0]) and str(feature["id"]).endswith(OBJECT[1])
 
 
 def _features(document: Any) -> list[dict[str, Any]]:

@@ -8,13 +8,13 @@ A region's group is its text where that has a reading, and else its layer's name
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.marks.formats.coordinates import Pairs, with_decimal_points
-from core.marks.formats.mark import NO_GROUP, Budget, Malformed, Mark, Shape
+from core.marks.formats.mark import FREE, NO_GROUP, Budget, Malformed, Mark, Shape
 
 Corner = NDArray[np.float64]
 
@@ -36,6 +36,15 @@ class ImageScope:
     """Collects the regions of all layers."""
 
     NAME = "imagescope"
+    CHILDREN: ClassVar = {
+        "Annotations": ("Annotation",),
+        "Annotation": ("Attributes", "Regions", "Plots"),
+        "Attributes": (FREE,),
+        "Regions": ("RegionAttributeHeaders", "Region"),
+        "RegionAttributeHeaders": (FREE,),
+        "Region": ("Attributes", "Vertices"),
+        "Vertices": ("Vertex",),
+    }
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget

@@ -4,7 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Shape = Literal["area", "line", "points"]
+Origin = Literal["level0", "bounds"]  # what coordinates count from: level 0's corner, or that of the scanned area
 NO_GROUP = "none"  # the name that stands for marks without a group
+KEY = "key"  # the kind of a part of a JSON document that holds no marks
+FREE = "*"  # of XML: elements that stand in one whose content is not read
 
 
 class Malformed(ValueError):

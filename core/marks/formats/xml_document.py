@@ -9,7 +9,7 @@ from typing import Protocol
 from xml.parsers import expat
 
 from core.marks.formats import asap, imagescope
-from core.marks.formats.mark import Budget, Malformed, Mark
+from core.marks.formats.mark import FREE, Budget, Malformed, Mark
 
 STEP_BYTES = 1 << 16
 MAX_TAG_BYTES = 1 << 17  # a tag is reported whole: its attributes are in memory at once
@@ -17,7 +17,11 @@ MAX_DEPTH, MAX_NAMES = 32, 1000  # expat stores open elements, and each name of 
 
 
 class Format(Protocol):
-    """Collects the marks of one format."""
+    """Collects the marks of one format.
+
+    Attributes:
+        CHILDREN: {element: those that may stand in it}; FREE stands for any, which are not read.
+    """
 
     def start(self, element: str, attributes: dict[str, str]) -> None: ...
 
@@ -56,6 +60,7 @@ class _Document:
         self.format: asap.Asap | imagescope.ImageScope | None = None
         self._budget, self._depth = budget, 0
         self._names: dict[str, str] = {}
+        self._path: list[str] = []
         self._parser = expat.ParserCreate(intern=self._names)
         self._parser.StartDoctypeDeclHandler = self._refuse_document_type
         self._parser.StartElementHandler = self._start
@@ -81,10 +86,16 @@ class _Document:
             if element not in FORMATS:
                 raise Malformed(f"the XML has no Annotations element of ASAP or ImageScope: its root is {element!r}")
             self.format = FORMATS[element](self._budget)
+        elif self._path[-1] == FREE or FREE in (children := self.format.CHILDREN.get(self._path[-1], ())):
+            element = FREE
+        elif element not in children:  # it may hold outlines that nobody reads
+            raise Malformed(f"the XML has an element {element!r} in {self._path[-1]!r}, which is not read")
         else:
             self.format.start(element, attributes)
+        self._path.append(element)
 
     def _end(self, element: str) -> None:
         self._depth -= 1
-        if self.format is not None and self._depth:
+        if self.format is not None and self._depth and self._path[-1] != FREE:
             self.format.end(element)
+        self._path.pop()

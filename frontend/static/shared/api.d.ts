@@ -203,7 +203,7 @@ export interface paths {
          * Get Regions Geojson
          * @description GeoJSON annotations as QuPath reads them: a valid polygon each, with class, name and measurements.
          *
-         *     `origin=bounds` counts from the corner of the scanned area, as QuPath does.
+         *     `origin=bounds` counts from the corner of the scanned area, as QuPath does. The file's member `origin` states it.
          */
         get: operations["get_regions_geojson_api_v1_analyses__analysis_id__regions_geojson_get"];
         put?: never;
@@ -1796,6 +1796,12 @@ export interface components {
             holes: number;
             /** Ignored */
             ignored: components["schemas"]["IgnoredOut"][];
+            /**
+             * Origin
+             * @description what the file's coordinates were read from; stored outlines count from level 0
+             * @enum {string}
+             */
+            origin: "level0" | "bounds";
             /**
              * Tumour
              * @description number of tumour outlines
@@ -4078,6 +4084,8 @@ export interface operations {
             query?: {
                 /** @description false: there may be tumour that is not outlined */
                 exhaustive?: boolean;
+                /** @description what coordinates count from: level 0's corner, or that of the scanned area, as QuPath does. Default: `bounds` for GeoJSON of QuPath, or what the service's own export states, else `level0` */
+                origin?: ("level0" | "bounds") | null;
                 /** @description groups to read as tumour; `none`: outlines without one */
                 tumour?: string[] | null;
                 /** @description groups to read as holes in the tumour */

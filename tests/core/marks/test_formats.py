@@ -1,6 +1,7 @@
 """Outlines as ASAP, ImageScope and QuPath write them: every mark is read, listed as ignored, or refused by its name."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import Invalid
-from core.marks import froc, groups
+from core.exports import geojson as export
+from core.marks import evaluations, froc, groups
 from core.marks.outlines import Annotation, parse
 
 BOX = [(500, 500), (1400, 500), (1400, 1400), (500, 1400)]
@@ -145,6 +147,111 @@ def test_byte_order_marks_and_line_endings(encoding, ending):
     assert readings(text.replace("><", f">{ending}<").encode(encoding)) == ([False], [])
     document = json.dumps({"type": "FeatureCollection", "features": [feature("Polygon", [closed(BOX)])]}, indent=1)
     assert readings(document.replace("\n", ending).encode(encoding)) == ([False], [])
+
+
+DETECTION = feature("Polygon", [closed(BOX)], "Tumor", objectType="detection")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (asap(("Dot", "Tumor", BOX[:1])), r"Annotation 0 \(Dot, group Tumor\) may be tumour"),
+        (asap(("PointSet", "cells", BOX)), r"Annotation 0 \(PointSet, group cells\) may be tumour"),
+        ([DETECTION], "feature 1 .* a QuPath detection is computed"),
+        ([{**DETECTION, "properties": {"objectType": "cell"}}], "feature 1 .* a QuPath cell is computed"),
+        ([feature("Point", [700, 700])], "a Point encloses nothing"),
+        ({"positive": [], "negative": [], "uncertain": [{"name": "a", "vertices": BOX}]}, "uncertain"),
+        (imagescope((4, BOX[:2], "")).encode(), "a ruler encloses nothing"),
+        (
+            imagescope((0, BOX, "")).replace("Region ", "Shape ").replace("Region>", "Shape>").encode(),
+            "'Shape' in 'Reg",
+        ),
+        (imagescope((0, BOX, "")).replace("Vert", "vert").encode(), "'vertices' in 'Region'"),
+        (
+            b'<Annotations><Annotation><Vertices><Vertex X="1" Y="1"/></Vertices></Annotation></Annotations>',
+            "'Vertices'",
+        ),
+        (asap(("Polygon", "_0", BOX)).replace(b"Coordinates>", b"Points>"), "'Points' in 'Annotation'"),
+    ],
+)
+def test_a_file_whose_marks_are_all_lost_is_not_free_of_tumour(content, sentence):
+    with pytest.raises(Invalid, match=sentence):
+        read(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<ASAP_Annotations><Annotations/><AnnotationGroups/></ASAP_Annotations>",
+        b'<Annotations><Annotation Name="tumor"><Attributes><Attribute Name="x"/></Attributes><Regions/><Plots/>'
+        b"</Annotation></Annotations>",
+        {"type": "FeatureCollection", "features": []},
+        [feature("Polygon", [closed(BOX)], "Region*")],
+        {"positive": [], "negative": [], "version": 2},
+    ],
+)
+def test_a_file_without_marks_is_free_of_tumour(content):
+    assert readings(content)[0] == []
+    assert readings([DETECTION], ignore=["tumor"])[0] == [], "the caller says that they are neither"
+
+
+# Origin --------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("content", "origin"),
+    [
+        ([feature("Polygon", [closed(BOX)])], "bounds"),
+        ([{**feature("Polygon", [closed(BOX)]), "id": "PathAnnotationObject",
+           "properties": {"classification": "tumor"}}], "bounds"),
+        ([{"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [closed(BOX)]},
+           "properties": {"classification": "tumor"}}], "level0"),
+        ({"type": "FeatureCollection", "origin": "level0", "features": [feature("Polygon", [closed(BOX)])]}, "level0"),
+        (asap(("Polygon", "_0", BOX)), "level0"),
+        (imagescope((0, BOX, "")).encode(), "level0"),
+    ],
+)  # fmt: skip
+def test_what_coordinates_count_from(content, origin):
+    """QuPath counts from the corner of the scanned area; the caller may say otherwise."""
+    annotation = read(content)
+    assert annotation.origin == origin
+    text = content if isinstance(content, bytes) else json.dumps(content).encode()
+    assert {parse(text, origin=named).origin for named in ("level0", "bounds")} == {"level0", "bounds"}
+    (polygon,) = annotation.in_level0((300, 200)).polygons
+    shift = (300, 200) if origin == "bounds" else (0, 0)
+    assert polygon.vertices.tolist() == [[x + shift[0], y + shift[1]] for x, y in BOX]
+
+
+@given(st.integers(0, 100_000), st.integers(0, 100_000), st.sampled_from(["level0", "bounds"]), st.booleans())
+def test_regions_that_are_exported_and_imported_lie_where_they_lay(left, top, origin, states_origin):
+    """QuPath drops the member that states the origin; the export for QuPath counts from the bounds."""
+    rings = [closed(BOX)]
+    region = SimpleNamespace(rings=rings, rank=1, cells=9, max_score=1.0, mean_score=1.0, area_um2=1.0,
+                             area_corrected_um2=1.0)  # fmt: skip
+    corner = (left, top) if origin == "bounds" else (0, 0)
+    document = export.feature_collection([region], "a", corner)
+    own = groups.own_rule([export.CLASSIFICATION["name"]], (), ())
+    stated = {**document, "origin": origin} if states_origin else document
+    annotation = parse(json.dumps(stated).encode(), own=own, origin=None if states_origin else origin)
+    (polygon,) = annotation.in_level0((left, top)).polygons
+    assert sorted(polygon.vertices.tolist()) == sorted([float(x), float(y)] for x, y in BOX)
+
+
+def test_outlines_of_qupath_are_stored_in_level_0_of_a_slide_with_bounds(monkeypatch):
+    """An outline that lies off the slide by its own coordinates alone may lie on it by the bounds."""
+    rows, slide = [], SimpleNamespace(id="s", updated_at=0.0)
+    info = SimpleNamespace(width=1800, height=1700, bounds_x=300, bounds_y=200)
+    monkeypatch.setattr(evaluations.catalog, "lock", lambda *_: None)
+    monkeypatch.setattr(evaluations.catalog, "info_of", lambda _: info)
+    monkeypatch.setattr(evaluations, "clock", lambda _: 1.0)
+    rings = [closed(BOX), closed(INNER)]
+    evaluations.outline(SimpleNamespace(merge=rows.append), slide, read([feature("Polygon", rings)]))
+    (polygon,) = Annotation.from_dict(rows[0].content).polygons
+    assert polygon.vertices.tolist() == [[x + 300, y + 200] for x, y in BOX]
+    assert polygon.inner[0].tolist() == [[x + 300, y + 200] for x, y in INNER]
+    far = [(x - 600, y) for x, y in INNER]
+    evaluations.outline(SimpleNamespace(merge=rows.append), slide, read([feature("Polygon", [closed(far)])]))
+    with pytest.raises(Invalid, match="lies off the slide"):
+        off = parse(json.dumps([feature("Polygon", [[(x - 900, y) for x, y in INNER]])]).encode(), origin="level0")
+        evaluations.outline(SimpleNamespace(merge=rows.append), slide, off)
 
 
 AROUND = [(400, 400), (1500, 400), (1500, 1500), (400, 1500)]
