@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VALUE_PATH = (
     "core/analyses/mask.py",  # which cells are scored
     "core/reader",  # the child that decodes regions, and its client
+    "core/formats",  # parsers of the tags that say how pixels are stored
     "core/pixels",  # frame, levels, resampling, tiles: which pixels a cell sees
     "core/heatmap/grid.py",  # how the grid is cut into regions
     "core/heatmap/planes.py",  # how values are packed

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from core.pixels.tiff import (
+from core.formats.tiff import (
     BITS,
     COMPRESSION,
     EXTRA_SAMPLES,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from core.errors import SlideUnsupported
 from core.pixels.codestreams import j2k_transforms_colours
-from core.pixels.tiff import (
+from core.formats.tiff import (
     BITS,
     COMPRESSION,
     EXTRA_SAMPLES,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from core.errors import ArchiveRefused
-from core.pixels.dicom import Header, NotDicom, is_dicom, read_header
+from core.formats.dicom import Header, NotDicom, is_dicom, read_header
 from core.slides import storage
 from core.slides.catalog import DROPPED
 

@@ -15,7 +15,7 @@ from slides import tissue
 
 from core.errors import SlideRejected, SlideUnreadable, SlideUnsupported
 from core.pixels.codestreams import j2k_transforms_colours, jpeg_states_rgb
-from core.pixels.dicom import NotDicom, read_header
+from core.formats.dicom import NotDicom, read_header
 from core.pixels.levels import Source
 from core.reader.operations import OpenedSlide
 

@@ -1,0 +1,1 @@
+"""Formats: parsers of TIFF directories and DICOM headers."""
