@@ -102,8 +102,8 @@ def test_an_inspection_after_a_restore_keeps_the_mask_of_a_running_analysis(own_
     analysis(slide_id, state, MASK_VERSION - 1)
     (storage.folder(slide_id) / storage.TILE_INDEX).unlink()
     assert inspect_again(slide_id) == "inspect", "what a restore lacks is derived again in any case"
-    kept = (b"\1", MASK_VERSION - 1) if state == "running" else (b"\0", MASK_VERSION)
-    assert accept(slide_id, b"\0") == kept
+    stored = (b"\1", MASK_VERSION - 1) if state == "running" else (b"\0", MASK_VERSION)
+    assert accept(slide_id, b"\0") == stored
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (200, 300)])
