@@ -8,8 +8,8 @@ from collections import Counter
 from pathlib import Path
 
 from core.errors import SlideUnsupported
-from core.pixels.codestreams import jpeg_states_rgb
 from core.formats.dicom import DEFLATED, WSI, Header, NotDicom, is_dicom, read_header
+from core.pixels.codestreams import jpeg_states_rgb
 
 JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
 EXPORT = "export it as VL Whole Slide Microscopy in 8-bit colour with JPEG baseline or JPEG 2000"

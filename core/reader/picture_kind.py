@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import SlideUnsupported
-from core.pixels.codestreams import j2k_transforms_colours
 from core.formats.tiff import (
     BITS,
     COMPRESSION,
@@ -32,6 +31,7 @@ from core.formats.tiff import (
     Directory,
     Tiff,
 )
+from core.pixels.codestreams import j2k_transforms_colours
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, PALETTE = 0, 1, 3
 GREY = (WHITE_IS_ZERO, BLACK_IS_ZERO)

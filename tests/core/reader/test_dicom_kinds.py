@@ -14,8 +14,8 @@ from pydicom.encaps import encapsulate
 from slides import tissue
 
 from core.errors import SlideRejected, SlideUnreadable, SlideUnsupported
-from core.pixels.codestreams import j2k_transforms_colours, jpeg_states_rgb
 from core.formats.dicom import NotDicom, read_header
+from core.pixels.codestreams import j2k_transforms_colours, jpeg_states_rgb
 from core.pixels.levels import Source
 from core.reader.operations import OpenedSlide
 
