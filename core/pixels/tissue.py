@@ -177,7 +177,7 @@ def pack(kinds: Kinds) -> bytes:
 
 
 def unpack(stored: bytes, shape: tuple[int, int]) -> Kinds:
-    """Reads what `pack` wrote, or the plain bytes that versions to 0.2 stored; uint8 `shape`."""
+    """Reads what `pack` wrote, or the plain bytes that version 0.1 stored; uint8 `shape`."""
     plain = stored if len(stored) == shape[0] * shape[1] else zlib.decompress(stored)
     return np.frombuffer(plain, np.uint8).reshape(shape)
 
