@@ -77,7 +77,7 @@ class Region(Value):
     @field_validator("rings")
     @classmethod
     def _valid(cls, rings: tuple[tuple[Point, ...], ...]) -> tuple[tuple[Point, ...], ...]:
-        """Results of version 0.2.0 and before store rings that touch themselves: one place mends them for all uses."""
+        """Results of version 0.1 store rings that touch themselves: one place mends them for all uses."""
         return mended(rings)
 
 

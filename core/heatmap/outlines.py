@@ -108,7 +108,7 @@ def mended(rings: Sequence[Ring]) -> tuple[Ring, ...]:
     """Returns the same area in valid rings: each outer ring, followed by its holes. Valid rings come back unchanged.
 
     `rings`: closed, of sides along the axes, with even-odd fill. A ring that passes through a corner twice, as results
-    of version 0.2.0 and before contain, is traced again.
+    of version 0.1 contain, is traced again.
     """
     if all(len(set(ring[1:])) == len(ring[1:]) for ring in rings):
         return tuple(rings)

@@ -80,7 +80,7 @@ def test_geojson_is_what_qupath_reads(client, base):
 
 
 def test_rings_that_an_older_version_stored_are_mended(client, service, slide, base):
-    """Seven cells around a gap that is open at a corner, as version 0.2.0 drew them."""
+    """Seven cells around a gap that is open at a corner, as version 0.1 drew them."""
     touching = [[1, 0], [3, 0], [3, 3], [0, 3], [0, 1], [1, 1], [1, 2], [2, 2], [2, 1], [1, 1], [1, 0]]
     assert not shapely.Polygon(touching).is_valid
     analysis = client.analyse(slide["id"], rotation_check=False, threshold=0.002)["id"]

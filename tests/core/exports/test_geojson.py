@@ -142,7 +142,7 @@ def region(*rings):
     return Region(**numbers, peak_l0=(1, 1), bbox_l0=(0, 0, 3, 3), rings=rings)
 
 
-# Seven cells around a gap that is open at a corner, as version 0.2.0 stored them: through (1, 1) twice.
+# Seven cells around a gap that is open at a corner, as version 0.1 stored them: through (1, 1) twice.
 TOUCHING = ((1, 0), (3, 0), (3, 3), (0, 3), (0, 1), (1, 1), (1, 2), (2, 2), (2, 1), (1, 1), (1, 0))
 
 

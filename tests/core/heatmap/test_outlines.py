@@ -124,7 +124,7 @@ def test_an_island_in_a_hole_is_a_region_of_its_own_though_it_touches_the_corner
 
 
 def rings_of_0_2_0(mask):
-    """Rings as version 0.2.0 stored them: at a pinch they turn right, so they may pass through a corner twice."""
+    """Rings as version 0.1 stored them: at a pinch they turn right, so they may pass through a corner twice."""
     padded, edges = np.pad(mask, 1), {}
     for row, col in np.argwhere(padded):
         for (dy, dx), (x0, y0), (x1, y1) in (
