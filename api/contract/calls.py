@@ -135,7 +135,10 @@ CALLS = (
     *(_page(path) for path in ("/healthz", "/readyz", "/openapi.json")),
     _page("/openapi.json", "HEAD"),
     *(_page(path) for path in ("/", f"{SLIDE}", "/people", "/docs", "/favicon.ico")),
-    *(_page(f"/{folder}/{{file}}") for folder in ("static", "libraries/openseadragon", "libraries/tus")),
+    *(
+        _page(f"/{folder}/{{file}}")
+        for folder in ("static", "libraries/hashes", "libraries/openseadragon", "libraries/tus")
+    ),
     _page("/libraries/swagger/{file}"),
 )
 # What a request needs that the table does not name: as much as any call.

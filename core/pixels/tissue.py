@@ -167,8 +167,10 @@ def _grow(present: Mask, candidates: Mask) -> Mask:
 
 def _close(present: Mask, side: int) -> Mask:
     """Returns the mask with its gaps of less than `side` blocks filled: lumina, vessels and fat are tissue."""
-    closed = cv2.morphologyEx(present.view(np.uint8), cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
-    return closed.view(bool)
+    # The margin is glass: without it, a gap that is open to the slide's edge would be filled.
+    padded = np.pad(present.view(np.uint8), side)
+    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+    return closed[side:-side, side:-side].view(bool)
 
 
 def pack(kinds: Kinds) -> bytes:

@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 from servers import PATIENCE
@@ -67,8 +68,9 @@ def test_viewer_cancels_retries_and_has_keyboard_shortcuts(page, service, tmp_pa
 
 
 def test_the_tissue_mask_is_a_layer_without_an_analysis(page, service, tmp_path):
-    picture = tissue(1000, 1200)
-    picture[100:900, 1050:1150] = (30, 160, 70)  # a stroke of green pen
+    picture = np.full((1000, 1900, 3), 244, np.uint8)
+    picture[:, :1200] = tissue(1000, 1200)
+    picture[100:900, 1500:1700] = (30, 160, 70)  # a stroke of green pen
     client = service.client()
     slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "pen.tiff", picture, 0.5), {}))
     page.goto(f"{service.url}/slides/{slide['id']}")

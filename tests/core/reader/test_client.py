@@ -8,6 +8,7 @@ from slides import write_pyramid
 
 from core.pixels.levels import SlideInfo, Source
 from core.pixels.native_pixels import NativePixels, Unusable
+from core.pixels.tissue import Kind, unpack
 from core.reader.client import Reader
 from core.reader.operations import OpenedSlide
 
@@ -43,7 +44,7 @@ def test_large_single_level_slide_is_inspected(flat, tmp_path):
         truth = np.asarray(Image.fromarray(ramps(8000, 9000)).resize((400, 356), Image.Resampling.BOX), int)
         assert np.abs(pixels - truth)[..., :2].max() <= 6, "JPEG's error, and no part out of place"
         head, blocks = reader.call("tissue", mpp_x=info.mpp_x, mpp_y=info.mpp_y, scaled=True)
-        assert len(blocks) == head["shape"][0] * head["shape"][1]
+        assert unpack(blocks, tuple(head["shape"])).max() <= Kind.UNSURE
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_large_single_level_jpeg_slide_is_inspected(flat_jpeg, tmp_path):
         assert np.abs(pixels - truth).max() <= 8
         for mpp in (0.1215, 0.2, 0.2268, 0.2425, 0.243, 0.25):
             head, blocks = reader.call("tissue", mpp_x=mpp, mpp_y=mpp, scaled=True)
-            assert len(blocks) == head["shape"][0] * head["shape"][1]
+            assert unpack(blocks, tuple(head["shape"])).max() <= Kind.UNSURE
         for level in (level for level in info.levels if level.made):
             box = {"width": info.width, "height": info.height, "out": [level.width, level.height]}
             assert reader.call("render", x=0, y=0, **box)[1][:2] == b"\xff\xd8"

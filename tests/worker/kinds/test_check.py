@@ -29,8 +29,8 @@ def check(monkeypatch):
             return PIXELS
 
         monkeypatch.setattr(region_loader, "region_pixels", read)
-        monkeypatch.setattr(kind, "slide_of", lambda _: None)
-        monkeypatch.setattr(kind.catalog, "info_of", lambda _: None)
+        monkeypatch.setattr(kind, "slide_and_analysis", lambda _: (None, None))
+        monkeypatch.setattr(kind.scale, "info_of_analysis", lambda *_: None)
         monkeypatch.setattr(kind, "reader_of", lambda _: None)
         monkeypatch.setattr(kind, "writing", nullcontext)
         monkeypatch.setattr(kind, "_turned", lambda *_: "measured")
