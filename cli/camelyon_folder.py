@@ -84,28 +84,19 @@ def base(path: Path) -> str:
 
 def slide_files(folder: Path) -> tuple[list[SlideFile], dict[Path, str]]:
     """Returns the slides of a folder, by name, and what else is in it: {path: why it is no slide}."""
-    slides: list[SlideFile] = []
-    others: dict[Path, str] = {}
-    for path in sorted(folder.iterdir()):
-        if reason := _why_no_slide(path):
-            others[path] = reason
-        else:
-            slides.append(SlideFile(path))
-    return slides, others
+    paths, others = _sorted_out(folder, _why_no_slide)
+    return [SlideFile(path) for path in paths], others
 
 
 def outline_files(folder: Path) -> tuple[list[Path], dict[Path, str]]:
     """Returns the outlines of a folder, by name, and what else is in it: {path: why it is none}."""
-    outlines: list[Path] = []
-    others: dict[Path, str] = {}
-    for path in sorted(folder.iterdir()):
-        if reason := _why_no_file(path):
-            others[path] = reason
-        elif path.name.lower().endswith(OUTLINE_SUFFIXES):
-            outlines.append(path)
-        else:
-            others[path] = f"not one of {', '.join(OUTLINE_SUFFIXES)}"
-    return outlines, others
+    return _sorted_out(folder, _why_no_outlines)
+
+
+def _sorted_out(folder: Path, why_not: Callable[[Path], str | None]) -> tuple[list[Path], dict[Path, str]]:
+    """Returns the entries of a folder without a reason, by name, and the others with theirs."""
+    reasons = {path: why_not(path) for path in sorted(folder.iterdir())}
+    return [path for path, reason in reasons.items() if not reason], {p: why for p, why in reasons.items() if why}
 
 
 def _why_no_file(path: Path) -> str | None:
@@ -114,6 +105,12 @@ def _why_no_file(path: Path) -> str | None:
     if path.is_dir():
         return "a folder, which is not searched"
     return None if path.is_file() else "no file: a link to nothing, or a device"
+
+
+def _why_no_outlines(path: Path) -> str | None:
+    if path.name.lower().endswith(OUTLINE_SUFFIXES):
+        return _why_no_file(path)
+    return _why_no_file(path) or f"not one of {', '.join(OUTLINE_SUFFIXES)}"
 
 
 def _why_no_slide(path: Path) -> str | None:

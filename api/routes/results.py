@@ -21,7 +21,6 @@ from core.errors import NotFound
 from core.exports import geojson, pictures, tables
 from core.exports.csv_text import LOCALE, Style
 from core.heatmap import planes
-from core.heatmap.grid import affine_to_l0
 from core.pixels.levels import SlideInfo
 from core.slides import scale
 
@@ -70,9 +69,8 @@ def get_heat_map(
         logits = plane(session, analysis, info)
         values = logits if quantity == "logit" and dtype == "float32" else planes.to_scores(logits)
     array = planes.to_uint8(values) if dtype == "uint8" else values
-    affine = ", ".join(repr(value) for value in affine_to_l0(info.frame()))
-    headers = {**_scale_headers(info), "Quarterturn-Affine": affine, "Cache-Control": "private, max-age=3600"}
-    return Npy(planes.to_npy(array), headers=headers)
+    headers = {**_scale_headers(info), "Cache-Control": "private, max-age=3600"}
+    return Npy.from_cells(array, info.frame(), headers)
 
 
 def _strangeness(session: Session, analysis: Analysis, info: SlideInfo, results: Results, dtype: str) -> planes.Values:

@@ -15,8 +15,6 @@ from api.request.visitor import Visitor
 from core.analyses.mask import cell_kinds
 from core.database.transactions import reading
 from core.errors import Gone, NotFound
-from core.heatmap import planes
-from core.heatmap.grid import affine_to_l0
 from core.slides import catalog, deletion, inspection, opening, scale, storage
 
 router = APIRouter(prefix="/slides", tags=["slides"])
@@ -171,9 +169,7 @@ def get_tissue(session: Read, visitor: Visitor, slide_id: str, trail: Trail) -> 
     if slide.tissue is None:
         raise NotFound("no-tissue-mask", "this slide has no tissue mask", "see the slide's state and mpp_x")
     trail.viewed(session, slide.id)
-    affine = ", ".join(repr(value) for value in affine_to_l0(info.frame()))
-    headers = {"Quarterturn-Affine": affine, "Cache-Control": "private, no-cache"}
-    return Npy(planes.to_npy(cell_kinds(slide)), headers=headers)
+    return Npy.from_cells(cell_kinds(slide), info.frame(), {"Cache-Control": "private, no-cache"})
 
 
 @router.get("/{slide_id}/tiles")

@@ -6,13 +6,14 @@ from core.database.analyses import Analysis
 from core.database.slides import Slide
 from core.errors import Conflict
 from core.pixels import tissue
+from core.pixels.morphology import Mask
 from core.slides import catalog
 
 Tissue = Literal["auto", "all"]
 MASK = "mask_version"  # key in Analysis.settings
 
 
-def cell_mask(slide: Slide, choice: Tissue) -> tissue.Mask:
+def cell_mask(slide: Slide, choice: Tissue) -> Mask:
     """bool (rows, cols) of the grid: the cells of tissue found at inspection ("auto"), or every cell ("all")."""
     blocks = _block_kinds(slide)
     return tissue.cell_mask(blocks == tissue.Kind.TISSUE) if choice == "auto" else tissue.all_cells(blocks)

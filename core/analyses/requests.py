@@ -19,7 +19,7 @@ from core.database.slides import Slide
 from core.database.transactions import clock
 from core.errors import Conflict, Foreign, Invalid, NotFound
 from core.heatmap import grid
-from core.pixels import tissue
+from core.pixels.morphology import Mask
 from core.settings import get_settings
 from core.slides import catalog, scale
 from core.work import leases
@@ -97,7 +97,7 @@ def _new_analysis(session: Session, slide: Slide, model: str, settings: dict[str
     return analysis
 
 
-def _add_work(session: Session, analysis: Analysis, mask: tissue.Mask) -> None:
+def _add_work(session: Session, analysis: Analysis, mask: Mask) -> None:
     """Bands that cover the tissue, and checks of regions spread over them; without tissue the finish alone."""
     bands = list(grid.bands(mask, get_settings().regions_per_band))
     ids = {"workspace_id": analysis.workspace_id, "slide_id": analysis.slide_id, "analysis_id": analysis.id}

@@ -143,9 +143,8 @@ def retry(session: Session, analysis_id: str) -> Analysis:
     unfinished = or_(Work.state.in_(("failed", "cancelled")), Work.id.in_(_incomplete_bands(session, analysis)))
     rows = update(Work).where(Work.analysis_id == analysis.id, unfinished)
     fresh = {"state": "open", "attempts": 0, "reason": None, "done_at": None, "lease_until": None}
-    session.execute(
-        rows.values(**fresh, token=Work.token + 1)
-    )  # fences off a worker that still computes the last attempt
+    # The raised token fences off a worker that still computes the last attempt.
+    session.execute(rows.values(**fresh, token=Work.token + 1))
     _drop_early_finish(session, analysis)
     analysis.state, analysis.reason, analysis.ended_at = "queued", None, None
     return analysis

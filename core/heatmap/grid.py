@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from core.pixels.frame import HALO_PX, REGION_PX, STRIDE_PX, Frame
-from core.pixels.tissue import Mask
+from core.pixels.morphology import Mask
 
 REGION_CELLS = (REGION_PX - 2 * HALO_PX) // STRIDE_PX + 1  # 27
 Affine = tuple[float, float, float, float, float, float]

@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
+from core.pixels.morphology import Mask, grown, opened
+
 Planes = NDArray[np.uint8]  # (3, rows, cols)
 Plane = NDArray[np.uint8]  # (rows, cols)
 
@@ -45,14 +46,14 @@ def find_ink(channels: Planes, high: Plane, low: Plane) -> Mask:
     """
     red, green, blue = channels
     spread = high - low
-    coloured = _open(_coloured(channels, high, low, spread))
-    black = _open((high <= BLACK_BRIGHT) & (spread <= BLACK_SPREAD))
+    coloured = opened(_coloured(channels, high, low, spread), STROKE)  # pigment in single blocks is no stroke
+    black = opened((high <= BLACK_BRIGHT) & (spread <= BLACK_SPREAD), STROKE)
     if coloured.any():
         cold = ((red <= green) & (blue > green)) | (green == high)
         pure = (red == high) & (cv2.absdiff(green, blue) <= cv2.LUT(spread, FIFTH))  # eosin leaves more blue than green
-        coloured = _grow(coloured, (cold | pure) & (spread > VIVID))
+        coloured = _with_edge(coloured, (cold | pure) & (spread > VIVID))
     if black.any():
-        black = _grow(black, (spread <= GREY_SPREAD) & (high <= GREY_BRIGHT))
+        black = _with_edge(black, (spread <= GREY_SPREAD) & (high <= GREY_BRIGHT))
     return coloured | black
 
 
@@ -69,17 +70,8 @@ def _coloured(channels: Planes, high: Plane, low: Plane, spread: Plane) -> Mask:
     return np.asarray(mask | pure_red, bool)
 
 
-def _open(mask: Mask) -> Mask:
-    """Returns the parts of a mask that are at least STROKE blocks wide: pigment in single blocks is no stroke."""
-    if not mask.any():
-        return mask
-    opened = cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_OPEN, np.ones((STROKE, STROKE), np.uint8))
-    return opened.view(bool)
-
-
-def _grow(strokes: Mask, candidates: Mask) -> Mask:
-    """Returns strokes with the candidates beside them, EDGE blocks deep: there ink mixes with what it lies on."""
-    square = np.ones((3, 3), np.uint8)
+def _with_edge(strokes: Mask, candidates: Mask) -> Mask:
+    """Returns strokes with the candidates that touch them, block by block: there ink mixes with what it lies on."""
     for _ in range(EDGE):
-        strokes = strokes | (cv2.dilate(strokes.view(np.uint8), square).view(bool) & candidates)
+        strokes = grown(strokes, candidates, 1)
     return strokes

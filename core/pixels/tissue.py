@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.pixels.ink import find_ink
+from core.pixels.morphology import Mask, closed, grown, opened
 
 Blocks = NDArray[np.uint8]  # (rows, cols, 3): mean colours
-Mask = NDArray[np.bool_]
 Kinds = NDArray[np.uint8]  # values of Kind
 Plane = NDArray[np.uint8]  # (rows, cols)
 Sums = NDArray[np.float32]  # whole numbers
@@ -67,12 +67,12 @@ def block_kinds(blocks: Blocks) -> Kinds:
     unevenness = _range(low)
     colour = _colour_beyond_glass(channels, high, low, unevenness)
     ink = find_ink(channels, high, low)
-    present = _open(unevenness > UNEVEN)
+    present = opened(unevenness > UNEVEN, PATCH)  # dust and cover-slip edges are thinner
     present |= (colour > COLOURED) | (high < DARKEST_GLASS)
     faint = colour > FAINT
-    present = _close(_grow(present & ~ink, faint), GAP) & ~ink
+    present = closed(grown(present & ~ink, faint, REACH), GAP) & ~ink
     if ink.any():
-        enclosed = ink & _close(present, INK_GAP)
+        enclosed = ink & closed(present, INK_GAP)
         present, ink = present | enclosed, ink & ~enclosed
     kinds = faint.view(np.uint8) * np.uint8(Kind.UNSURE)
     np.copyto(kinds, np.uint8(Kind.TISSUE), where=present)
@@ -152,25 +152,6 @@ def _window_sum(values: Plane) -> Sums:
     side = (TINT_WINDOW, TINT_WINDOW)
     sums = cv2.boxFilter(values, cv2.CV_32F, side, normalize=False, borderType=cv2.BORDER_CONSTANT)
     return np.asarray(sums, np.float32)
-
-
-def _open(mask: Mask) -> Mask:
-    """Returns the parts of a mask that are at least PATCH blocks wide: dust and cover-slip edges are thinner."""
-    return cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_OPEN, np.ones((PATCH, PATCH), np.uint8)).view(bool)
-
-
-def _grow(present: Mask, candidates: Mask) -> Mask:
-    """Returns the mask with the candidates within REACH blocks of it: what is faint beside tissue belongs to it."""
-    near = cv2.dilate(present.view(np.uint8), np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8)).view(bool)
-    return present | (near & candidates)
-
-
-def _close(present: Mask, side: int) -> Mask:
-    """Returns the mask with its gaps of less than `side` blocks filled: lumina, vessels and fat are tissue."""
-    # The margin is glass: without it, a gap that is open to the slide's edge would be filled.
-    padded = np.pad(present.view(np.uint8), side)
-    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
-    return closed[side:-side, side:-side].view(bool)
 
 
 def pack(kinds: Kinds) -> bytes:

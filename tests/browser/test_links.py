@@ -4,6 +4,7 @@ import re
 import sqlite3
 
 import pytest
+from heat_maps import analysed
 from playwright.sync_api import expect
 from servers import KEY
 from slides import tissue, write_pyramid
@@ -27,9 +28,9 @@ def slide(service, tmp_path_factory):
     """A slide with two analyses; the newer one has the threshold 0.5."""
     client = service.client()
     path = write_pyramid(tmp_path_factory.mktemp("slides") / "linked.tiff", tissue(900, 1100, [SQUARE]), 0.5)
-    slide = client.wait_for_slide(client.upload(path, {"organ": "lymph node"}))
-    ids = [client.analyse(slide["id"], rotation_check=False, threshold=value)["id"] for value in (0.001, 0.5)]
-    return {**slide, "older": ids[0], "newer": ids[1], "address": f"{service.url}/slides/{slide['id']}"}
+    slide, older = analysed(client, path, rotation_check=False, threshold=0.001)
+    newer = client.analyse(slide["id"], rotation_check=False, threshold=0.5)
+    return {**slide, "older": older["id"], "newer": newer["id"], "address": f"{service.url}/slides/{slide['id']}"}
 
 
 def opened(page, address):

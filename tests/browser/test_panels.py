@@ -1,6 +1,7 @@
 """Panels are mounted, unmounted and mounted again; two viewers share a page."""
 
 import pytest
+from heat_maps import analysed
 from playwright.sync_api import expect
 from slides import tissue, write_pyramid
 
@@ -58,9 +59,7 @@ SECOND = """async (slideId) => {
 def slide(service, tmp_path_factory):
     client = service.client()
     path = write_pyramid(tmp_path_factory.mktemp("slides") / "panels.tiff", tissue(900, 1100, [SQUARE]), 0.5)
-    slide = client.wait_for_slide(client.upload(path, {"organ": "lymph node"}))
-    client.analyse(slide["id"], rotation_check=False, threshold=0.001)
-    return slide
+    return analysed(client, path, rotation_check=False, threshold=0.001)[0]
 
 
 def requests_of(page):

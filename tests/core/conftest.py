@@ -38,6 +38,15 @@ def own_database(request, tmp_path, monkeypatch):
     forget()
 
 
+@pytest.fixture
+def imported(own_database):
+    """A file that slides by reference name."""
+    path = own_database / "import" / "s.svs"
+    path.parent.mkdir()
+    path.write_bytes(b"a slide by reference")
+    return path
+
+
 def forget():
     get_settings.cache_clear()
     transactions.get_engine.cache_clear()

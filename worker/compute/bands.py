@@ -11,7 +11,7 @@ from core.analyses.statements import Reason
 from core.errors import QuarterturnError
 from core.heatmap.grid import Band, RegionImage
 from core.heatmap.planes import Values
-from core.pixels.tissue import Mask
+from core.pixels.morphology import Mask
 from model.inference.dense import infer_with_features
 from model.inference.staging import InFlight, Staging
 from worker.compute.region_loader import Pixels, Unread

@@ -58,8 +58,9 @@ class Assembled:
 def gather(parts: Assembled, info: SlideInfo, identifiers: dict[str, Any], threshold: float, served: Served) -> Results:
     """The results of an analysis. `threshold`: the score above which cells form regions."""
     frame, scores, card = info.frame(), to_scores(parts.logits), served.card
-    covered = coverage(parts, frame.cell_area_um2() / 1e6)
-    excluded = () if parts.every_cell else left_out(parts.kinds, frame.cell_area_um2() / 1e6)
+    cell_mm2 = frame.cell_area_um2() / 1e6
+    covered = coverage(parts, cell_mm2)
+    excluded = () if parts.every_cell else left_out(parts.kinds, cell_mm2)
     regions = [Region(**region.to_dict()) for region in find_regions(scores, threshold, frame)]
     unusual = familiarity(parts.strangeness, served.familiarity)
     calibration = card.calibration()

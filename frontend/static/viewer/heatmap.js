@@ -6,6 +6,15 @@ import { parse } from "./npy.js";
 
 const NOT_ANALYSED = 255;
 
+/**
+ * A value for each cell of the slide, and the affine map of cells to level-0 pixels.
+ * @param {Response} answer @returns {Promise<[ReturnType<typeof parse>, number[]]>}
+ */
+export async function cellsOf(answer) {
+  const affine = (answer.headers.get("Quarterturn-Affine") ?? "").split(",").map(Number);
+  return [parse(await answer.arrayBuffer()), affine];
+}
+
 export class HeatMap {
   /**
    * @param {{ rows: number, cols: number, values: Uint8Array | Float32Array }} grid uint8: 0..254 for scores 0..1
@@ -27,8 +36,7 @@ export class HeatMap {
   static async load(analysisId, quantity, signal) {
     const answer = await send("get", "/api/v1/analyses/{analysis_id}/heatmap",
       { path: { analysis_id: analysisId }, query: { dtype: "uint8", quantity }, signal });
-    const affine = (answer.headers.get("Quarterturn-Affine") ?? "").split(",").map(Number);
-    return new HeatMap(parse(await answer.arrayBuffer()), affine);
+    return new HeatMap(...(await cellsOf(answer)));
   }
 
   /** @param {string} colours @param {number} threshold in [0, 1]; cells below it stay transparent */
@@ -45,6 +53,13 @@ export class HeatMap {
       picture.data[4 * i + 3] = 255;
     }
     context.putImageData(picture, 0, 0);
+  }
+
+  /** Lies over the slide until `life` aborts. @param {import("openseadragon").Viewer} viewer @param {AbortSignal} life */
+  layOver(viewer, life) {
+    const { x, y, width, height } = this.rectangle();
+    viewer.addOverlay({ element: this.canvas, location: viewer.world.getItemAt(0).imageToViewportRectangle(x, y, width, height) });
+    life.addEventListener("abort", () => viewer.removeOverlay(this.canvas), { once: true });
   }
 
   /** The rectangle of all cells' squares, in level-0 pixels. */

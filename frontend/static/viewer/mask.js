@@ -1,8 +1,7 @@
 // The tissue mask: what each cell of the slide shows, in one colour a kind.
 import { pen } from "../shared/dom.js";
 import { send } from "../shared/http.js";
-import { HeatMap } from "./heatmap.js";
-import { parse } from "./npy.js";
+import { HeatMap, cellsOf } from "./heatmap.js";
 
 /** By the value of a cell: name, colour (red, green, blue, alpha), whether analyses of tissue score it. */
 export const KINDS = Object.freeze([
@@ -16,8 +15,7 @@ export class TissueMask extends HeatMap {
   /** @param {string} slideId @param {AbortSignal} signal @returns {Promise<TissueMask>} */
   static async read(slideId, signal) {
     const answer = await send("get", "/api/v1/slides/{slide_id}/tissue", { path: { slide_id: slideId }, signal });
-    const affine = (answer.headers.get("Quarterturn-Affine") ?? "").split(",").map(Number);
-    const mask = new TissueMask(parse(await answer.arrayBuffer()), affine);
+    const mask = new TissueMask(...(await cellsOf(answer)));
     mask.canvas.className = "mask";
     mask.draw();
     return mask;

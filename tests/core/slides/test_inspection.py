@@ -35,14 +35,6 @@ class Progress:
         """No lease is renewed here."""
 
 
-@pytest.fixture
-def imported(own_database):
-    path = own_database / "import" / "s.svs"
-    path.parent.mkdir()
-    path.write_bytes(b"a slide by reference")
-    return path
-
-
 def slide(path, *, mpp_source="file", **fields):
     """An inspected slide by reference, with what its inspection derived."""
     levels, versions = [Level(500, 500, 1.0, 1.0)], {"stamp": opening.stamp(path), "mask_version": MASK_VERSION}

@@ -61,14 +61,6 @@ def move(own_database, monkeypatch):
     return save_and_load
 
 
-@pytest.fixture
-def imported(tmp_path):
-    path = tmp_path / "import" / "s.svs"
-    path.parent.mkdir()
-    path.write_bytes(b"a slide by reference")
-    return path
-
-
 def state_of(slide_id):
     with transactions.reading() as session:
         return session.get_one(Slide, slide_id).state

@@ -47,16 +47,6 @@ function paint(host, store) {
 }
 
 /**
- * Lays a heat map over the slide until `life` aborts.
- * @param {import("openseadragon").Viewer} viewer @param {HeatMap} heat @param {AbortSignal} life
- */
-function overlay(viewer, heat, life) {
-  const { x, y, width, height } = heat.rectangle();
-  viewer.addOverlay({ element: heat.canvas, location: viewer.world.getItemAt(0).imageToViewportRectangle(x, y, width, height) });
-  life.addEventListener("abort", () => viewer.removeOverlay(heat.canvas), { once: true });
-}
-
-/**
  * Loads each quantity of one analysis when it is first chosen, and keeps it. The first is that of the viewer's link.
  * @param {HTMLElement} host @param {ViewerStore} store @param {import("../state.js").Analysis} analysis @param {AbortSignal} life
  */
@@ -104,7 +94,7 @@ export const { mount, unmount } = panel((host, /** @type {ViewerStore} */ store,
   store.watch((state) => (state.viewer ? state.heat : null), (heat, current) => {
     const { viewer, heatVisible } = store.get();
     if (heat && viewer) {
-      overlay(viewer, heat, current);
+      heat.layOver(viewer, current);
       heat.canvas.hidden = !heatVisible; // a layer chosen earlier may have been hidden when another took its place
     }
     paint(host, store);

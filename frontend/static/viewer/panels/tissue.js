@@ -25,13 +25,9 @@ async function show(host, store, life) {
   if (!viewer) return;
   const mask = await TissueMask.read(slideId, life);
   life.throwIfAborted();
-  const { x, y, width, height } = mask.rectangle();
-  viewer.addOverlay({ element: mask.canvas, location: viewer.world.getItemAt(0).imageToViewportRectangle(x, y, width, height) });
+  mask.layOver(viewer, life);
   describe(host, mask);
-  life.addEventListener("abort", () => {
-    viewer.removeOverlay(mask.canvas);
-    part(host, "kinds").replaceChildren();
-  }, { once: true });
+  life.addEventListener("abort", () => part(host, "kinds").replaceChildren(), { once: true });
 }
 
 export const { mount, unmount } = panel((host, /** @type {import("../state.js").ViewerStore} */ store, life) => {
