@@ -88,7 +88,8 @@ def test_an_upload_is_resumed_with_the_same_bytes_only(page, service, tmp_path):
     requests = []
     page.on("request", lambda request: requests.append(request) if "/api/v1/uploads" in request.url else None)
     page.route("**/api/v1/uploads/*", lambda route: None)  # the row stays
-    page.set_input_files("[data-part=files]", paths[1])
+    with page.expect_request(lambda request: request.method == "PATCH"):  # the page has stored the upload's address
+        page.set_input_files("[data-part=files]", paths[1])
     expect(page.locator("[data-part=uploads] li")).to_contain_text(
         "This one has another SHA-256 and is sent by itself."
     )
