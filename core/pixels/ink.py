@@ -19,16 +19,9 @@ from numpy.typing import NDArray
 
 from core.pixels.morphology import Mask, grown, opened
 
-Planes = NDArray[np.uint8]  # (3, rows, cols)
 Plane = NDArray[np.uint8]  # (rows, cols)
 
 VIVID = 24  # grey levels between the channels: no tinted glass reaches it
-BYTES = np.arange(256)
-VIVID_SPREAD = np.ceil(BYTES * 0.62).astype(np.uint8)  # saturation: dense haematoxylin has less, a marker 0.8
-CYAN_SPREAD = np.ceil(BYTES * 0.4).astype(np.uint8)
-GREEN_SPREAD = np.ceil(BYTES * 0.2).astype(np.uint8)
-YELLOW_STEP = np.ceil(BYTES * 0.75).astype(np.uint8)  # a hue of 45°
-FIFTH = (BYTES // 5).astype(np.uint8)
 YELLOW_BRIGHT = 200  # DAB this bright is less saturated
 RED_BRIGHT = 150
 BLACK_BRIGHT = 90
@@ -39,10 +32,10 @@ STROKE = 3  # blocks: the narrowest stroke, 47 µm
 EDGE = 2  # blocks beside ink whose mixture with glass or tissue is still ink
 
 
-def find_ink(channels: Planes, high: Plane, low: Plane) -> Mask:
+def find_ink(channels: list[Plane], high: Plane, low: Plane) -> Mask:
     """Returns which blocks are ink, bool (rows, cols).
 
-    `channels`: red, green and blue, uint8 (3, rows, cols). `high`, `low`: the highest and lowest of each block.
+    `channels`: red, green and blue, uint8 (rows, cols) each. `high`, `low`: the highest and lowest of each block.
     """
     red, green, blue = channels
     spread = high - low
@@ -50,23 +43,23 @@ def find_ink(channels: Planes, high: Plane, low: Plane) -> Mask:
     black = opened((high <= BLACK_BRIGHT) & (spread <= BLACK_SPREAD), STROKE)
     if coloured.any():
         cold = ((red <= green) & (blue > green)) | (green == high)
-        pure = (red == high) & (cv2.absdiff(green, blue) <= cv2.LUT(spread, FIFTH))  # eosin leaves more blue than green
+        pure = (red == high) & (cv2.absdiff(green, blue) <= spread // 5)  # eosin leaves more blue than green
         coloured = _with_edge(coloured, (cold | pure) & (spread > VIVID))
     if black.any():
         black = _with_edge(black, (spread <= GREY_SPREAD) & (high <= GREY_BRIGHT))
     return coloured | black
 
 
-def _coloured(channels: Planes, high: Plane, low: Plane, spread: Plane) -> Mask:
+def _coloured(channels: list[Plane], high: Plane, low: Plane, spread: Plane) -> Mask:
     red, green, blue = channels
-    vivid = spread >= cv2.LUT(high, VIVID_SPREAD)
+    vivid = low <= high // 8 * 3  # a saturation of 5/8: dense haematoxylin has less, a marker 0.8
     cold = (red <= green) & (blue == high)
     azure = cv2.subtract(blue, green) <= cv2.subtract(green, red)
-    mask = (green == high) & (spread > cv2.LUT(high, GREEN_SPREAD))
-    mask |= cold & (vivid | (azure & (spread >= cv2.LUT(high, CYAN_SPREAD))))
-    yellow = cv2.subtract(green, low) >= cv2.LUT(spread, YELLOW_STEP)
+    mask = (green == high) & (low < high // 5 * 4)
+    mask |= cold & (vivid | (azure & (low <= high // 5 * 3)))
+    yellow = cv2.subtract(red, green) <= spread // 4  # a hue of 45°
     mask |= (red == high) & (blue == low) & (high >= YELLOW_BRIGHT) & vivid & yellow
-    pure_red = (red >= RED_BRIGHT) & (cv2.max(green, blue) <= cv2.LUT(red, FIFTH))
+    pure_red = (red >= RED_BRIGHT) & (cv2.max(green, blue) <= red // 5)
     return np.asarray(mask | pure_red, bool)
 
 

@@ -62,8 +62,9 @@ class Kind(IntEnum):
 
 def block_kinds(blocks: Blocks) -> Kinds:
     """Returns the kind of each block: uint8 means (rows, cols, 3) → uint8 (rows, cols)."""
-    channels: Blocks = np.ascontiguousarray(blocks.transpose(2, 0, 1))
-    high, low = channels.max(0), channels.min(0)
+    red, green, blue = channels = [np.asarray(plane, np.uint8) for plane in cv2.split(blocks)]
+    high = np.maximum(np.maximum(red, green), blue)
+    low = np.minimum(np.minimum(red, green), blue)
     unevenness = _range(low)
     colour = _colour_beyond_glass(channels, high, low, unevenness)
     ink = find_ink(channels, high, low)
@@ -80,7 +81,7 @@ def block_kinds(blocks: Blocks) -> Kinds:
     return kinds
 
 
-def _colour_beyond_glass(channels: Blocks, high: Plane, low: Plane, unevenness: Plane) -> Plane:
+def _colour_beyond_glass(channels: list[Plane], high: Plane, low: Plane, unevenness: Plane) -> Plane:
     """Returns the spread of the channels after the glass's tint is subtracted, in grey levels: 0 is glass.
 
     The tint is that of bright, nearly colourless and even blocks: for the slide the least coloured of their frequent
@@ -97,8 +98,9 @@ def _colour_beyond_glass(channels: Blocks, high: Plane, low: Plane, unevenness: 
         glass &= cv2.absdiff(plane, np.full_like(plane, tint)) <= TINT_RADIUS
     count = _window_sum(glass.view(np.uint8))
     tints = [_local_mean(plane, glass, count, tint) for plane, tint in zip(differences, slide, strict=True)]
-    spread = cv2.max(cv2.absdiff(differences[0], tints[0]), cv2.absdiff(differences[1], tints[1]))
-    colour = np.asarray(cv2.max(spread, cv2.absdiff(_difference(red, blue), _difference(*tints))), np.uint8)
+    above = cv2.max(*(cv2.subtract(plane, tint) for plane, tint in zip(differences, tints, strict=True)))
+    below = cv2.max(*(cv2.subtract(tint, plane) for plane, tint in zip(differences, tints, strict=True)))
+    colour = np.asarray(cv2.add(above, below), np.uint8)  # green, which the differences are taken from, is at 0
     np.copyto(colour, np.uint8(0), where=low >= FILL)
     return colour
 
