@@ -75,10 +75,8 @@ def block_kinds(blocks: Blocks) -> Kinds:
     if ink.any():
         enclosed = ink & closed(present, INK_GAP)
         present, ink = present | enclosed, ink & ~enclosed
-    kinds = faint.view(np.uint8) * np.uint8(Kind.UNSURE)
-    np.copyto(kinds, np.uint8(Kind.TISSUE), where=present)
-    np.copyto(kinds, np.uint8(Kind.INK), where=ink)
-    return kinds
+    unsure = faint & ~(present | ink)
+    return present * np.uint8(Kind.TISSUE) | ink * np.uint8(Kind.INK) | unsure * np.uint8(Kind.UNSURE)
 
 
 def _colour_beyond_glass(channels: list[Plane], high: Plane, low: Plane, unevenness: Plane) -> Plane:
@@ -94,15 +92,16 @@ def _colour_beyond_glass(channels: list[Plane], high: Plane, low: Plane, unevenn
     if np.count_nonzero(glass) < FEWEST_GLASS:
         return high - low
     slide = _slide_tint(differences, glass)
-    for plane, tint in zip(differences, slide, strict=True):
-        glass &= cv2.absdiff(plane, np.full_like(plane, tint)) <= TINT_RADIUS
+    lowest = [np.uint8(tint - TINT_RADIUS) for tint in slide]
+    above = [plane - level for plane, level in zip(differences, lowest, strict=True)]  # wraps where it is below
+    for plane in above:
+        glass &= plane <= 2 * TINT_RADIUS
     count = _window_sum(glass.view(np.uint8))
-    tints = [_local_mean(plane, glass, count, tint) for plane, tint in zip(differences, slide, strict=True)]
-    above = cv2.max(*(cv2.subtract(plane, tint) for plane, tint in zip(differences, tints, strict=True)))
-    below = cv2.max(*(cv2.subtract(tint, plane) for plane, tint in zip(differences, tints, strict=True)))
-    colour = np.asarray(cv2.add(above, below), np.uint8)  # green, which the differences are taken from, is at 0
-    np.copyto(colour, np.uint8(0), where=low >= FILL)
-    return colour
+    tints = [_local_mean(plane, glass, count) + level for plane, level in zip(above, lowest, strict=True)]
+    excess = cv2.max(*(cv2.subtract(plane, tint) for plane, tint in zip(differences, tints, strict=True)))
+    deficit = cv2.max(*(cv2.subtract(tint, plane) for plane, tint in zip(differences, tints, strict=True)))
+    colour = np.asarray(cv2.add(excess, deficit), np.uint8)  # green, which the differences are taken from, is at 0
+    return colour * (low < FILL)
 
 
 def _likely_glass(differences: list[Plane], high: Plane, low: Plane, unevenness: Plane) -> Mask:
@@ -138,15 +137,15 @@ def _slide_tint(planes: list[Plane], places: Mask) -> tuple[int, int]:
     return int(row), int(col)
 
 
-def _local_mean(plane: Plane, places: Mask, count: Sums, otherwise: int) -> Plane:
+def _local_mean(plane: Plane, places: Mask, count: Sums) -> Plane:
     """Returns the mean of `plane` over `places` in a window around each block, rounded to levels.
 
     Sums are integers below 2²³, so their order does not matter, and the correctly rounded quotient is the same wherever
-    the block lies. Windows with few such places take `otherwise`.
+    the block lies. Windows with few such places take TINT_RADIUS, the slide's tint.
     """
     total = _window_sum(plane & -places.view(np.uint8))  # −1 is all bits
     mean = np.asarray(cv2.divide(total, count, dtype=cv2.CV_8U), np.uint8)
-    np.copyto(mean, np.uint8(otherwise), where=count < FEWEST_GLASS)
+    np.copyto(mean, np.uint8(TINT_RADIUS), where=count < FEWEST_GLASS)
     return mean
 
 
