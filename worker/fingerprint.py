@@ -38,6 +38,7 @@ VALUE_PATH = (
     "worker/__init__.py",  # threads of the linear algebra
     "worker/compute/bands.py",
     "worker/compute/region_loader.py",
+    "worker/compute/region_retry.py",
     "worker/kinds/band.py",
     "worker/kinds/check.py",
     "worker/offers.py",  # how a network is loaded and which arithmetic torch may use

@@ -22,7 +22,7 @@ from model.weights.card import WeightsRefused
 from worker.app import app
 from worker.kinds.registry import KINDS
 from worker.life import heartbeat
-from worker.life.lease import Lease
+from worker.life.lease_keeper import LeaseKeeper
 from worker.life.rounds import DATABASE_AWAY, attempt
 from worker.offers import serving
 from worker.readers import close_readers
@@ -52,7 +52,8 @@ def perform(claim: leases.Claim) -> None:
 def _outcome(claim: leases.Claim) -> str:
     """Do the row: done, lost (to another worker or a cancellation), stopped (no database) or failed."""
     try:
-        with Lease(claim, _patience(claim.kind)) as lease:  # before the network, which may load for longer than a lease
+        # before the network, which may load for longer than a lease
+        with LeaseKeeper(claim, _patience(claim.kind)) as lease:
             network = serving().network(claim.model)
             if claim.analysis_id is not None:
                 with writing() as session:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from api.contract.values import NOTICE, iso
-from core.access import keys, sign_in, visitor
+from core.access import keys, passwords, visitor
 from core.access.people import Person
 from core.database.people import Audit
 
@@ -122,7 +122,7 @@ class PersonRequest(BaseModel):
     model_config = {"extra": "forbid"}
     login: str = Field(min_length=3, max_length=100, pattern=r"^[A-Za-z0-9._@-]+$")
     role: Literal["viewer", "analyst", "admin"] = "viewer"
-    password: str = Field(max_length=sign_in.LONGEST, json_schema_extra={"minLength": sign_in.SHORTEST})
+    password: str = Field(max_length=passwords.LONGEST, json_schema_extra={"minLength": passwords.SHORTEST})
 
 
 class CreatedPerson(BaseModel):
@@ -134,9 +134,9 @@ class CreatedPerson(BaseModel):
 
 class PasswordChange(BaseModel):
     model_config = {"extra": "forbid"}
-    password: str = Field(max_length=sign_in.LONGEST, json_schema_extra={"minLength": sign_in.SHORTEST})
+    password: str = Field(max_length=passwords.LONGEST, json_schema_extra={"minLength": passwords.SHORTEST})
     current: str | None = Field(
-        None, max_length=sign_in.LONGEST, description="the current password; needed to change the own one"
+        None, max_length=passwords.LONGEST, description="the current password; needed to change the own one"
     )
 
 

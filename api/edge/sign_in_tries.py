@@ -6,7 +6,7 @@ from cachetools import TTLCache
 from fastapi import Request
 
 from api.request.trail import origin_of
-from core.access import sign_in
+from core.access import passwords
 from core.errors import QuarterturnError, TooMany
 
 MOST_TRIES, MOST_OF_ADDRESS, TRIES_SECONDS = 10, 100, 60.0
@@ -14,7 +14,7 @@ _tries: TTLCache[str, int] = TTLCache(4096, TRIES_SECONDS)
 _lock = threading.Lock()
 
 
-def check_password(request: Request, login: str, password: str) -> sign_in.Proof:
+def check_password(request: Request, login: str, password: str) -> passwords.Proof:
     """Checks a name and a password. The hash is slow on purpose: do not call it inside a transaction.
 
     A try is counted before the hash is computed, so that parallel guesses are limited like successive ones. One that
@@ -34,7 +34,7 @@ def check_password(request: Request, login: str, password: str) -> sign_in.Proof
             _tries[place] = _tries.get(place, 0) + 1
     counts = False
     try:
-        proof = sign_in.authenticate(login, password)
+        proof = passwords.authenticate(login, password)
         _take_off(f"{origin} {login}", MOST_TRIES)  # one who knows the password may have mistyped it before
         return proof
     except QuarterturnError:

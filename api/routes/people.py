@@ -8,7 +8,7 @@ from api.request.change import Change
 from api.request.idempotency import Replayed
 from api.request.transactions import Read
 from api.request.visitor import Visitor
-from core.access import people, sign_in
+from core.access import passwords, people
 from core.database.transactions import reading
 from core.errors import Conflict, Forbidden, Unauthenticated
 
@@ -25,7 +25,7 @@ def list_people(session: Read, visitor: Visitor) -> list[PersonOut]:
 def create_person(change: Change, request: PersonRequest) -> PersonOut:
     """Creates a person who signs in with a name and a password."""
     change.visitor.require_all_scopes()
-    password_hash = sign_in.hash_password(request.login, request.password)  # slow: before the transaction
+    password_hash = passwords.hash_password(request.login, request.password)  # slow: before the transaction
     try:
         change.begin(CreatedPerson(login=request.login, role=request.role))
     except Replayed:
@@ -44,7 +44,7 @@ def _require_same_password(request: PersonRequest) -> None:
         Conflict: the password is another.
     """
     try:
-        sign_in.authenticate(request.login, request.password)
+        passwords.authenticate(request.login, request.password)
     except Unauthenticated:
         detail = "this Idempotency-Key was used with another password, or the password was changed since"
         raise Conflict("idempotency-key-reused", detail, "send a new key with a new request") from None
@@ -61,15 +61,15 @@ def change_password(change: Change, person_id: str, body: PasswordChange, reques
     with reading() as session:
         login = people.find(session, visitor, person_id).login
     proof = _prove_owner(request, login, body.current) if own else None
-    password_hash = sign_in.hash_password(login, body.password)
+    password_hash = passwords.hash_password(login, body.password)
     # No begin(): repeating it has the same effect, and the password must not enter the request's hash, which is fast.
     if proof is not None:
-        sign_in.confirm(change.session, proof)
+        passwords.confirm(change.session, proof)
     people.change_password(change.session, visitor, person_id, password_hash)
     change.audit(person_id)
 
 
-def _prove_owner(request: Request, login: str, password: str | None) -> sign_in.Proof:
+def _prove_owner(request: Request, login: str, password: str | None) -> passwords.Proof:
     """Checks the current password: a session left open on a shared screen does not prove its owner.
 
     Raises:

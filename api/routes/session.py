@@ -11,7 +11,7 @@ from api.request.trail import AuditTrail
 from api.request.transactions import Read, Write
 from api.request.visitor import Visitor, cookie_name
 from core.access import credentials, people, visitor
-from core.access.sign_in import Proof, confirm
+from core.access.passwords import Proof, confirm
 from core.database.transactions import writing
 from core.errors import Invalid, Unauthenticated
 from core.settings import get_settings
@@ -51,7 +51,7 @@ def _open_session(session: Session, body: SignIn, proof: Proof | None) -> tuple[
         principal = confirm(session, proof)
         return principal, credentials.issue(session, principal.principal_id, "session", _session_seconds())
     if body.token:
-        return credentials.open_session(session, body.token)
+        return credentials.open_session_by_link(session, body.token)
     if body.key:
         principal = credentials.authenticate(session, body.key, "key")
         secret = credentials.issue(session, principal.principal_id, "session", _session_seconds(), parent=body.key)

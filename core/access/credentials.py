@@ -130,7 +130,7 @@ def revoke(session: Session, secret: str) -> bool:
     return bool(affected_rows(session, query.values(revoked=True)))
 
 
-def open_session(session: Session, token: str) -> tuple[Visitor, str]:
+def open_session_by_link(session: Session, token: str) -> tuple[Visitor, str]:
     """Trades a one-time link's token for a browser session; returns the visitor and the session's secret.
 
     Raises:

@@ -1,4 +1,4 @@
-"""People of a workspace, who sign in with a name and a password (core.access.sign_in). Programs use keys."""
+"""People of a workspace, who sign in with a name and a password (core.access.passwords). Programs use keys."""
 
 from dataclasses import dataclass
 

@@ -15,6 +15,7 @@ EDGES = {
     "cli/camelyon.py",
     "core/reader/child.py",
     "worker/compute/region_loader.py",
+    "worker/compute/region_retry.py",
     "worker/life/rounds.py",
     "worker/tasks.py",
 }

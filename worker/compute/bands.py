@@ -14,7 +14,8 @@ from core.heatmap.planes import Values
 from core.pixels.morphology import Mask
 from model.inference.dense import infer_with_features
 from model.inference.staging import InFlight, Staging
-from worker.compute.region_loader import Pixels, Unread
+from worker.compute.region_loader import Unread
+from worker.compute.region_retry import Pixels
 from worker.offers import Served
 
 NOTHING = np.float32(np.nan)

@@ -7,46 +7,15 @@ from collections.abc import Callable, Generator, Iterable
 from contextvars import copy_context
 from typing import Generic, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from core.errors import QuarterturnError, ReaderEnded, ReaderKilled, SlideRejected
+from core.errors import QuarterturnError, ReaderEnded, SlideRejected
 from core.heatmap.grid import RegionImage
-from core.pixels.frame import HALO_PX, STRIDE_PX
 from core.pixels.levels import SlideInfo
-from core.pixels.sampling import sample
 from core.reader.client import Reader
-from core.settings import get_settings
+from worker.compute.region_retry import Pixels, read_with_retry
 
-Pixels = NDArray[np.uint8]
 Sent = TypeVar("Sent")
 Unread = ReaderEnded | SlideRejected  # why a region is left out: its file is the cause, or may be
 AHEAD = 2  # regions that wait: hides the reading behind the network, and bounds the memory
-
-
-def network_pixels(reader: Reader, info: SlideInfo, origin: tuple[int, int], shape: tuple[int, int]) -> Pixels:
-    """uint8 (rows, cols, 3) from network pixel `origin` (y, x), read as the settings say."""
-    scaled = get_settings().reading == "scaled"
-    return sample(reader.region, info.sources(scaled), info.frame(), origin, shape)
-
-
-def region_pixels(reader: Reader, info: SlideInfo, region: RegionImage) -> Pixels:
-    """uint8 (H, W, 3): all network pixels that the region's cells see, the halo included."""
-    rows = STRIDE_PX * (region.row_end - region.row - 1) + 2 * HALO_PX
-    cols = STRIDE_PX * (region.col_end - region.col - 1) + 2 * HALO_PX
-    return network_pixels(reader, info, region.origin_net_px, (rows, cols))
-
-
-def read_region(open_reader: Callable[[], Reader], info: SlideInfo, region: RegionImage) -> Pixels:
-    """The pixels of a region, as `region_pixels`. A reader that ended is replaced once: the file need not be the cause.
-
-    Raises:
-        ReaderEnded: two readers ended on this region. SlideRejected: the file is the cause. MachineFault.
-    """
-    try:
-        return region_pixels(open_reader(), info, region)
-    except (ReaderEnded, ReaderKilled):
-        return region_pixels(open_reader(), info, region)
 
 
 class RegionLoader(Generic[Sent]):
@@ -92,7 +61,7 @@ class RegionLoader(Generic[Sent]):
     def _read(self, region: RegionImage) -> Sent | Unread:
         """What `send` made of the pixels, or why the file gives none. Faults of the machine raise."""
         try:
-            return self._send(read_region(self._open_reader, self._info, region))
+            return self._send(read_with_retry(self._open_reader, self._info, region))
         except (ReaderEnded, SlideRejected) as error:
             return error
 

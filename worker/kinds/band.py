@@ -16,12 +16,12 @@ from model.inference.staging import Staging
 from worker.compute.bands import band_values
 from worker.compute.region_loader import AHEAD, RegionLoader
 from worker.kinds.records import slide_and_analysis
-from worker.life.lease import Lease
+from worker.life.lease_keeper import LeaseKeeper
 from worker.offers import Served
 from worker.readers import reader_of
 
 
-def band(claim: leases.Claim, lease: Lease, served: Served) -> None:
+def band(claim: leases.Claim, lease: LeaseKeeper, served: Served) -> None:
     """Read the band's regions ahead of the network, score their tissue cells, and store both planes with the row."""
     slide, analysis = slide_and_analysis(claim)
     info, place = scale.info_of_analysis(analysis, slide), grid.Band(**claim.payload)

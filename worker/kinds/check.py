@@ -9,20 +9,20 @@ from core.slides import scale
 from core.work import leases
 from model.checks import drift, rotation_check
 from worker.compute.findings import NOT_A_NUMBER
-from worker.compute.region_loader import Pixels, read_region
+from worker.compute.region_retry import Pixels, read_with_retry
 from worker.kinds.records import slide_and_analysis
-from worker.life.lease import Lease
+from worker.life.lease_keeper import LeaseKeeper
 from worker.offers import Served
 from worker.readers import reader_of
 
 
-def check(claim: leases.Claim, lease: Lease, served: Served) -> None:
+def check(claim: leases.Claim, lease: LeaseKeeper, served: Served) -> None:
     """Turn a region by elements of the network's own group, and store how far the answers differ, in logits."""
     slide, analysis = slide_and_analysis(claim)
     info, payload = scale.info_of_analysis(analysis, slide), dict(claim.payload)
     seed = payload.pop("seed")
     try:
-        pixels: Pixels | None = read_region(lambda: reader_of(slide), info, grid.RegionImage(**payload))
+        pixels: Pixels | None = read_with_retry(lambda: reader_of(slide), info, grid.RegionImage(**payload))
     except (ReaderEnded, SlideRejected):
         pixels = None  # the band with these cells reads them in the same way, and reports them as unread
     lease.advance()

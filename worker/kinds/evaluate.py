@@ -3,11 +3,11 @@
 from core.database.transactions import reading, writing
 from core.marks import evaluations
 from core.work import leases
-from worker.life.lease import Lease
+from worker.life.lease_keeper import LeaseKeeper
 from worker.offers import Served
 
 
-def evaluate(claim: leases.Claim, lease: Lease, _: Served) -> None:
+def evaluate(claim: leases.Claim, lease: LeaseKeeper, _: Served) -> None:
     """Measure slide by slide, then store the figure over all of them."""
     slides = []
     for analysis_id in claim.payload["analyses"]:

@@ -14,11 +14,11 @@ from core.slides import scale
 from core.work import leases
 from worker.compute import findings
 from worker.kinds.records import slide_and_analysis
-from worker.life.lease import Lease
+from worker.life.lease_keeper import LeaseKeeper
 from worker.offers import Served
 
 
-def finish(claim: leases.Claim, _: Lease, served: Served) -> None:
+def finish(claim: leases.Claim, _: LeaseKeeper, served: Served) -> None:
     """Put the parts together: the analysis succeeds, succeeds with withheld results, or fails."""
     slide, analysis = slide_and_analysis(claim)
     info = scale.info_of_analysis(analysis, slide)

@@ -19,7 +19,7 @@ from core.slides import archives, durable, inspection, opening, scale, storage
 from core.slides.opening import SlideFile
 from core.work import leases
 from worker.kinds.records import slide_of
-from worker.life.lease import Lease
+from worker.life.lease_keeper import LeaseKeeper
 from worker.offers import Served
 from worker.readers import close_readers
 
@@ -28,7 +28,7 @@ READER_TRIES = 3
 AFTER_CRASHES = "check that the file opens in another program, or export it again, then upload it again"
 
 
-def inspect(claim: leases.Claim, lease: Lease, _: Served) -> None:
+def inspect(claim: leases.Claim, lease: LeaseKeeper, _: Served) -> None:
     """Open the slide in a reader child and record what it is, or reject it with the reason.
 
     A reader that ends is tried READER_TRIES times. A slide whose reader crashes each time is rejected. Where the time
@@ -77,7 +77,7 @@ def _require_declared(slide: Slide, sha256: str) -> None:
         raise SlideUnreadable("checksum-mismatch", detail, "send the file again", **digests)
 
 
-def _read(slide: Slide, file: SlideFile, stated: dict[str, Any], lease: Lease) -> tuple[SlideInfo, bytes | None]:
+def _read(slide: Slide, file: SlideFile, stated: dict[str, Any], lease: LeaseKeeper) -> tuple[SlideInfo, bytes | None]:
     """The slide's properties and tissue mask; its tile index and thumbnail are written beside it.
 
     `stated`: the scale that a person stated, in place of the file's. Without any scale there is no tissue mask.

@@ -12,14 +12,14 @@ from core.slides import scale
 from core.work import leases
 from model.checks.profile import WINDOW_PX, angle_profile
 from worker.compute.bands import NotFinite
-from worker.compute.region_loader import network_pixels
+from worker.compute.region_retry import network_pixels
 from worker.kinds.records import slide_and_analysis
-from worker.life.lease import Lease
+from worker.life.lease_keeper import LeaseKeeper
 from worker.offers import Served
 from worker.readers import reader_of
 
 
-def profile(claim: leases.Claim, lease: Lease, served: Served) -> None:
+def profile(claim: leases.Claim, lease: LeaseKeeper, served: Served) -> None:
     """Score a cell's patch at every angle, with the weights that made the heat map.
 
     Any machine may do it: a profile is no part of the heat map, so its bits need not match.

@@ -4,7 +4,7 @@ import pytest
 
 from api.edge import sign_in_tries
 from api.edge.sign_in_tries import MOST_TRIES, check_password
-from core.access import sign_in
+from core.access import passwords
 from core.errors import TooMany, Unauthenticated
 
 PROOF = object()
@@ -18,7 +18,7 @@ class FromHere:
 
 
 @pytest.fixture(autouse=True)
-def passwords(monkeypatch):
+def verification(monkeypatch):
     """`right` succeeds, `away` finds no database, `crowded` no slot, all others are wrong."""
     sign_in_tries._tries.clear()
 
@@ -31,7 +31,7 @@ def passwords(monkeypatch):
             raise Unauthenticated("not-signed-in", "the name or the password is wrong", "try again")
         return PROOF
 
-    monkeypatch.setattr(sign_in, "authenticate", authenticate)
+    monkeypatch.setattr(passwords, "authenticate", authenticate)
 
 
 def wrong(times):

@@ -8,7 +8,7 @@ import pytest
 from core import logs
 from core.errors import ReaderFailed, ReaderKilled, ReaderOutOfMemory, ReaderTimedOut, SlideUnreadable, StorageFault
 from core.heatmap.grid import RegionImage
-from worker.compute import region_loader
+from worker.compute import region_loader, region_retry
 
 REGION = RegionImage(0, 0, 1, 1)
 
@@ -23,7 +23,7 @@ def loaded(monkeypatch, outcomes):
             return np.zeros((96, 96, 3), np.uint8)
         raise kind("code", "x", "y") if kind is not RuntimeError else kind("unforeseen")
 
-    monkeypatch.setattr(region_loader, "region_pixels", read)
+    monkeypatch.setattr(region_retry, "region_pixels", read)
     return list(region_loader.RegionLoader(lambda: None, None, [REGION], lambda pixels: pixels))
 
 
@@ -64,14 +64,14 @@ def test_the_cause_of_a_dead_reading_thread_is_raised(monkeypatch):
 def test_log_lines_of_the_reading_thread_carry_the_correlation(monkeypatch):
     """A reader's end is logged by the thread that reads ahead."""
     correlations = []
-    monkeypatch.setattr(region_loader, "region_pixels", lambda *_: correlations.append(logs.correlation()))
+    monkeypatch.setattr(region_retry, "region_pixels", lambda *_: correlations.append(logs.correlation()))
     with logs.correlated("the-request"):
         list(region_loader.RegionLoader(lambda: None, None, [REGION], lambda pixels: pixels))
     assert correlations == ["the-request"]
 
 
 def test_a_fault_of_the_computation_ends_the_reading_thread(monkeypatch):
-    monkeypatch.setattr(region_loader, "region_pixels", lambda *_: np.zeros((96, 96, 3), np.uint8))
+    monkeypatch.setattr(region_retry, "region_pixels", lambda *_: np.zeros((96, 96, 3), np.uint8))
     loader = region_loader.RegionLoader(lambda: None, None, [REGION] * 100, lambda pixels: pixels)
     with pytest.raises(RuntimeError), closing(iter(loader)) as regions:
         next(regions)

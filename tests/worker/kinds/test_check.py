@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import MachineFault, ReaderFailed, ReaderKilled, SlideUnreadable
 from core.work.leases import Claim
-from worker.compute import region_loader
+from worker.compute import region_retry
 from worker.kinds import check as kind
 
 CLAIM = Claim("w", "check", 1, 1, "s", "a", 0, {"seed": 1, "row": 0, "col": 0, "row_end": 1, "col_end": 1})
@@ -28,7 +28,7 @@ def check(monkeypatch):
                 raise error("a-code", "what is wrong", "what to do")
             return PIXELS
 
-        monkeypatch.setattr(region_loader, "region_pixels", read)
+        monkeypatch.setattr(region_retry, "region_pixels", read)
         monkeypatch.setattr(kind, "slide_and_analysis", lambda _: (None, None))
         monkeypatch.setattr(kind.scale, "info_of_analysis", lambda *_: None)
         monkeypatch.setattr(kind, "reader_of", lambda _: None)

@@ -7,8 +7,8 @@ from sqlalchemy.exc import OperationalError
 
 from core import logs
 from core.work import leases
-from worker.life import heartbeat, lease, shutdown
-from worker.life.lease import Lease
+from worker.life import heartbeat, lease_keeper, shutdown
+from worker.life.lease_keeper import LeaseKeeper
 from worker.life.rounds import Rounds
 
 AWAY = OperationalError("SELECT 1", {}, Exception("gone"))
@@ -68,7 +68,7 @@ def test_a_heartbeat_goes_on_after_an_unforeseen_fault(monkeypatch):
 @pytest.mark.parametrize("error", [AWAY, RuntimeError("unforeseen")])
 def test_a_lease_is_watched_after_a_fault_and_logs_the_correlation(error, monkeypatch, caplog):
     """A failed check does not end the watch: the next check sees that the claim was lost."""
-    monkeypatch.setattr(lease, "CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(lease_keeper, "CHECK_SECONDS", 0.01)
     answers, correlations, probed = [error, True, False], [], threading.Event()
 
     def is_current(_):
@@ -81,8 +81,8 @@ def test_a_lease_is_watched_after_a_fault_and_logs_the_correlation(error, monkey
             raise answer
         return answer
 
-    monkeypatch.setattr(lease.leases, "is_current", is_current)
-    with logs.correlated("the-request"), Lease(CLAIM, PATIENCE) as watched:
+    monkeypatch.setattr(lease_keeper.leases, "is_current", is_current)
+    with logs.correlated("the-request"), LeaseKeeper(CLAIM, PATIENCE) as watched:
         assert probed.wait(PATIENCE)
         watched._thread.join(PATIENCE)
         with pytest.raises(leases.LeaseLost):

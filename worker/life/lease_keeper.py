@@ -1,4 +1,4 @@
-"""Holds a row's lease while it is computed: a thread renews it as long as the computation advances."""
+"""Keeps a row's lease while it is computed: a thread renews it as long as the computation advances."""
 
 import contextvars
 import threading
@@ -11,8 +11,8 @@ from worker.life.rounds import attempt
 CHECK_SECONDS = 0.5  # between two reads of the row, so a cancelled analysis computes on for about as long
 
 
-class Lease:
-    """`with Lease(claim, patience) as lease:` and call `lease.advance()` between steps.
+class LeaseKeeper:
+    """`with LeaseKeeper(claim, patience) as lease:` and call `lease.advance()` between steps.
 
     The lease is not renewed by the thread's life alone: a computation that hangs must lose its row to another worker,
     although its process lives.
@@ -53,7 +53,7 @@ class Lease:
         if not current:
             self._lost.set()
 
-    def __enter__(self) -> "Lease":
+    def __enter__(self) -> "LeaseKeeper":
         self._thread.start()
         return self
 
