@@ -53,7 +53,7 @@ class Engine:
         """The detector that answers for a frozen network, which is in float32, on its device, and stays unchanged.
 
         Raises:
-            WeightsRefused: the backend is OpenVINO, which is not installed.
+            WeightsRefused: the backend is OpenVINO, which is not installed or lacks this precision on this processor.
         """
         if isinstance(frozen, Folded) and self.backend == "openvino":
             return _on_openvino(frozen, self.precision, self.threads)

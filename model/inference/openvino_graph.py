@@ -20,8 +20,11 @@ from torch import Tensor, nn
 from model.inference.detector import Detector, Precision
 from model.inference.folding import PlaneAffine
 from model.inference.frozen import Folded, FrozenBlock
+from model.weights.card import WeightsRefused
 
 HINTS: dict[Precision, str] = {"float32": "f32", "bfloat16": "bf16"}
+TYPES: dict[Precision, openvino.Type] = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16}
+ELSE = "choose float32 (QUARTERTURN_PRECISION), or torch (QUARTERTURN_BACKEND)"
 NONE, ONE = [0, 0], [1, 1]
 
 
@@ -72,7 +75,11 @@ def graph_of(frozen: Folded) -> openvino.Model:
 
 
 class OnOpenVino(Detector):
-    """A frozen network on the CPU. Its classifier, one number a cell, stays in torch and in float32."""
+    """A frozen network on the CPU. Its classifier, one number a cell, stays in torch and in float32.
+
+    Raises:
+        WeightsRefused: the processor has no arithmetic of this precision.
+    """
 
     def __init__(self, frozen: Folded, precision: Precision, threads: int) -> None:
         super().__init__()
@@ -84,7 +91,11 @@ class OnOpenVino(Detector):
             "PERFORMANCE_HINT": "LATENCY",
             "ENABLE_CPU_PINNING": False,  # pinned, two workers of one machine share a core and leave another idle
         }
-        self._request = openvino.Core().compile_model(graph_of(frozen), "CPU", settings).create_infer_request()
+        compiled = openvino.Core().compile_model(graph_of(frozen), "CPU", settings)
+        # A hint that the processor cannot follow is dropped in silence, and results would name the wrong precision.
+        if compiled.get_property("INFERENCE_PRECISION_HINT") != TYPES[precision]:
+            raise WeightsRefused(f"OpenVINO does not compute in {precision} on this processor: {ELSE}")
+        self._request = compiled.create_infer_request()
 
     def cells(self, image: Tensor) -> Tensor:
         """One view: (N, 3, H, W) float32, channels last → the invariant features of each cell, (N, C, rows, cols)."""

@@ -5,15 +5,19 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from processors import OPENVINO_HAS_BFLOAT16
 
 from model.checks import drift, rotation_check
 from model.families.family import get_family
+from model.inference import openvino_graph
 from model.inference.dense import infer
 from model.inference.engines import Engine
 from model.inference.frozen import freeze
 from model.networks.densenet import DenseNet, DenseNetConfig
 from model.weights.card import WeightsRefused
 from model.weights.checkpoint import load_network
+
+NEEDS_BFLOAT16 = pytest.mark.skipif(not OPENVINO_HAS_BFLOAT16, reason="OpenVINO has no bfloat16 on this processor")
 
 
 def frozen(family="p4m", **fields):
@@ -54,7 +58,14 @@ def test_the_shipped_network_on_openvino_is_still_exact():
     assert rotation_check.residual(detector, region, list(range(8))) < rotation_check.TOLERANCE / 10
 
 
-@pytest.mark.parametrize("backend", ["torch", "openvino"])
+def test_openvino_refuses_a_precision_that_this_processor_lacks(monkeypatch):
+    """OpenVINO would compute in float32 and say nothing, and results would name bfloat16."""
+    monkeypatch.setitem(openvino_graph.HINTS, "bfloat16", "f32")  # what it falls back to
+    with pytest.raises(WeightsRefused, match="does not compute in bfloat16 on this processor: choose float32"):
+        Engine("openvino", "bfloat16").prepare(frozen())
+
+
+@pytest.mark.parametrize("backend", ["torch", pytest.param("openvino", marks=NEEDS_BFLOAT16)])
 def test_bfloat16_drift_is_measured(backend):
     reference = freeze(load_network()[0])
     detector = Engine(backend, "bfloat16").prepare(reference)
