@@ -1,5 +1,6 @@
 """Shared fixtures. Data that lies beside a checkout is found through QUARTERTURN_TEST_DATA, and nowhere else."""
 
+import functools
 import os
 import shutil
 from collections import Counter
@@ -54,17 +55,31 @@ def own(request, tmp_path_factory):
     return running
 
 
+@pytest.fixture(scope="session")
+def shared_service(request, tmp_path_factory):
+    """Returns the service of an engine, API and one worker. It starts at its first use and runs until the session ends.
+
+    pytest keeps one parameter of a session's fixture alive, and would start a service again at each change of engine.
+    """
+
+    @functools.cache
+    def start(engine):
+        folder = tmp_path_factory.mktemp(engine)
+        request.addfinalizer(lambda: shutil.rmtree(folder, ignore_errors=True))
+        (folder / "import").mkdir()
+        chosen = {"QUARTERTURN_IMPORT_DIR": str(folder / "import"), "QUARTERTURN_RETRY_SECONDS": "0.2"}
+        running = Service(folder / "data", {**settings_of(engine, folder, request.addfinalizer), **chosen})
+        request.addfinalizer(running.stop)
+        running.start_all()
+        return running
+
+    return start
+
+
 @pytest.fixture(scope="session", params=ENGINES)
-def service(request, tmp_path_factory):
+def service(request, shared_service):
     """API and one worker; shared by all tests of an engine."""
-    folder = tmp_path_factory.mktemp(request.param)
-    request.addfinalizer(lambda: shutil.rmtree(folder, ignore_errors=True))
-    (folder / "import").mkdir()
-    chosen = {"QUARTERTURN_IMPORT_DIR": str(folder / "import"), "QUARTERTURN_RETRY_SECONDS": "0.2"}
-    running = Service(folder / "data", {**settings_of(request.param, folder, request.addfinalizer), **chosen})
-    request.addfinalizer(running.stop)
-    running.start_all()
-    return running
+    return shared_service(request.param)
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ import io
 
 import numpy as np
 
+NETWORK = "p4m-densenet"  # the default, which also judges familiarity; most tests run a faster one (servers.py)
+
 
 def heat_map(client, analysis_id, quantity="score", dtype="float32"):
     """The grid (rows, cols) and the six numbers of its affine map to level 0."""

@@ -4,9 +4,12 @@ import functools
 import itertools
 import os
 
+import pytest
 from servers import MIGRATED, Postgres, Redis, migrate
 
 ENGINES = ("embedded", "production")
+# For a test whose law is the same on both engines, and stands in rows that tests of the lease check on both.
+ON_PRODUCTION = pytest.mark.parametrize("own", ["production"], indirect=True)
 _numbers = itertools.count()
 
 

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from heat_maps import planes
+from heat_maps import NETWORK, planes
 from many_files import zipped
 from servers import PATCH, ROOT, Service, until_ended
 from service_engines import settings_of
@@ -40,7 +40,7 @@ def lived_in(own, tmp_path):
     path = tmp_path / "slide.zip"
     path.write_bytes(zipped({"slide.tiff": tiff.read_bytes()}))  # unpacked here, and again there
     slide = client.wait_for_slide(client.upload(path, {"accession": "S26-1"}))
-    analysis = client.analyse(slide["id"], rotation_check=False)
+    analysis = client.analyse(slide["id"], rotation_check=False, model=NETWORK)
     shutil.copy(tiff, tmp_path / "import" / "referred.tiff")
     referred = client.call("POST", "/api/v1/slides", json={"path": "referred.tiff"}).json()
     client.wait_for_slide(referred["id"])

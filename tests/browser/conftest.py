@@ -27,6 +27,7 @@ class Chromium:
 
     def __init__(self, browser, size: dict[str, int]) -> None:
         self.browser, self.size = browser, size
+        self.pages: list[Page] = []
         self.errors: list[str] = []
         self.expected = [SIGNED_OUT]
 
@@ -39,7 +40,12 @@ class Chromium:
         page.set_default_timeout(1000 * PATIENCE)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._collect)
+        self.pages.append(page)
         return page
+
+    def close(self) -> None:
+        for page in self.pages:
+            page.context.close()
 
     def _collect(self, message: ConsoleMessage) -> None:
         if message.type == "error":
@@ -49,7 +55,7 @@ class Chromium:
         return [error for error in self.errors if not any(re.search(pattern, error) for pattern in self.expected)]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def service(tmp_path_factory):
     running = Service(tmp_path_factory.mktemp("browser") / "data", {})
     running.start_all()
@@ -57,15 +63,22 @@ def service(tmp_path_factory):
     running.stop()
 
 
-@pytest.fixture
-def chromium():
-    path = shutil.which("chromium") or shutil.which("google-chrome")
+@pytest.fixture(scope="module")
+def browser():
+    """One browser a file. Each page has a context of its own, so no test sees another's cookies or storage."""
+    path = next(filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))))
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        opened = Chromium(browser, {"width": 1280, "height": 720})
-        yield opened
-        browser.close()
-        assert opened.unexpected() == []
+        running = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def chromium(browser):
+    opened = Chromium(browser, {"width": 1280, "height": 720})
+    yield opened
+    opened.close()
+    assert opened.unexpected() == []
 
 
 @pytest.fixture

@@ -36,7 +36,16 @@ def row(page, name):
     return page.locator(f"[data-part=slides] li.slide:has-text('{name}')")
 
 
-def test_slide_list_asks_for_missing_mpp(page, tmp_path):
+@pytest.fixture
+def no_slides(service):
+    """The service is shared with other files: their slides go."""
+    client = service.client()
+    while slides := client.call("GET", "/api/v1/slides").json()["slides"]:
+        for slide in slides:
+            client.call("DELETE", f"/api/v1/slides/{slide['id']}")
+
+
+def test_slide_list_asks_for_missing_mpp(no_slides, page, tmp_path):
     expect(page.locator("[data-part=empty]")).to_have_text("No slides yet. Drop a file above to begin.")
     drop(page, write_pyramid(tmp_path / "no mpp.tiff", tissue(500, 600), None))
     asking = row(page, "no mpp.tiff")

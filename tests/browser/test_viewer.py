@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from heat_maps import NETWORK
 from playwright.sync_api import expect
 from servers import PATIENCE
 from slides import tissue, write_pyramid
@@ -13,6 +14,13 @@ from slides import tissue, write_pyramid
 pytestmark = [pytest.mark.browser, pytest.mark.services]
 SQUARE = (300, 420, 250)  # top, left, side in level-0 px
 SETTLED = "() => { const v = window.quarterturn.viewer; return v?.world.getItemAt(0)?.getFullyLoaded(); }"
+
+
+def collect_requests(page):
+    """A list that fills with the addresses which the page requests. The browser asks for its icon when it likes."""
+    requests = []
+    page.on("request", lambda request: requests.append(request.url) if "/icon" not in request.url else None)
+    return requests
 
 
 def test_viewer_leads_from_upload_to_a_region(page, settle, service, tmp_path):
@@ -27,8 +35,7 @@ def test_viewer_leads_from_upload_to_a_region(page, settle, service, tmp_path):
     expect(page.locator("[data-panel=banner]")).to_contain_text("organ of this slide is not stated")
     page.wait_for_function(SETTLED)
     page.wait_for_load_state("networkidle")
-    requests = []
-    page.on("request", lambda request: requests.append(request.url))
+    requests = collect_requests(page)
     for control, value in (("threshold", "0.01"), ("opacity", "1"), ("threshold", "0"), ("opacity", "0.5")):
         page.locator(f"[data-part={control}]").fill(value)
     page.select_option("[data-part=colours]", "magma")
@@ -206,7 +213,7 @@ def test_pages_fit_small_screens(page, service, tmp_path, width, height):
 def test_region_button_moves_the_view(page, service, test_data):
     client = service.client()
     slide = client.wait_for_slide(client.upload(test_data / "slides" / "CMU-1-Small-Region.svs", {"organ": "skin"}))
-    client.analyse(slide["id"])
+    client.analyse(slide["id"], model=NETWORK)
     page.goto(f"{service.url}/slides/{slide['id']}")
     page.wait_for_selector("[data-part=results]:not([hidden])", state="visible")
     page.wait_for_function(SETTLED)
@@ -224,7 +231,7 @@ def test_strangeness_is_a_separate_layer(page, service, test_data):
     """The layer is fetched once, when it is first chosen; its limit is in the middle; scores return unchanged."""
     client = service.client()
     slide = client.wait_for_slide(client.upload(test_data / "slides" / "CMU-1-Small-Region.svs", {"organ": "skin"}))
-    analysis = client.analyse(slide["id"], rotation_check=False)
+    analysis = client.analyse(slide["id"], rotation_check=False, model=NETWORK)
     share = analysis["results"]["familiarity"]["unfamiliar_share"]
     page.goto(f"{service.url}/slides/{slide['id']}")
     page.wait_for_selector("[data-part=kind-choice]:not([hidden])", state="visible")
@@ -234,8 +241,7 @@ def test_strangeness_is_a_separate_layer(page, service, test_data):
     expect(page.locator("[data-part=kind-about]")).to_contain_text("a score of 0.90 is worth 0.")
     page.keyboard.press("h")
     expect(page.locator("canvas.heat")).to_be_hidden()
-    requests = []
-    page.on("request", lambda request: requests.append(request.url))
+    requests = collect_requests(page)
     with page.expect_response("**/heatmap?dtype=uint8&quantity=strangeness"):
         page.select_option("[data-part=kind]", "strangeness")
     expect(page.locator("[data-part=legend-low]")).to_have_text("familiar")

@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from heat_maps import analysed, heat_map
+from heat_maps import NETWORK, analysed, heat_map
 from PIL import Image
 from slides import tissue, write_pyramid
 
@@ -28,7 +28,7 @@ def test_the_eight_views_get_the_same_heat_map(client, service, tmp_path, mpp):
     for g in views:
         element = group.elements[g]
         path = write_pyramid(tmp_path / "view.tiff", np.ascontiguousarray(transform(pixels, element)), mpp)
-        _, analysis = analysed(client, path, rotation_check=False)
+        _, analysis = analysed(client, path, rotation_check=False, model=NETWORK)
         maps.append(heat_map(client, analysis["id"], "logit")[0])
         strange.append(heat_map(client, analysis["id"], "strangeness")[0])
     assert np.isfinite(maps[0]).any()
@@ -57,7 +57,7 @@ def test_a_mosaic_of_labelled_patches_scores_as_the_patches_do(client, service, 
     views = group.elements if service.environment.get("QUARTERTURN_BROKER_URL") is None else group.elements[:1]
     for element in views:
         path = write_pyramid(tmp_path / "mosaic.tiff", np.ascontiguousarray(transform(mosaic, element)), 0.972)
-        _, analysis = analysed(client, path, tissue="all", rotation_check=False)
+        _, analysis = analysed(client, path, tissue="all", rotation_check=False, model=NETWORK)
         maps.append(heat_map(client, analysis["id"], "logit")[0])
     for g, turned in enumerate(maps):
         np.testing.assert_allclose(transform(turned, group.elements[group.inverse[g]]), maps[0], rtol=0, atol=1e-4)

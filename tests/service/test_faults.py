@@ -13,9 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from faults.proxy import Proxy
-from heat_maps import planes
+from heat_maps import NETWORK, planes
 from processes import has_open, stop_inside_claim
 from servers import KEY, PATCH, PATIENCE, until, until_ended
+from service_engines import ON_PRODUCTION
 from slides import tissue, write_pyramid
 
 from cli.client import TUS
@@ -31,9 +32,9 @@ def test_analysis_survives_a_killed_worker(own, tmp_path):
     own.wait_for_worker()
     path = write_pyramid(tmp_path / "slide.tiff", tissue(1100, 1400, [(400, 700, 351)]), 0.5)
     slide = client.wait_for_slide(client.upload(path, {}))
-    calm = client.analyse(slide["id"], rotation_check=False)
+    calm = client.analyse(slide["id"], rotation_check=False, model=NETWORK)
     assert calm["state"] == "succeeded"
-    analysis = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={}).json()
+    analysis = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={"model": NETWORK}).json()
     place = f"/api/v1/analyses/{analysis['id']}"
     until(lambda: client.call("GET", place).json()["progress"]["done"] >= 1, every=0.02)
     stop_inside_claim(own, "first")
@@ -155,6 +156,7 @@ def test_concurrent_upload_requests_lose_no_byte(own):
         connection.close()
 
 
+@ON_PRODUCTION
 def test_silent_patch_is_ended_and_its_bytes_are_safe(own):
     own.environment |= {"QUARTERTURN_UPLOAD_SILENT_SECONDS": "0.5"}
     own.kill("api")
@@ -205,6 +207,7 @@ def test_upload_is_finished_when_its_last_answer_was_lost(own):
         assert principals == [("administrator",)], "one audit row, whichever process finished the upload"
 
 
+@ON_PRODUCTION
 def test_slide_can_be_deleted_during_analysis_and_viewing(own, tmp_path):
     client = own.client()
     own.start_worker()
@@ -227,13 +230,14 @@ def test_slide_can_be_deleted_during_analysis_and_viewing(own, tmp_path):
     assert client.analyse(again["id"], rotation_check=False)["state"] == "succeeded", "the worker goes on"
 
 
+@ON_PRODUCTION
 def test_worker_stopped_past_its_lease_writes_nothing(own, tmp_path):
     client = own.client()
     own.start_worker("zombie")
     own.wait_for_worker()
     path = write_pyramid(tmp_path / "slide.tiff", tissue(1100, 1400), 0.5)
     slide = client.wait_for_slide(client.upload(path, {}))
-    analysis = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={}).json()
+    analysis = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={"model": NETWORK}).json()
     place = f"/api/v1/analyses/{analysis['id']}"
     stop_inside_claim(own, "zombie")
     own.start_worker("other")

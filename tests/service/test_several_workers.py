@@ -5,9 +5,10 @@ import signal
 
 import numpy as np
 import pytest
-from heat_maps import planes
+from heat_maps import NETWORK, planes
 from processes import stop_inside_claim
 from servers import PATIENCE, until, until_ended
+from service_engines import ON_PRODUCTION
 from slides import tissue, write_pyramid
 
 pytestmark = pytest.mark.services
@@ -26,16 +27,17 @@ def ask(client, slide, **settings):
     return analysis["id"], f"/api/v1/analyses/{analysis['id']}"
 
 
+@ON_PRODUCTION
 def test_two_workers_share_a_slide_with_identical_results(own, tmp_path):
     client = own.client()
     own.start_worker("one", QUARTERTURN_THREADS="1")
     own.wait_for_worker()
     slide = big_slide(client, tmp_path, side=1700)
-    alone, place = ask(client, slide)
+    alone, place = ask(client, slide, model=NETWORK)
     client.poll(place, lambda a: a["state"] == "succeeded", PATIENCE)
     own.start_worker("two", QUARTERTURN_THREADS="1")
     until(lambda: client.http.get("/readyz").json()["workers"] == 2)
-    shared, place = ask(client, slide)
+    shared, place = ask(client, slide, model=NETWORK)
     let_each_do_a_band(own, shared)
     client.poll(place, lambda a: a["state"] == "succeeded", PATIENCE)
     assert len({worker for worker, _ in own.rows(BANDS, id=shared)}) == 2, "both workers computed bands"
@@ -53,6 +55,7 @@ def let_each_do_a_band(own, analysis_id):
     os.killpg(group, signal.SIGCONT)
 
 
+@ON_PRODUCTION
 def test_analysis_restarts_when_no_worker_has_its_fingerprint(own, tmp_path):
     """No analysis mixes values of two fingerprints: the new worker computes all, and provenance names it."""
     client = own.client()
@@ -70,6 +73,7 @@ def test_analysis_restarts_when_no_worker_has_its_fingerprint(own, tmp_path):
     assert len({worker for worker, _ in own.rows(BANDS, id=analysis_id)}) == 1
 
 
+@ON_PRODUCTION
 def test_stopping_worker_releases_its_claims(own, tmp_path):
     """SIGTERM in the middle of a long band: no lease has to run out, no attempt is lost."""
     own.environment |= {"QUARTERTURN_LEASE_SECONDS": "300", "QUARTERTURN_REGIONS_PER_BAND": "60"}
@@ -90,6 +94,7 @@ def test_stopping_worker_releases_its_claims(own, tmp_path):
     assert own.rows("SELECT DISTINCT attempts FROM work WHERE analysis_id = :id", id=analysis) == [(1,)]
 
 
+@ON_PRODUCTION
 def test_worker_stops_although_its_pool_hangs(own, tmp_path):
     """SIGTERM while the process that computes is stopped: Celery alone would wait for its task for ever."""
     client = own.client()
@@ -140,6 +145,7 @@ def test_abandoned_upload_expires(own):
     until(lambda: not folder.exists())
 
 
+@ON_PRODUCTION
 def test_files_of_deleted_slides_are_removed(own, tmp_path):
     """The API dies after a deletion's commit and before it removes the files: a worker removes them."""
     client = own.client()
