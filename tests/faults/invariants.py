@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx2 as httpx
 import numpy as np
-from heat_maps import planes
+from heat_maps import NETWORK, planes
 from numpy.typing import NDArray
 from servers import until
 
@@ -22,7 +22,7 @@ def reference_of(scene: Scene, picture: Path) -> NDArray[np.float32]:
     """The planes of a picture's cells on a service without faults."""
     client = scene.service.client()
     slide = client.wait_for_slide(client.upload(picture, {}))
-    analysis = client.analyse(slide["id"], rotation_check=False)
+    analysis = client.analyse(slide["id"], rotation_check=False, model=NETWORK)
     assert analysis["state"] == "succeeded", analysis
     return planes(client, analysis["id"])
 

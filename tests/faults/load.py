@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 
 import httpx2 as httpx
+from heat_maps import NETWORK
 from servers import KEY, PATCH
 
 from cli.client import TUS
@@ -161,7 +162,7 @@ class Load:
         if person.call("GET", f"/api/v1/slides/{slide_id}").json()["state"] != "ready":
             return
         key = {"Idempotency-Key": str(uuid.uuid4())}
-        request = {"rotation_check": rng.random() < 0.2}
+        request = {"rotation_check": rng.random() < 0.2, "model": NETWORK}
         answers = [person.call("POST", f"/api/v1/slides/{slide_id}/analyses", headers=key, json=request)]
         if rng.random() < 0.3:  # sent again, like a client that lost the first answer
             answers.append(person.call("POST", f"/api/v1/slides/{slide_id}/analyses", headers=key, json=request))

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2 as httpx
 import numpy as np
 import pytest
-from heat_maps import planes
+from heat_maps import NETWORK, planes
 from servers import KEY, PATCH, PATIENCE, until
 from slides import tissue, write_pyramid
 
@@ -115,11 +115,13 @@ def test_worker_crash_at_any_point_changes_no_value(own, tmp_path):
     own.start_worker("calm")
     path = write_pyramid(tmp_path / "slide.tiff", tissue(1100, 1300, [(200, 250, 151)]), 0.5)
     slide = client.wait_for_slide(client.upload(path, {}))
-    expected = client.analyse(slide["id"])
+    expected = client.analyse(slide["id"], model=NETWORK)
     assert expected["state"] == "succeeded"
     own.kill("calm")
     for name, point in POINTS.items():
-        analysis_id = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={}).json()["id"]
+        analysis_id = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={"model": NETWORK}).json()[
+            "id"
+        ]
         more, armed = crashing(own, point)
         armed.touch()
         own.start_worker("dying", **more)

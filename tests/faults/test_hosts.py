@@ -8,7 +8,7 @@ import time
 import httpx2 as httpx
 import numpy as np
 import pytest
-from heat_maps import planes
+from heat_maps import NETWORK, planes
 from servers import KEY, PATIENCE, ROOT, Postgres, Redis, Service, until
 from slides import tissue, write_pyramid
 
@@ -64,7 +64,9 @@ def start_worker(service, hosts, name, folder):
 
 def analyse(client, slide):
     """Requests an analysis; returns its id and the time."""
-    analysis = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={"rotation_check": False}).json()
+    analysis = client.call(
+        "POST", f"/api/v1/slides/{slide['id']}/analyses", json={"rotation_check": False, "model": NETWORK}
+    ).json()
     return analysis["id"], time.monotonic()
 
 
