@@ -98,8 +98,9 @@ def _colour_beyond_glass(channels: list[Plane], high: Plane, low: Plane, unevenn
         glass &= plane <= 2 * TINT_RADIUS
     count = _window_sum(glass.view(np.uint8))
     tints = [_local_mean(plane, glass, count) + level for plane, level in zip(above, lowest, strict=True)]
-    excess = cv2.max(*(cv2.subtract(plane, tint) for plane, tint in zip(differences, tints, strict=True)))
-    deficit = cv2.max(*(cv2.subtract(tint, plane) for plane, tint in zip(differences, tints, strict=True)))
+    pairs = list(zip(differences, tints, strict=True))
+    excess = cv2.max(*(cv2.subtract(plane, tint) for plane, tint in pairs))
+    deficit = cv2.max(*(cv2.subtract(tint, plane) for plane, tint in pairs))
     colour = np.asarray(cv2.add(excess, deficit), np.uint8)  # green, which the differences are taken from, is at 0
     return colour * (low < FILL)
 

@@ -119,9 +119,8 @@ def test_worker_crash_at_any_point_changes_no_value(own, tmp_path):
     assert expected["state"] == "succeeded"
     own.kill("calm")
     for name, point in POINTS.items():
-        analysis_id = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={"model": NETWORK}).json()[
-            "id"
-        ]
+        created = client.call("POST", f"/api/v1/slides/{slide['id']}/analyses", json={"model": NETWORK})
+        analysis_id = created.json()["id"]
         more, armed = crashing(own, point)
         armed.touch()
         own.start_worker("dying", **more)
