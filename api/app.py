@@ -18,7 +18,7 @@ from api.edge.gate import Gate
 from api.edge.head_requests import HeadRequests
 from api.edge.headers import SecurityHeaders
 from api.edge.method_override import MethodOverride
-from api.edge.path_prefix import PathPrefix
+from api.edge.path_prefix import PrefixedAddresses, StripPrefix
 from api.edge.same_origin import SameOriginWrites
 from api.readiness import ReadinessProbe
 from api.request import trail
@@ -69,11 +69,12 @@ def create_app() -> ASGIApp:
     files, settings = SlideFiles(), get_settings()
     reads = HeadRequests(ConditionalReads(create_api(files)))
     checked = Gate(SameOriginWrites(reads, trail.record_denied_request))
-    served: ASGIApp = TileApp(Correlated(MethodOverride(checked)), files)
+    prefixed = PrefixedAddresses(Correlated(MethodOverride(checked)), settings.prefix())
+    served: ASGIApp = TileApp(prefixed, files)
     served = ServerErrorMiddleware(served, handler=problems.fault)
     if origins := settings.origins():
         served = CrossOrigin(served, origins)
-    return SecurityHeaders(PathPrefix(served, settings.prefix()))
+    return SecurityHeaders(StripPrefix(served, settings.prefix()))
 
 
 app = create_app()

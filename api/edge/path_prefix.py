@@ -1,7 +1,7 @@
 """Removes the path prefix of a proxy on the way in, and adds it to addresses in headers on the way out.
 
-Everything behind this middleware sees and writes the service's own paths. A proxy may strip the prefix or pass it on:
-both are answered. `X-Forwarded-Prefix` is not read, since any client could send it; the setting alone decides.
+Everything between the two middlewares sees and writes the service's own paths. A proxy may strip the prefix or pass it
+on: both are answered. `X-Forwarded-Prefix` is not read, since any client could send it; the setting alone decides.
 """
 
 import re
@@ -14,7 +14,7 @@ ADDRESSES = (b"location", b"location-slide")
 SLASHES = re.compile("/{2,}")
 
 
-class PathPrefix:
+class StripPrefix:
     """Strips `prefix` from paths, and merges repeated slashes as most proxies do.
 
     Args:
@@ -23,7 +23,6 @@ class PathPrefix:
 
     def __init__(self, app: ASGIApp, prefix: str) -> None:
         self.app, self._prefix = app, prefix
-        self._outer = quote(prefix).encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -32,11 +31,12 @@ class PathPrefix:
         path = self._inner(scope["path"])
         if not path:  # the pages' addresses are relative, so the first page needs its slash
             query = b"?" + scope["query_string"] if scope["query_string"] else b""
-            await RedirectResponse((self._outer + b"/" + query).decode("latin-1"))(scope, receive, send)
+            first = quote(self._prefix).encode() + b"/" + query
+            await RedirectResponse(first.decode("latin-1"))(scope, receive, send)
             return
         if path != scope["path"]:
             scope = {**scope, "path": path, "raw_path": quote(path).encode()}
-        await self.app(scope, receive, self._outward(send))
+        await self.app(scope, receive, send)
 
     def _inner(self, path: str) -> str:
         """The service's own path; "" for the bare prefix."""
@@ -45,7 +45,14 @@ class PathPrefix:
         is_under = self._prefix and (path + "/").startswith(f"{self._prefix}/")
         return path[len(self._prefix) :] if is_under else path
 
-    def _outward(self, send: Send) -> Send:
+
+class PrefixedAddresses:
+    """Adds `prefix` to the addresses that answers name. Tiles name none, so it stands behind them."""
+
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        self.app, self._outer = app, quote(prefix).encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_outward(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [
@@ -53,7 +60,7 @@ class PathPrefix:
                 ]
             await send(message)
 
-        return send_outward
+        await self.app(scope, receive, send_outward if scope["type"] == "http" else send)
 
     def _address(self, value: bytes) -> bytes:
         """A path with the prefix. The framework's redirects name scheme and host as the proxy's request had them,

@@ -89,11 +89,12 @@ class TileApp:
         headers, origin = dict(scope["headers"]), (scope["client"] or ("",))[0]
         correlation = ""
         try:
-            reject_others(scope["query_string"], ["v"])  # the slide's version, which lets browsers keep the tile
+            if query := scope["query_string"]:
+                reject_others(query, ["v"])  # the slide's version, which lets browsers keep the tile
             place = await self._admit(headers, request, origin)
             tag = request.tag(place.version)
             condition = headers.get(b"if-none-match", b"").decode("latin-1")
-            if condition != "*" and matches(condition, tag.decode()):
+            if condition not in ("", "*") and matches(condition, tag.decode()):
                 await _answer(send, 304, b"", tag)
                 return
             content = self._cached(place, request, tag)

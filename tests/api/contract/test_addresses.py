@@ -14,7 +14,7 @@ from api.edge.conditional import ConditionalReads
 from api.edge.gate import Gate
 from api.edge.head_requests import HeadRequests
 from api.edge.method_override import MethodOverride
-from api.edge.path_prefix import PathPrefix
+from api.edge.path_prefix import StripPrefix
 from api.request import idempotency, trail, transactions
 from api.request import visitor as request_visitor
 from api.tiles.app import TileApp
@@ -56,7 +56,7 @@ class NoSession:
 def api():
     files = SlideFiles()
     reads = HeadRequests(ConditionalReads(create_api(files)))
-    return PathPrefix(TileApp(MethodOverride(Gate(reads)), files), "/lab")
+    return StripPrefix(TileApp(MethodOverride(Gate(reads)), files), "/lab")
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from asgi import call
 from pydantic import ValidationError
 
 from api.contract.calls import CALLS
-from api.edge.path_prefix import PathPrefix
+from api.edge.path_prefix import PrefixedAddresses, StripPrefix
 from core.addresses import OWN_SEGMENTS
 from core.settings import Settings, describe_errors
 
@@ -29,12 +29,12 @@ def answering(headers=(), status=200):
     ],
 )  # fmt: skip
 def test_paths_within_are_the_services_own(path, inner):
-    answer = call(PathPrefix(answering(), "/one/two"), "GET", path)
+    answer = call(StripPrefix(answering(), "/one/two"), "GET", path)
     assert answer.body.decode() == f"{inner} {inner}"
 
 
 def test_the_bare_prefix_leads_to_the_first_page():
-    answer = call(PathPrefix(answering(), "/pathologie é"), "GET", "/pathologie é?x=1")
+    answer = call(StripPrefix(answering(), "/pathologie é"), "GET", "/pathologie é?x=1")
     assert (answer.status, answer.headers["location"]) == (307, "/pathologie%20%C3%A9/?x=1")
 
 
@@ -47,12 +47,12 @@ def test_the_bare_prefix_leads_to_the_first_page():
 )  # fmt: skip
 @pytest.mark.parametrize("name", [b"location", b"location-slide"])
 def test_addresses_in_headers_get_the_prefix(name, value, address):
-    answer = call(PathPrefix(answering([(name, value.encode())]), "/one"), "POST", "/x")
+    answer = call(PrefixedAddresses(answering([(name, value.encode())]), "/one"), "POST", "/x")
     assert answer.headers[name.decode()] == address
 
 
 def test_a_redirect_stays_on_the_clients_host_without_a_prefix_too():
-    answer = call(PathPrefix(answering([(b"location", b"http://127.0.0.1/people")], 307), ""), "GET", "/people/")
+    answer = call(PrefixedAddresses(answering([(b"location", b"http://127.0.0.1/people")], 307), ""), "GET", "/people/")
     assert answer.headers["location"] == "/people", "a proxy ends TLS: http would be wrong"
 
 
