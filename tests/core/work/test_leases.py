@@ -6,6 +6,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from sqlalchemy import event
 from work_rows import LEASE_SECONDS, let_leases_run_out
 
 from core.database import transactions
@@ -151,3 +152,25 @@ def test_renewed_lease_ends_later_and_excludes_others(monkeypatch):
         assert leases.renew(claim)
     assert ends == sorted(set(ends)), "each renewal moves the end"
     assert leases.claim_next("other", {"m": "f"}) is None
+
+
+def test_statements_of_a_claim_are_compiled_once():
+    def claim_and_complete():
+        with transactions.writing() as session:
+            leases.add(session, "profile", DEFAULT_WORKSPACE, "s")
+        claim = leases.claim_next("w", {})
+        assert leases.renew(claim)
+        with transactions.writing() as session:
+            leases.complete(session, claim)
+
+    def note(_connection, _cursor, statement, _parameters, context, _many):
+        compiled.append((statement, context.cache_hit.name))
+
+    claim_and_complete()
+    compiled = []
+    event.listen(transactions.get_engine(), "before_cursor_execute", note)
+    claim_and_complete()
+    event.remove(transactions.get_engine(), "before_cursor_execute", note)
+    statements = [(statement, cached) for statement, cached in compiled if not statement.startswith("BEGIN")]
+    assert len(statements) > 5
+    assert [one for one in statements if one[1] != "CACHE_HIT"] == []
