@@ -63,7 +63,7 @@ def refer_slide(change: Change, request: SlideReference) -> SlideOut:
 @router.get("/{slide_id}.dzi", response_class=Xml)
 def get_deep_zoom(session: Read, visitor: Visitor, slide_id: str, trail: Trail) -> Response:
     """The Deep Zoom descriptor, for any viewer that reads the format."""
-    info = catalog.info_of(catalog.find(session, visitor, slide_id))
+    info = catalog.viewable_info(catalog.find(session, visitor, slide_id))
     trail.viewed(session, slide_id)
     content = (
         '<?xml version="1.0" encoding="UTF-8"?>'
@@ -150,7 +150,7 @@ def _reveal(
     """An associated image of the slide's file. The audit row is committed before the image is read."""
     with reading() as session:
         slide = catalog.find(session, visitor, slide_id)
-        catalog.info_of(slide)  # raises Conflict before the inspection
+        catalog.viewable_info(slide)  # raises Conflict before the inspection
         opening.require_unaltered(slide)
         trail.exported(session, slide.id)
     with request.app.state.files.reader(opening.slide_file(slide)) as reader:
@@ -176,6 +176,6 @@ def get_tissue(session: Read, visitor: Visitor, slide_id: str, trail: Trail) -> 
 def describe_tiles(session: Read, visitor: Visitor, slide_id: str, trail: Trail) -> TilesOut:
     """Returns the slide's levels, finest first, each with its tile size, and the address of the tiles."""
     slide = catalog.find(session, visitor, slide_id)
-    info = catalog.info_of(slide)
+    info = catalog.viewable_info(slide)
     trail.viewed(session, slide.id)
     return TilesOut.from_record(slide, info)

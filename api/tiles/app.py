@@ -199,7 +199,7 @@ def _look_up(credential: Credential, request: TileRequest, origin: str) -> Place
     """The place of a slide. The view is recorded once the file is known to be there, and before a tile leaves."""
     visitor, slide = _authorized(credential, request, origin)
     index, version = storage.folder(slide.id) / storage.TILE_INDEX, (slide.sha256 or "")[:16]
-    fields = index, version, catalog.info_of(slide)
+    fields = index, version, catalog.viewable_info(slide)
     opening.require_unaltered(slide)
     # The disk may be slow, so no transaction is open meanwhile.
     place = Packed(slide, *fields) if opening.needs_unpacking(slide) else Place(opening.slide_file(slide), *fields)

@@ -112,6 +112,17 @@ def info_of(slide: Slide) -> SlideInfo:
     return SlideInfo.from_dict(slide.info)
 
 
+def viewable_info(slide: Slide) -> SlideInfo:
+    """Returns what the last inspection recorded, also while the slide is inspected again: its viewers keep their tiles.
+
+    Raises:
+        Conflict: the slide was not inspected, or not accepted.
+    """
+    if slide.info is not None and slide.state == "inspecting":
+        return SlideInfo.from_dict(slide.info)
+    return info_of(slide)
+
+
 def lock_row(session: Session, slide: Slide) -> None:
     """Locks the slide's row until the transaction ends and reads it again, which discards changes not yet flushed.
 

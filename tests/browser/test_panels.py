@@ -182,7 +182,7 @@ def test_the_people_page_s_panels_mount_again(page, settle, service):
     person = {"login": "eva", "role": "viewer", "password": "nine calm otters swimming"}
     service.client().call("POST", "/api/v1/people", json=person)
     page.reload()
-    keys, people = page.locator("[data-part=keys] tr"), page.locator("[data-part=people] tr")
+    keys, people = page.locator("[data-part=keys] tr"), page.locator("[data-part=people] tr", has_text="eva")
     expect(keys.first).to_be_visible()
     expect(people).to_have_count(1)
     count = keys.count()

@@ -82,3 +82,14 @@ def test_revoked_key_gets_no_tiles(client, service, tmp_path):
     assert screen.http.get(tile).status_code == 200
     client.call("DELETE", f"/api/v1/keys/{key['id']}")
     until(lambda: screen.http.get(tile).status_code == 401)
+
+
+def test_a_slide_that_is_inspected_again_keeps_its_tiles(client, service, tmp_path):
+    """A viewer that has it open would show holes otherwise."""
+    slide = client.wait_for_slide(client.upload(write(tmp_path / "slide.tiff"), {}))
+    place = f"/api/v1/slides/{slide['id']}"
+    service.change("UPDATE slides SET state = 'inspecting' WHERE id = :id", id=slide["id"])
+    assert client.http.post(f"{place}/analyses", json={}).json()["type"].endswith("slide-not-ready")
+    for address in (f"{place}/tiles", f"{place}.dzi", f"{place}/tiles/0/1_1.jpeg", f"{place}/tiles/0/5_4.jpeg"):
+        assert client.http.get(address).status_code == 200
+    service.change("UPDATE slides SET state = 'ready' WHERE id = :id", id=slide["id"])
