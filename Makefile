@@ -100,13 +100,14 @@ bench-peers: $(TESTS)  ## install the tools that bench compares with, where poss
 digits: $(TESTS)  ## compare all networks on rotated digits, in minutes
 	$(BIN)/python -m model.evidence.digits
 
-evaluate: $(TESTS)  ## measure the shipped weights, write docs/detector.md: make evaluate DIR=folder-with-h5-files
+evaluate: $(TESTS)  ## measure the shipped weights, write docs/detector.md: make evaluate DIR=official-plan NAMED=named-plan
 	$(BIN)/python -m model.evidence.evaluate $(DIR) --split valid
 	$(BIN)/python -m model.evidence.evaluate $(DIR) --split test
-	$(BIN)/python -m model.evidence.measure $(DIR) --other-tissue "$$($(BIN)/python -m cli.demo_slide runs/demo)"
-	$(BIN)/python -m model.evidence.report $(DIR)
+	$(BIN)/python -m model.evidence.measure $(DIR) $(if $(NAMED),--named $(NAMED)) \
+		--other-tissue "$$($(BIN)/python -m cli.demo_slide runs/demo)"
+	$(BIN)/python -m model.evidence.report $(or $(NAMED),$(DIR))
 
-study: $(TESTS)  ## run the trainings behind docs/detector.md, in hours: make study DIR=folder-with-h5-files
+study: $(TESTS)  ## run the trainings behind docs/detector.md, in hours: make study DIR=named-plan
 	$(BIN)/python -m model.evidence.study $(DIR)
 
 clean:  ## remove the installed packages (never the data)

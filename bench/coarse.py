@@ -77,7 +77,7 @@ def read_back(scan: Pixels, mpp: float, side: int) -> Pixels:
 def logits(network: Frozen, card: Card, patches: Pixels) -> Logits:
     """Calibrated logits, (N,)."""
     unlabelled = Split(patches, np.zeros(len(patches), np.uint8), np.full(len(patches), ""))
-    return predict(network, unlabelled) / np.float32(card.temperature)
+    return card.calibrate(predict(network, unlabelled))
 
 
 def row(mpp: float, after: Logits, before: Logits, labels: NDArray[np.uint8] | None = None) -> str:

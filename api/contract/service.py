@@ -33,15 +33,22 @@ class ModelScope(BaseModel):
 
 
 class Metrics(BaseModel):
-    """How the network does on one part of the data. `auc_interval`: 95 %, over slide groups."""
+    """How the network does on one part of the data, with 95 % intervals. `interval_by`: what they resample."""
 
     model_config = ConfigDict(extra="allow")
     accuracy: float | None = None
     auc: float | None = None
+    accuracy_interval: tuple[float, float] | None = None
     auc_interval: tuple[float, float] | None = None
     auc_within_slide_group: dict[str, float] = {}
     brier: float | None = None
+    brier_interval: tuple[float, float] | None = None
     nll: float | None = None
+    nll_interval: tuple[float, float] | None = None
+    interval_by: str | None = Field(None, description="slide group, overlap cluster or patch")
+    calibration_error: float | None = None
+    calibration_slope: float | None = None
+    calibration_intercept: float | None = None
     patches: int | None = None
     positive: int | None = None
     slide_groups: int | None = None
@@ -55,6 +62,7 @@ class ModelCard(BaseModel):
     digest: str
     architecture: Architecture
     temperature: float
+    bias: float = Field(0.0, description="scores are the logistic function of logit / temperature + bias")
     threshold: float = Field(description="score of a region's cells, where a request names none")
     scope: ModelScope
     data: dict[str, JsonValue]

@@ -35,7 +35,7 @@ class Familiarity:
 
     @property
     def usual_share(self) -> float:
-        """The largest share of unfamiliar cells that any held-out slide had."""
+        """The largest share of unfamiliar cells on a reference slide, one that the density was not fitted to."""
         return float(max(self.record["usual_shares"]))
 
     def strangeness(self, pixels: Pixels | torch.Tensor, pooled: torch.Tensor) -> StrangenessMap:

@@ -1,8 +1,9 @@
 """python -m model.evidence.evaluate DIR --split test --json OUT: figures of any weights on PCam's HDF5 files.
 
-Intervals are 95 % bootstrap percentiles; where the split's _meta.csv names slide groups, whole groups are resampled.
-`--ship NAME` writes the weights of a training checkpoint as a shipped checkpoint with its card. Its temperature is
-fitted on DIR's valid split; its figures are of the valid and the test split.
+Intervals are 95 % bootstrap percentiles; whole slide groups are resampled, or clusters of overlapping patches, where
+the split's _meta.csv names them. `--ship NAME` writes the weights of a training checkpoint as a shipped checkpoint with
+its card. Its calibration (temperature and bias) is fitted on DIR's valid split; its figures are of the valid and the
+test split.
 """
 
 import argparse
@@ -19,10 +20,28 @@ from model.inference.dense import infer
 from model.inference.frozen import Frozen, freeze
 from model.inference.memory import keep_freed_memory
 from model.networks.densenet import DenseNet
-from model.train.metrics import bootstrap_auc, fit_temperature, summary, within_group_auc
+from model.networks.registry import SYSTEMS, get_system
+from model.train.metrics import (
+    CannotCalibrate,
+    bootstrap,
+    calibration_error,
+    calibration_slope,
+    fit_calibration,
+    summary,
+    within_group_auc,
+)
 from model.train.pcam import BadData, Split, read_split
-from model.weights.card import WeightsRefused
-from model.weights.checkpoint import DEFAULT_NAME, SHIPPED, load_averaged_network, load_network, save_network
+from model.train.plans import PLANS, read_plan
+from model.weights.card import Card, WeightsRefused
+from model.weights.checkpoint import (
+    DEFAULT_NAME,
+    SHIPPED,
+    checkpoint_paths,
+    load_averaged_network,
+    load_bare_network,
+    load_network,
+    save_network,
+)
 
 SCOPE = {
     "organ": "lymph node",
@@ -42,20 +61,46 @@ def predict(network: Frozen, split: Split) -> np.ndarray[Any, np.dtype[np.float3
 
 
 def figures(split: Split, logits: np.ndarray[Any, np.dtype[np.float32]]) -> dict[str, Any]:
-    """All figures of one split from its logits (N,), JSON-ready; `auc` comes first."""
-    groups = split.slide_groups()
-    low, high = bootstrap_auc(split.labels, logits, groups)
+    """All figures of one split from its logits (N,), JSON-ready; `auc` comes first.
+
+    `…_interval`: of AUC, accuracy, NLL and Brier score.
+
+    Calibration error and slope are those of the logits as they come.
+    """
+    units, kind = split.units()
+    intervals = bootstrap(split.labels, logits, units, summary)
+    slope, intercept = calibration_slope(split.labels, logits)
     result: dict[str, Any] = {
         **summary(split.labels, logits),
-        "auc_interval": [low, high],
-        "interval_by": "patch" if groups is None else "slide group",
+        **{f"{name}_interval": interval for name, interval in intervals.items()},
+        "interval_by": kind,
+        "calibration_error": calibration_error(split.labels, logits),
+        "calibration_slope": slope,
+        "calibration_intercept": intercept,
         "patches": len(split),
         "positive": int(split.labels.sum()),
     }
+    groups = split.slide_groups()
     if groups is not None:
         result["slide_groups"] = len(np.unique(groups))
         result["auc_within_slide_group"] = within_group_auc(split.labels, logits, groups)
     return result
+
+
+def read_weights(path: Path, network: str = DEFAULT_NAME) -> tuple[DenseNet, Card | None]:
+    """The network of a training checkpoint or of a safetensors file, and the card beside the latter, if there is one.
+
+    Args:
+        network: the name in the registry that gives the architecture of a safetensors file without a card.
+
+    Raises:
+        WeightsRefused: the file is neither, altered, or of another architecture.
+    """
+    if path.suffix != ".safetensors":
+        return load_averaged_network(path), None
+    if checkpoint_paths(path.stem, path.parent)[1].exists():
+        return load_network(path.stem, path.parent)
+    return load_bare_network(path, get_system(network).config), None
 
 
 def ship(
@@ -63,17 +108,19 @@ def ship(
 ) -> dict[str, Any]:
     """Writes a network's weights and card into a folder and returns the figures by split.
 
-    Scores are calibrated by one temperature, fitted on valid. `data`: what the card says of the training.
+    Scores are calibrated by a temperature and a bias, fitted on valid. `data`: what the card says of the training.
 
     Raises:
         FileNotFoundError, BadData: PCam's files are missing or not in its layout.
+        CannotCalibrate: the network's logits do not rise with valid's labels, or separate them.
     """
     frozen = freeze(network)
     splits = {split: read_split(directory, split) for split in ("valid", "test")}
     logits = {split: predict(frozen, content) for split, content in splits.items()}
-    temperature = fit_temperature(splits["valid"].labels, logits["valid"])
-    metrics = {split: figures(content, logits[split] / temperature) for split, content in splits.items()}
-    fields = {"temperature": temperature, "scope": SCOPE, "data": data, "metrics": metrics}
+    temperature, bias = fit_calibration(splits["valid"].labels, logits["valid"])
+    calibration = Card(name, "", {}, temperature=temperature, bias=bias)
+    metrics = {split: figures(content, calibration.calibrate(logits[split])) for split, content in splits.items()}
+    fields = {"temperature": temperature, "bias": bias, "scope": SCOPE, "data": data, "metrics": metrics}
     save_network(network, name, into, golden=golden.outputs(frozen), purpose=purpose, **fields)
     return metrics
 
@@ -85,7 +132,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("directory", type=Path, help="folder with camelyonpatch_level_2_split_*_{x,y}.h5")
     parser.add_argument("--split", default="test", choices=["train", "valid", "test"], help="default %(default)s")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--weights", type=Path, help="a training checkpoint (default: the shipped weights)")
+    parser.add_argument("--weights", type=Path, help="checkpoint.pt or NAME.safetensors (default: the shipped weights)")
+    parser.add_argument(
+        "--network", choices=SYSTEMS, default=DEFAULT_NAME, help="architecture of NAME.safetensors (%(default)s)"
+    )
+    parser.add_argument("--plan", choices=PLANS, help="check that the meta files fit this plan")
     parser.add_argument("--ship", metavar="NAME", help="write --weights as a shipped checkpoint with its card")
     parser.add_argument("--into", type=Path, default=SHIPPED, help="folder that --ship writes to (default %(default)s)")
     parser.add_argument("--data", default="{}", help="with --ship: JSON for the card's data")
@@ -99,20 +150,25 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     """Ships the weights where the options say so, and measures them on one split.
 
     Raises:
-        FileNotFoundError, BadData: PCam's files are missing or not in its layout.
+        FileNotFoundError, BadData: PCam's files are missing, not in its layout, or contradict the plan.
         WeightsRefused: the weights are missing, altered, or no checkpoint.
+        CannotCalibrate: the weights to ship do not tell valid's labels apart, or do so completely.
     """
+    if options.plan:
+        read_plan(options.directory, options.plan)
     if options.ship:
         data = json.loads(options.data)
-        ship(load_averaged_network(options.weights), options.directory, options.ship, data, options.into)
+        ship(read_weights(options.weights, options.network)[0], options.directory, options.ship, data, options.into)
     if options.weights and not options.ship:
-        network, temperature, digest = load_averaged_network(options.weights), 1.0, None
+        network, card = read_weights(options.weights, options.network)
     else:
         network, card = load_network(options.ship or DEFAULT_NAME, options.into)
-        temperature, digest = card.temperature, card.digest
     split = read_split(options.directory, options.split)
-    result = figures(split, predict(freeze(network), split) / temperature)
-    return {**result, "split": options.split, "weights": digest, "temperature": temperature}
+    logits = predict(freeze(network), split)
+    about = {"split": options.split, "weights": card.digest if card else None}
+    if card is None:
+        return {**figures(split, logits), **about, "temperature": 1.0, "bias": 0.0}
+    return {**figures(split, card.calibrate(logits)), **about, "temperature": card.temperature, "bias": card.bias}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -120,7 +176,7 @@ def main(arguments: list[str] | None = None) -> int:
     keep_freed_memory()
     try:
         result = evaluate(options)
-    except (FileNotFoundError, BadData, WeightsRefused) as error:
+    except (FileNotFoundError, BadData, CannotCalibrate, WeightsRefused) as error:
         print(f"Not measured: {error}.", file=sys.stderr)
         return 2
     if options.json:

@@ -20,8 +20,9 @@ from model.inference.dense import Logits, Pixels, infer
 from model.inference.frozen import Frozen, freeze
 from model.networks.densenet import PATCH_PX, DenseNet, DenseNetConfig
 from model.train import augment
-from model.train.metrics import auc, fit_temperature
+from model.train.metrics import auc, bootstrap, fit_calibration
 from model.train.pcam import Split
+from model.weights.card import Card
 
 STEP_DEG = 5
 MOST_AT_ONCE = 32
@@ -115,12 +116,12 @@ CHANGES: dict[str, Change] = {
 }
 
 
-def stability(network: nn.Module, split: Split, temperature: float) -> dict[str, dict[str, float]]:
-    """For each change: the mean movement in logits, the share that crosses a score of 0.5, and the AUC."""
-    plain, figures = logits_of(network, split.patches) / temperature, {}
+def stability(network: nn.Module, split: Split, card: Card) -> dict[str, dict[str, float]]:
+    """For each change: the mean movement in calibrated logits, the share that crosses a score of 0.5, and the AUC."""
+    plain, figures = card.calibrate(logits_of(network, split.patches)), {}
     for number, (name, change) in enumerate(CHANGES.items()):
         images = change(_as_images(split.patches), torch.Generator().manual_seed(number))
-        logits = logits_of(network, _as_patches(images)) / temperature
+        logits = card.calibrate(logits_of(network, _as_patches(images)))
         figures[name] = {
             "moved_logits": float(np.abs(logits - plain).mean()),
             "changed_sides": float(((logits > 0) != (plain > 0)).mean()),
@@ -136,10 +137,14 @@ def reliability(labels: NDArray[Any], logits: Logits, bins: int = 10) -> list[tu
     return [(float(scores[part].mean()), float(labels[part].mean()), len(part)) for part in parts]
 
 
-def temperatures(labels: NDArray[Any], logits: Logits, groups: NDArray[Any]) -> dict[str, float]:
-    """The temperature of all patches, and its range with each slide group left out in turn."""
-    left_out = [fit_temperature(labels[groups != group], logits[groups != group]) for group in np.unique(groups)]
-    return {"all": fit_temperature(labels, logits), "least": min(left_out), "most": max(left_out)}
+def calibrations(split: Split, logits: Logits) -> dict[str, tuple[float, float]]:
+    """95 % bootstrap intervals of the temperature and of the bias that a split would give (`fit_calibration`)."""
+
+    def fitted(labels: NDArray[Any], some: NDArray[Any]) -> dict[str, float]:
+        temperature, bias = fit_calibration(labels, some)
+        return {"temperature": temperature, "bias": bias}
+
+    return bootstrap(split.labels, logits, split.units()[0], fitted, rounds=500)
 
 
 def broken_plane(network: DenseNet) -> Frozen:

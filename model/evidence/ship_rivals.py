@@ -18,6 +18,7 @@ from model.evidence.study.runs import network_for
 from model.inference.memory import keep_freed_memory
 from model.networks.densenet import DenseNet
 from model.networks.registry import get_system
+from model.train.metrics import CannotCalibrate
 from model.train.pcam import BadData, Split, read_split
 from model.weights.card import COMPARISON, WeightsRefused
 from model.weights.checkpoint import DEFAULT_NAME, SHIPPED, load_averaged_network
@@ -72,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         networks = [network_of(job, options.work) for job in jobs]
         for job, network in zip(tqdm(jobs, unit="network"), networks, strict=True):
             ship(network, options.directory, shipped_name(job.system), about(job, split), options.into, COMPARISON)
-    except (FileNotFoundError, BadData, WeightsRefused) as error:
+    except (FileNotFoundError, BadData, CannotCalibrate, WeightsRefused) as error:
         print(f"Not shipped: {error}.", file=sys.stderr)
         return 2
     return 0

@@ -11,6 +11,7 @@ import torch
 from model.networks.registry import SYSTEMS, get_system
 from model.train.loop import Pauses, train
 from model.train.pcam import BadData, Split, read_split
+from model.train.plans import PLANS, read_plan
 from model.train.recipe import Recipe
 from model.train.run import Diverged, Run
 from model.weights.card import WeightsRefused
@@ -24,6 +25,7 @@ RECIPE_HELP = {
     "ema": "decay of the moving average of the weights (default %(default)s)",
     "seed": "of initial weights, batches and augmentation (default %(default)s)",
     "strength": "of augmentation, 0 to 1 (default %(default)s)",
+    "soft": "share of the target that --teachers give, 0 to 1 (default %(default)s)",
 }
 TRAINABLE = [system.name for system in SYSTEMS.values() if system.weights_of is None]
 
@@ -37,6 +39,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--network", choices=TRAINABLE, default=TRAINABLE[0], help="a name of the registry (default %(default)s)")
     add("--n0", type=int, help="lifting width of the plain network (default: the network's own)")
     add("--growth", type=int, help="growth of the plain network (default: the network's own)")
+    add("--plan", choices=PLANS, help="check that the meta files fit this plan (docs/training.md)")
+    add("--leaks", type=Path, help="csv whose column id lists patches to leave out of training")
     add("--slides", choices=["all", "known"], default="all", help="known: only patches whose slide group is known")
     for field, value in asdict(Recipe()).items():
         if field != "dihedral":
@@ -45,6 +49,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--no-dihedral",
         action="store_true",
         help="train a network without symmetry on unturned patches",
+    )
+    add(
+        "--teachers",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="checkpoint.pt or NAME.safetensors with its card: learn from the mean of their logits, too",
     )
     add("--init", type=Path, help="start from the weights of a checkpoint.pt or NAME.safetensors")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda (default %(default)s)")
@@ -61,9 +72,13 @@ def read(options: argparse.Namespace) -> tuple[Split, Split]:
 
     Raises:
         FileNotFoundError: PCam's files are missing.
-        BadData: the files are not PCam's, or no slide group is known where only those are to be used.
+        BadData: the files are not PCam's, contradict the plan, or name no slide group where only known ones are used.
     """
-    split, valid = read_split(options.directory, "train"), read_split(options.directory, "valid")
+    if options.plan or options.leaks:
+        splits = read_plan(options.directory, options.plan, options.leaks)
+        split, valid = splits["train"], splits["valid"]
+    else:
+        split, valid = read_split(options.directory, "train"), read_split(options.directory, "valid")
     usable = split.with_known_slides() if options.slides == "known" else split
     if not len(usable):
         raise BadData(f"{options.directory} names no slide group: leave out --slides known")
@@ -74,15 +89,19 @@ def run_of(options: argparse.Namespace, patches: int) -> tuple[Run, Pauses]:
     """The run that the options describe, at its start or at its checkpoint, and its pauses.
 
     Raises:
-        ValueError: the checkpoint belongs to another architecture or recipe.
-        WeightsRefused: --init is no checkpoint.
+        ValueError: the checkpoint belongs to another architecture or recipe, or a teacher has another group.
+        WeightsRefused: --init or a teacher is no checkpoint.
     """
     system = get_system(options.network)
     config = replace(system.config, **{k: v for k in ("n0", "growth") if (v := getattr(options, k)) is not None})
     dihedral = system.dihedral and not options.no_dihedral
     recipe = Recipe(**{f: getattr(options, f) for f in asdict(Recipe()) if f != "dihedral"}, dihedral=dihedral)
+    if bool(recipe.soft) != bool(options.teachers) or not 0 <= recipe.soft <= 1:
+        raise ValueError("--teachers and --soft go together: name both, with a share above 0 and at most 1")
     per_epoch = max(1, patches // recipe.batch)
     run = Run(config, recipe, max(1, round(recipe.epochs * per_epoch)), torch.device(options.device))
+    if options.teachers:
+        run.learn_from(options.teachers)
     checkpoint = options.out / "checkpoint.pt"
     if checkpoint.exists():
         run.restore(torch.load(checkpoint, map_location=run.device, weights_only=True))

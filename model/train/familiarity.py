@@ -1,8 +1,8 @@
 """python -m model.train.familiarity DIR: trains an autoencoder and fits the density of what it and a network compute.
 
-No label is used. Autoencoder and density are fitted to train. Middle, spread, threshold and the usual share of
-unfamiliar cells come from valid, whose slides are not in train. How well corruptions are detected is measured on test,
-to which nothing was fitted.
+No label is used. Autoencoder and density are fitted to train. Middle, spread and threshold come from valid, with slides
+that are not in train; so does the usual share of unfamiliar cells of a slide, where valid's slides are named. How well
+corruptions are detected is measured on test, to which nothing was fitted.
 """
 
 import argparse
@@ -36,6 +36,7 @@ from model.weights.checkpoint import DEFAULT_NAME, SHIPPED, load_network
 
 Patches = NDArray[np.uint8]
 BATCH = 32
+LEAST_PATCHES = 50  # of a slide: the share of fewer is mostly chance
 
 
 def batch_at(split: Split, seed: int, step: int) -> Patches:
@@ -114,17 +115,33 @@ def measure(autoencoder: Autoencoder, detector: Frozen, density: Density, test: 
     return figures
 
 
-def usual_shares(density: Density, descriptions: Descriptions, split: Split) -> list[float]:
-    """The share of patches over the threshold in each held-out slide group, ascending."""
-    over = density.strangeness(descriptions) > density.threshold
-    return sorted(float(over[split.groups == group].mean()) for group in np.unique(split.groups))
+def usual_shares(
+    density: Density, learnt: Descriptions, held_out: Descriptions, train: Split, valid: Split
+) -> tuple[list[float], str]:
+    """The share of unfamiliar patches in each slide that the density does not know, ascending, and which slides.
+
+    Slides of valid where all are named. Else those of train that are named and have LEAST_PATCHES: each is left out of
+    the density in turn. The networks have seen these, so their shares may be too low.
+    """
+    slides = valid.slide_groups()
+    if slides is not None:
+        over = density.strangeness(held_out) > density.threshold
+        return sorted(float(over[slides == slide].mean()) for slide in np.unique(slides)), "held-out slides"
+    shares = []
+    for slide, count in zip(*np.unique(train.groups, return_counts=True), strict=True):
+        if slide and count >= LEAST_PATCHES:
+            mine = train.groups == slide
+            without = fit(learnt[~mine], held_out)
+            shares.append(float((without.strangeness(learnt[mine]) > without.threshold).mean()))
+    return sorted(shares), f"{len(shares)} slides of train, each left out of the density"
 
 
 def make(options: argparse.Namespace) -> Familiarity:
     """Trains, fits, measures and writes the familiarity of a network.
 
     Raises:
-        FileNotFoundError, BadData: PCam's files are missing or not in its layout.
+        FileNotFoundError: PCam's files are missing.
+        BadData: they are not in its layout, or name too few slides to tell what is usual.
         WeightsRefused: the network is missing or altered.
     """
     train, valid, test = (read_split(options.directory, name) for name in ("train", "valid", "test"))
@@ -135,9 +152,13 @@ def make(options: argparse.Namespace) -> Familiarity:
     autoencoder = freeze_autoencoder(learner)
     learnt, held_out = (describe_patches(autoencoder, frozen, split.patches) for split in (train, valid))
     density = fit(learnt, held_out)
+    shares, slides = usual_shares(density, learnt, held_out, train, valid)
+    if not shares:
+        raise BadData(f"neither valid nor {LEAST_PATCHES} patches of a slide of train are named: no share is usual")
     record = {
-        "train": f"{len(train)} patches, {options.steps} steps of {BATCH}, seed {options.seed}",
-        "usual_shares": usual_shares(density, held_out, valid),
+        "train": f"{len(train):,} patches, {options.steps:,} steps of {BATCH}, seed {options.seed}",
+        "usual_shares": shares,
+        "usual_slides": slides,
         "test": measure(autoencoder, frozen, density, test),
     }
     familiarity = Familiarity(copy.deepcopy(learner), density, record)

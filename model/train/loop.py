@@ -56,7 +56,7 @@ def validate(run: Run, train: Split, valid: Split) -> dict[str, Any]:
     network = copy.deepcopy(run.average)
     renew_statistics(network, train, run.recipe)
     logits = predict(network, valid).numpy()
-    interval = bootstrap_auc(valid.labels, logits, valid.slide_groups())
+    interval = bootstrap_auc(valid.labels, logits, valid.units()[0])
     run.average.load_state_dict(network.state_dict())
     return {**summary(valid.labels, logits), "auc_interval": interval}
 

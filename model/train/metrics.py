@@ -1,4 +1,4 @@
-"""Figures of a binary detector. Intervals resample whole slides, since patches of one slide are alike.
+"""Figures of a binary detector. Intervals resample whole units, such as slides: patches of one slide are alike.
 
 Labels are (N,) 0 or 1, logits and scores (N,), groups (N,) names of slide groups.
 """
@@ -9,8 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.01, 100.0
 Array = NDArray[Any]
 Measure = Callable[[Array, Array], float]
+Measures = Callable[[Array, Array], dict[str, float]]
+
+
+class CannotCalibrate(ValueError):
+    """Logits that no temperature and bias calibrate."""
 
 
 def auc(labels: Array, scores: Array) -> float:
@@ -40,20 +46,31 @@ def summary(labels: Array, logits: Array) -> dict[str, float]:
     }
 
 
-def bootstrap_auc(
-    labels: Array, scores: Array, groups: Array | None, rounds: int = 2000, seed: int = 0
-) -> tuple[float, float]:
-    """95 % bootstrap percentile interval of the AUC; resamples slide groups where `groups` is given, else patches."""
+def bootstrap(
+    labels: Array, logits: Array, units: Array | None, measure: Measures, rounds: int = 2000, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """95 % bootstrap percentile intervals of each figure of a measure.
+
+    Resamples units, such as slide groups, where `units` (N,) is given, else patches. The same arguments draw the same
+    samples.
+    """
     rng = np.random.default_rng(seed)
-    keys = np.arange(len(labels)) if groups is None else groups
+    keys = np.arange(len(labels)) if units is None else units
     order = np.argsort(keys, kind="stable")
     members = np.split(order, np.flatnonzero(np.diff(np.unique(keys, return_inverse=True)[1][order])) + 1)
-    values = []
+    drawn = []
     for _ in range(rounds):
         picked = np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
-        values.append(auc(labels[picked], scores[picked]))
-    low, high = np.nanpercentile(values, [2.5, 97.5])
-    return float(low), float(high)
+        drawn.append(measure(labels[picked], logits[picked]))
+    ends = {name: np.nanpercentile([one[name] for one in drawn], [2.5, 97.5]) for name in drawn[0]}
+    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
+
+
+def bootstrap_auc(
+    labels: Array, scores: Array, units: Array | None, rounds: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """The bootstrap interval of the AUC alone."""
+    return bootstrap(labels, scores, units, lambda y, x: {"auc": auc(y, x)}, rounds, seed)["auc"]
 
 
 def within_group_auc(labels: Array, scores: Array, groups: Array) -> dict[str, float]:
@@ -125,19 +142,21 @@ def hierarchical_bootstrap(
     return float(low), float(high)
 
 
-def fit_temperature(labels: Array, logits: Array) -> float:
-    """The temperature T in 0.1..10 that minimises the NLL of logits / T (Guo et al. 2017).
+def fit_calibration(labels: Array, logits: Array) -> tuple[float, float]:
+    """The temperature T and the bias b that minimise the NLL of logits / T + b (Platt 1999; Cox 1958).
 
-    Golden-section search on log T, in which the NLL has one minimum.
+    A temperature alone cannot mend scores that are too low, or too high, throughout.
+
+    Raises:
+        CannotCalibrate: the labels are of one class, the logits do not rise with them, or separate them so far that
+            no temperature in LEAST_TEMPERATURE..MOST_TEMPERATURE fits.
     """
-    y = labels.astype(bool)
-
-    def nll(log_t: float) -> float:
-        scaled = logits.astype(np.float64) / np.exp(log_t)
-        return float(np.logaddexp(0, np.where(y, -scaled, scaled)).mean())
-
-    low, high, ratio = np.log(0.1), np.log(10.0), (np.sqrt(5) - 1) / 2
-    while high - low > 1e-6:
-        left, right = high - ratio * (high - low), low + ratio * (high - low)
-        low, high = (low, right) if nll(left) < nll(right) else (left, high)
-    return float(np.exp((low + high) / 2))
+    if len(np.unique(labels)) < 2:
+        raise CannotCalibrate("all labels are the same: there is nothing to calibrate")
+    slope, bias = calibration_slope(labels, logits)
+    if not 1 / MOST_TEMPERATURE <= slope <= 1 / LEAST_TEMPERATURE:
+        raise CannotCalibrate(
+            f"labels rise with the logits by a slope of {slope:.3g}: there is nothing to calibrate outside "
+            f"{1 / MOST_TEMPERATURE:g} to {1 / LEAST_TEMPERATURE:g}"
+        )
+    return 1 / slope, bias

@@ -30,6 +30,7 @@ class Recipe:
     seed: int = 0
     dihedral: bool = False  # turn and mirror patches, for networks that are not equivariant to it
     strength: float = 1.0  # of augmentation, 0 to 1
+    soft: float = 0.0  # share of a target that teachers give (Hinton et al. 2015, at temperature 1)
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:

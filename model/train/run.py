@@ -1,8 +1,9 @@
 """A training run: network, moving average, optimizer and step, with checkpoints that survive a kill."""
 
 import copy
+import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model.inference.frozen import Frozen, freeze
 from model.networks.densenet import DenseNet, DenseNetConfig
 from model.train.recipe import Recipe, learning_rate
 from model.weights.checkpoint import load_averaged_network, load_network
@@ -31,6 +33,8 @@ class Run:
         self.network = DenseNet(config).to(device)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(self._parameter_groups(), lr=recipe.lr)
+        self.teachers: list[Frozen] = []
+        self.teacher_digests: list[str] = []
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         # Decay for filters only. Norms and biases have one dimension.
@@ -47,21 +51,51 @@ class Run:
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "teachers": self.teacher_digests,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continues from a checkpoint's state.
 
         Raises:
-            ValueError: it belongs to another architecture or recipe.
+            ValueError: it belongs to another architecture or recipe, or to other teachers.
         """
         mine = self.state()
-        if state["config"] != mine["config"] or state["recipe"] != mine["recipe"]:
+        recipe = {**asdict(Recipe()), **state["recipe"]}  # fields that an earlier version did not have
+        if state["config"] != mine["config"] or recipe != mine["recipe"]:
             raise ValueError("the checkpoint belongs to another architecture or recipe: choose another --out")
+        if state.get("teachers", []) != mine["teachers"]:
+            raise ValueError("the checkpoint belongs to other teachers: name the same, or choose another --out")
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
+
+    def learn_from(self, teachers: Sequence[Path]) -> None:
+        """Adds teachers: checkpoints of training, or shipped weights.
+
+        A teacher of another group would give different targets for the views that the network cannot tell apart, or
+        the same for views that it should.
+
+        Raises:
+            WeightsRefused: a file is no checkpoint.
+            ValueError: a teacher is equivariant under another group than the network.
+        """
+        for path in teachers:
+            network = _network_of(path)
+            if network.group.name != self.network.group.name:
+                own = self.network.group.name
+                raise ValueError(f"the teacher {path.name} has the group {network.group.name}, the network {own}")
+            self.teachers.append(freeze(network).to(self.device))
+            self.teacher_digests.append(hashlib.sha256(path.read_bytes()).hexdigest())
+
+    @torch.no_grad()
+    def _targets(self, images: Tensor, labels: Tensor) -> Tensor:
+        """(B,): the labels, mixed with the probability of the mean of the teachers' logits."""
+        if not self.teachers:
+            return labels
+        logits = torch.stack([teacher(images)[:, 0, 0].float() for teacher in self.teachers]).mean(0)
+        return torch.lerp(labels, torch.sigmoid(logits), self.recipe.soft)
 
     def begin_from(self, checkpoint: Path) -> None:
         """Starts from another run's averaged weights, or from shipped ones (NAME.safetensors beside its card).
@@ -69,9 +103,7 @@ class Run:
         Raises:
             WeightsRefused: the file is neither.
         """
-        shipped = checkpoint.suffix == ".safetensors"
-        network = load_network(checkpoint.stem, checkpoint.parent)[0] if shipped else load_averaged_network(checkpoint)
-        weights = network.state_dict()
+        weights = _network_of(checkpoint).state_dict()
         self.network.load_state_dict(weights)
         self.average.load_state_dict(weights)
 
@@ -91,7 +123,7 @@ class Run:
             group["lr"] = learning_rate(self.recipe, self.step, self.steps)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             logits = forward(images)[:, 0, 0]  # (B,): a patch has one cell
-        loss = F.binary_cross_entropy_with_logits(logits.float(), labels)
+        loss = F.binary_cross_entropy_with_logits(logits.float(), self._targets(images, labels))
         if not torch.isfinite(loss):
             raise Diverged(f"the loss is {loss.item()} at step {self.step}: choose a smaller --lr or --no-bf16")
         self.optimizer.zero_grad()
@@ -108,6 +140,13 @@ class Run:
         decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
         for mine, theirs in zip(self.average.parameters(), self.network.parameters(), strict=True):
             mine.lerp_(theirs, 1 - decay)
+
+
+def _network_of(checkpoint: Path) -> DenseNet:
+    """The network of checkpoint.pt, or of NAME.safetensors beside its card. Raises WeightsRefused: it is neither."""
+    if checkpoint.suffix == ".safetensors":
+        return load_network(checkpoint.stem, checkpoint.parent)[0]
+    return load_averaged_network(checkpoint)
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

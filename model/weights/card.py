@@ -4,6 +4,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from model.families.family import get_family
 from model.networks.densenet import DenseNetConfig
 
@@ -28,6 +31,7 @@ class Card:
     digest: str  # sha256 of the safetensors file, hexadecimal
     architecture: dict[str, Any]  # JSON form of `DenseNetConfig`
     temperature: float = 1.0  # logits are divided by it before the sigmoid (Guo et al. 2017)
+    bias: float = 0.0  # is added to the quotient: scores of new slides may be too low, or too high, throughout
     threshold: float = 0.5  # default score above which cells form a region
     scope: dict[str, Any] = field(default_factory=dict)  # organ, stain, scanners, µm per pixel it was trained for
     data: dict[str, Any] = field(default_factory=dict)  # what it was trained on, and how
@@ -40,6 +44,13 @@ class Card:
     def config(self) -> DenseNetConfig:
         """The architecture. Raises WeightsRefused where this version does not support it."""
         return config_of(self.architecture)
+
+    def calibrate(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Calibrated logits: logits / temperature + bias. Any shape.
+
+        In float32: in float64 the quotient would be rounded twice, to other bits.
+        """
+        return logits / np.float32(self.temperature) + np.float32(self.bias)
 
     @property
     def prevalence(self) -> float | None:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from model.networks.densenet import DenseNet
+from model.networks.densenet import DenseNet, DenseNetConfig
 from model.weights.card import FORMAT, Card, WeightsRefused, config_of
 
 SHIPPED = Path(__file__).resolve().parents[1] / "shipped"
@@ -105,4 +106,18 @@ def load_averaged_network(checkpoint: Path) -> DenseNet:
         network.load_state_dict(state["average"])
     except (OSError, EOFError, KeyError, RuntimeError, TypeError, pickle.UnpicklingError) as error:
         raise WeightsRefused(f"{checkpoint} is not a training checkpoint: {error}") from error
+    return network.eval()
+
+
+def load_bare_network(path: Path, config: DenseNetConfig) -> DenseNet:
+    """The network of a safetensors file without a card, in eval mode. `config`: its architecture.
+
+    Raises:
+        WeightsRefused: the file is missing or no safetensors file, or its tensors are of another architecture.
+    """
+    network = DenseNet(config)
+    try:
+        network.load_state_dict(load(path.read_bytes()))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise WeightsRefused(f"{path.name} is no file of weights of this architecture: {error}") from error
     return network.eval()

@@ -63,6 +63,6 @@ def test_a_mosaic_of_labelled_patches_scores_as_the_patches_do(client, service, 
         np.testing.assert_allclose(transform(turned, group.elements[group.inverse[g]]), maps[0], rtol=0, atol=1e-4)
     cells = maps[0][3::6, 3::6].reshape(-1)
     network, card = load_network()
-    direct = infer(freeze(network), patches)[:, 0, 0] / card.temperature
+    direct = card.calibrate(infer(freeze(network), patches)[:, 0, 0])
     np.testing.assert_allclose(cells, direct, atol=1e-3)
     assert abs(auc(labels, cells) - auc(labels, direct)) <= 0.002

@@ -73,8 +73,7 @@ def band_values(
             columns = slice(region.col - band.col, region.col_end - band.col)
             on_device = staging.receive(pixels)
             logits, pooled = infer_with_features(served.network, on_device)
-            # Divided in float32: in float64 the quotient would be rounded twice, to other bits.
-            values[:, columns] = _of_tissue(logits[0] / np.float32(served.card.temperature), tissue)
+            values[:, columns] = _of_tissue(served.card.calibrate(logits[0]), tissue)
             if served.familiarity is not None:
                 strange[:, columns] = _of_tissue(served.familiarity.strangeness(on_device, pooled)[0], tissue)
         mark = _add_seconds(seconds, "network", mark)

@@ -188,7 +188,7 @@ def rotation_summary(checks: Sequence[CheckResult]) -> RotationCheck | None:
 def familiarity(strange: Values, model: FamiliarityModel | None) -> Familiarity | None:
     """The share of analysed tissue that looks unlike the training patches; None where the network has no such model.
 
-    `unusual`: the share is above that of every held-out PatchCamelyon slide that was measured.
+    `unusual`: the share is above that of every reference slide of PatchCamelyon, which the density was not fitted to.
     """
     distances = strange[np.isfinite(strange)]
     if model is None or not distances.size:
@@ -203,7 +203,7 @@ def familiarity(strange: Values, model: FamiliarityModel | None) -> Familiarity 
 
 
 def unfamiliar_notes(measured: Familiarity | None) -> list[Statement]:
-    """A note where more of the tissue is unfamiliar than on any held-out slide."""
+    """A note where more of the tissue is unfamiliar than on any reference slide."""
     if measured is None or not measured.unusual:
         return []
     return [state("unfamiliar", share=measured.unfamiliar_share)]

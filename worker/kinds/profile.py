@@ -40,7 +40,7 @@ def profile(claim: leases.Claim, lease: LeaseKeeper, served: Served) -> None:
     angles, logits = angle_profile(served.network, window)
     if not np.isfinite(logits).all():
         raise NotFinite(int((~np.isfinite(logits)).sum()), len(logits), "views of a cell")
-    scores = heatmap.to_scores(logits / np.float32(served.card.temperature))
+    scores = heatmap.to_scores(served.card.calibrate(logits))
     result = Profile(
         angles_deg=tuple(angles),
         scores=tuple(float(score) for score in scores),

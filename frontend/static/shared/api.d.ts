@@ -1668,11 +1668,16 @@ export interface components {
         };
         /**
          * Metrics
-         * @description How the network does on one part of the data. `auc_interval`: 95 %, over slide groups.
+         * @description How the network does on one part of the data, with 95 % intervals. `interval_by`: what they resample.
          */
         Metrics: {
             /** Accuracy */
             accuracy?: number | null;
+            /** Accuracy Interval */
+            accuracy_interval?: [
+                number,
+                number
+            ] | null;
             /** Auc */
             auc?: number | null;
             /** Auc Interval */
@@ -1689,8 +1694,29 @@ export interface components {
             };
             /** Brier */
             brier?: number | null;
+            /** Brier Interval */
+            brier_interval?: [
+                number,
+                number
+            ] | null;
+            /** Calibration Error */
+            calibration_error?: number | null;
+            /** Calibration Intercept */
+            calibration_intercept?: number | null;
+            /** Calibration Slope */
+            calibration_slope?: number | null;
+            /**
+             * Interval By
+             * @description slide group, overlap cluster or patch
+             */
+            interval_by?: string | null;
             /** Nll */
             nll?: number | null;
+            /** Nll Interval */
+            nll_interval?: [
+                number,
+                number
+            ] | null;
             /** Patches */
             patches?: number | null;
             /** Positive */
@@ -1706,6 +1732,12 @@ export interface components {
          */
         ModelCard: {
             architecture: components["schemas"]["Architecture"];
+            /**
+             * Bias
+             * @description scores are the logistic function of logit / temperature + bias
+             * @default 0
+             */
+            bias: number;
             calibration: components["schemas"]["Calibration"] | null;
             /** Data */
             data: {

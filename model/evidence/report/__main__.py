@@ -13,7 +13,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m model.evidence.report", description="Write docs/detector.md and its figures from docs/evidence."
     )
-    parser.add_argument("directory", type=Path, help="folder with PCam's HDF5 files")
+    parser.add_argument("directory", type=Path, help="folder with PCam's HDF5 files, plan named")
     options = parser.parse_args(arguments)
     try:
         PAGE.write_text(page(options.directory))

@@ -20,13 +20,13 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def draw_reliability(path: Path, splits: dict[str, Any]) -> None:
-    """Draws the reliability diagram of valid and test, before and after the temperature (`splits`: probes by split)."""
+    """Draws the reliability diagram of valid and test, before and after calibration (`splits`: probes by split)."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 4), sharey=True)
     for axis, name in zip(axes, ("valid", "test"), strict=True):
         axis.plot([0, 1], [0, 1], color=QUIET, lw=1, ls=":")
         for when, style in (("before", "o--"), ("after", "s-")):
             bins = splits[name]["reliability"][when]
-            axis.plot([b[0] for b in bins], [b[1] for b in bins], style, ms=4, lw=1.2, label=f"{when} the temperature")
+            axis.plot([b[0] for b in bins], [b[1] for b in bins], style, ms=4, lw=1.2, label=f"{when} calibration")
         axis.set(title=name, xlabel="mean score of a bin", xlim=(0, 1), ylim=(0, 1))
         axis.legend(frameon=False)
     axes[0].set_ylabel("share that is tumour")

@@ -14,7 +14,7 @@ from model.evidence.report.comparison import read_answers
 from model.evidence.report.controls import left_out, trained_controls
 from model.evidence.report.figures import draw_angles, draw_reliability
 from model.evidence.report.learning import fractions, repeated
-from model.evidence.report.measured import angles, exactness, familiar, introduction, shipped, stability
+from model.evidence.report.measured import angles, distance, exactness, familiar, introduction, shipped, stability
 from model.evidence.report.rivals import on_splits, rivals
 from model.evidence.study.data import Data
 from model.evidence.study.runs import ANSWERS
@@ -40,13 +40,14 @@ def read_probes() -> dict[str, Any]:
 
 
 def page(directory: Path) -> str:
-    """The page as Markdown; draws its figures. `directory`: PCam's files."""
+    """The page as Markdown; draws its figures. `directory`: PCam's files by the plan named, which judged the study."""
     probes, answers, data = read_probes(), read_answers(ANSWERS), Data(directory)
     draw_reliability(PAGE.parent / "detector-reliability.png", probes["shipped"])
     draw_angles(PAGE.parent / "detector-angles.png", probes["angles"])
     parts: list[Callable[[], str]] = [
         lambda: introduction(probes),
         lambda: shipped(probes),
+        lambda: distance(probes),
         lambda: rivals(answers, data, probes, PAGE.parent),
         lambda: on_splits(answers, data),
         lambda: fractions(answers, data, PAGE.parent),

@@ -38,7 +38,7 @@ def rivals(answers: list[Answer], data: Data, probes: dict[str, Any], folder: Pa
 
 {len(folds)} of 5 folds, with {len(np.unique(patches[US].groups))} held-out slide groups ({len(patches[US].labels)} patches); test is not used. Each network has about a
 quarter of its full parameters (z2-wide: of p4m's FLOPs) and was trained for {by_fold[folds[0]][US].job.steps} steps of 32 patches, with one seed and
-augmentation at 0.3. Scores are as trained, without a temperature, and pooled over the folds' networks. Intervals resample
+augmentation at 0.3. Scores are as trained, uncalibrated, and pooled over the folds' networks. Intervals resample
 slide groups alone, so they do not include the variation between seeds.
 
 {table(["system", *FIGURES], [_rival(*row) for row in rows.items()])}

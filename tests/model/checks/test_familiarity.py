@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from model.checks import familiarity, familiarity_file
-from model.checks.density import Density
+from model.checks.density import Density, fit
 from model.checks.familiarity import Familiarity
 from model.groups.group import get_group, transform
 from model.inference.dense import infer, infer_with_features
@@ -13,7 +13,8 @@ from model.inference.frozen import freeze
 from model.inference.frozen_autoencoder import freeze_autoencoder
 from model.networks.autoencoder import Autoencoder
 from model.networks.densenet import DenseNet, DenseNetConfig
-from model.train.familiarity import main
+from model.train.familiarity import main, usual_shares
+from model.train.pcam import Split
 from model.weights.card import WeightsRefused
 from model.weights.checkpoint import load_network, save_network
 
@@ -138,3 +139,34 @@ def test_flat_pictures_turn_as_exactly_as_others():
             rtol=0,
             atol=1e-4,
         )
+
+
+def splits(valid_names):
+    """Descriptions of three named slides of train, one of them of its own kind, and of valid."""
+    rng = np.random.default_rng(0)
+    learnt, held_out = rng.normal(size=(600, 5)), rng.normal(size=(200, 5))
+    learnt[200:260] *= 4
+    names = np.array([""] * 140 + ["a"] * 60 + ["odd"] * 60 + ["b"] * 60 + ["few"] * 20 + [""] * 260, dtype="U64")
+    train, valid = (
+        Split(np.zeros((len(n), 1, 1, 3), np.uint8), np.zeros(len(n), np.uint8), n)
+        for n in (names, np.array(valid_names, dtype="U64"))
+    )
+    return learnt, held_out, train, valid
+
+
+def test_the_usual_share_is_of_slides_that_the_density_does_not_know():
+    learnt, held_out, train, valid = splits([""] * 200)
+    shares, slides = usual_shares(fit(learnt, held_out), learnt, held_out, train, valid)
+    assert slides.startswith("3 slides of train"), "the slide of few patches is left out"
+    assert shares == sorted(shares)
+    assert shares[-1] > 0.5 > 0.2 > shares[1], "the odd slide is unfamiliar to a density without it"
+    density = fit(learnt, held_out)
+    assert shares[-1] > (density.strangeness(learnt[200:260]) > density.threshold).mean(), "and less to one with it"
+
+
+def test_named_slides_of_valid_tell_what_is_usual():
+    learnt, held_out, train, valid = splits(["v"] * 150 + ["w"] * 50)
+    density = fit(learnt, held_out)
+    shares, slides = usual_shares(density, learnt, held_out, train, valid)
+    over = density.strangeness(held_out) > density.threshold
+    assert (shares, slides) == (sorted([over[:150].mean(), over[150:].mean()]), "held-out slides")

@@ -9,6 +9,7 @@ from model.inference.frozen import freeze
 from model.networks.densenet import DenseNet, DenseNetConfig
 from model.networks.registry import get_system
 from model.train.pcam import Split
+from model.weights.card import Card
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def test_a_shift_is_by_eight_pixels(split):
 
 
 def test_stability_reports_every_change(network, split):
-    result = probes.stability(freeze(network), split, temperature=2.0)
+    result = probes.stability(freeze(network), split, Card("n", "", {}, temperature=2.0))
     assert set(result) == set(probes.CHANGES)
     assert all(one["moved_logits"] > 0 for one in result.values())
 

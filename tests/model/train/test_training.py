@@ -12,16 +12,18 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from model.checks import golden
 from model.evidence import evaluate
 from model.networks.densenet import DenseNetConfig
+from model.networks.registry import get_system
 from model.train.__main__ import main
-from model.train.metrics import auc, bootstrap_auc, fit_temperature
+from model.train.metrics import CannotCalibrate, auc, bootstrap_auc, fit_calibration, summary
 from model.train.pcam import read_split
 from model.train.recipe import Recipe
 from model.train.run import Run
-from model.weights.checkpoint import load_averaged_network
+from model.weights.checkpoint import SHIPPED, load_averaged_network, read_card
 
 SMALL = ["--n0", "8", "--growth", "4", "--batch", "4", "--no-bf16", "--threads", "1", "--every", "1"]
 
@@ -72,6 +74,8 @@ def test_killed_run_resumes_to_the_same_result(data, tmp_path, capsys):
 @pytest.mark.slow
 def test_trained_weights_can_be_shipped_and_measured(data, tmp_path, capsys):
     out, into, answer = tmp_path / "run", tmp_path / "shipped", tmp_path / "answer.json"
+    # Some labels contradict the colour: labels that logits separate have no calibration.
+    spoil(data, "valid_y", "y", lambda y: np.concatenate([y[:-3], 1 - y[-3:]]))
     main([str(data), "--out", str(out), "--epochs", "1", *SMALL])
     shipping = ["--weights", str(out / "checkpoint.pt"), "--ship", "tiny", "--into", str(into)]
     evaluate.main([str(data), "--split", "test", "--json", str(answer), *shipping])
@@ -79,6 +83,10 @@ def test_trained_weights_can_be_shipped_and_measured(data, tmp_path, capsys):
     assert 0 <= figures["auc_interval"][0] <= figures["auc"] <= figures["auc_interval"][1] <= 1
     assert figures["interval_by"] == "slide group"
     assert figures["slide_groups"] == 3
+    card = read_card("tiny", into)
+    assert (figures["temperature"], figures["bias"]) == (card.temperature, card.bias) != (1.0, 0.0)
+    assert card.metrics["valid"]["calibration_slope"] == pytest.approx(1, abs=1e-3)
+    assert card.metrics["valid"]["calibration_intercept"] == pytest.approx(0, abs=1e-3)
     main(
         [str(data), "--out", str(tmp_path / "more"), "--epochs", "1", "--init", str(into / "tiny.safetensors"), *SMALL]
     )
@@ -93,11 +101,26 @@ def test_auc_is_the_share_of_pairs_in_order():
     assert low < auc(labels, scores) < high
 
 
-def test_the_temperature_undoes_a_scaling():
+def test_the_calibration_undoes_a_scaling_and_a_shift():
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, 20_000)
     labels = (rng.random(20_000) < 1 / (1 + np.exp(-logits))).astype(int)
-    assert fit_temperature(labels, 3 * logits) == pytest.approx(3, rel=0.06)
+    temperature, bias = fit_calibration(labels, 3 * logits + 6)
+    assert (temperature, bias) == pytest.approx((3, -2), rel=0.06)
+    assert summary(labels, (3 * logits + 6) / temperature + bias)["nll"] <= summary(labels, logits)["nll"]
+
+
+def test_logits_that_fall_where_labels_rise_cannot_be_calibrated():
+    logits, labels = np.linspace(-2, 2, 200), np.arange(200) < 100
+    labels[::7] ^= True
+    with pytest.raises(CannotCalibrate, match="nothing to calibrate"):
+        fit_calibration(labels.astype(int), logits)
+
+
+@pytest.mark.parametrize("labels", [np.zeros(50, int), np.ones(50, int), (np.arange(50) > 20).astype(int)])
+def test_one_class_and_separate_classes_have_no_calibration(labels):
+    with pytest.raises(CannotCalibrate, match="nothing to calibrate"):
+        fit_calibration(labels, np.linspace(-1, 1, 50))
 
 
 def spoil(folder, name, key, change):
@@ -212,3 +235,77 @@ def test_a_checkpoint_of_version_0_1_still_loads_answers_the_same_and_goes_on():
     images = torch.from_numpy(golden.pictures()[:4]).permute(0, 3, 1, 2).float()
     run.advance(run.network.train(), images, torch.tensor([0.0, 1.0, 0.0, 1.0]), bf16=False)
     assert run.step == 3
+
+
+TAUGHT = ["--epochs", "1", "--soft", "0.7"]
+
+
+def test_a_network_learns_from_its_teachers_and_resumes_with_the_same(data, tmp_path, capsys):
+    teacher = Path(__file__).with_name("checkpoint-0.1.0.pt")
+    command = [str(data), "--out", str(tmp_path / "run"), *TAUGHT, "--teachers", str(teacher), *SMALL]
+    assert main(command) == 0
+    assert main([str(data), "--out", str(tmp_path / "alone"), "--epochs", "1", *SMALL]) == 0
+    taught, alone = (torch.load(tmp_path / n / "checkpoint.pt", weights_only=True) for n in ("run", "alone"))
+    assert not torch.equal(taught["network"]["classifier.weight"], alone["network"]["classifier.weight"])
+    assert main(command) == 0, "an ended run goes on where it ended"
+    other = tmp_path / "other.pt"
+    torch.save({**torch.load(teacher, weights_only=True), "step": 3}, other)
+    capsys.readouterr()
+    assert main([*command[: -len(SMALL) - 1], str(other), *SMALL]) == 2
+    assert "other teachers" in capsys.readouterr().err
+
+
+def test_the_target_of_a_taught_step_lies_between_label_and_teacher():
+    run = Run(DenseNetConfig("p4m", n0=6, growth=3), Recipe(batch=4, soft=0.25), steps=4, device=torch.device("cpu"))
+    run.learn_from([Path(__file__).with_name("checkpoint-0.1.0.pt")])
+    images = torch.from_numpy(golden.pictures()[:2]).permute(0, 3, 1, 2).float()
+    labels = torch.tensor([0.0, 1.0])
+    soft = torch.sigmoid(torch.tensor(golden.outputs(run.teachers[0])[:2]))
+    torch.testing.assert_close(run._targets(images, labels), 0.75 * labels + 0.25 * soft, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--teachers", "TEACHER", *TAUGHT, "--network", "p4-densenet"], "has the group p4m, the network p4"),
+        (["--teachers", "TEACHER", "--epochs", "1"], "--teachers and --soft go together"),
+        (TAUGHT, "--teachers and --soft go together"),
+        (["--teachers", "TEACHER", "--epochs", "1", "--soft", "1.5"], "at most 1"),
+        (["--teachers", "TEACHER", "--epochs", "1", "--soft", "-0.2"], "at most 1"),
+        (["--teachers", "nowhere.pt", *TAUGHT], "is not a training checkpoint"),
+    ],
+)
+def test_teachers_that_cannot_teach_are_refused_in_a_sentence(data, tmp_path, capsys, arguments, sentence):
+    teacher = str(Path(__file__).with_name("checkpoint-0.1.0.pt"))
+    named = [teacher if word == "TEACHER" else word for word in arguments]
+    assert main([str(data), "--out", str(tmp_path / "run"), *named, *SMALL]) == 2
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_without_a_card_are_measured_by_the_architecture_that_is_named(data, tmp_path, capsys):
+    bare, figures = tmp_path / "bare.safetensors", tmp_path / "figures.json"
+    network = get_system("z2-densenet").build().eval()
+    save_file({key: value.contiguous() for key, value in network.state_dict().items()}, bare)
+    command = [str(data), "--weights", str(bare), "--json", str(figures)]
+    assert evaluate.main([*command, "--network", "p4m-densenet"]) == 2
+    assert "no file of weights of this architecture" in capsys.readouterr().err
+    assert not figures.exists()
+    assert evaluate.main([*command, "--network", "z2-densenet"]) == 0
+    content = json.loads(figures.read_text())
+    assert (content["weights"], content["temperature"], content["bias"]) == (None, 1.0, 0.0)
+    assert content["interval_by"] == "slide group"
+    assert content["nll_interval"][0] <= content["nll"] <= content["nll_interval"][1]
+
+
+def test_shipped_weights_are_measured_with_their_card(data, tmp_path):
+    figures = tmp_path / "figures.json"
+    weights = SHIPPED / "p4-densenet.safetensors"
+    assert evaluate.main([str(data), "--weights", str(weights), "--json", str(figures)]) == 0
+    content, card = json.loads(figures.read_text()), read_card("p4-densenet")
+    assert (content["weights"], content["temperature"]) == (card.digest, card.temperature)
+
+
+def test_a_plan_that_the_files_contradict_stops_the_measurement(data, capsys):
+    assert evaluate.main([str(data), "--plan", "named"]) == 2
+    assert "are in train and in valid" in capsys.readouterr().err

@@ -50,3 +50,14 @@ def test_the_shipped_card_says_that_a_high_score_is_worth_far_less_where_tumour_
     worth = read_card().calibration()["worth_where_rare"]
     assert worth["0.9"] < 0.3
     assert worth["0.5"] < worth["0.9"] < worth["0.99"] < 0.99
+
+
+def test_calibration_divides_then_adds_in_float32():
+    logits = np.array([[-3.0, 0.1], [7.3, np.nan]], np.float32)
+    calibrated = Card("c", "", {}, temperature=1.18, bias=0.5).calibrate(logits)
+    assert calibrated.dtype == np.float32
+    np.testing.assert_array_equal(calibrated, logits / np.float32(1.18) + np.float32(0.5))
+
+
+def test_a_card_of_an_earlier_version_has_no_bias():
+    assert Card("c", "", {}, temperature=2.0).calibrate(np.float32([3.0]))[0] == 1.5

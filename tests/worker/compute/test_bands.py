@@ -7,6 +7,7 @@ import pytest
 
 from core.errors import SlideRejected
 from core.heatmap.grid import Band
+from model.weights.card import Card
 from worker.compute import bands
 from worker.compute.bands import NotFinite, band_values
 
@@ -18,7 +19,7 @@ MASK[0, 0] = False
 def answered(monkeypatch, logits, loaded=None):
     """The band's values where the network answers `logits` (rows, cols) for each of its two regions."""
     monkeypatch.setattr(bands, "infer_with_features", lambda network, pixels: (logits[None], None))
-    served = SimpleNamespace(network=None, familiarity=None, card=SimpleNamespace(temperature=2.0))
+    served = SimpleNamespace(network=None, familiarity=None, card=Card("n", "", {}, temperature=2.0, bias=0.5))
     staging = SimpleNamespace(receive=lambda pixels: pixels)
     loaded = loaded or [(region, np.zeros((1, 1, 3), np.uint8)) for region in PLACE.regions()]
     return band_values(served, PLACE, MASK, loaded, staging, lambda: None)
@@ -41,7 +42,7 @@ def test_values_on_glass_are_ignored(monkeypatch):
     monkeypatch.setitem(globals(), "MASK", first)
     values = answered(monkeypatch, logits).values
     assert np.array_equal(np.isfinite(values), first)
-    assert (values[first] == 0.5).all()
+    assert (values[first] == 1 / 2.0 + 0.5).all(), "the temperature, then the bias"
 
 
 def test_a_region_that_was_not_read_is_listed_with_its_reason(monkeypatch):

@@ -32,7 +32,7 @@ function describeFamiliarity(familiarity) {
   if (!familiarity) return "";
   const percent = (/** @type {number} */ share) => `${(100 * share).toFixed(0)} %`;
   return `${percent(familiarity.unfamiliar_share)} of the analysed tissue looks unlike the network's training patches ` +
-    `(above the limit that 2 % of held-out patches exceed). On held-out slides it was at most ${percent(familiarity.usual_share)}.`;
+    `(above the limit that 2 % of held-out patches exceed). On reference slides it was at most ${percent(familiarity.usual_share)}.`;
 }
 
 /** @param {NonNullable<import("../state.js").Analysis["results"]>} results @param {unknown} tissue the analysis's setting */
