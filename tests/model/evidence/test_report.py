@@ -143,3 +143,12 @@ def test_a_step_of_the_recipe_helps_only_where_it_is_significant(tmp_path, data)
             keep(tmp_path, Job(plan, "p4m-densenet", steps=360, seed=seed), data, strength, valid=0)
     page = learning.repeated(read_answers(tmp_path), data)
     assert "shown to help: H&E augmentation at 0.3; shown to harm: none" in page
+
+
+def test_the_readme_quotes_the_card():
+    test = page_.read_card(page_.DEFAULT_NAME).metrics["test"]
+    readme = " ".join((page_.PAGE.parent.parent / "README.md").read_text().split())
+    for name in ("auc", "accuracy"):
+        low, high = test[f"{name}_interval"]
+        assert f"{test[name]:.3f} [{low:.3f}, {high:.3f}]" in readme
+    assert f"{test['patches']:,} patches" in readme
