@@ -89,8 +89,7 @@ class TileApp:
         headers, origin = dict(scope["headers"]), (scope["client"] or ("",))[0]
         correlation = ""
         try:
-            if query := scope["query_string"]:
-                reject_others(query, ["v"])  # the slide's version, which lets browsers keep the tile
+            reject_others(scope["query_string"], ["v"])  # the slide's version, which lets browsers keep the tile
             place = await self._admit(headers, request, origin)
             tag = request.tag(place.version)
             condition = headers.get(b"if-none-match", b"").decode("latin-1")

@@ -36,10 +36,8 @@ from model.weights.card import Card, WeightsRefused
 from model.weights.checkpoint import (
     DEFAULT_NAME,
     SHIPPED,
-    checkpoint_paths,
-    load_averaged_network,
-    load_bare_network,
     load_network,
+    load_trained_network,
     save_network,
 )
 
@@ -85,22 +83,6 @@ def figures(split: Split, logits: np.ndarray[Any, np.dtype[np.float32]]) -> dict
         result["slide_groups"] = len(np.unique(groups))
         result["auc_within_slide_group"] = within_group_auc(split.labels, logits, groups)
     return result
-
-
-def read_weights(path: Path, network: str = DEFAULT_NAME) -> tuple[DenseNet, Card | None]:
-    """The network of a training checkpoint or of a safetensors file, and the card beside the latter, if there is one.
-
-    Args:
-        network: the name in the registry that gives the architecture of a safetensors file without a card.
-
-    Raises:
-        WeightsRefused: the file is neither, altered, or of another architecture.
-    """
-    if path.suffix != ".safetensors":
-        return load_averaged_network(path), None
-    if checkpoint_paths(path.stem, path.parent)[1].exists():
-        return load_network(path.stem, path.parent)
-    return load_bare_network(path, get_system(network).config), None
 
 
 def ship(
@@ -154,16 +136,16 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
         WeightsRefused: the weights are missing, altered, or no checkpoint.
         CannotCalibrate: the weights to ship do not tell valid's labels apart, or do so completely.
     """
-    if options.plan:
-        read_plan(options.directory, options.plan)
+    splits = read_plan(options.directory, options.plan) if options.plan else {}
+    config = get_system(options.network).config
     if options.ship:
-        data = json.loads(options.data)
-        ship(read_weights(options.weights, options.network)[0], options.directory, options.ship, data, options.into)
+        network = load_trained_network(options.weights, config)[0]
+        ship(network, options.directory, options.ship, json.loads(options.data), options.into)
     if options.weights and not options.ship:
-        network, card = read_weights(options.weights, options.network)
+        network, card = load_trained_network(options.weights, config)
     else:
         network, card = load_network(options.ship or DEFAULT_NAME, options.into)
-    split = read_split(options.directory, options.split)
+    split = splits[options.split] if splits else read_split(options.directory, options.split)
     logits = predict(freeze(network), split)
     about = {"split": options.split, "weights": card.digest if card else None}
     if card is None:

@@ -70,10 +70,11 @@ def measure_splits(frozen: Frozen, card: Card, splits: dict[str, Split]) -> dict
     by_split: dict[str, Any] = {}
     for name, split in splits.items():
         logits = probes.logits_of(frozen, split.patches)
-        by_split[name] = calibrated(split, card.calibrate(logits))
+        after = card.calibrate(logits)
+        by_split[name] = calibrated(split, after)
         by_split[name]["reliability"] = {
             "before": probes.reliability(split.labels, logits),
-            "after": probes.reliability(split.labels, card.calibrate(logits)),
+            "after": probes.reliability(split.labels, after),
         }
         if name == "valid":
             by_split["calibration"] = probes.calibrations(split, logits)

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from model.train.pcam import BadData, Names, Split, read_split
+from model.train.pcam import BadData, Split, read_split
 
 PlanName = Literal["official", "named"]
 PLANS: tuple[PlanName, ...] = ("official", "named")
@@ -81,14 +81,12 @@ def _require_apart(splits: dict[str, Split]) -> None:
 
 def _require_no_shared_cluster(splits: dict[str, Split]) -> None:
     """Raises BadData where valid and test share a cluster. Clusters are named over all splits."""
-    valid, test = (set() if names is None else set(names.tolist()) for names in _clusters(splits))
-    both = sorted((valid & test) - {""})
+    valid, test = splits["valid"].clusters, splits["test"].clusters
+    if valid is None or test is None:
+        return
+    both = sorted(set(valid.tolist()) & set(test.tolist()) - {""})
     if both:
         raise BadData(f"the overlap clusters {_some(both)} are in valid and in test")
-
-
-def _clusters(splits: dict[str, Split]) -> list[Names | None]:
-    return [splits[name].clusters for name in ("valid", "test")]
 
 
 def _require_named(split: Split, name: str) -> None:

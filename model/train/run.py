@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from model.inference.frozen import Frozen, freeze
 from model.networks.densenet import DenseNet, DenseNetConfig
 from model.train.recipe import Recipe, learning_rate
-from model.weights.checkpoint import load_averaged_network, load_network
+from model.weights.checkpoint import load_trained_network
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -82,7 +82,7 @@ class Run:
             ValueError: a teacher is equivariant under another group than the network.
         """
         for path in teachers:
-            network = _network_of(path)
+            network = load_trained_network(path)[0]
             if network.group.name != self.network.group.name:
                 own = self.network.group.name
                 raise ValueError(f"the teacher {path.name} has the group {network.group.name}, the network {own}")
@@ -103,7 +103,7 @@ class Run:
         Raises:
             WeightsRefused: the file is neither.
         """
-        weights = _network_of(checkpoint).state_dict()
+        weights = load_trained_network(checkpoint)[0].state_dict()
         self.network.load_state_dict(weights)
         self.average.load_state_dict(weights)
 
@@ -140,13 +140,6 @@ class Run:
         decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
         for mine, theirs in zip(self.average.parameters(), self.network.parameters(), strict=True):
             mine.lerp_(theirs, 1 - decay)
-
-
-def _network_of(checkpoint: Path) -> DenseNet:
-    """The network of checkpoint.pt, or of NAME.safetensors beside its card. Raises WeightsRefused: it is neither."""
-    if checkpoint.suffix == ".safetensors":
-        return load_network(checkpoint.stem, checkpoint.parent)[0]
-    return load_averaged_network(checkpoint)
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

@@ -121,3 +121,19 @@ def load_bare_network(path: Path, config: DenseNetConfig) -> DenseNet:
     except (OSError, RuntimeError, SafetensorError) as error:
         raise WeightsRefused(f"{path.name} is no file of weights of this architecture: {error}") from error
     return network.eval()
+
+
+def load_trained_network(path: Path, config: DenseNetConfig | None = None) -> tuple[DenseNet, Card | None]:
+    """The network of checkpoint.pt or of NAME.safetensors, in eval mode, and the card beside the latter.
+
+    Args:
+        config: the architecture of a safetensors file without a card; None refuses such a file.
+
+    Raises:
+        WeightsRefused: the file is neither, altered, without the card that it needs, or of another architecture.
+    """
+    if path.suffix != ".safetensors":
+        return load_averaged_network(path), None
+    if config is None or checkpoint_paths(path.stem, path.parent)[1].exists():
+        return load_network(path.stem, path.parent)
+    return load_bare_network(path, config), None
