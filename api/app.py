@@ -1,5 +1,7 @@
 """The API as `python -m api` runs it."""
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -26,13 +28,24 @@ from api.request.idempotency import Replayed, replay
 from api.request.strict_query import reject_unknown_parameters
 from api.routes import analyses, audit, evaluations, keys, people, results, service, session, slides, uploads
 from api.tiles.app import TileApp
-from api.tiles.open_files import SlideFiles
+from api.tiles.open_files import SWEEP_SECONDS, SlideFiles
 from core.settings import get_settings
 
+log = logging.getLogger(__name__)
 READS = (
     "HEAD is answered wherever GET is. Answers to GET carry an ETag; If-None-Match with it answers 304. A POST below "
     "/api/v1/uploads with X-HTTP-Method-Override is treated as the method that it names."
 )
+
+
+async def _sweep(files: SlideFiles) -> None:
+    """Lets go of deleted slides' files, again and again. A disk may be slow, so a thread looks at it."""
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        try:
+            await asyncio.to_thread(files.sweep)
+        except Exception:  # the edge of a task: logged here, once, and the next sweep tries again
+            log.exception("sweep of open slide files failed")
 
 
 def create_api(files: SlideFiles) -> FastAPI:
@@ -40,7 +53,9 @@ def create_api(files: SlideFiles) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(_sweep(files))
         yield
+        sweeping.cancel()
         files.close()
 
     api = FastAPI(

@@ -1,11 +1,11 @@
 """Slide files that the API keeps open for viewers: native tiles by a read in place, all else by a reader child."""
 
+import errno
 import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
@@ -22,52 +22,88 @@ FileKey = tuple[Path, str]  # the path and the stamp of its last change: another
 MOST_READERS = 4
 MOST_FILES = 64
 IDLE_SECONDS = 600
+SWEEP_SECONDS = 10.0
 NOWAIT = getattr(os, "RWF_NOWAIT", None)  # Linux: a read that would wait for the disk fails instead (preadv2(2))
 
 
-@dataclass(frozen=True)
 class TileFile:
-    """An open slide file with the places of its native tiles. It is closed with the last reference to it."""
+    """An open slide file with the places of its native tiles.
 
-    file: FileIO
-    version: str
-    levels: dict[int, native_tiles.NativeLevel]
+    The file is closed by `close`, once no read is under way, or else with the last reference to it. References are not
+    enough for a deleted slide: the traceback of a refused request refers to them in a cycle, which the garbage
+    collector of an idle process may find hours later.
+    """
+
+    def __init__(self, file: FileIO, version: str, levels: dict[int, native_tiles.NativeLevel]) -> None:
+        self.version = version
+        self._file, self._levels = file, levels
+        self._lock, self._reads, self._closing = threading.Lock(), 0, False
 
     def _locate(self, level: int, col: int, row: int) -> tuple[native_tiles.NativeLevel, int, int] | None:
         """A tile's level, offset and length in bytes."""
-        native = self.levels.get(level)
+        native = self._levels.get(level)
         span = native.span(col, row) if native else None
         return None if native is None or span is None else (native, *span)
+
+    def _begin_reading(self) -> bool:
+        """Keeps the descriptor valid until `_end_reading`; false where the file is closed.
+
+        A read of a closed descriptor could meet another file that has its number by now.
+        """
+        with self._lock:
+            self._reads += not self._closing
+            return not self._closing
+
+    def _end_reading(self) -> None:
+        with self._lock:
+            self._reads -= 1
+            self._close_if_unused()
+
+    def _close_if_unused(self) -> None:
+        if self._closing and not self._reads:
+            self._file.close()
+
+    def close(self) -> None:
+        """Closes the file after the reads that are under way. Later reads fail."""
+        with self._lock:
+            self._closing = True
+            self._close_if_unused()
 
     def tile(self, level: int, col: int, row: int) -> bytes | None:
         """The file's own JPEG, completed with its tables; None where it has none for this place, or was cut off there.
 
         Raises:
-            StorageFault: the disk or share failed.
+            Gone: the file was closed, since its slide was deleted. StorageFault: the disk or share failed.
         """
         location = self._locate(level, col, row)
         if location is None:
             return None
         native, offset, length = location
+        if not self._begin_reading():
+            raise opening.file_fault(FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
         try:
-            stream = os.pread(self.file.fileno(), length, offset)
+            stream = os.pread(self._file.fileno(), length, offset)
         except OSError as error:
             raise opening.file_fault(error) from error
+        finally:
+            self._end_reading()
         # A part of a JPEG would be cached by browsers for a year. The reader says why the file is short.
         return native.splice(stream) if len(stream) == length else None
 
     def tile_in_memory(self, level: int, col: int, row: int) -> bytes | None:
         """The same if the page cache has it, without waiting; None where it has not, or where that is unknown."""
         location = self._locate(level, col, row)
-        if location is None or NOWAIT is None:
+        if location is None or NOWAIT is None or not self._begin_reading():
             return None
         native, offset, length = location
         stream = bytearray(length)
         try:
-            if os.preadv(self.file.fileno(), [stream], offset, NOWAIT) != length:
+            if os.preadv(self._file.fileno(), [stream], offset, NOWAIT) != length:
                 return None
         except OSError:  # EAGAIN: not in memory; EOPNOTSUPP: the file system cannot tell
             return None
+        finally:
+            self._end_reading()
         return native.splice(bytes(stream))
 
 
@@ -157,12 +193,33 @@ class SlideFiles:
     def drop(self, path: Path) -> None:
         """Closes a deleted slide's file and idle reader, so that its space becomes free."""
         with self._files_lock:
-            self._files.expire()  # pop alone would leave an expired entry, whose file stays open
-            self._files.pop(path, None)
+            expired = dict(self._files.expire())  # pop alone would leave an expired entry, whose file stays open
+            file = self._files.pop(path, None) or expired.get(path)
+        if file is not None:
+            file.close()
         with self._lock:
             closing = [self._idle.pop(key) for key in list(self._idle) if key[0] == path]
         for reader in closing:
             reader.close()
+
+    def sweep(self) -> None:
+        """Drops the files whose path has gone, and closes those that nobody has used for long.
+
+        Another process may have deleted their slide: a worker by its retention period, or a second API. A share that
+        does not answer says nothing about its files.
+        """
+        with self._files_lock:
+            self._files.expire()
+            paths = set(self._files)
+        with self._lock:
+            paths |= {path for path, _ in self._idle}
+        for path in paths:
+            try:
+                path.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                self.drop(path)
+            except OSError:
+                continue
 
     def close(self) -> None:
         """Closes everything."""

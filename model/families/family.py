@@ -4,6 +4,7 @@
     p4, p4m             group convolution over quarter turns, and mirrors (Cohen & Welling 2016)
     harmonic            Harmonic Network (Worrall et al. 2017)
     steerable           steerable filters in eight orientations (Weiler et al. 2018)
+    steerable-d8        the same with their mirror images (Weiler & Cesa 2019)
 
 A feature map is (N, C·planes, H, W), (channel, plane) flattened. Under an element u of the family's exact group it
 turns, and a matrix mixes its planes:  (L_u f)(x) = ρ(u) f(u⁻¹ x).  A filter bank κ commutes with that exactly when
@@ -27,7 +28,7 @@ from model.groups.convolution import BankConv2d, GroupConv2d, LiftingConv2d
 from model.groups.group import Group, GroupName, get_group
 from model.groups.pooling import group_mean
 
-FamilyName = Literal["z2", "p4", "p4m", "harmonic", "steerable"]
+FamilyName = Literal["z2", "p4", "p4m", "harmonic", "steerable", "steerable-d8"]
 
 
 class Family(ABC):
@@ -96,21 +97,24 @@ class Regular(Family):
 
 
 class Steerable(Family):
-    """Steerable filters: eight orientations, which a quarter turn rotates by two places."""
+    """Steerable filters in eight orientations, which a quarter turn rotates by two places; in D8 with their mirrors."""
 
-    name, group, planes = "steerable", get_group("p4"), steerable.ORIENTATIONS
-
-    def __init__(self) -> None:
-        self.functions = len(steerable.group_basis(3))
+    def __init__(self, name: Literal["steerable", "steerable-d8"]) -> None:
+        self.name, self._mirrors = name, 1 if name == "steerable" else 2
+        self.group = get_group("p4" if name == "steerable" else "p4m")
+        self.planes = steerable.ORIENTATIONS * self._mirrors
+        self.functions = len(steerable.group_basis(3, self._mirrors))
 
     def lifting(self, in_channels: int, out_channels: int, k: int) -> BankConv2d:
-        return steerable.SteerableConv2d(in_channels, out_channels, steerable.lifting_basis(k))
+        return steerable.SteerableConv2d(in_channels, out_channels, steerable.lifting_basis(k, self._mirrors))
 
     def convolution(self, in_channels: int, out_channels: int, k: int) -> BankConv2d:
-        return steerable.SteerableConv2d(in_channels, out_channels, steerable.group_basis(k))
+        return steerable.SteerableConv2d(in_channels, out_channels, steerable.group_basis(k, self._mirrors))
 
     def representation(self, u: int) -> Tensor:
-        return torch.eye(self.planes, dtype=torch.float64).roll(2 * self.group.elements[u].turns, 0)
+        element = self.group.elements[u]
+        place = steerable.ORIENTATIONS * element.mirror + 2 * element.turns
+        return torch.eye(self.planes, dtype=torch.float64)[steerable.relative(self._mirrors)[place]]
 
 
 class Harmonic(Family):
@@ -154,4 +158,6 @@ def get_family(name: FamilyName) -> Family:
         raise ValueError(f"unknown family {name!r}: choose {', '.join(get_args(FamilyName))}")
     if name == "harmonic":
         return Harmonic()
-    return Steerable() if name == "steerable" else Regular(name)
+    if name == "steerable" or name == "steerable-d8":
+        return Steerable(name)
+    return Regular(name)

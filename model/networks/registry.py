@@ -64,6 +64,12 @@ _ALL = (
         "steerable filters in eight orientations (Weiler 2018)",
         half=(14, 11),
     ),
+    System(
+        "steerable-d8",
+        DenseNetConfig("steerable-d8", n0=28, growth=22),
+        "steerable filters in eight orientations and their mirror images (Weiler & Cesa 2019)",
+        half=(16, 11),
+    ),
 )
 SYSTEMS = {system.name: system for system in _ALL}
 

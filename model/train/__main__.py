@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from model.networks.registry import SYSTEMS, get_system
-from model.train.loop import Pauses, train
+from model.train.loop import Pauses, computes_bfloat16, train
 from model.train.pcam import BadData, Split, read_split
 from model.train.plans import PLANS, read_plan
 from model.train.recipe import Recipe
@@ -60,7 +60,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--init", type=Path, help="start from the weights of a checkpoint.pt or NAME.safetensors")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda (default %(default)s)")
     add("--threads", type=int, default=0, help="CPU threads (default: all)")
-    add("--no-bf16", action="store_true", help="compute in float32 throughout")
+    add("--no-bf16", action="store_true", help="compute in float32 throughout, as on a CPU without bfloat16")
     add("--no-compile", action="store_true", help="do not compile the network on a GPU; on a CPU it never is")
     add("--every", type=int, default=50, help="steps between checkpoints")
     add("--validate", type=int, help="steps between validations (default: one epoch)")
@@ -120,7 +120,8 @@ def main(arguments: list[str] | None = None) -> int:
         run, pauses = run_of(options, len(split))
         options.out.mkdir(parents=True, exist_ok=True)
         compiled = run.device.type == "cuda" and not options.no_compile
-        result = train(run, (split, valid), options.out, not options.no_bf16, compiled, pauses)
+        bf16 = not options.no_bf16 and computes_bfloat16(run.device)
+        result = train(run, (split, valid), options.out, bf16, compiled, pauses)
     except (FileNotFoundError, ValueError, WeightsRefused, Diverged) as error:
         print(f"Not trained: {error}.", file=sys.stderr)
         return 2

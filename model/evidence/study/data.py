@@ -65,9 +65,9 @@ class Data:
         """The patches that a job trains on, and those that it answers, by part. Folds never see test."""
         if job.data == "fold":
             return self._pool.take(self._folds != job.fold), {"fold": self._pool.take(self._folds == job.fold)}
-        split = self._all if job.data == "all" else self._all.with_known_slides()
+        split = self._all if job.data in ("all", "official") else self._all.with_known_slides()
         split = part_of(split, job.fraction, job.by, job.seed) if job.fraction < 1 else split
-        held_out = {"valid": self.valid, "test": self.test}
+        held_out = {"valid": self.valid} if job.data == "official" else {"valid": self.valid, "test": self.test}
         if job.shuffled:
             labels = np.random.default_rng(job.seed).permutation(split.labels)
             split = Split(split.patches, labels, split.groups)

@@ -8,11 +8,23 @@ from model.networks.densenet import DenseNetConfig
 from model.networks.registry import SYSTEMS, get_system
 
 FOLDS = 5
-RIVALS = tuple(SYSTEMS)
+OFFICIAL_STEPS = 1440
+OFFICIAL_RIVALS = (
+    "p4m-densenet",
+    "steerable",
+    "steerable-d8",
+    "z2-wide",
+    "p4-densenet",
+    "z2-densenet",
+    "z2-eight-views",
+)
+RIVALS = tuple(name for name in SYSTEMS if name != "steerable-d8")  # which came after the study of named slides
 FLOOR = "boosted-trees"  # no convolution learnt: what any network has to beat
 STEPS: tuple[Literal["average", "decay", "warm-up"], ...] = ("average", "decay", "warm-up")
 FRACTIONS = (0.05, 0.25, 1.0, 0.10, 0.50)  # the most informative first
 By = Literal["patch", "slide"]
+# Patches of train on known slides, all, those outside a fold, or PatchCamelyon's own train.
+Data = Literal["known", "all", "fold", "official"]
 KINDS: tuple[By, ...] = ("patch", "slide")
 
 
@@ -23,7 +35,7 @@ class Job:
     plan: str
     system: str
     steps: int
-    data: Literal["known", "all", "fold"] = "known"  # patches of train on known slides, all, or those outside a fold
+    data: Data = "known"
     fold: int = 0
     fraction: float = 1.0  # of the training data, in 0..1
     by: By = "patch"  # what the fraction counts
@@ -37,7 +49,7 @@ class Job:
     @property
     def name(self) -> str:
         """Unique: the plan, and what differs between its jobs."""
-        share = f"-{round(100 * self.fraction):03d}{self.by}" if self.plan == "fractions" else ""
+        share = f"-{round(100 * self.fraction):03d}{self.by}" if self.plan in ("fractions", "curve") else ""
         fold = f"-fold{self.fold}" if self.data == "fold" else ""
         return f"{self.plan}-{self.system}{share}{fold}-{self.seed}"
 
@@ -91,6 +103,19 @@ def plan_steps() -> Iterator[Job]:
             yield Job(f"without-{step}", "p4m-densenet", steps=360, seed=seed, without=step)
 
 
+def plan_official() -> Iterator[Job]:
+    """Rivals on PatchCamelyon's own train, four times as long as on the named slides; answers its valid alone."""
+    for seed in (1, 2, 3):
+        for system in OFFICIAL_RIVALS:
+            yield Job("official", system, steps=OFFICIAL_STEPS, data="official", seed=seed)
+
+
+def plan_curve() -> Iterator[Job]:
+    """Shares of PatchCamelyon's own train, with equal steps. The run on all of it is the plan `official`'s."""
+    for share in (0.1, 0.25, 0.5):
+        yield Job("curve", "p4m-densenet", steps=OFFICIAL_STEPS, data="official", fraction=share)
+
+
 PLANS = {
     "folds": plan_folds,
     "rivals": plan_rivals,
@@ -99,6 +124,8 @@ PLANS = {
     "seeds": plan_seeds,
     "augmentation": plan_augmentation,
     "steps": plan_steps,
+    "official": plan_official,
+    "curve": plan_curve,
 }
 
 

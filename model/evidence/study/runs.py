@@ -16,7 +16,7 @@ from model.evidence.study.data import Data
 from model.evidence.study.jobs import FLOOR, Job, config_of, learner_of
 from model.networks.densenet import DenseNet
 from model.networks.registry import get_system
-from model.train.loop import Pauses, predict, train
+from model.train.loop import Pauses, computes_bfloat16, predict, train
 from model.train.pcam import Split
 from model.train.recipe import Recipe
 from model.train.run import Run
@@ -96,7 +96,8 @@ def train_job(job: Job, split: Split, held_out: Split, out: Path) -> Run:
     if (out / "checkpoint.pt").exists():
         run.restore(torch.load(out / "checkpoint.pt", weights_only=True))
     if run.step < run.steps:
-        train(run, (split, held_out), out, bf16=True, compiled=False, pauses=Pauses(60, job.steps))
+        bf16 = computes_bfloat16(run.device)
+        train(run, (split, held_out), out, bf16, compiled=False, pauses=Pauses(60, job.steps))
     return run
 
 

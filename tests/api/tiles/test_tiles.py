@@ -1,6 +1,10 @@
 """Tiles come from memory at once, from disk after a wait, or rendered, and only to those permitted."""
 
 import os
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx2 as httpx
 import pytest
@@ -11,7 +15,10 @@ from slides import tissue
 
 from api.tiles.open_files import SlideFiles
 from cli.client import Client
+from core.errors import Gone
 from core.pixels.native_tiles import dump, native_levels
+from core.slides import opening
+from core.slides.opening import SlideFile
 
 pytestmark = pytest.mark.services
 
@@ -51,8 +58,59 @@ def test_dropped_or_replaced_files_are_reopened(opened, tmp_path):
     assert files.cached(path, "v2") is None, "another content"
     files.drop(path)
     assert files.cached(path, "v1") is None
-    assert file.tile(0, 0, 0), "an open file stays readable"
-    assert files.open(path, tmp_path / "tiles.npz", "v1") is not file
+    with pytest.raises(Gone):
+        file.tile(0, 0, 0)
+    assert file.tile_in_memory(0, 0, 0) is None
+    again = files.open(path, tmp_path / "tiles.npz", "v1")
+    assert again is not file
+    assert again.tile(0, 0, 0)
+
+
+def descriptors_of(path):
+    """How many descriptors of this process are of the file at the path, which may be deleted."""
+    return sum(str(path) in str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink())
+
+
+def test_a_deleted_slides_file_is_closed_whatever_refers_to_it(opened):
+    """The traceback of a refused request does, in a cycle."""
+    files, path, file = opened
+    assert descriptors_of(path) == 1
+    files.drop(path)
+    assert descriptors_of(path) == 0
+    assert file is not None
+
+
+def test_a_file_is_closed_after_the_reads_that_are_under_way(opened, monkeypatch):
+    """A read of a closed descriptor could return bytes of another file."""
+    files, path, file = opened
+    expected, reading, go_on = file.tile(0, 1, 1), threading.Event(), threading.Event()
+
+    def read(*arguments):
+        reading.set()
+        go_on.wait()
+        return pread(*arguments)
+
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", read)
+    with ThreadPoolExecutor(1) as pool:
+        tile = pool.submit(file.tile, 0, 1, 1)
+        reading.wait()
+        files.drop(path)
+        before = descriptors_of(path)
+        go_on.set()
+        assert tile.result() == expected
+    assert (before, descriptors_of(path)) == (1, 0)
+
+
+def test_sweep_closes_what_another_process_deleted(opened, tmp_path):
+    """A worker deletes by retention, and tells no API."""
+    files, path, _ = opened
+    with files.reader(SlideFile(path, (path,), opening.stamp(path))) as reader:
+        files.sweep()
+        assert files.cached(path, "v1"), "the slide is there"
+        path.unlink()
+    files.sweep()
+    assert (descriptors_of(path), reader.alive) == (0, False)
 
 
 def test_tiles_are_repeatable_and_end_with_their_slide(service, tmp_path):
@@ -72,6 +130,16 @@ def test_tiles_are_repeatable_and_end_with_their_slide(service, tmp_path):
     assert httpx.get(f"{service.url}{base}/0/1_1.jpeg").status_code == 401
     client.call("DELETE", f"/api/v1/slides/{slide['id']}")
     until(lambda: client.http.get(f"{base}/0/1_1.jpeg").status_code == 404)
+    until(lambda: not has_open(service, "api", slide["id"]))
+
+
+def test_the_api_closes_the_file_of_a_slide_that_another_process_deleted(service, tmp_path):
+    client = service.client()
+    slide = client.wait_for_slide(client.upload(write(tmp_path / "slide.tiff"), {}))
+    for place in ("0/1_1", "0/5_4"):
+        assert client.http.get(f"/api/v1/slides/{slide['id']}/tiles/{place}.jpeg").status_code == 200
+    assert has_open(service, "api", slide["id"])
+    shutil.rmtree(service.data / "slides" / slide["id"])
     until(lambda: not has_open(service, "api", slide["id"]))
 
 

@@ -1,5 +1,6 @@
 """Every family satisfies its own law, in float64, for every element of its exact group, and no more."""
 
+import itertools
 import math
 
 import numpy as np
@@ -125,13 +126,33 @@ def test_turning_a_circular_harmonic_is_a_phase(order):
 
 def test_steerable_filters_turn_by_an_eighth_through_their_phases():
     """Two eighth turns make the quarter turn of the grid; a full turn is the identity."""
-    for s in range(steerable.ORIENTATIONS):
-        here, there = steerable.oriented_basis(3, s), steerable.oriented_basis(3, s + 2)
+    for mirror, s in itertools.product(range(2), range(steerable.ORIENTATIONS)):
+        here, there = steerable.oriented_basis(3, s, mirror), steerable.oriented_basis(3, s + 2, mirror)
         np.testing.assert_allclose(np.rot90(here, axes=(1, 2)), there, atol=1e-12)
     np.testing.assert_allclose(steerable.oriented_basis(3, 8), steerable.oriented_basis(3, 0), atol=1e-12)
 
 
-def test_a_steerable_lifting_follows_eighth_turns_of_a_smooth_image():
+def test_mirrored_steerable_filters_are_the_mirrored_filters_of_the_grid():
+    mirrored = np.flip(steerable.oriented_basis(3, 0), 2)
+    np.testing.assert_allclose(steerable.oriented_basis(3, 0, mirror=1), mirrored, atol=1e-12)
+
+
+@pytest.mark.parametrize("mirrors", [1, 2])
+def test_relative_elements_are_those_of_the_dihedral_group_of_the_octagon(mirrors):
+    """g · g⁻¹h = h, with the elements as 2×2 matrices."""
+
+    def matrix(index):
+        angle = index % 8 * math.pi / 4
+        turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+        return turn @ np.diag([-1 if index >= 8 else 1, 1])
+
+    source = steerable.relative(mirrors)
+    for g, h in itertools.product(range(8 * mirrors), repeat=2):
+        np.testing.assert_allclose(matrix(g) @ matrix(int(source[g, h])), matrix(h), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["steerable", "steerable-d8"])
+def test_a_steerable_lifting_follows_eighth_turns_of_a_smooth_image(name):
     """Between quarter turns it is not exact, but far nearer than not turning at all."""
     side, sigma = 65, 25.0
     y, x = np.mgrid[:side, :side] - side // 2
@@ -141,9 +162,9 @@ def test_a_steerable_lifting_follows_eighth_turns_of_a_smooth_image():
         return torch.from_numpy(np.exp(-((u / sigma) ** 2) - (v / (3 * sigma)) ** 2) * (1 + u / sigma))[None, None]
 
     filters, centre = 64, side // 2 - 1  # many drawn filters, so that no single one decides
-    lifting = get_family("steerable").lifting(1, filters, 3).double()
-    plain, turned = (lifting(image(angle))[0, :, centre, centre].view(filters, 8) for angle in (0.0, math.pi / 4))
-    followed, stayed = (turned.roll(-1, 1) - plain).norm(), (turned - plain).norm()
+    lifting = get_family(name).lifting(1, filters, 3).double()
+    plain, turned = (lifting(image(angle))[0, :, centre, centre].view(filters, -1, 8) for angle in (0.0, math.pi / 4))
+    followed, stayed = (turned.roll(-1, 2) - plain).norm(), (turned - plain).norm()
     assert followed < 0.05 * stayed
 
 

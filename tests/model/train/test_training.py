@@ -19,6 +19,7 @@ from model.evidence import evaluate
 from model.networks.densenet import DenseNetConfig
 from model.networks.registry import get_system
 from model.train.__main__ import main
+from model.train.loop import computes_bfloat16
 from model.train.metrics import CannotCalibrate, auc, bootstrap_auc, fit_calibration, summary
 from model.train.pcam import read_split
 from model.train.recipe import Recipe
@@ -309,3 +310,11 @@ def test_shipped_weights_are_measured_with_their_card(data, tmp_path):
 def test_a_plan_that_the_files_contradict_stops_the_measurement(data, capsys):
     assert evaluate.main([str(data), "--plan", "named"]) == 2
     assert "are in train and in valid" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="the kernel does not list the instructions here")
+def test_a_cpu_trains_in_bfloat16_only_with_instructions_for_it():
+    """Emulated, a step takes a dozen times as long."""
+    instructions = set(Path("/proc/cpuinfo").read_text().split())
+    assert computes_bfloat16(torch.device("cpu")) == bool(instructions & {"avx512_bf16", "amx_tile"})
+    assert computes_bfloat16(torch.device("cuda"))
