@@ -16,6 +16,7 @@ from core.analyses.results import (
     Region,
     Results,
     RotationCheck,
+    SlideScore,
     Unread,
     failure_of,
     results_of,
@@ -29,18 +30,21 @@ from core.slides import scale
 AnalysisState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 WorkState = Literal["open", "claimed", "done", "failed", "cancelled"]
 Tissue = Literal["auto", "all"]
+Preset = Literal["screening", "default", "specific"]
 
 
 class AnalysisRequest(BaseModel):
     model_config = {"extra": "forbid"}
     model: str | None = Field(None, max_length=100, description="a name from GET /models; default: the shipped network")
     threshold: float | None = Field(None, gt=0, lt=1, description="score of a region's cells; default: the card's")
+    preset: Preset | None = Field(None, description="one of the model's presets, in place of a threshold")
     tissue: Tissue = "auto"
     rotation_check: bool = True
 
 
 class AnalysisSettings(BaseModel):
     threshold: float
+    preset: Preset | None = Field(None, description="the preset that gave the threshold")
     tissue: Tissue
     rotation_check: bool
 
@@ -72,6 +76,7 @@ class ShownResults(BaseModel):
     coverage: Coverage
     left_out: tuple[LeftOut, ...]
     max_score: float | None
+    slide_score: SlideScore | None = Field(description="null where nothing was analysed, or by an earlier version")
     region_count: int
     summary: str
     summary_statement: Statement

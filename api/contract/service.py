@@ -54,6 +54,32 @@ class Metrics(BaseModel):
     slide_groups: int | None = None
 
 
+class Share(BaseModel):
+    """A measured quantity with its 95 % interval."""
+
+    value: float
+    interval: tuple[float, float]
+
+
+class ThresholdPreset(BaseModel):
+    """A threshold for one use, and what it costs.
+
+    `sensitivity` and `specificity`: of patches of PatchCamelyon's test. `detected`: the share of lesions that are
+    found, by their size in cells, and the false regions per 10 mm² of tissue, on fields composed of labelled patches.
+    `sham`: the same of places without tumour, which chance finds. No annotated slides were used. A card of one's own
+    may state the threshold alone.
+    """
+
+    threshold: float
+    sensitivity: float | None = None
+    sensitivity_interval: tuple[float, float] | None = None
+    specificity: float | None = None
+    specificity_interval: tuple[float, float] | None = None
+    detected: dict[str, Share] = {}
+    sham: dict[str, Share] = {}
+    false_regions_per_10_mm2: Share | None = None
+
+
 class ModelCard(BaseModel):
     """A network that live workers can run. `digest`: sha256 of its weights; `purpose`: empty, or `comparison`."""
 
@@ -64,6 +90,7 @@ class ModelCard(BaseModel):
     temperature: float
     bias: float = Field(0.0, description="scores are the logistic function of logit / temperature + bias")
     threshold: float = Field(description="score of a region's cells, where a request names none")
+    presets: dict[str, ThresholdPreset] = Field({}, description="thresholds for other uses: screening, specific")
     scope: ModelScope
     data: dict[str, JsonValue]
     metrics: dict[str, Metrics] = Field(description="by part of the data: valid, test")

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from core.analyses.statements import Statement, state
 from core.database.analyses import Worker
 from core.database.transactions import clock
-from core.errors import Unavailable
+from core.errors import Invalid, Unavailable
 from core.pixels.frame import NETWORK_MPP
 from core.pixels.levels import SlideInfo
 from core.pixels.scale import COMMON
@@ -38,6 +38,23 @@ def card_of(session: Session, model: str) -> dict[str, Any]:
         if worker.model == model:
             return dict(worker.card)
     raise Unavailable("no-worker", f"no worker offers the model {model!r} now", "start a worker, see GET /models")
+
+
+def threshold_of(card: dict[str, Any], threshold: float | None, preset: str | None) -> float:
+    """The threshold of a request: its own, its preset's, or the card's.
+
+    Raises:
+        Invalid: the request names both, or a preset that the card does not have.
+    """
+    if preset is None:
+        return float(card["threshold"] if threshold is None else threshold)
+    if threshold is not None:
+        raise Invalid("threshold-and-preset", "the request names a threshold and a preset", "name one of them")
+    presets = card.get("presets") or {}
+    if preset not in presets:
+        offered = f"name one of {', '.join(presets)}" if presets else "name a threshold"
+        raise Invalid("no-such-preset", f"the model {card['name']!r} has no preset {preset!r}", offered)
+    return float(presets[preset]["threshold"])
 
 
 def scope_notes(scope: dict[str, Any], info: SlideInfo, identifiers: dict[str, Any]) -> list[Statement]:

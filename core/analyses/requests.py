@@ -53,12 +53,13 @@ def create(
     """Queue an analysis and all its work, in one transaction.
 
     Args:
-        settings: tissue ("auto" or "all"), threshold (None: the card's), rotation_check (bool).
+        settings: tissue ("auto" or "all"), threshold (None: the card's), preset (a name of the card's, in place of a
+            threshold), rotation_check (bool).
         created_by: the principal whose quota it counts against.
 
     Raises:
         Conflict: the slide is not ready, or its scale is in doubt. Invalid: it is too coarse, or no bright-field
-            image. Unavailable: no worker.
+            image, or the model has no such preset. Unavailable: no worker.
         TooMany: the principal has as many active analyses as its quota allows.
     """
     quotas.require_analysis_quota(session, created_by)
@@ -83,7 +84,7 @@ def create(
 
 def _new_analysis(session: Session, slide: Slide, model: str, settings: dict[str, Any], created_by: str) -> Analysis:
     card = cards.card_of(session, model)
-    threshold = card["threshold"] if settings.get("threshold") is None else settings["threshold"]
+    threshold = cards.threshold_of(card, settings.get("threshold"), settings.get("preset"))
     analysis = Analysis(
         workspace_id=slide.workspace_id,
         slide_id=slide.id,

@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
-from core.analyses.statements import SELF_TEST, Reason, Statement, Value, Withheld
+from core.analyses.statements import SELF_TEST, SLIDE_SCORE, Reason, Statement, Value, Withheld
 from core.database.analyses import Analysis
 from core.errors import Conflict
 from core.errors import Withheld as ResultsWithheld
 from core.heatmap.outlines import mended
 from core.pixels.frame import STRIDE_PX
 
-VERSION = 3  # of the stored form; also the default of Results.version
+VERSION = 4  # of the stored form; also the default of Results.version
 Point = tuple[float, float]
 
 
@@ -101,6 +101,19 @@ class RotationCheck(Value):
     meaning: str = SELF_TEST
 
 
+class SlideScore(Value):
+    """The heat map summed up, for sorting slides.
+
+    `peak`: the highest mean score of 2×2 neighbouring cells, 0..1. `area_um2`: of the cells whose score reaches the
+    threshold, `area_cells` of them, those of no region included.
+    """
+
+    peak: float
+    area_cells: int
+    area_um2: float
+    meaning: str = SLIDE_SCORE
+
+
 class Calibration(Value):
     """The prevalence (0..1) that scores are calibrated for, and what some scores mean at `rare_prevalence`."""
 
@@ -151,13 +164,14 @@ class Results(Value):
     parameters, sentence.
     """
 
-    version: Literal[3] = 3
+    version: Literal[4] = 4
     preliminary: Literal[True] = True
     threshold: float
     grid: Grid
     coverage: Coverage
     left_out: tuple[LeftOut, ...] = ()
     max_score: float | None
+    slide_score: SlideScore | None = None
     regions: tuple[Region, ...]
     summary: Statement
     rotation_check: RotationCheck | None = None
@@ -184,7 +198,9 @@ def from_stored(content: dict[str, Any]) -> Results:
         raise Conflict("results-of-a-later-version", detail, "upgrade the service")
     if version == 1:
         content = _from_version_1(content)
-    return Results.model_validate(content if version == VERSION else _from_version_2(content))
+    if version <= 2:
+        content = _from_version_2(content)
+    return Results.model_validate({**content, "version": VERSION})  # version 3 has no slide score
 
 
 def _from_version_1(content: dict[str, Any]) -> dict[str, Any]:
@@ -206,7 +222,7 @@ def _from_version_2(content: dict[str, Any]) -> dict[str, Any]:
         "slide_share": coverage["analysed_cells"] / cells,
         "slide_mm2": cells * cell_mm2,
     }
-    return {**content, "version": VERSION, "coverage": {**coverage, **derived}}
+    return {**content, "coverage": {**coverage, **derived}}
 
 
 def results_of(analysis: Analysis) -> Results | None:

@@ -17,6 +17,8 @@ Parameter = str | int | float | tuple[str, ...]
 
 # RotationCheck.meaning, the same for every check.
 SELF_TEST = "a software self-test: it says nothing about a score being right"
+# SlideScore.meaning, the same for every slide.
+SLIDE_SCORE = "sums the heat map up, for sorting slides: measured on composed fields, not on annotated slides"
 
 AREA = "the {share:.0%} of tissue analysed ({slide_share:.0%} of the slide's area)"
 READ = "Preliminary: to be read by a pathologist."

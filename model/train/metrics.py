@@ -108,20 +108,29 @@ def calibration_error(labels: Array, logits: Array, bins: int = 15) -> float:
     return float(np.sqrt(max(0.0, total)))
 
 
-def calibration_slope(labels: Array, logits: Array) -> tuple[float, float]:
-    """Slope and intercept of the logistic regression of labels on logits (Cox 1958): 1 and 0 when calibrated.
+def logistic_regression(x: Array, y: Array) -> NDArray[np.float64]:
+    """The coefficients β (K,) that maximise the likelihood of labels y (N,) under logistic(x β), x (N, K).
 
-    A slope under 1 means that scores are too extreme. Solved by Newton's method.
+    Solved by Newton's method.
     """
-    x = np.stack([logits.astype(np.float64), np.ones(len(logits))], 1)
-    y, beta = labels.astype(np.float64), np.zeros(2)  # from p = ½ everywhere, Newton does not overshoot
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    beta = np.zeros(x.shape[1])  # from p = ½ everywhere, Newton does not overshoot
     for _ in range(50):
         p = 1 / (1 + np.exp(-np.clip(x @ beta, -40, 40)))
-        step = np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x + 1e-9 * np.eye(2), x.T @ (y - p))
+        step = np.linalg.solve((x * (p * (1 - p))[:, None]).T @ x + 1e-9 * np.eye(x.shape[1]), x.T @ (y - p))
         beta += step
         if np.abs(step).max() < 1e-10:
             break
-    return float(beta[0]), float(beta[1])
+    return beta
+
+
+def calibration_slope(labels: Array, logits: Array) -> tuple[float, float]:
+    """Slope and intercept of the logistic regression of labels on logits (Cox 1958): 1 and 0 when calibrated.
+
+    A slope under 1 means that scores are too extreme.
+    """
+    slope, intercept = logistic_regression(np.stack([logits.astype(np.float64), np.ones(len(logits))], 1), labels)
+    return float(slope), float(intercept)
 
 
 def hierarchical_bootstrap(

@@ -36,6 +36,7 @@ class Card:
     scope: dict[str, Any] = field(default_factory=dict)  # organ, stain, scanners, µm per pixel it was trained for
     data: dict[str, Any] = field(default_factory=dict)  # what it was trained on, and how
     metrics: dict[str, Any] = field(default_factory=dict)  # figures by split
+    presets: dict[str, Any] = field(default_factory=dict)  # thresholds for other uses, and what each costs
     golden: list[float] = field(default_factory=list)  # logits of the golden pictures
     purpose: str = ""  # COMPARISON, or nothing
     format: int = FORMAT
@@ -44,6 +45,14 @@ class Card:
     def config(self) -> DenseNetConfig:
         """The architecture. Raises WeightsRefused where this version does not support it."""
         return config_of(self.architecture)
+
+    def check(self) -> None:
+        """Raises WeightsRefused where this version does not support the card's architecture or presets."""
+        _ = self.config
+        for name, preset in self.presets.items():
+            threshold = preset.get("threshold") if isinstance(preset, dict) else None
+            if not isinstance(threshold, float) or not 0 < threshold < 1:
+                raise WeightsRefused(f"the preset {name!r} of {self.name} has no threshold between 0 and 1")
 
     def calibrate(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Calibrated logits: logits / temperature + bias. Any shape.

@@ -52,6 +52,19 @@ def save_network(network: DenseNet, name: str, directory: Path, **fields: Any) -
     return card
 
 
+def write_card(card: Card, directory: Path = SHIPPED) -> None:
+    """Writes the card of weights that are there, whole or not at all.
+
+    Raises:
+        WeightsRefused: the weights are missing, or not those that the card names.
+    """
+    card.check()
+    digest = hashlib.sha256(checkpoint_paths(card.name, directory)[0].read_bytes()).hexdigest()
+    if digest != card.digest:
+        raise WeightsRefused(f"the card of {card.name} names other weights than those beside it")
+    write_atomically(checkpoint_paths(card.name, directory)[1], card.to_json().encode())
+
+
 def read_card(name: str = DEFAULT_NAME, directory: Path = SHIPPED) -> Card:
     """The card of a checkpoint.
 
@@ -68,7 +81,7 @@ def read_card(name: str = DEFAULT_NAME, directory: Path = SHIPPED) -> Card:
         raise WeightsRefused(f"{path.name} has format {card.format}; this version reads {FORMAT}")
     if card.name != name:
         raise WeightsRefused(f"{path.name} is the card of {card.name!r}")
-    _ = card.config  # refuses an unsupported architecture before the weights are read
+    card.check()  # refuses an unsupported architecture before the weights are read
     return card
 
 

@@ -284,3 +284,33 @@ def test_missed_lesions_are_listed_and_shown(page, service, tmp_path):
     }""")
     expect(page.locator("[data-part=misses] li")).to_have_count(0)
     expect(page.locator("[data-part=evaluation]")).to_be_hidden()
+
+
+def test_presets_say_what_they_cost_and_set_the_threshold(page, settle, service, tmp_path):
+    client = service.client()
+    cards = {card["name"]: card for card in client.call("GET", "/api/v1/models").json()["models"]}
+    presets = cards[NETWORK]["presets"]
+    lowest = presets["screening"]["threshold"]
+    slide = client.wait_for_slide(client.upload(write_pyramid(tmp_path / "presets.tiff", tissue(900, 1200), 0.5), {}))
+    page.goto(f"{service.url}/slides/{slide['id']}")
+    expect(page.locator("[data-part=preset-choice]")).to_be_hidden()  # the tests' own network has none
+    page.select_option("[data-part=network]", NETWORK)
+    page.select_option("[data-part=preset]", "screening")
+    expect(page.locator("[data-part=preset-cost]")).to_contain_text("On test patches")
+    expect(page.locator("[data-part=preset-cost]")).to_contain_text("not on slides")
+    page.click("[data-part=analyse]")
+    page.wait_for_selector("[data-part=layer]:not([hidden])", state="visible")
+    expect(page.locator("[data-part=score]")).to_contain_text(f"threshold of {lowest} (screening)")
+    pressed = page.locator("[data-part=presets] [aria-pressed=true]")
+    expect(pressed).to_have_text(f"screening {lowest}")
+    settle()
+    requests = collect_requests(page)
+    page.click("[data-part=presets] button:has-text('specific')")
+    expect(page.locator("[data-part=threshold]")).to_have_value(str(presets["specific"]["threshold"]))
+    expect(pressed).to_have_count(1)
+    expect(page.locator("[data-part=presets-cost]")).to_be_visible()
+    page.locator("[data-part=threshold]").fill("0.33")
+    expect(pressed).to_have_count(0)
+    expect(page.locator("[data-part=presets-cost]")).to_be_hidden()
+    settle()
+    assert requests == [], "a preset sends no request"

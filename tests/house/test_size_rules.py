@@ -11,6 +11,7 @@ PACKAGES = ("admin", "api", "bench", "cli", "core", "model", "supervisor", "work
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "misc", "queue"}
 # the edges of processes, of threads that nothing watches and of one slide of many, where a broad except may stand
 EDGES = {
+    "api/app.py",
     "api/edge/correlated.py",
     "cli/camelyon.py",
     "core/reader/child.py",

@@ -7,7 +7,7 @@ import json
 import httpx2 as httpx
 import numpy as np
 import pytest
-from heat_maps import analysed, heat_map
+from heat_maps import NETWORK, analysed, heat_map
 from PIL import Image
 from servers import PATIENCE, until, until_ended
 from slides import tissue, write_pyramid, write_scn
@@ -207,3 +207,27 @@ def test_requests_without_a_key_are_rejected(service):
     assert readiness["readers"]["workers"] == [readiness["readers"]["here"]], "one machine, one kernel"
     assert "rlimits" in readiness["readers"]["here"]
     assert "/api/v1/uploads" in httpx.get(service.url + "/openapi.json").json()["paths"]
+
+
+def test_an_analysis_takes_its_threshold_from_a_preset_of_its_model(client, tmp_path):
+    cards = {card["name"]: card for card in client.call("GET", "/api/v1/models").json()["models"]}
+    presets = cards[NETWORK]["presets"]
+    assert presets["screening"]["threshold"] < presets["default"]["threshold"] < presets["specific"]["threshold"]
+    path = write_pyramid(tmp_path / "slide.tiff", tissue(600, 700), 0.5)
+    slide, analysis = analysed(client, path, model=NETWORK, preset="screening")
+    expected = presets["screening"]["threshold"]
+    assert (analysis["settings"]["preset"], analysis["settings"]["threshold"]) == ("screening", expected)
+    scores, _ = heat_map(client, analysis["id"])
+    summed = analysis["results"]["slide_score"]
+    assert summed["area_cells"] == (np.nan_to_num(scores) >= expected).sum()
+    assert "not on annotated slides" in summed["meaning"]
+    place = f"/api/v1/slides/{slide['id']}/analyses"
+    before = client.call("GET", place).json()
+    for body, code in (
+        ({"model": NETWORK, "preset": "specific", "threshold": 0.5}, "threshold-and-preset"),
+        ({"model": "z2-densenet", "preset": "specific"}, "no-such-preset"),
+        ({"model": NETWORK, "preset": "best"}, "bad-request"),
+    ):
+        answer = client.http.post(place, json=body)
+        assert (answer.status_code, answer.json()["type"].rsplit(":", 1)[1]) == (422, code)
+    assert client.call("GET", place).json() == before, "a refused request queues nothing"

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from core.analyses.results import (
     Region,
     Results,
     RotationCheck,
+    SlideScore,
     Unread,
 )
 from core.analyses.statements import Statement, Withheld, reason, state, summarise, withhold
@@ -29,6 +30,7 @@ from core.pixels.frame import NETWORK_MPP
 from core.pixels.levels import SlideInfo
 from core.pixels.tissue import MASK_VERSION, Kind, Kinds
 from model.checks.familiarity import Familiarity as FamiliarityModel
+from model.checks.slide_score import slide_score
 from model.weights.card import COMPARISON, Card
 from worker.offers import Served
 
@@ -71,6 +73,7 @@ def gather(parts: Assembled, info: SlideInfo, identifiers: dict[str, Any], thres
         coverage=covered,
         left_out=excluded,
         max_score=float(np.nanmax(scores)) if covered.analysed_cells else None,
+        slide_score=summed(scores, threshold, frame.cell_area_um2()) if covered.analysed_cells else None,
         regions=tuple(regions),
         summary=_summary(len(regions), covered, unusual),
         rotation_check=rotation_summary(parts.checks),
@@ -84,6 +87,12 @@ def gather(parts: Assembled, info: SlideInfo, identifiers: dict[str, Any], thres
         ),
         unread=unread(parts.bands, covered.wanted_cells),
     )
+
+
+def summed(scores: Values, threshold: float, cell_um2: float) -> SlideScore:
+    """The heat map summed up. `cell_um2`: the area of one cell's square."""
+    score = slide_score(scores, threshold)
+    return SlideScore(**asdict(score), area_um2=score.area_cells * cell_um2)
 
 
 def coverage(parts: Assembled, cell_mm2: float) -> Coverage:

@@ -1036,6 +1036,11 @@ export interface components {
              */
             model?: string | null;
             /**
+             * Preset
+             * @description one of the model's presets, in place of a threshold
+             */
+            preset?: ("screening" | "default" | "specific") | null;
+            /**
              * Rotation Check
              * @default true
              */
@@ -1074,6 +1079,11 @@ export interface components {
         };
         /** AnalysisSettings */
         AnalysisSettings: {
+            /**
+             * Preset
+             * @description the preset that gave the threshold
+             */
+            preset?: ("screening" | "default" | "specific") | null;
             /** Rotation Check */
             rotation_check: boolean;
             /** Threshold */
@@ -1756,6 +1766,14 @@ export interface components {
             };
             /** Name */
             name: string;
+            /**
+             * Presets
+             * @description thresholds for other uses: screening, specific
+             * @default {}
+             */
+            presets: {
+                [key: string]: components["schemas"]["ThresholdPreset"];
+            };
             provenance: components["schemas"]["Provenance"];
             /** Purpose */
             purpose: string;
@@ -2162,6 +2180,19 @@ export interface components {
             tolerance_logits: number;
         };
         /**
+         * Share
+         * @description A measured quantity with its 95 % interval.
+         */
+        Share: {
+            /** Interval */
+            interval: [
+                number,
+                number
+            ];
+            /** Value */
+            value: number;
+        };
+        /**
          * ShownResults
          * @description The results without their regions, which have a call of their own.
          */
@@ -2185,6 +2216,8 @@ export interface components {
             rotation_check: components["schemas"]["RotationCheck"] | null;
             /** Scope Notes */
             scope_notes: components["schemas"]["Statement"][];
+            /** @description null where nothing was analysed, or by an earlier version */
+            slide_score: components["schemas"]["SlideScore"] | null;
             /** Summary */
             summary: string;
             summary_statement: components["schemas"]["Statement"];
@@ -2350,6 +2383,26 @@ export interface components {
             sha256?: string | null;
         };
         /**
+         * SlideScore
+         * @description The heat map summed up, for sorting slides.
+         *
+         *     `peak`: the highest mean score of 2×2 neighbouring cells, 0..1. `area_um2`: of the cells whose score reaches the
+         *     threshold, `area_cells` of them, those of no region included.
+         */
+        SlideScore: {
+            /** Area Cells */
+            area_cells: number;
+            /** Area Um2 */
+            area_um2: number;
+            /**
+             * Meaning
+             * @default sums the heat map up, for sorting slides: measured on composed fields, not on annotated slides
+             */
+            meaning: string;
+            /** Peak */
+            peak: number;
+        };
+        /**
          * Statement
          * @description A sentence. `parameters` is empty where it was stored by a version that kept the sentence alone.
          */
@@ -2362,6 +2415,48 @@ export interface components {
             };
             /** Sentence */
             sentence: string;
+        };
+        /**
+         * ThresholdPreset
+         * @description A threshold for one use, and what it costs.
+         *
+         *     `sensitivity` and `specificity`: of patches of PatchCamelyon's test. `detected`: the share of lesions that are found,
+         *     by their size in cells, and the false regions per 10 mm² of tissue, on fields composed of labelled patches. `sham`:
+         *     the same of places without tumour, which chance finds. No annotated slides were used. A card of one's own may state
+         *     the threshold alone.
+         */
+        ThresholdPreset: {
+            /**
+             * Detected
+             * @default {}
+             */
+            detected: {
+                [key: string]: components["schemas"]["Share"];
+            };
+            false_regions_per_10_mm2?: components["schemas"]["Share"] | null;
+            /** Sensitivity */
+            sensitivity?: number | null;
+            /** Sensitivity Interval */
+            sensitivity_interval?: [
+                number,
+                number
+            ] | null;
+            /**
+             * Sham
+             * @default {}
+             */
+            sham: {
+                [key: string]: components["schemas"]["Share"];
+            };
+            /** Specificity */
+            specificity?: number | null;
+            /** Specificity Interval */
+            specificity_interval?: [
+                number,
+                number
+            ] | null;
+            /** Threshold */
+            threshold: number;
         };
         /**
          * TilesOut
@@ -2538,13 +2633,16 @@ export type Reason = components['schemas']['Reason'];
 export type Region = components['schemas']['Region'];
 export type RegionsOut = components['schemas']['RegionsOut'];
 export type RotationCheck = components['schemas']['RotationCheck'];
+export type Share = components['schemas']['Share'];
 export type ShownResults = components['schemas']['ShownResults'];
 export type SignIn = components['schemas']['SignIn'];
 export type SlideChange = components['schemas']['SlideChange'];
 export type SlideOut = components['schemas']['SlideOut'];
 export type SlidePage = components['schemas']['SlidePage'];
 export type SlideReference = components['schemas']['SlideReference'];
+export type SlideScore = components['schemas']['SlideScore'];
 export type Statement = components['schemas']['Statement'];
+export type ThresholdPreset = components['schemas']['ThresholdPreset'];
 export type TilesOut = components['schemas']['TilesOut'];
 export type Unread = components['schemas']['Unread'];
 export type UnreadRegionImage = components['schemas']['UnreadRegionImage'];

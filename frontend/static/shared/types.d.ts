@@ -7,6 +7,7 @@ export type AuditRow = Schemas["AuditRow"];
 export type Box = Schemas["Region"]["bbox_l0"];
 export type Calibration = Schemas["Calibration"];
 export type Card = Schemas["ModelCard"];
+export type ThresholdPreset = Schemas["ThresholdPreset"];
 export type EvaluatedSlide = Schemas["EvaluatedSlide"];
 export type Familiarity = Schemas["Familiarity"];
 export type Key = Schemas["KeyOut"];

@@ -14,6 +14,7 @@ import { message } from "../shared/words.js";
  * @property {import("../shared/types").Tiles | null} tiles
  * @property {import("openseadragon").Viewer | null} viewer  set when the slide is open
  * @property {Analysis | null} analysis  the analysis that the panels show
+ * @property {import("../shared/types").Card[]} cards  of the networks that live workers offer
  * @property {boolean} loaded  whether the slide's analyses are known
  * @property {import("./heatmap.js").HeatMap | null} heat  the layer over the slide
  * @property {"score" | "strangeness"} layer
@@ -41,7 +42,7 @@ const NO_RESULTS = Object.freeze({
 export const createViewerStore = (slideId, link = {}) => {
   /** @type {ViewerState} */
   const initial = {
-    ...NO_RESULTS, slideId, slide: null, tiles: null, viewer: null, analysis: null, loaded: false, layer: "score",
+    ...NO_RESULTS, slideId, slide: null, tiles: null, viewer: null, analysis: null, cards: [], loaded: false, layer: "score",
     maskVisible: link.mask ?? false, link, error: "",
   };
   return createStore(initial);

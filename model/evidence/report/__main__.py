@@ -14,9 +14,12 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m model.evidence.report", description="Write docs/detector.md and its figures from docs/evidence."
     )
     parser.add_argument("directory", type=Path, help="folder with PCam's HDF5 files, plan named")
+    parser.add_argument(
+        "--official", type=Path, help="the same, plan official, which judged the runs on official train"
+    )
     options = parser.parse_args(arguments)
     try:
-        PAGE.write_text(page(options.directory))
+        PAGE.write_text(page(options.directory, options.official))
     except (FileNotFoundError, BadData, WeightsRefused) as error:
         print(f"Not written: {error}.", file=sys.stderr)
         return 2

@@ -1,5 +1,6 @@
 """The figures of docs/detector.md."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,25 @@ def draw_flops(path: Path, systems: dict[str, dict[str, float]], aucs: dict[str,
     axis.set_xticks(ticks, labels=[str(tick) for tick in ticks])
     axis.minorticks_off()
     axis.margins(x=0.15)
+    _save(figure, path)
+
+
+def draw_froc(path: Path, curve: dict[str, Any], sizes: Sequence[str]) -> None:
+    """Draws the share of lesions found against false regions, one line a size in cells (`curve`: of slides.json)."""
+    figure, axis = plt.subplots(figsize=(8, 4))
+    colours = plt.get_cmap("viridis")
+    for number, size in enumerate(sizes):
+        detected, false = curve["detected"][size], curve["false_regions_per_10_mm2"]
+        # Below the peak of false regions a lower threshold joins them: the curve would run backwards.
+        first = max(range(len(false)), key=false.__getitem__)
+        label = f"{size} cells" if size != "1" else "1 cell"
+        axis.plot(false[first:], detected[first:], "-", lw=1.6, color=colours(number / len(sizes)), label=label)
+    axis.set(
+        xscale="symlog", xlabel="false regions in 10 mm² of composed tissue", ylabel="lesions found", ylim=(0, 1.02)
+    )
+    axis.set_xticks([0, 1, 10, 100], labels=["0", "1", "10", "100"])
+    axis.minorticks_off()
+    axis.legend(frameon=False, fontsize=8, loc="lower right")
     _save(figure, path)
 
 

@@ -15,7 +15,9 @@ from model.evidence.report.controls import left_out, trained_controls
 from model.evidence.report.figures import draw_angles, draw_reliability
 from model.evidence.report.learning import fractions, repeated
 from model.evidence.report.measured import angles, distance, exactness, familiar, introduction, shipped, stability
+from model.evidence.report.official import official, read_valid
 from model.evidence.report.rivals import on_splits, rivals
+from model.evidence.report.slides import draw, read_slides, slide_level
 from model.evidence.study.data import Data
 from model.evidence.study.runs import ANSWERS
 from model.weights.card import WeightsRefused
@@ -39,17 +41,27 @@ def read_probes() -> dict[str, Any]:
     return content
 
 
-def page(directory: Path) -> str:
-    """The page as Markdown; draws its figures. `directory`: PCam's files by the plan named, which judged the study."""
+def page(directory: Path, official_plan: Path | None) -> str:
+    """The page as Markdown; draws its figures.
+
+    Args:
+        directory: PCam's files by the plan named, which judged the study.
+        official_plan: those by the plan official, which judged its runs on official train.
+    """
     probes, answers, data = read_probes(), read_answers(ANSWERS), Data(directory)
     draw_reliability(PAGE.parent / "detector-reliability.png", probes["shipped"])
     draw_angles(PAGE.parent / "detector-angles.png", probes["angles"])
+    slides = read_slides(probes["weights"])
+    if slides is not None:
+        draw(slides, PAGE.parent)
     parts: list[Callable[[], str]] = [
         lambda: introduction(probes),
         lambda: shipped(probes),
         lambda: distance(probes),
+        lambda: slide_level(slides),
         lambda: rivals(answers, data, probes, PAGE.parent),
         lambda: on_splits(answers, data),
+        lambda: official(answers, None if official_plan is None else read_valid(official_plan)),
         lambda: fractions(answers, data, PAGE.parent),
         lambda: repeated(answers, data),
         lambda: exactness(probes),

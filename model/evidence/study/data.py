@@ -61,6 +61,11 @@ class Data:
         self._pool = join(self._all.with_known_slides(), self.valid)
         self._folds = folds_of(self._pool.groups, self._pool.labels)
 
+    @property
+    def is_named(self) -> bool:
+        """Whether valid's slides are all known by name, as in the plan named."""
+        return self.valid.slide_groups() is not None
+
     def for_job(self, job: Job) -> tuple[Split, dict[str, Split]]:
         """The patches that a job trains on, and those that it answers, by part. Folds never see test."""
         if job.data == "fold":

@@ -27,6 +27,7 @@ def test_results_stored_without_a_version_have_the_same_meaning(name):
     assert coverage["slide_share"] == pytest.approx(stored["coverage"]["analysed_cells"] / cells)
     assert {name: coverage[name] for name in stored["coverage"]} == stored["coverage"]
     assert again.pop("unread") is None
+    assert again.pop("slide_score") is None, "no earlier version summed the heat map up"
     summary = again.pop("summary")
     assert summary["sentence"] == stored["summary"]
     assert summary["parameters"]["share"] == stored["coverage"]["share"]
@@ -38,6 +39,17 @@ def test_results_stored_without_a_version_have_the_same_meaning(name):
 def test_results_survive_storage():
     read = from_stored(VERSION_1["results"])
     assert from_stored(json.loads(json.dumps(to_stored(read)))) == read
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_results_of_each_earlier_version_are_read(version):
+    stored = to_stored(from_stored(VERSION_1["results"]))
+    del stored["slide_score"]
+    if version == 2:
+        for name in ("slide_cells", "slide_share", "slide_mm2"):
+            del stored["coverage"][name]
+        del stored["left_out"]
+    assert from_stored({**stored, "version": version}) == from_stored(VERSION_1["results"])
 
 
 def test_results_of_a_later_version_are_refused_with_what_to_do():

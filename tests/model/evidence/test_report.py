@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from model.evidence import measure
-from model.evidence.report import __main__, controls, learning, measured, rivals
+from model.evidence.report import __main__, controls, learning, measured, official, rivals, slides
 from model.evidence.report import page as page_
 from model.evidence.report.comparison import read_answers
 from model.evidence.study import __main__ as study
@@ -102,6 +102,7 @@ def test_the_committed_page_agrees_with_the_committed_files():
     for section in (*sections, measured.stability):
         assert section(probed) in page
     assert measured.familiar(probed) in page
+    assert slides.slide_level(slides.read_slides(probed["weights"])) in page
     assert controls.left_out(read_answers(page_.ANSWERS)) in page
     assert probed["eight_views"]["score"] <= 1e-5
 
@@ -152,3 +153,29 @@ def test_the_readme_quotes_the_card():
         low, high = test[f"{name}_interval"]
         assert f"{test[name]:.3f} [{low:.3f}, {high:.3f}]" in readme
     assert f"{test['patches']:,} patches" in readme
+
+
+@pytest.mark.slow
+def test_official_rivals_are_compared_on_the_seeds_that_both_have(tmp_path, data):
+    job = Job("official", "p4m-densenet", steps=720, data="official")
+    assert "Not run yet" in official.official([], data.valid)
+    for seed in (1, 2):
+        keep(tmp_path, replace(job, seed=seed), data, 2.0, valid=0)
+    keep(tmp_path, replace(job, system="steerable"), data, 9.0, valid=0)
+    answers = read_answers(tmp_path)
+    assert "Not run yet" in official.official(answers, None), "without the patches that judged the runs"
+    page = official.official(answers, data.valid)
+    assert "clearly ahead of none, clearly behind steerable" in page
+    assert "| steerable | -0" in page
+    assert next(line for line in page.splitlines() if line.startswith("| steerable | -")).endswith("| 1 |")
+    assert "Not run yet: steerable-d8, z2-wide" in page
+    assert "not run at this length" in page
+    for share in (0.1, 0.25):
+        keep(tmp_path, replace(job, plan="curve", fraction=share), data, 1 + share, valid=0)
+    rows = [line for line in official.official(read_answers(tmp_path), data.valid).splitlines() if "% | 100 |" in line]
+    assert [row.split("|")[1].strip() for row in rows] == ["10%", "25%", "100%"]
+
+
+def test_slides_measured_with_other_weights_are_not_shown():
+    assert slides.read_slides("0" * 64) is None
+    assert slides.slide_level(None) == slides.MISSING

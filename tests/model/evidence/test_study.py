@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from model.evidence.boosted_trees import features
+from model.evidence.study import __main__ as command
 from model.evidence.study import data as pcam_
 from model.evidence.study import jobs, runs
 from model.groups.group import get_group, transform
 from model.networks.registry import SYSTEMS
 from model.train.loop import predict
 from model.train.metrics import auc
-from model.train.pcam import Split
+from model.train.pcam import BadData, Split
 from model.weights.checkpoint import load_averaged_network
 
 RNG = np.random.default_rng(0)
@@ -133,3 +134,20 @@ def test_boosted_trees_answer_like_a_network(split, tmp_path, monkeypatch):
     answer = np.load(tmp_path / "tiny-boosted-trees-1.npz")
     assert auc(bright.labels, answer["valid"]) > 0.95, "the colour determines the label"
     assert features(bright.patches[:3]).shape == (3, 30)
+
+
+@pytest.mark.parametrize(("named", "plan"), [(True, "official"), (False, "folds")])
+def test_jobs_of_the_other_plans_files_are_refused(named, plan):
+    options = command.parse(["somewhere", "--plans", plan])
+    with pytest.raises(BadData, match=f"{plan} need the files of the plan {'official' if named else 'named'}"):
+        command.planned(options, named)
+    own = {job.plan for job in command.planned(command.parse(["somewhere"]), named)}
+    assert own == {"official", "curve"} or named
+    assert named != ("official" in own)
+
+
+def test_a_job_on_official_train_never_sees_test(tiny):
+    job = jobs.Job("official", "p4m-densenet", steps=2, data="official")
+    split, held_out = tiny.for_job(job)
+    assert (len(split), list(held_out)) == (120, ["valid"])
+    assert len(tiny.for_job(dataclasses.replace(job, plan="curve", fraction=0.5))[0]) == 60

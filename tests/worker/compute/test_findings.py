@@ -201,3 +201,13 @@ def test_results_are_withheld_where_most_of_the_tissue_is_unfamiliar(most, code)
     reason = withheld(logits(), results, most)
     assert (reason and reason.code) == code
     assert reason is None or "80% of the tissue" in reason.detail
+
+
+def test_a_heat_map_is_summed_up_at_the_threshold_of_the_analysis():
+    plane = logits()
+    scores = 1 / (1 + np.exp(-plane.astype(np.float64)))
+    score = gathered(plane).slide_score
+    assert score.area_cells == (scores >= 0.5).sum()
+    assert score.area_um2 == pytest.approx(score.area_cells * INFO.frame().cell_area_um2())
+    assert 0.5 < score.peak < scores.max()
+    assert gathered(np.full(SHAPE, np.nan, np.float32)).slide_score is None, "nothing was analysed"

@@ -3,9 +3,11 @@ import { Refusal, address, isAbort, request } from "../../shared/http.js";
 import { part } from "../../shared/dom.js";
 import { panel, pause } from "../../shared/panel.js";
 import { explain } from "../../shared/words.js";
+import { cost, presetsOf } from "../presets.js";
 import { isActive, report, showAnalysis } from "../state.js";
 
 /** @typedef {import("../state.js").Analysis} Analysis */
+/** @typedef {import("../../shared/types").Card} Card */
 
 const FOLLOW_AGAIN_MS = 3000;
 
@@ -92,8 +94,8 @@ async function follow(store, id, life) {
   }
 }
 
-/** Lists the networks that live workers offer. @param {HTMLElement} host @param {AbortSignal} life */
-async function offerNetworks(host, life) {
+/** Lists the networks that live workers offer. @param {HTMLElement} host @param {import("../state.js").ViewerStore} store @param {AbortSignal} life */
+async function offerNetworks(host, store, life) {
   const { models, default: preferred } = await request("get", "/api/v1/models", { signal: life });
   const select = part(host, "network", HTMLSelectElement);
   const option = (/** @type {import("../../shared/types").Card} */ card) =>
@@ -107,17 +109,43 @@ async function offerNetworks(host, life) {
     select.prepend(new Option(`${preferred} (no worker offers it now)`, "", true, true));
   }
   part(host, "network-choice").hidden = select.options.length < 2;
+  store.set({ cards: models });
+  offerPresets(host, store.get().cards);
+}
+
+/** Lists the thresholds of the chosen network, the card's own first chosen. @param {HTMLElement} host @param {Card[]} cards */
+function offerPresets(host, cards) {
+  const select = part(host, "preset", HTMLSelectElement);
+  const presets = presetsOf(cards.find(({ name }) => name === part(host, "network", HTMLSelectElement).value));
+  const former = presets.some(([name]) => name === select.value) ? select.value : "default";
+  select.replaceChildren(...presets.map(([name, { threshold }]) => {
+    const label = `from ${threshold} (${name})`;
+    return new Option(label, name, name === "default", name === former);
+  }));
+  part(host, "preset-choice").hidden = !presets.length;
+  explainPreset(host, cards);
+}
+
+/** @param {HTMLElement} host @param {Card[]} cards */
+function explainPreset(host, cards) {
+  const card = cards.find(({ name }) => name === part(host, "network", HTMLSelectElement).value);
+  const chosen = presetsOf(card).find(([name]) => name === part(host, "preset", HTMLSelectElement).value);
+  part(host, "preset-cost").hidden = !chosen;
+  part(host, "preset-cost").textContent = chosen ? cost(chosen[1]) : "";
 }
 
 /** The request for a new analysis; without a network the service takes its own. @param {HTMLElement} host */
 function chosen(host) {
   const model = part(host, "network", HTMLSelectElement).value;
   const tissue = part(host, "all", HTMLInputElement).checked ? /** @type {const} */ ("all") : /** @type {const} */ ("auto");
-  return { tissue, rotation_check: true, ...(model ? { model } : {}) };
+  const preset = /** @type {import("../presets.js").PresetName | ""} */ (part(host, "preset", HTMLSelectElement).value);
+  return { tissue, rotation_check: true, ...(model ? { model } : {}), ...(preset && preset !== "default" ? { preset } : {}) };
 }
 
 /** @param {HTMLElement} host @param {import("../state.js").ViewerStore} store @param {AbortSignal} life */
 function listen(host, store, life) {
+  part(host, "network").addEventListener("input", () => offerPresets(host, store.get().cards), { signal: life });
+  part(host, "preset").addEventListener("input", () => explainPreset(host, store.get().cards), { signal: life });
   /** @param {string} button @param {(signal: AbortSignal) => Promise<Analysis>} action */
   const on = (button, action) => part(host, button).addEventListener("click", async () => {
     store.set({ error: "" });
@@ -136,7 +164,7 @@ function listen(host, store, life) {
 
 export const { mount, unmount } = panel((host, /** @type {import("../state.js").ViewerStore} */ store, life) => {
   listen(host, store, life);
-  offerNetworks(host, life).catch((error) => report(store, error));
+  offerNetworks(host, store, life).catch((error) => report(store, error));
   store.watch((state) => (state.loaded ? state.analysis : undefined), (analysis) => {
     if (analysis !== undefined) show(host, analysis, store.get().slide?.not_analysable);
   }, life);

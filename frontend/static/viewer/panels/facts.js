@@ -35,6 +35,18 @@ function describeFamiliarity(familiarity) {
     `(above the limit that 2 % of held-out patches exceed). On reference slides it was at most ${percent(familiarity.usual_share)}.`;
 }
 
+/**
+ * @param {import("../../shared/types").ShownResults | null} results
+ * @param {string | null | undefined} preset the name of the threshold
+ */
+function describeScore(results, preset) {
+  if (!results?.slide_score) return "";
+  const { peak, area_um2 } = results.slide_score;
+  const name = preset ? ` (${preset})` : "";
+  return `Highest mean score of four neighbouring cells: ${peak.toFixed(3)}. ${(area_um2 / 1e6).toFixed(4)} mm² reach the threshold of ${results.threshold}${name}. ` +
+    "Both sum the heat map up, for sorting slides.";
+}
+
 /** @param {NonNullable<import("../state.js").Analysis["results"]>} results @param {unknown} tissue the analysis's setting */
 function describeCoverage({ coverage, left_out, unread }, tissue) {
   const counted = coverage.unreadable_cells ? ` ${coverage.unreadable_cells} cells could not be read.` : "";
@@ -64,6 +76,7 @@ export const { mount, unmount } = panel((host, /** @type {import("../state.js").
     host.hidden = !results;
     if (!analysis || !results) return;
     part(host, "coverage").textContent = describeCoverage(results, analysis.settings.tissue);
+    part(host, "score").textContent = describeScore(shownResults(analysis), analysis.settings.preset);
     part(host, "selftest").textContent = describeCheck(results.rotation_check);
     part(host, "familiarity").textContent = describeFamiliarity(shownResults(analysis)?.familiarity);
     part(host, "made-at").textContent = describeScale(analysis.scale);

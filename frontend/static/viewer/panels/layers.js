@@ -1,9 +1,10 @@
 // The heat map over the slide and its controls: scores, or how unlike the training patches the tissue is.
 import { names, table } from "../../shared/colormaps.js";
-import { part, pen } from "../../shared/dom.js";
+import { make, part, pen } from "../../shared/dom.js";
 import { panel } from "../../shared/panel.js";
 import { percent } from "../../shared/words.js";
 import { HeatMap } from "../heatmap.js";
+import { cost, presetsOf } from "../presets.js";
 import { QUANTITIES } from "../quantities.js";
 import { displayed, report, shownResults } from "../state.js";
 
@@ -30,6 +31,36 @@ function drawLegend(canvas, colours, lowest) {
   context.putImageData(picture, 0, 0);
 }
 
+/** The presets of the network that made the scores; of other layers none. @param {ViewerStore} store */
+function presets(store) {
+  const { cards, analysis, layer } = store.get();
+  return layer === "score" ? presetsOf(cards.find(({ name }) => name === analysis?.model)) : [];
+}
+
+/** Says what a threshold costs where it is a preset's. @param {HTMLElement} host @param {ViewerStore} store @param {number} threshold */
+function explainThreshold(host, store, threshold) {
+  const chosen = presets(store).find(([, preset]) => preset.threshold === threshold);
+  part(host, "presets-cost").hidden = !chosen;
+  part(host, "presets-cost").textContent = chosen ? cost(chosen[1]) : "";
+}
+
+/** Offers a button for each preset. @param {HTMLElement} host @param {ViewerStore} store */
+function offerPresets(host, store) {
+  const offered = presets(store);
+  part(host, "presets").hidden = !offered.length;
+  part(host, "presets").replaceChildren(...offered.map(([name, { threshold }]) => {
+    const button = make("button");
+    button.append(make("span", "", name), " ", make("span", "", String(threshold)));
+    button.value = String(threshold);
+    button.addEventListener("click", () => {
+      store.set({ threshold });
+      paint(host, store);
+    });
+    return button;
+  }));
+  paint(host, store);
+}
+
 /** Draws the controls and the layer as they are set. @param {HTMLElement} host @param {ViewerStore} store */
 function paint(host, store) {
   const { opacity, threshold, colours } = controls(host);
@@ -41,6 +72,10 @@ function paint(host, store) {
   [part(host, "legend-low").textContent, part(host, "legend-high").textContent] = QUANTITIES[layer].ends;
   part(host, "kind-about").textContent = QUANTITIES[layer].about(shownResults(analysis));
   drawLegend(part(host, "legend", HTMLCanvasElement), colours.value, lowest);
+  for (const button of part(host, "presets").querySelectorAll("button")) {
+    button.setAttribute("aria-pressed", String(Number(button.value) === lowest));
+  }
+  explainThreshold(host, store, lowest);
   if (!heat) return;
   heat.canvas.style.opacity = opacity.value;
   heat.draw(colours.value, lowest);
@@ -99,6 +134,9 @@ export const { mount, unmount } = panel((host, /** @type {ViewerStore} */ store,
     }
     paint(host, store);
   }, life);
+  store.watch((state) => state.cards, () => offerPresets(host, store), life);
+  store.watch((state) => state.layer, () => offerPresets(host, store), life);
+  store.watch((state) => state.analysis?.model, () => offerPresets(host, store), life);
   store.watch((state) => state.heatVisible, (visible) => {
     const { heat } = store.get();
     if (heat) heat.canvas.hidden = !visible;
