@@ -126,10 +126,11 @@ function offerPresets(host, cards) {
   explainPreset(host, cards);
 }
 
-/** @param {HTMLElement} host @param {Card[]} cards */
+/** Says what another preset than the default costs. @param {HTMLElement} host @param {Card[]} cards */
 function explainPreset(host, cards) {
   const card = cards.find(({ name }) => name === part(host, "network", HTMLSelectElement).value);
-  const chosen = presetsOf(card).find(([name]) => name === part(host, "preset", HTMLSelectElement).value);
+  const { value } = part(host, "preset", HTMLSelectElement);
+  const chosen = presetsOf(card).find(([name]) => name === value && name !== "default");
   part(host, "preset-cost").hidden = !chosen;
   part(host, "preset-cost").textContent = chosen ? cost(chosen[1]) : "";
 }
