@@ -18,7 +18,7 @@ ENGINE := production
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test check types coverage measure lint faults soak fuzz train evaluate study digits bench bench-quick bench-peers clean
+.PHONY: help run dev test check types coverage measure lint faults soak fuzz train evaluate study gpu digits bench bench-quick bench-peers clean
 
 help:  ## show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -105,10 +105,23 @@ evaluate: $(TESTS)  ## measure the shipped weights, write docs/detector.md: make
 	$(BIN)/python -m model.evidence.evaluate $(DIR) --split test
 	$(BIN)/python -m model.evidence.measure $(DIR) $(if $(NAMED),--named $(NAMED)) \
 		--other-tissue "$$($(BIN)/python -m cli.demo_slide runs/demo)"
-	$(BIN)/python -m model.evidence.report $(or $(NAMED),$(DIR))
+	$(BIN)/python -m model.evidence.slides $(DIR)
+	$(BIN)/python -m model.evidence.report $(or $(NAMED),$(DIR)) --official $(DIR)
 
-study: $(TESTS)  ## run the trainings behind docs/detector.md, in hours: make study DIR=named-plan
+study: $(TESTS)  ## run the trainings behind docs/detector.md, in hours: make study DIR=plan
 	$(BIN)/python -m model.evidence.study $(DIR)
+
+# Without PYTHON the service's own environment; with it, an interpreter that has PyTorch for CUDA, h5py, OpenCV, Pillow,
+# safetensors, tqdm, pytest and pytest-timeout, and nothing is installed. So its tests load no fixtures of the service.
+GPU_PYTHON := $(if $(filter file,$(origin PYTHON)),$(BIN)/python,$(PYTHON))
+
+gpu: $(if $(filter file,$(origin PYTHON)),$(TESTS))  ## test, measure and train on a GPU: make gpu DIR=official-plan MINUTES=10 PYTHON=python
+	@test -n "$(DIR)" || { echo "Name the folder of patches: make gpu DIR=official-plan."; exit 1; }
+	@$(GPU_PYTHON) -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || \
+		{ echo "PyTorch of $(GPU_PYTHON) sees no CUDA device: make gpu needs one."; exit 1; }
+	$(GPU_PYTHON) -m pytest -q --noconftest tests/model/inference/test_staging.py tests/model/train/gpu
+	$(GPU_PYTHON) -c 'from bench.page.tables import page; from bench.sections.gpu import measure; print(page(measure(quick=True)))'
+	$(GPU_PYTHON) -m model.train.gpu $(DIR) --out runs/gpu --minutes $(MINUTES)
 
 clean:  ## remove the installed packages (never the data)
 	rm -rf $(VENV) frontend/node_modules
