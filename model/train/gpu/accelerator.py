@@ -12,6 +12,7 @@ from model.train.gpu.augmentation import DRAWS, Augmentation, Strength
 from model.train.gpu.forward import Forward, forward_of, norms_in_order, statistics_of
 from model.train.pcam import Split
 
+MOST_FORMS = 64  # compiled from one function
 STATISTICS_SEED, VERSIONS_SEED = 7_000_003, 5_000_011  # apart from those of epochs
 
 
@@ -44,7 +45,11 @@ class Accelerator:
         self._forwards: dict[tuple[DenseNetConfig, str], Forward] = {}
 
     def _compile(self, function: Any) -> Any:
-        return torch.compile(function, dynamic=False) if self.compiled else function
+        if not self.compiled:
+            return function
+        # All architectures share the code of one function, of which PyTorch compiles eight forms and interprets others.
+        torch._dynamo.config.cache_size_limit = MOST_FORMS
+        return torch.compile(function, dynamic=False)
 
     def forward(self, config: DenseNetConfig, use: str) -> Forward:
         """The forward pass of an architecture, compiled once for each use ("training", "inference")."""
@@ -68,21 +73,24 @@ class Accelerator:
         return torch.randperm(count, generator=torch.Generator().manual_seed(seed)).to(self.device)
 
     @torch.no_grad()
-    def predict(self, network: DenseNet, images: Callable[[Tensor], Tensor], count: int) -> Tensor:
-        """The logits (count,) of a network in eval mode on what `images` makes of the places of a batch.
+    def predict(self, networks: Sequence[DenseNet], images: Callable[[Tensor], Tensor], count: int) -> Tensor:
+        """The logits (networks, count) in eval mode on what `images` makes of the places of a batch.
 
         The last batch is filled up from the beginning, since another shape would be compiled again.
         """
-        forward = self.forward(network.config, "inference")
-        parameters, statistics = dict(network.named_parameters()), statistics_of(network)
-        places = torch.arange(-(-count // self.batch) * self.batch, device=self.device) % count
-        parts = [forward(parameters, images(batch), statistics)[0] for batch in places.split(self.batch)]
-        return torch.cat(parts)[:count].float()
+        forwards = [self.forward(network.config, "inference") for network in networks]
+        states = [(dict(network.named_parameters()), statistics_of(network)) for network in networks]
+        places, parts = torch.arange(-(-count // self.batch) * self.batch, device=self.device) % count, []
+        for rows in places.split(self.batch):
+            batch = images(rows)
+            pairs = zip(forwards, states, strict=True)
+            parts.append(torch.stack([forward(values, batch, stats)[0] for forward, (values, stats) in pairs]))
+        return torch.cat(parts, 1)[:, :count].float()
 
     def predict_valid(self, network: DenseNet) -> Tensor:
         """The logits of the validation patches, (N,)."""
         pixels = self.valid.pixels
-        return self.predict(network, lambda places: self.augmentation.unchanged(pixels[places]), len(pixels))
+        return self.predict([network], lambda places: self.augmentation.unchanged(pixels[places]), len(pixels))[0]
 
     @torch.no_grad()
     def renew_statistics(
@@ -119,6 +127,5 @@ class Accelerator:
                 augmented: Tensor = self.augment(self.train.pixels[places], draws[places], amounts)
                 return augmented
 
-            logits = [self.predict(teacher, images, len(self.train)) for teacher in teachers]
-            rows.append(torch.sigmoid(torch.stack(logits).mean(0)))
+            rows.append(torch.sigmoid(self.predict(teachers, images, len(self.train)).mean(0)))
         return torch.stack(rows)

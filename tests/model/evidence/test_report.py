@@ -169,6 +169,9 @@ def test_official_rivals_are_compared_on_the_seeds_that_both_have(tmp_path, data
     assert "| steerable | -0" in page
     assert next(line for line in page.splitlines() if line.startswith("| steerable | -")).endswith("| 1 |")
     assert "Not run yet: steerable-d8, z2-wide" in page
+    assert "eighth turns" not in page
+    keep(tmp_path, replace(job, system="steerable-d8"), data, 2.0, valid=0)
+    assert "+0.000 [0.000, 0.000], is not shown to pay for it" in official.official(read_answers(tmp_path), data.valid)
     assert "not run at this length" in page
     for share in (0.1, 0.25):
         keep(tmp_path, replace(job, plan="curve", fraction=share), data, 1 + share, valid=0)

@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -189,6 +190,26 @@ def test_pace_is_measured_once(accelerator):
     pace.measure(recipe)
     assert pace.cost(recipe) is cost
     assert cost.step_s > 0 < cost.validation_s
+
+
+@pytest.mark.slow
+def test_every_architecture_is_compiled(data, monkeypatch):
+    """By default torch.compile leaves the ninth form of one function to the interpreter."""
+    graphs = []
+
+    def count(graph, _):
+        graphs.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=count))
+    monkeypatch.setattr(torch._dynamo.config, "cache_size_limit", 8)
+    patches = Patches.of_split(read(data)[0], torch.device("cpu"))
+    accelerator = Accelerator(patches, patches, batch=2, compiled=True)
+    images = accelerator.augmentation.unchanged(patches.pixels[:2])
+    for n0 in range(4, 14):
+        network = DenseNet(DenseNetConfig("z2", n0=n0, growth=4, blocks=1))
+        accelerator.forward(network.config, "training")(dict(network.named_parameters()), images, None)
+    assert len(graphs) == 10
 
 
 def test_files_and_parcels_give_the_same_patches_in_the_same_order(data, tmp_path):
