@@ -1,7 +1,7 @@
 """The API as `python -m api` runs it."""
 
-import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -38,13 +38,12 @@ READS = (
 )
 
 
-async def _sweep(files: SlideFiles) -> None:
-    """Lets go of deleted slides' files, again and again. A disk may be slow, so a thread looks at it."""
-    while True:
-        await asyncio.sleep(SWEEP_SECONDS)
+def _sweep(files: SlideFiles, stop: threading.Event) -> None:
+    """Lets go of deleted slides' files, again and again, until `stop`."""
+    while not stop.wait(SWEEP_SECONDS):
         try:
-            await asyncio.to_thread(files.sweep)
-        except Exception:  # the edge of a task: logged here, once, and the next sweep tries again
+            files.sweep()
+        except Exception:  # the edge of a thread: logged here, once, and the next sweep tries again
             log.exception("sweep of open slide files failed")
 
 
@@ -53,9 +52,11 @@ def create_api(files: SlideFiles) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        sweeping = asyncio.create_task(_sweep(files))
+        stop = threading.Event()
+        # A daemon, since a share that hangs would keep its thread, and with it the process, from ending.
+        threading.Thread(target=_sweep, args=(files, stop), name="sweep", daemon=True).start()
         yield
-        sweeping.cancel()
+        stop.set()
         files.close()
 
     api = FastAPI(

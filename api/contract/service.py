@@ -66,8 +66,8 @@ class ThresholdPreset(BaseModel):
 
     `sensitivity` and `specificity`: of patches of PatchCamelyon's test. `detected`: the share of lesions that are
     found, by their size in cells, and the false regions per 10 mm² of tissue, on fields composed of labelled patches.
-    `sham`: the same of places without tumour, which chance finds. No annotated slides were used. A card of one's own
-    may state the threshold alone.
+    `sham`: the same of places without tumour, which chance finds. Intervals do not vary slides, so they are too narrow.
+    No annotated slides were used. A card of one's own may state the threshold alone.
     """
 
     threshold: float

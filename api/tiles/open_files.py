@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
+from weakref import WeakSet
 
 from cachetools import TTLCache
 
@@ -112,6 +113,8 @@ class SlideFiles:
 
     def __init__(self) -> None:
         self._files: TTLCache[Path, TileFile] = TTLCache(MOST_FILES, IDLE_SECONDS)
+        # All files that are open, those that the cache dropped while something refers to them included.
+        self._opened: dict[Path, WeakSet[TileFile]] = {}
         self._idle: OrderedDict[FileKey, Reader] = OrderedDict()
         self._used: dict[FileKey, tuple[Reader, int]] = {}  # with the number of users
         # The event loop takes the first, so nothing slow may happen under it.
@@ -146,7 +149,13 @@ class SlideFiles:
         except OSError as error:
             raise opening.file_fault(error) from error
         with self._files_lock:
-            self._files[path] = file
+            other = self._files.get(path)
+            if other is None or other.version != version:
+                self._files[path], other = file, None
+                self._opened.setdefault(path, WeakSet()).add(file)
+        if other is not None:  # another thread was faster
+            file.close()
+            return other
         if not index.exists():  # the slide was deleted meanwhile: an open file would keep its space
             self.drop(path)
         return file
@@ -193,9 +202,9 @@ class SlideFiles:
     def drop(self, path: Path) -> None:
         """Closes a deleted slide's file and idle reader, so that its space becomes free."""
         with self._files_lock:
-            expired = dict(self._files.expire())  # pop alone would leave an expired entry, whose file stays open
-            file = self._files.pop(path, None) or expired.get(path)
-        if file is not None:
+            self._files.pop(path, None)
+            opened = list(self._opened.pop(path, ()))
+        for file in opened:
             file.close()
         with self._lock:
             closing = [self._idle.pop(key) for key in list(self._idle) if key[0] == path]
@@ -203,14 +212,16 @@ class SlideFiles:
             reader.close()
 
     def sweep(self) -> None:
-        """Drops the files whose path has gone, and closes those that nobody has used for long.
+        """Drops the files whose path has gone, and lets go of those that nobody has used for long.
 
         Another process may have deleted their slide: a worker by its retention period, or a second API. A share that
         does not answer says nothing about its files.
         """
         with self._files_lock:
-            self._files.expire()
-            paths = set(self._files)
+            expired = self._files.expire()
+            self._opened = {path: opened for path, opened in self._opened.items() if opened}
+            paths = set(self._opened)
+        del expired  # closes them where nothing else refers to them, and not under the lock
         with self._lock:
             paths |= {path for path, _ in self._idle}
         for path in paths:

@@ -23,6 +23,28 @@ def _odds(share: float) -> float:
     return share / (1 - share)
 
 
+def _is_share(value: object) -> bool:
+    """Whether a value is a figure with its interval, as presets have them."""
+    if not isinstance(value, dict) or not isinstance(value.get("value"), float):
+        return False
+    interval = value.get("interval")
+    return isinstance(interval, list | tuple) and len(interval) == 2 and all(isinstance(x, float) for x in interval)
+
+
+def _has_costs(preset: dict[str, Any]) -> bool:
+    """Whether what a preset says of its costs has the form that the API shows; what it does not say is no fault."""
+    pairs = [
+        {"value": preset[name], "interval": preset.get(f"{name}_interval")}
+        for name in ("sensitivity", "specificity")
+        if name in preset
+    ]
+    by_size = [preset.get(name, {}) for name in ("detected", "sham")]
+    if not all(isinstance(one, dict) for one in by_size):
+        return False
+    others = [preset["false_regions_per_10_mm2"]] if "false_regions_per_10_mm2" in preset else []
+    return all(_is_share(one) for one in [*pairs, *others, *(share for sizes in by_size for share in sizes.values())])
+
+
 @dataclass(frozen=True)
 class Card:
     """The facts of a checkpoint, as NAME.card.json stores them."""
@@ -49,10 +71,20 @@ class Card:
     def check(self) -> None:
         """Raises WeightsRefused where this version does not support the card's architecture or presets."""
         _ = self.config
+        if not isinstance(self.presets, dict):
+            raise WeightsRefused(f"the presets of {self.name} are no object")
         for name, preset in self.presets.items():
-            threshold = preset.get("threshold") if isinstance(preset, dict) else None
-            if not isinstance(threshold, float) or not 0 < threshold < 1:
-                raise WeightsRefused(f"the preset {name!r} of {self.name} has no threshold between 0 and 1")
+            self._check_preset(name, preset)
+
+    def _check_preset(self, name: str, preset: object) -> None:
+        threshold = preset.get("threshold") if isinstance(preset, dict) else None
+        if not isinstance(preset, dict) or not isinstance(threshold, float) or not 0 < threshold < 1:
+            raise WeightsRefused(f"the preset {name!r} of {self.name} has no threshold between 0 and 1")
+        if not _has_costs(preset):
+            raise WeightsRefused(f"the costs of the preset {name!r} of {self.name} are no shares with intervals")
+        if name == "default" and threshold != self.threshold:
+            own = f"the card's threshold is {self.threshold:g}"
+            raise WeightsRefused(f"the preset 'default' of {self.name} has the threshold {threshold:g}, {own}")
 
     def calibrate(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Calibrated logits: logits / temperature + bias. Any shape.

@@ -22,6 +22,6 @@ export function cost({ sensitivity, specificity, detected, sham, false_regions_p
   if (typeof sensitivity !== "number" || typeof specificity !== "number") return "What it costs was not measured.";
   const patches = `On test patches ${percent(sensitivity)} of tumour reaches it, and so does ${percent(1 - specificity)} of the rest.`;
   if (!falseRegions || !detected[SIZE] || !sham[SIZE]) return patches;
-  return `${patches} On fields composed of patches, not on slides, it shows ${rounded(falseRegions.value)} false regions in 10 mm². ` +
+  return `${patches} On fields composed of patches, not on slides, an analysis with it shows ${rounded(falseRegions.value)} false regions in 10 mm². ` +
     `It finds ${percent(detected[SIZE].value)} of lesions of ${SIZE} cells, and ${percent(sham[SIZE].value)} of such places without tumour.`;
 }

@@ -17,6 +17,7 @@ from model.train.pcam import Split, read_split
 
 BATCH = 32
 EIGHTHS = "steerable-d8"
+DECISIVE_SEEDS = 2
 
 
 def read_valid(directory: Path) -> Split:
@@ -74,24 +75,33 @@ def _row(name: str, runs: list[Answer], valid: Split) -> Row:
 
 def _against(runs: dict[str, list[Answer]], valid: Split) -> str:
     """p4m against each network on the seeds that both have."""
-    rows, ahead, behind = [], [], []
+    rows, ahead, behind, single = list[Row](), list[str](), list[str](), list[str]()
     for name in OFFICIAL_RIVALS:
         if name == US or name not in runs:
             continue
         value, interval, seeds = difference(runs[US], runs[name], valid)
         rows.append([name, f"{value:+.3f} {between(interval)}", str(seeds)])
-        ahead += [name] if interval[0] > 0 else []
-        behind += [name] if interval[1] < 0 else []
+        if seeds < DECISIVE_SEEDS:
+            single.append(name)
+        elif interval[0] > 0 or interval[1] < 0:
+            (ahead if interval[0] > 0 else behind).append(name)
     if not rows:
         return "No rival has run yet."
-    verdict = f"At this width and length {US} is clearly ahead of {', '.join(ahead) or 'none'}, clearly behind {', '.join(behind) or 'none'}."
-    return f"{table([f'{US} against', 'AUC, difference', 'seeds'], rows)}\n\n{verdict} Seeds differ, so a difference of one seed below two points decides nothing."
+    verdict = f"{US} is clearly ahead of {', '.join(ahead) or 'none'}, clearly behind {', '.join(behind) or 'none'}."
+    if single:
+        verdict += f" With one seed nothing is decided, whatever the interval, since seeds differ: {', '.join(single)}."
+    return f"{table([f'{US} against', 'AUC, difference', 'seeds'], rows)}\n\nAt this width and length {verdict}"
 
 
 def difference(mine: list[Answer], other: list[Answer], valid: Split) -> tuple[float, tuple[float, float], int]:
-    """The mean difference of AUC over the seeds that both have, its interval by cluster, and the number of seeds."""
+    """The mean difference of AUC over the seeds that both have, its interval by cluster, and the number of seeds.
+
+    NaN where they have no seed in common.
+    """
     ours, theirs = ({one.job.seed: one.logits["valid"] for one in runs} for runs in (mine, other))
     seeds = sorted(set(ours) & set(theirs))
+    if not seeds:
+        return float("nan"), (float("nan"), float("nan")), 0
     both = np.stack([ours[seed] for seed in seeds] + [theirs[seed] for seed in seeds], 1)  # (N, 2 · seeds)
 
     def gain(labels: Array, logits: Array) -> dict[str, float]:
@@ -109,7 +119,9 @@ def _eighth_turns(runs: dict[str, list[Answer]], valid: Split) -> str:
     """Whether eighth turns are worth their work in a network that keeps the promise of the eight views."""
     if EIGHTHS not in runs:
         return ""
-    value, interval, _ = difference(runs[EIGHTHS], runs[US], valid)
+    value, interval, seeds = difference(runs[EIGHTHS], runs[US], valid)
+    if not seeds:
+        return ""
     times = _mflop(EIGHTHS) / _mflop(US)
     worth = "pays for it" if interval[0] > 0 else "is not shown to pay for it"
     return f"""{EIGHTHS} is as invariant to the eight views as {US} and adds eighth turns, for {times:.1f} times the work of a cell: its gain here,

@@ -53,6 +53,13 @@ class Parts:
         """Lesions that a field has room for: how many its fields have on average."""
         return len(self.backgrounds) / len(self.peaks)
 
+    def draw(self, backgrounds: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """The place of a lesion of each background, drawn at random; lesions are in order of their background."""
+        counts = np.bincount(self.backgrounds, minlength=len(self.peaks))
+        first = np.cumsum(counts) - counts
+        drawn: NDArray[np.int64] = first[backgrounds] + rng.integers(counts[backgrounds])
+        return drawn
+
     def select(self, chosen: NDArray[np.int64]) -> "Parts":
         """The parts of some backgrounds, which may be named several times."""
         places = np.concatenate([np.flatnonzero(self.backgrounds == b) for b in chosen])
@@ -102,12 +109,17 @@ def lesions_at(prevalence: float, cells: int, most: float) -> int:
 def compose(parts: Parts, lesions: int, slides: int, rng: np.random.Generator) -> Values:
     """Peak and area of slides with so many lesions each, (slides, 2)."""
     drawn = rng.integers(len(parts.peaks), size=(slides, SLIDE_FIELDS))
-    peak, area = parts.peaks[drawn].max(1), parts.areas[drawn].sum(1)
+    peaks, area = parts.peaks[drawn], parts.areas[drawn].sum(1)
     if lesions:
-        which = rng.integers(len(parts.lesion_peaks), size=(slides, lesions))
-        peak = np.maximum(peak, parts.lesion_peaks[which].max(1))
+        # Lesions are of the slide's own fields: another field's peak would be that of one field more.
+        order = rng.permuted(np.tile(np.arange(SLIDE_FIELDS), (slides, 1)), axis=1)
+        places = order[:, np.arange(lesions) % SLIDE_FIELDS]  # (slides, lesions)
+        which = parts.draw(np.take_along_axis(drawn, places, 1), rng)
+        with_lesions = np.full(peaks.shape, -np.inf)
+        np.maximum.at(with_lesions, (np.arange(slides)[:, None], places), parts.lesion_peaks[which])
+        peaks = np.where(np.isinf(with_lesions), peaks, with_lesions)
         area = np.maximum(0, area + parts.lesion_areas[which].sum(1))
-    return np.stack([peak, area], 1)
+    return np.stack([peaks.max(1), area], 1)
 
 
 def _with_and_without(parts: Parts, lesions: int, seed: int) -> tuple[NDArray[np.uint8], Values]:

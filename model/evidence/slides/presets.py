@@ -1,7 +1,7 @@
 """Thresholds for two uses of the same heat map, and what each costs.
 
-    screening    SENSITIVITY of valid's tumour patches reach it: little is missed, much is to be looked at
-    specific     SPECIFICITY of valid's other patches stay below it: what it shows is seldom wrong, and more is missed
+    screening    SENSITIVITY of valid's tumour patches reach it: few are missed, and many others are shown
+    specific     SPECIFICITY of valid's other patches stay below it: few others are shown, and more tumour is missed
 
 Both are chosen on valid. Their figures on patches are test's; those on lesions are of composed fields.
 """

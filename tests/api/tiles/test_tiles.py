@@ -80,6 +80,21 @@ def test_a_deleted_slides_file_is_closed_whatever_refers_to_it(opened):
     assert file is not None
 
 
+def test_files_that_the_cache_dropped_are_closed_with_their_slide(opened, tmp_path, monkeypatch):
+    """By age or for others; and of two threads that open a file at once, the slower one's is closed."""
+    files, path, file = opened
+    with files._files_lock:
+        files._files.clear()
+    again = files.open(path, tmp_path / "tiles.npz", "v1")
+    assert again is not file
+    monkeypatch.setattr(files, "cached", lambda *_: None)
+    assert files.open(path, tmp_path / "tiles.npz", "v1") is again, "the slower thread gets the faster one's file"
+    assert descriptors_of(path) == 2
+    path.unlink()
+    files.sweep()
+    assert descriptors_of(path) == 0
+
+
 def test_a_file_is_closed_after_the_reads_that_are_under_way(opened, monkeypatch):
     """A read of a closed descriptor could return bytes of another file."""
     files, path, file = opened

@@ -161,16 +161,20 @@ def test_official_rivals_are_compared_on_the_seeds_that_both_have(tmp_path, data
     assert "Not run yet" in official.official([], data.valid)
     for seed in (1, 2):
         keep(tmp_path, replace(job, seed=seed), data, 2.0, valid=0)
-    keep(tmp_path, replace(job, system="steerable"), data, 9.0, valid=0)
+    for seed in (1, 2):
+        keep(tmp_path, replace(job, system="steerable", seed=seed), data, 9.0, valid=0)
     answers = read_answers(tmp_path)
     assert "Not run yet" in official.official(answers, None), "without the patches that judged the runs"
     page = official.official(answers, data.valid)
     assert "clearly ahead of none, clearly behind steerable" in page
     assert "| steerable | -0" in page
-    assert next(line for line in page.splitlines() if line.startswith("| steerable | -")).endswith("| 1 |")
+    assert next(line for line in page.splitlines() if line.startswith("| steerable | -")).endswith("| 2 |")
     assert "Not run yet: steerable-d8, z2-wide" in page
     assert "eighth turns" not in page
     keep(tmp_path, replace(job, system="steerable-d8"), data, 2.0, valid=0)
+    keep(tmp_path, replace(job, system="z2-wide", seed=3), data, 2.0, valid=0)
+    page = official.official(read_answers(tmp_path), data.valid)
+    assert "With one seed nothing is decided, whatever the interval, since seeds differ: steerable-d8, z2-wide" in page
     assert "+0.000 [0.000, 0.000], is not shown to pay for it" in official.official(read_answers(tmp_path), data.valid)
     assert "not run at this length" in page
     for share in (0.1, 0.25):

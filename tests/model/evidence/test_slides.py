@@ -19,6 +19,7 @@ from model.evidence.slides.lesions import FIELD_CELLS, LABEL_PX, REACH_CELLS, ST
 from model.inference.dense import infer
 from model.inference.frozen import freeze
 from model.networks.registry import get_system
+from model.train.metrics import auc
 from model.train.pcam import Split
 from model.weights.card import WeightsRefused
 from model.weights.checkpoint import read_card, write_card
@@ -198,6 +199,26 @@ def test_a_slide_has_the_lesions_of_its_prevalence_or_none_where_they_do_not_fit
     assert composed.lesions_at(prevalence, cells, most=15) == lesions_
 
 
+@pytest.mark.parametrize("lesions", [1, 9, 37, 185])
+def test_lesions_that_change_nothing_tell_no_slides_apart(lesions):
+    """A lesion replaces the peak of a field of its slide: it brings no other field's."""
+    rng = np.random.default_rng(2)
+    peaks, areas = rng.random(12), rng.integers(50, 90, 12).astype(float)
+    same = composed.Parts(peaks, areas, np.repeat(np.arange(12), 3), np.repeat(peaks, 3), np.zeros(36))
+    without, with_ = composed.compose(same, 0, 20_000, rng), composed.compose(same, lesions, 20_000, rng)
+    labels = np.repeat([0, 1], 20_000)
+    for column in range(2):
+        assert auc(labels, np.concatenate([without, with_])[:, column]) == pytest.approx(0.5, abs=0.012)
+
+
+def test_a_drawn_lesion_is_of_its_background():
+    some = composed.Parts(np.zeros(3), np.zeros(3), np.array([0, 1, 1, 2]), np.zeros(4), np.zeros(4))
+    backgrounds = np.random.default_rng(0).integers(3, size=(50, 4))
+    drawn = some.draw(backgrounds, np.random.default_rng(1))
+    np.testing.assert_array_equal(some.backgrounds[drawn], backgrounds)
+    assert set(drawn.ravel()) == {0, 1, 2, 3}
+
+
 def test_only_a_lesions_surroundings_differ_from_the_field_without_it():
     plain = map_of(np.full((FIELD_CELLS, FIELD_CELLS), 0.1), np.zeros((FIELD_CELLS, FIELD_CELLS), np.int64))
     numbers = np.zeros((FIELD_CELLS, FIELD_CELLS), np.int64)
@@ -240,6 +261,30 @@ def test_the_section_says_what_was_not_measured():
 def test_a_card_with_a_preset_that_is_none_is_refused(preset):
     with pytest.raises(WeightsRefused, match="'x' of p4m-densenet has no threshold"):
         replace(read_card(), presets={"x": preset}).check()
+
+
+@pytest.mark.parametrize(
+    "costs",
+    [
+        {"sensitivity": "0.9", "sensitivity_interval": [0.8, 0.95]},
+        {"sensitivity": 0.9},
+        {"detected": []},
+        {"detected": {"9": {"value": 0.5, "interval": [0.1]}}},
+        {"false_regions_per_10_mm2": 20.0},
+    ],
+)
+def test_a_card_whose_presets_state_costs_in_another_form_is_refused(costs):
+    """`GET /models` could not show them."""
+    with pytest.raises(WeightsRefused, match="costs of the preset 'x'"):
+        replace(read_card(), presets={"x": {"threshold": 0.5, **costs}}).check()
+
+
+def test_presets_of_a_card_may_state_the_threshold_alone_and_default_is_the_cards():
+    replace(read_card(), presets={"screening": {"threshold": 0.2}}).check()
+    with pytest.raises(WeightsRefused, match=r"the card's threshold is 0\.5"):
+        replace(read_card(), presets={"default": {"threshold": 0.6}}).check()
+    with pytest.raises(WeightsRefused, match="are no object"):
+        replace(read_card(), presets=None).check()
 
 
 def test_one_field_is_left_as_it_is_without_lesions():

@@ -49,7 +49,7 @@ export function format({ analysis, x, y, zoom, rotation, layer, heat, mask, thre
   const bit = (/** @type {boolean | undefined} */ value) => (value === undefined ? undefined : String(Number(value)));
   const values = {
     analysis, x: places(x, 1), y: places(y, 1), zoom: zoom === undefined ? undefined : String(Number(zoom.toPrecision(5))),
-    rotation: places(rotation, 1), layer, heat: bit(heat), mask: bit(mask), threshold: places(threshold, 2),
+    rotation: places(rotation, 1), layer, heat: bit(heat), mask: bit(mask), threshold: places(threshold, 4),
   };
   const pairs = Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]));
   return `#${new URLSearchParams(pairs)}`;

@@ -116,13 +116,14 @@ async function offerNetworks(host, store, life) {
 /** Lists the thresholds of the chosen network, the card's own first chosen. @param {HTMLElement} host @param {Card[]} cards */
 function offerPresets(host, cards) {
   const select = part(host, "preset", HTMLSelectElement);
-  const presets = presetsOf(cards.find(({ name }) => name === part(host, "network", HTMLSelectElement).value));
-  const former = presets.some(([name]) => name === select.value) ? select.value : "default";
-  select.replaceChildren(...presets.map(([name, { threshold }]) => {
-    const label = `from ${threshold} (${name})`;
-    return new Option(label, name, name === "default", name === former);
-  }));
-  part(host, "preset-choice").hidden = !presets.length;
+  const card = cards.find(({ name }) => name === part(host, "network", HTMLSelectElement).value);
+  const others = presetsOf(card).filter(([name]) => name !== "default");
+  const former = others.some(([name]) => name === select.value) ? select.value : "default";
+  /** @type {[string, number][]} */
+  const offered = [["default", card?.threshold ?? 0.5], ...others.map(([name, { threshold }]) => /** @type {[string, number]} */ ([name, threshold]))];
+  select.replaceChildren(...offered.map(([name, threshold]) =>
+    new Option(`from ${threshold} (${name})`, name, name === "default", name === former)));
+  part(host, "preset-choice").hidden = !others.length;
   explainPreset(host, cards);
 }
 

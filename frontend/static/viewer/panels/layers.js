@@ -31,17 +31,23 @@ function drawLegend(canvas, colours, lowest) {
   context.putImageData(picture, 0, 0);
 }
 
-/** The presets of the network that made the scores; of other layers none. @param {ViewerStore} store */
+/**
+ * The presets of the card that calibrated the scores: another card of the same name has other thresholds and costs.
+ * @param {ViewerStore} store
+ */
 function presets(store) {
   const { cards, analysis, layer } = store.get();
-  return layer === "score" ? presetsOf(cards.find(({ name }) => name === analysis?.model)) : [];
+  const made = analysis?.provenance?.card_sha256;
+  return layer === "score" && made ? presetsOf(cards.find(({ provenance }) => provenance.card_sha256 === made)) : [];
 }
 
 /** Says what a threshold costs where it is a preset's. @param {HTMLElement} host @param {ViewerStore} store @param {number} threshold */
 function explainThreshold(host, store, threshold) {
   const chosen = presets(store).find(([, preset]) => preset.threshold === threshold);
   part(host, "presets-cost").hidden = !chosen;
-  part(host, "presets-cost").textContent = chosen ? cost(chosen[1]) : "";
+  const own = shownResults(store.get().analysis)?.threshold;
+  const listed = own === undefined || own === threshold ? "" : ` The regions listed are those from ${own}.`;
+  part(host, "presets-cost").textContent = chosen ? `${cost(chosen[1])}${listed}` : "";
 }
 
 /** Offers a button for each preset. @param {HTMLElement} host @param {ViewerStore} store */
@@ -66,7 +72,7 @@ function paint(host, store) {
   const { opacity, threshold, colours } = controls(host);
   const { heat, layer, analysis, threshold: limit } = store.get();
   if (limit !== null) threshold.value = String(limit);
-  const lowest = Number(threshold.value);
+  const lowest = limit ?? Number(threshold.value); // the slider rounds
   part(host, "opacity-value").textContent = percent(Number(opacity.value));
   part(host, "threshold-value").textContent = lowest.toFixed(2);
   [part(host, "legend-low").textContent, part(host, "legend-high").textContent] = QUANTITIES[layer].ends;
