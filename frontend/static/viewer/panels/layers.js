@@ -37,8 +37,8 @@ function drawLegend(canvas, colours, lowest) {
  */
 function presets(store) {
   const { cards, analysis, layer } = store.get();
-  const made = analysis?.provenance?.card_sha256;
-  return layer === "score" && made ? presetsOf(cards.find(({ provenance }) => provenance.card_sha256 === made)) : [];
+  const digest = analysis?.provenance?.card_sha256;
+  return layer === "score" && digest ? presetsOf(cards.find(({ provenance }) => provenance.card_sha256 === digest)) : [];
 }
 
 /** Says what a threshold costs where it is a preset's. @param {HTMLElement} host @param {ViewerStore} store @param {number} threshold */
@@ -142,7 +142,7 @@ export const { mount, unmount } = panel((host, /** @type {ViewerStore} */ store,
   }, life);
   store.watch((state) => state.cards, () => offerPresets(host, store), life);
   store.watch((state) => state.layer, () => offerPresets(host, store), life);
-  store.watch((state) => state.analysis?.model, () => offerPresets(host, store), life);
+  store.watch((state) => state.analysis?.provenance?.card_sha256, () => offerPresets(host, store), life); // known from the first claim on
   store.watch((state) => state.heatVisible, (visible) => {
     const { heat } = store.get();
     if (heat) heat.canvas.hidden = !visible;
