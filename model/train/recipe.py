@@ -33,12 +33,27 @@ class Recipe:
     soft: float = 0.0  # share of a target that teachers give (Hinton et al. 2015, at temperature 1)
 
 
-def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """The learning rate of a step: linear warm-up, then half a cosine to zero (Loshchilov & Hutter 2017)."""
-    warm = max(1, round(recipe.warm_up * steps))
+def warm_cosine(peak: float, warm_up: float, step: int, steps: int, cycles: int = 1) -> float:
+    """The rate of a step: linear warm-up, then half a cosine to zero in each cycle (Loshchilov & Hutter 2017).
+
+    `warm_up`: a share of the steps.
+    """
+    warm = max(1, round(warm_up * steps))
     if step < warm:
-        return recipe.lr * (step + 1) / warm
-    return recipe.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+        return peak * (step + 1) / warm
+    place = min(1.0, (step - warm) / max(1, steps - warm))
+    within = (place * cycles) % 1 if place < 1 else 1.0
+    return peak * 0.5 * (1 + math.cos(math.pi * within))
+
+
+def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+    """The learning rate of a step."""
+    return warm_cosine(recipe.lr, recipe.warm_up, step, steps)
+
+
+def average_decay(ema: float, step: int) -> float:
+    """The decay of the moving average at a step: `ema`, and faster in the first steps."""
+    return min(ema, (1 + step) / (10 + step))
 
 
 def batch_at(split: Split, recipe: Recipe, step: int, device: torch.device | None = None) -> tuple[Tensor, Tensor]:

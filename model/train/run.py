@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from model.inference.frozen import Frozen, freeze
 from model.networks.densenet import DenseNet, DenseNetConfig
-from model.train.recipe import Recipe, learning_rate
+from model.train.recipe import Recipe, average_decay, learning_rate
 from model.weights.checkpoint import load_trained_network
 
 Forward = Callable[[Tensor], Tensor]
@@ -22,6 +22,13 @@ Forward = Callable[[Tensor], Tensor]
 
 class Diverged(ArithmeticError):
     """The loss is NaN or infinite. The last checkpoint stays as it is."""
+
+
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """The optimizer's groups: decay for filters only. Norms and biases have one dimension."""
+    filters = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    return [{"params": filters, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
 class Run:
@@ -32,15 +39,9 @@ class Run:
         self.recipe, self.steps, self.device, self.step = recipe, steps, device, 0
         self.network = DenseNet(config).to(device)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(self._parameter_groups(), lr=recipe.lr)
+        self.optimizer = torch.optim.AdamW(parameter_groups(self.network, recipe.weight_decay), lr=recipe.lr)
         self.teachers: list[Frozen] = []
         self.teacher_digests: list[str] = []
-
-    def _parameter_groups(self) -> list[dict[str, Any]]:
-        # Decay for filters only. Norms and biases have one dimension.
-        filters = [p for p in self.network.parameters() if p.ndim > 1]
-        others = [p for p in self.network.parameters() if p.ndim <= 1]
-        return [{"params": filters, "weight_decay": self.recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
 
     def state(self) -> dict[str, Any]:
         """The content of checkpoint.pt: tensors and plain values, so that it loads with `weights_only`."""
@@ -137,7 +138,7 @@ class Run:
     @torch.no_grad()
     def _update_average(self) -> None:
         """average ← decay · average + (1 − decay) · network, with a faster decay in the first steps."""
-        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        decay = average_decay(self.recipe.ema, self.step)
         for mine, theirs in zip(self.average.parameters(), self.network.parameters(), strict=True):
             mine.lerp_(theirs, 1 - decay)
 

@@ -1,7 +1,6 @@
 """Sections from the study's runs on PatchCamelyon's own train, judged on its valid: rivals, and the curve of data."""
 
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 
@@ -13,20 +12,11 @@ from model.inference.frozen import freeze
 from model.networks.densenet import DenseNet
 from model.networks.registry import SYSTEMS
 from model.train.metrics import auc, bootstrap, summary
-from model.train.pcam import Split, read_split
+from model.train.pcam import Split
 
 BATCH = 32
 EIGHTHS = "steerable-d8"
 DECISIVE_SEEDS = 2
-
-
-def read_valid(directory: Path) -> Split:
-    """Official valid, which judged the runs. `directory`: PCam's files by the plan official.
-
-    Raises:
-        FileNotFoundError, BadData: the files are missing or not PCam's.
-    """
-    return read_split(directory, "valid")
 
 
 def official(answers: list[Answer], valid: Split | None) -> str:

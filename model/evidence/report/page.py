@@ -15,11 +15,12 @@ from model.evidence.report.controls import left_out, trained_controls
 from model.evidence.report.figures import draw_angles, draw_reliability
 from model.evidence.report.learning import fractions, repeated
 from model.evidence.report.measured import angles, distance, exactness, familiar, introduction, shipped, stability
-from model.evidence.report.official import official, read_valid
+from model.evidence.report.official import official
 from model.evidence.report.rivals import on_splits, rivals
 from model.evidence.report.slides import draw, read_slides, slide_level
 from model.evidence.study.data import Data
 from model.evidence.study.runs import ANSWERS
+from model.train.pcam import read_split
 from model.weights.card import WeightsRefused
 from model.weights.checkpoint import DEFAULT_NAME, read_card
 
@@ -61,7 +62,7 @@ def page(directory: Path, official_plan: Path | None) -> str:
         lambda: slide_level(slides),
         lambda: rivals(answers, data, probes, PAGE.parent),
         lambda: on_splits(answers, data),
-        lambda: official(answers, None if official_plan is None else read_valid(official_plan)),
+        lambda: official(answers, None if official_plan is None else read_split(official_plan, "valid")),
         lambda: fractions(answers, data, PAGE.parent),
         lambda: repeated(answers, data),
         lambda: exactness(probes),

@@ -101,8 +101,9 @@ def measure(directory: Path, sizes: tuple[int, ...] = SIZES) -> dict[str, Any]:
             name: {
                 "threshold": threshold,
                 **presets.on_patches(splits["test"], logits["test"], threshold),
-                **presets.on_lesions(normal, lesions, threshold),
-                "sham": presets.on_lesions(normal, sham, threshold)["detected"],
+                "detected": presets.detected(lesions, threshold),
+                "false_regions_per_10_mm2": presets.false_regions(normal, threshold),
+                "sham": presets.detected(sham, threshold),
             }
             for name, threshold in chosen.items()
         },

@@ -7,6 +7,7 @@ such a cell is false.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -27,6 +28,12 @@ class Map:
     field: Field
     logits: Logits
 
+    @cached_property
+    def near(self) -> Cells:
+        """The lesions and the cells next to them, by number. Lesions of a field are farther apart than that."""
+        grown: Cells = cv2.dilate(self.field.lesions.astype(np.uint16), np.ones((3, 3), np.uint8)).astype(np.int64)
+        return grown
+
 
 def regions(logits: Logits, threshold: float) -> Cells:
     """The number of the region that each cell belongs to, from 1, or 0. `threshold`: a logit."""
@@ -36,15 +43,9 @@ def regions(logits: Logits, threshold: float) -> Cells:
     return numbered
 
 
-def reach(lesions: Cells) -> Cells:
-    """The lesions and the cells next to them, by number. Lesions of a field are farther apart than that."""
-    grown: Cells = cv2.dilate(lesions.astype(np.uint16), np.ones((3, 3), np.uint8)).astype(np.int64)
-    return grown
-
-
 def detect(one: Map, threshold: float) -> tuple[int, int]:
     """How many lesions of a field are found at a threshold (a logit), and how many regions are false."""
-    numbers, near = regions(one.logits, threshold), reach(one.field.lesions)
+    numbers, near = regions(one.logits, threshold), one.near
     detected = np.unique(near[(numbers > 0) & (near > 0)])
     true = np.unique(numbers[(numbers > 0) & (near > 0)])
     return len(detected), len(np.unique(numbers[numbers > 0])) - len(true)

@@ -41,7 +41,7 @@ def _rounded(score: float, towards: Any) -> float:
 
 def on_patches(split: Split, logits: Logits, threshold: float) -> dict[str, Any]:
     """Sensitivity and specificity of patches at a score, with 95 % intervals by `Split.units()`."""
-    limit = np.log(threshold / (1 - threshold))
+    limit = _logit(threshold)
 
     def measure(labels: np.ndarray[Any, Any], values: np.ndarray[Any, Any]) -> dict[str, float]:
         over = values >= limit
@@ -53,11 +53,19 @@ def on_patches(split: Split, logits: Logits, threshold: float) -> dict[str, Any]
     return {**values, **{f"{name}_interval": interval for name, interval in intervals.items()}}
 
 
-def on_lesions(normal: Sequence[Map], by_size: dict[int, list[Map]], threshold: float) -> dict[str, Any]:
-    """The share of lesions found at a score, by size in cells, and the false regions per AREA_MM2 of tissue."""
-    limit = float(np.log(threshold / (1 - threshold)))
-    area = np.full(len(normal), FIELD_MM2 / AREA_MM2)
-    detected = {
+def detected(by_size: dict[int, list[Map]], threshold: float) -> dict[str, Any]:
+    """The share of lesions found at a score, by size in cells."""
+    limit = _logit(threshold)
+    return {
         str(cells): share_interval(count(maps, [limit])[0][:, 0], lesions_of(maps)) for cells, maps in by_size.items()
     }
-    return {"detected": detected, "false_regions_per_10_mm2": share_interval(count(normal, [limit])[1][:, 0], area)}
+
+
+def false_regions(normal: Sequence[Map], threshold: float) -> dict[str, Any]:
+    """The false regions at a score per AREA_MM2 of tissue. `normal`: fields without lesions."""
+    area = np.full(len(normal), FIELD_MM2 / AREA_MM2)
+    return share_interval(count(normal, [_logit(threshold)])[1][:, 0], area)
+
+
+def _logit(score: float) -> float:
+    return float(np.log(score / (1 - score)))

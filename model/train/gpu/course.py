@@ -22,7 +22,8 @@ from model.networks.densenet import DenseNet
 from model.train.gpu.accelerator import VERSIONS_SEED, Accelerator
 from model.train.gpu.recipe import Recipe, Schedule, learning_rate
 from model.train.metrics import summary
-from model.train.run import Diverged
+from model.train.recipe import average_decay
+from model.train.run import Diverged, parameter_groups
 from model.weights.checkpoint import write_atomically
 
 VALIDATED = (0.25, 0.5, 0.75, 0.9)  # shares of a run after which its moving average is validated
@@ -52,10 +53,7 @@ class Course:
         self._losses, self._counted = torch.zeros((), device=accelerator.device), 0
 
     def _optimizer(self) -> torch.optim.AdamW:
-        # Decay for filters only. Norms and biases have one dimension.
-        filters = [p for p in self.parameters.values() if p.ndim > 1]
-        others = [p for p in self.parameters.values() if p.ndim <= 1]
-        groups = [{"params": filters, "weight_decay": self.recipe.weight_decay}, {"params": others, "weight_decay": 0}]
+        groups = parameter_groups(self.network, self.recipe.weight_decay)
         return torch.optim.AdamW(groups, lr=self.recipe.lr, fused=self.accelerator.device.type == "cuda")
 
     def learn_from(self, teachers: Mapping[str, DenseNet]) -> None:
@@ -104,7 +102,7 @@ class Course:
         loss.backward()
         nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
         self.optimizer.step()
-        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        decay = average_decay(self.recipe.ema, self.step)
         with torch.no_grad():
             mine, theirs = list[Tensor](self.average.parameters()), list[Tensor](self.parameters.values())
             torch._foreach_lerp_(mine, theirs, 1 - decay)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from model.networks.densenet import DenseNetConfig
 from model.train.gpu.augmentation import Strength
+from model.train.recipe import warm_cosine
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,8 @@ class Recipe:
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """The learning rate of a step: linear warm-up, then half a cosine to zero in each cycle."""
-    warm = max(1, round(recipe.warm_up * steps))
-    if step < warm:
-        return recipe.lr * (step + 1) / warm
-    place = min(1.0, (step - warm) / max(1, steps - warm))
-    within = (place * recipe.cycles) % 1 if place < 1 else 1.0
-    return recipe.lr * 0.5 * (1 + math.cos(math.pi * within))
+    """The learning rate of a step."""
+    return warm_cosine(recipe.lr, recipe.warm_up, step, steps, recipe.cycles)
 
 
 class Schedule:

@@ -113,10 +113,13 @@ async function offerNetworks(host, store, life) {
   offerPresets(host, store.get().cards);
 }
 
+/** The card of the chosen network. @param {HTMLElement} host @param {Card[]} cards */
+const chosenCard = (host, cards) => cards.find(({ name }) => name === part(host, "network", HTMLSelectElement).value);
+
 /** Lists the thresholds of the chosen network, the card's own first chosen. @param {HTMLElement} host @param {Card[]} cards */
 function offerPresets(host, cards) {
   const select = part(host, "preset", HTMLSelectElement);
-  const card = cards.find(({ name }) => name === part(host, "network", HTMLSelectElement).value);
+  const card = chosenCard(host, cards);
   const others = presetsOf(card).filter(([name]) => name !== "default");
   const former = others.some(([name]) => name === select.value) ? select.value : "default";
   /** @type {[string, number][]} */
@@ -129,9 +132,8 @@ function offerPresets(host, cards) {
 
 /** Says what another preset than the default costs. @param {HTMLElement} host @param {Card[]} cards */
 function explainPreset(host, cards) {
-  const card = cards.find(({ name }) => name === part(host, "network", HTMLSelectElement).value);
   const { value } = part(host, "preset", HTMLSelectElement);
-  const chosen = presetsOf(card).find(([name]) => name === value && name !== "default");
+  const chosen = presetsOf(chosenCard(host, cards)).find(([name]) => name === value && name !== "default");
   part(host, "preset-cost").hidden = !chosen;
   part(host, "preset-cost").textContent = chosen ? cost(chosen[1]) : "";
 }

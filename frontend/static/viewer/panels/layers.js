@@ -32,18 +32,18 @@ function drawLegend(canvas, colours, lowest) {
 }
 
 /**
- * The presets of the card that calibrated the scores: another card of the same name has other thresholds and costs.
- * @param {ViewerStore} store
+ * The card that calibrated the scores: another card of the same name has other thresholds and costs.
+ * An analysis names it from its first claim on. Other layers have none.
+ * @param {import("../state.js").ViewerState} state
  */
-function presets(store) {
-  const { cards, analysis, layer } = store.get();
+function cardOfScores({ cards, analysis, layer }) {
   const digest = analysis?.provenance?.card_sha256;
-  return layer === "score" && digest ? presetsOf(cards.find(({ provenance }) => provenance.card_sha256 === digest)) : [];
+  return layer === "score" && digest ? cards.find(({ provenance }) => provenance.card_sha256 === digest) : undefined;
 }
 
 /** Says what a threshold costs where it is a preset's. @param {HTMLElement} host @param {ViewerStore} store @param {number} threshold */
 function explainThreshold(host, store, threshold) {
-  const chosen = presets(store).find(([, preset]) => preset.threshold === threshold);
+  const chosen = presetsOf(cardOfScores(store.get())).find(([, preset]) => preset.threshold === threshold);
   part(host, "presets-cost").hidden = !chosen;
   const own = shownResults(store.get().analysis)?.threshold;
   const listed = own === undefined || own === threshold ? "" : ` The regions listed are those from ${own}.`;
@@ -52,7 +52,7 @@ function explainThreshold(host, store, threshold) {
 
 /** Offers a button for each preset. @param {HTMLElement} host @param {ViewerStore} store */
 function offerPresets(host, store) {
-  const offered = presets(store);
+  const offered = presetsOf(cardOfScores(store.get()));
   part(host, "presets").hidden = !offered.length;
   part(host, "presets").replaceChildren(...offered.map(([name, { threshold }]) => {
     const button = make("button");
@@ -140,9 +140,7 @@ export const { mount, unmount } = panel((host, /** @type {ViewerStore} */ store,
     }
     paint(host, store);
   }, life);
-  store.watch((state) => state.cards, () => offerPresets(host, store), life);
-  store.watch((state) => state.layer, () => offerPresets(host, store), life);
-  store.watch((state) => state.analysis?.provenance?.card_sha256, () => offerPresets(host, store), life); // known from the first claim on
+  store.watch(cardOfScores, () => offerPresets(host, store), life);
   store.watch((state) => state.heatVisible, (visible) => {
     const { heat } = store.get();
     if (heat) heat.canvas.hidden = !visible;
